@@ -1,0 +1,385 @@
+"""Property kinds: how a schema becomes a Python type, and the code that reads and writes it.
+
+The generator parses schemas into property objects, but drops what we need: constraints, the
+difference between "absent" and "null", the names of nullable components. `install` puts
+`property_from_schema` in front of its parser. `annotation`, `decode` and `encode` are what the
+templates print: to add a kind, give it a class here and a case in each of the three.
+"""
+
+import json
+import re
+from typing import Any
+
+from attrs import define, field, fields
+from openapi_python_client import schema as oai
+from openapi_python_client.parser import bodies, openapi, properties, responses
+from openapi_python_client.parser.errors import PropertyError
+from openapi_python_client.parser.properties.any import AnyProperty
+from openapi_python_client.parser.properties.boolean import BooleanProperty
+from openapi_python_client.parser.properties.const import ConstProperty
+from openapi_python_client.parser.properties.date import DateProperty
+from openapi_python_client.parser.properties.datetime import DateTimeProperty
+from openapi_python_client.parser.properties.enum_property import EnumProperty
+from openapi_python_client.parser.properties.float import FloatProperty
+from openapi_python_client.parser.properties.int import IntProperty
+from openapi_python_client.parser.properties.list_property import ListProperty
+from openapi_python_client.parser.properties.model_property import ModelProperty
+from openapi_python_client.parser.properties.none import NoneProperty
+from openapi_python_client.parser.properties.protocol import PropertyProtocol, Value
+from openapi_python_client.parser.properties.string import StringProperty
+from openapi_python_client.parser.properties.union import UnionProperty
+from openapi_python_client.parser.properties.uuid import UuidProperty
+from openapi_python_client.schema.untrusted_string import UntrustedString
+from openapi_python_client.strings import PythonCode, PythonIdentifier
+
+from ._errors import GenerationError
+
+NULL = oai.DataType.NULL
+
+
+@define
+class Text(StringProperty):
+    """A string with the document's constraints, as arguments of `encode_string`."""
+
+    limits: dict[str, Any] = field(factory=dict)
+
+
+@define
+class Integer(IntProperty):
+    """An integer with the document's constraints, as arguments of `encode_integer`."""
+
+    limits: dict[str, Any] = field(factory=dict)
+
+
+@define
+class Number(FloatProperty):
+    """A number with the document's constraints, as arguments of `encode_number`."""
+
+    limits: dict[str, Any] = field(factory=dict)
+
+
+@define
+class Digits(IntProperty):
+    """A string of digits (`format: digits`): an `int` of any size in Python."""
+
+
+@define
+class Wrapper(PropertyProtocol):
+    """A property made of another one."""
+
+    name: UntrustedString
+    required: bool
+    python_name: PythonIdentifier
+    description: UntrustedString | None
+    inner: PropertyProtocol
+    default: Value | None = None
+    example: UntrustedString | None = None
+
+    def convert_value(self, value: Any) -> None:
+        """Have no default: the server's defaults are not sent."""
+
+    def get_imports(self, *, prefix: str) -> set[str]:
+        """Import what the inner property needs."""
+        return self.inner.get_imports(prefix=prefix)
+
+    def get_lazy_imports(self, *, prefix: str) -> set[str]:
+        """Import what the inner property needs."""
+        return self.inner.get_lazy_imports(prefix=prefix)
+
+    def get_base_type_string(self) -> PythonCode:
+        """Tell the generator's unions this type."""
+        return PythonCode(annotation(self))
+
+
+@define
+class Nullable(Wrapper):
+    """A property that may be null. Keeps the inner class's own name, unlike the generator's union."""
+
+
+@define
+class MapOf(Wrapper):
+    """An object with arbitrary keys and no named fields: a `dict`."""
+
+
+def install() -> None:
+    """Put our kinds in front of the generator's, wherever it looks them up."""
+    for module in (properties, openapi, bodies, responses):
+        module.property_from_data = property_from_schema  # type: ignore[attr-defined]
+
+
+_plain_property_from_data = properties.property_from_data
+
+
+def property_from_schema(
+    name: UntrustedString, required: bool, data: oai.Schema | oai.Reference, **context: Any
+) -> Any:
+    """Parse a schema into a property of our kinds, or the generator's where they fit.
+
+    Takes and returns what the generator's own `property_from_data` does: a property or a
+    `PropertyError`, and the schemas known so far.
+    """
+    if isinstance(data, oai.Reference):
+        return _plain_property_from_data(name=name, required=required, data=data, **context)
+    inner = _without_null(data)
+    if inner is not None:
+        return _wrap(Nullable, name, required, data, inner, **context)
+    if data.type == oai.DataType.OBJECT and not data.properties and not data.allOf:
+        values = oai.Schema() if data.additionalProperties is True else data.additionalProperties
+        if isinstance(values, oai.Schema | oai.Reference):
+            return _wrap(MapOf, name, required, data, values, **context)
+    data = _without_default(data)
+    built, schemas = _plain_property_from_data(name=name, required=required, data=data, **context)
+    if type(built) is StringProperty and data.schema_format == "digits":
+        built = _convert(Digits, built)
+    elif type(built) is StringProperty:
+        built = _convert(Text, built, limits=_text_limits(data))
+    elif type(built) is IntProperty:
+        built = _convert(Integer, built, limits=_number_limits(data, int))
+    elif type(built) is FloatProperty:
+        built = _convert(Number, built, limits=_number_limits(data, float))
+    return built, schemas
+
+
+def _without_null(data: oai.Schema) -> oai.Schema | oai.Reference | None:
+    """Return the schema beside null, if that is what a schema allows: one other, or null."""
+    if isinstance(data.type, list):
+        others = [kind for kind in data.type if kind != NULL]
+        if len(others) == 1 and NULL in data.type:
+            return data.model_copy(update={"type": others[0], "nullable": False})
+    if data.enum and None in data.enum and any(value is not None for value in data.enum):
+        return data.model_copy(update={"enum": [value for value in data.enum if value is not None]})
+    choices = [*data.oneOf, *data.anyOf]
+    others = [one for one in choices if not (isinstance(one, oai.Schema) and one.type == NULL)]
+    return others[0] if len(others) == 1 < len(choices) else None
+
+
+def _without_default(data: oai.Schema) -> oai.Schema:
+    """Turn a default into a remark: it is the server's, and is not sent unless given."""
+    if data.default is None or data.type == oai.DataType.OBJECT:
+        return data
+    remark = f"Left out, the server takes {json.dumps(data.default)}."
+    told = data.description.get_untrusted_value().rstrip() if data.description else ""
+    description = UntrustedString(f"{told} {remark}".strip())
+    return data.model_copy(update={"default": None, "description": description})
+
+
+def _wrap(
+    kind: type[Wrapper],
+    name: UntrustedString,
+    required: bool,
+    data: oai.Schema,
+    inner: oai.Schema | oai.Reference,
+    **context: Any,
+) -> Any:
+    # A nullable component keeps its own name, so that its class does too.
+    inner_name = UntrustedString(f"{name.get_untrusted_value()}_value") if kind is MapOf else name
+    built, schemas = property_from_schema(inner_name, True, inner, **context)
+    if isinstance(built, PropertyError):
+        return built, schemas
+    identifier = PythonIdentifier(name, context["config"].field_prefix)
+    return kind(name, required, identifier, data.description or built.description, built), schemas
+
+
+def _convert(kind: Any, built: Any, **more: Any) -> Any:
+    return kind(**{one.name: getattr(built, one.name) for one in fields(type(built))}, **more)
+
+
+def _number_limits(data: oai.Schema, number: type[int] | type[float]) -> dict[str, Any]:
+    limits = {
+        "minimum": data.minimum,
+        "above": data.exclusiveMinimum,
+        "maximum": data.maximum,
+        "below": data.exclusiveMaximum,
+        "multiple_of": data.multipleOf,
+    }
+    # The generator reads every bound as a float; 2**53 - 1 and all below are exact in one.
+    return {
+        key: number(bound) if number(bound) == bound else bound
+        for key, bound in limits.items()
+        if bound is not None and not isinstance(bound, bool)
+    }
+
+
+def _text_limits(data: oai.Schema) -> dict[str, Any]:
+    limits = {
+        "min_length": data.minLength,
+        "max_length": data.maxLength,
+        "pattern": _python_pattern(data.pattern),
+    }
+    return {key: limit for key, limit in limits.items() if limit is not None}
+
+
+def _python_pattern(pattern: Any) -> str | None:
+    if pattern is None:
+        return None
+    text = pattern.get_untrusted_value() if isinstance(pattern, UntrustedString) else str(pattern)
+    # In ECMAScript $ is the very end; in Python it also stands before a last newline.
+    text = re.sub(r"(?<!\\)((?:\\\\)*)\$$", r"\1\\Z", text)
+    re.compile(text, re.ASCII)
+    return text
+
+
+def annotation(prop: PropertyProtocol, *, argument: bool = False) -> str:
+    """Return the Python type of a property; of an argument, the wider one that it takes."""
+    match prop:
+        case Nullable():
+            return f"{annotation(prop.inner, argument=argument)} | None"
+        case MapOf():
+            name = "Mapping" if argument else "dict"
+            return f"{name}[str, {annotation(prop.inner, argument=argument)}]"
+        case ListProperty():
+            name = "Sequence" if argument else "list"
+            return f"{name}[{annotation(prop.inner_property, argument=argument)}]"
+        case UnionProperty():
+            inner = (annotation(one, argument=argument) for one in prop.inner_properties)
+            return " | ".join(dict.fromkeys(inner))
+        case ModelProperty():
+            return str(prop.class_info.name)
+        case EnumProperty():
+            name = str(prop.class_info.name)
+            return f"{name} | {prop.value_type.__name__}" if argument else name
+        case DateTimeProperty():
+            return "datetime"
+        case DateProperty():
+            return "date"
+        case UuidProperty() | StringProperty():
+            return "str"
+        case IntProperty():
+            return "int"
+        case FloatProperty():
+            return "float"
+        case BooleanProperty():
+            return "bool"
+        case NoneProperty():
+            return "None"
+        case AnyProperty() | ConstProperty():
+            return "Any"
+        case _:
+            raise GenerationError(f"{_name(prop)}: no property kind for {type(prop).__name__}")
+
+
+def decode(prop: PropertyProtocol, source: str) -> str:
+    """Return an expression that reads parsed JSON, `source`, as this property's type."""
+    match prop:
+        case Nullable():
+            return f"None if {source} is None else {decode(prop.inner, source)}"
+        case MapOf():
+            return f"decode_map({source}, {_function(decode, prop.inner)})"
+        case ListProperty():
+            return f"decode_list({source}, {_function(decode, prop.inner_property)})"
+        case UnionProperty():
+            decoders = ", ".join(_function(decode, one) for one in prop.inner_properties)
+            return f"decode_union({source}, {decoders})"
+        case ModelProperty():
+            return f"{prop.class_info.name}.from_dict({source})"
+        case EnumProperty():
+            return f"decode_enum({source}, {prop.class_info.name})"
+        case DateTimeProperty():
+            return f"decode_timestamp({source})"
+        case DateProperty():
+            return f"decode_date({source})"
+        case UuidProperty() | StringProperty():
+            return f"decode_string({source})"
+        case Digits():
+            return f"decode_digits({source})"
+        case IntProperty():
+            return f"decode_integer({source})"
+        case FloatProperty():
+            return f"decode_number({source})"
+        case BooleanProperty():
+            return f"decode_boolean({source})"
+        case ConstProperty():
+            return f"decode_constant({source}, {prop.value.python_code.as_unembedded_code()})"
+        case NoneProperty():
+            return f"decode_constant({source}, None)"
+        case _:
+            return source
+
+
+def encode(prop: PropertyProtocol, source: str) -> str:
+    """Return an expression that checks a value, `source`, and turns it into what JSON takes."""
+    match prop:
+        case Nullable():
+            return f"None if {source} is None else {encode(prop.inner, source)}"
+        case MapOf():
+            return f"encode_map({source}, {_function(encode, prop.inner)})"
+        case ListProperty():
+            return f"encode_list({source}, {_function(encode, prop.inner_property)})"
+        case UnionProperty():
+            encoders = ", ".join(_function(encode, one) for one in prop.inner_properties)
+            return f"encode_union({source}, {encoders})"
+        case ModelProperty():
+            return f"encode_model({source}, {prop.class_info.name})"
+        case EnumProperty():
+            return f"encode_enum({source}, {prop.class_info.name})"
+        case DateTimeProperty():
+            return f"encode_timestamp({source})"
+        case DateProperty():
+            return f"encode_date({source})"
+        case Text() | Integer() | Number():
+            function = {Text: "string", Integer: "integer", Number: "number"}[type(prop)]
+            limits = "".join(f", {key}={limit!r}" for key, limit in prop.limits.items())
+            return f"encode_{function}({source}{limits})"
+        case UuidProperty() | StringProperty():
+            return f"encode_string({source})"
+        case Digits():
+            return f"encode_digits({source})"
+        case BooleanProperty():
+            return f"encode_boolean({source})"
+        case ConstProperty():
+            return f"encode_constant({source}, {prop.value.python_code.as_unembedded_code()})"
+        case NoneProperty():
+            return f"encode_constant({source}, None)"
+        case _:
+            return f"encode_json({source})"
+
+
+def decoder(prop: PropertyProtocol) -> str:
+    """Return a function that reads parsed JSON as this property's type."""
+    return _function(decode, prop)
+
+
+def encoder(prop: PropertyProtocol) -> str:
+    """Return a function that checks a value of this property and turns it into what JSON takes."""
+    return _function(encode, prop)
+
+
+def _function(convert: Any, prop: PropertyProtocol) -> str:
+    """Return a function of one argument for a property: by its name where there is one."""
+    expression: str = convert(prop, "item")
+    name = expression.removesuffix("(item)")
+    if name != expression and "(" not in name and " " not in name:
+        return name
+    return f"lambda item: {expression}"
+
+
+def bounds(prop: PropertyProtocol) -> str:
+    """Say in words what values an argument takes, for its docstring."""
+    match prop:
+        case Nullable() | MapOf():
+            return bounds(prop.inner)
+        case ListProperty():
+            return bounds(prop.inner_property)
+        case Digits():
+            return "At least 0, of any size."
+        case DateTimeProperty():
+            return "With a time zone."
+        case Text() | Integer() | Number() if prop.limits:
+            words = {
+                "minimum": "at least {}",
+                "above": "greater than {}",
+                "maximum": "at most {}",
+                "below": "less than {}",
+                "multiple_of": "a multiple of {}",
+                "min_length": "at least {} characters",
+                "max_length": "at most {} characters",
+                "pattern": "matching `{}`",
+            }
+            told = ", ".join(words[key].format(limit) for key, limit in prop.limits.items())
+            return f"{told[0].upper()}{told[1:]}."
+        case _:
+            return ""
+
+
+def _name(prop: PropertyProtocol) -> str:
+    return prop.name.get_untrusted_value()

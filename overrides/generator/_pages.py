@@ -1,0 +1,421 @@
+"""What the templates print: operations, models and enums in Python's terms."""
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from attrs import frozen
+from openapi_python_client.parser.bodies import BodyType
+from openapi_python_client.parser.openapi import Endpoint
+from openapi_python_client.parser.properties import ModelProperty
+from openapi_python_client.parser.properties.list_property import ListProperty
+from openapi_python_client.parser.properties.protocol import PropertyProtocol
+from openapi_python_client.parser.properties.union import UnionProperty
+from openapi_python_client.strings import in_f_string_literal, safe_for_docstring
+
+from ._errors import GenerationError
+from ._kinds import MapOf, Nullable, annotation, bounds, decode, decoder, encode, encoder
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+"""Methods whose operations do no more when sent twice, by HTTP (RFC 9110, section 9.2.2)."""
+
+
+@frozen
+class Argument:
+    """An argument of a client method."""
+
+    name: str
+    wire_name: str
+    prop: PropertyProtocol
+
+    @property
+    def annotation(self) -> str:
+        """Its type in the signature."""
+        plain = annotation(self.prop, argument=True)
+        if self.prop.required:
+            return plain
+        return f"{plain} | Unset" if self.nullable else f"{plain} | None"
+
+    @property
+    def default(self) -> str:
+        """Its default in the signature, with the equals sign; empty if it has to be given."""
+        if self.prop.required:
+            return ""
+        return " = UNSET" if self.nullable else " = None"
+
+    @property
+    def given(self) -> str:
+        """A condition that holds if it was given; empty if it always is."""
+        if self.prop.required:
+            return ""
+        return (
+            f"not isinstance({self.name}, Unset)" if self.nullable else f"{self.name} is not None"
+        )
+
+    @property
+    def nullable(self) -> bool:
+        """Whether None means null, not "left out"."""
+        return isinstance(self.prop, Nullable)
+
+    @property
+    def encoded(self) -> str:
+        """An expression that checks and encodes it."""
+        return encode(self.prop, self.name)
+
+
+@frozen
+class Operation:
+    """An operation, ready to be printed."""
+
+    endpoint: Endpoint
+    path_arguments: list[Argument]
+    query_arguments: list[Argument]
+    header_arguments: list[Argument]
+    body_arguments: list[Argument]
+    body_argument: Argument | None
+    answer: PropertyProtocol | None
+    answer_description: str
+
+    @property
+    def name(self) -> str:
+        """Name of the client methods and of the operation's module."""
+        return str(self.endpoint.name)
+
+    @property
+    def method(self) -> str:
+        """HTTP method."""
+        return self.endpoint.method.upper()
+
+    @property
+    def path(self) -> str:
+        """Path with its parameters in braces."""
+        return self.endpoint.path.get_untrusted_value()
+
+    @property
+    def module(self) -> str:
+        """Import path of its module, relative to the package."""
+        return f".api.{self.endpoint.tags[0]}.{self.name}"
+
+    @property
+    def safe(self) -> bool:
+        """Whether it may be sent twice."""
+        return self.method in SAFE_METHODS
+
+    @property
+    def arguments(self) -> list[Argument]:
+        """All arguments, in the order of the signature."""
+        body = [self.body_argument] if self.body_argument else self.body_arguments
+        return [*self.path_arguments, *self.query_arguments, *self.header_arguments, *body]
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a request body is sent."""
+        return bool(self.endpoint.bodies)
+
+    @property
+    def returns(self) -> str:
+        """Python type of the answer."""
+        return annotation(self.answer) if self.answer else "None"
+
+    @property
+    def decoder(self) -> str:
+        """A function from parsed JSON to the answer."""
+        return decoder(self.answer) if self.answer else "None"
+
+    @property
+    def target(self) -> str:
+        """The inside of an f-string that makes the path."""
+        names = {argument.name for argument in self.path_arguments}
+        parts = re.split(r"\{(\w+)\}", self.path)
+        return "".join(
+            f"{{_{part}}}" if part in names and index % 2 else in_f_string_literal(part)
+            for index, part in enumerate(parts)
+        )
+
+    @property
+    def imports(self) -> list[str]:
+        """The models that its signature and its code name."""
+        props = [argument.prop for argument in self.arguments]
+        return _imports([*props, self.answer] if self.answer else props, "...")
+
+    @property
+    def docstring(self) -> str:
+        """The docstring of its client methods, without the quotes."""
+        summary = _text(self.endpoint.summary) or self.name.replace("_", " ")
+        repeat = (
+            "Safe to repeat: sent again after a failure that may pass."
+            if self.safe
+            else "Not safe to repeat: sent again only if it provably did nothing."
+        )
+        sections = [
+            [_sentence(summary)],
+            [_text(self.endpoint.description)],
+            [f"`{self.method} {self.path}`. {repeat}"],
+            ["Args:", *(_item(one.name, _told(one.prop)) for one in self.arguments)],
+            ["Returns:", "    " + _sentence(self.answer_description)] if self.answer else [""],
+            [
+                "Raises:",
+                _item("ArgumentError", "An argument may not be sent. Nothing was sent."),
+                _item(
+                    "OneloopError", "The call failed. Its `outcome` says whether it took effect."
+                ),
+            ],
+        ]
+        return _docstring(section for section in sections if section[-1] not in ("", "Args:"))
+
+
+def operations(openapi: Any) -> list[Operation]:
+    """Return all operations of a parsed document, by name."""
+    endpoints = {
+        str(endpoint.name): endpoint
+        for collection in openapi.endpoint_collections_by_tag.values()
+        for endpoint in collection.endpoints
+    }
+    return [operation(endpoints[name]) for name in sorted(endpoints)]
+
+
+def operation(endpoint: Endpoint) -> Operation:
+    """Turn a parsed endpoint into what the templates print.
+
+    Raises:
+        GenerationError: It needs something that the templates do not know yet.
+    """
+    where = f"{endpoint.method.upper()} {endpoint.path.get_untrusted_value()}"
+    if endpoint.cookie_parameters:
+        raise GenerationError(f"{where}: cookie parameters are not supported")
+    taken: set[str] = set()
+    path = _arguments(endpoint.path_parameters, "path", taken)
+    query = _arguments(endpoint.query_parameters, "query", taken)
+    header = _arguments(endpoint.header_parameters, "header", taken)
+    for argument in (*path, *query, *header):
+        if not _fits_text(argument.prop, repeated=argument in query):
+            raise GenerationError(f"{where}: parameter {argument.wire_name} is no plain value")
+    fields: list[Argument] = []
+    whole = None
+    if endpoint.bodies:
+        body = endpoint.bodies[0]
+        if len(endpoint.bodies) > 1 or body.body_type != BodyType.JSON:
+            raise GenerationError(f"{where}: only one JSON request body is supported")
+        if isinstance(body.prop, ModelProperty):
+            fields = _arguments(_fields(body.prop), "body", taken)
+        else:
+            (whole,) = _arguments([body.prop], "body", taken)
+    answer, description = _answer(endpoint, where)
+    return Operation(endpoint, path, query, header, fields, whole, answer, description)
+
+
+def _arguments(props: Iterable[PropertyProtocol], location: str, taken: set[str]) -> list[Argument]:
+    arguments: list[Argument] = []
+    for prop in props:
+        # Path, query and body share one list of arguments, so a name may come twice.
+        name = str(prop.python_name)
+        while name in taken:
+            name = f"{name}_{location}"
+        taken.add(name)
+        arguments.append(Argument(name, prop.name.get_untrusted_value(), prop))
+    return arguments
+
+
+def _answer(endpoint: Endpoint, where: str) -> tuple[PropertyProtocol | None, str]:
+    successes = [
+        response
+        for response in endpoint.responses.patterns
+        if response.status_code.range and response.status_code.range[0] // 100 == 2
+    ]
+    kinds = {response.source["attribute"]: response for response in successes}
+    if not kinds or list(kinds) == ["None"]:
+        return None, ""
+    if list(kinds) != ["response.json()"]:
+        raise GenerationError(f"{where}: only JSON answers are supported")
+    if len({annotation(response.prop) for response in successes}) > 1:
+        raise GenerationError(f"{where}: its 2xx answers are of different types")
+    return successes[0].prop, _text(getattr(successes[0].data, "description", "")) or "The answer"
+
+
+def _fits_text(prop: PropertyProtocol, *, repeated: bool) -> bool:
+    match prop:
+        case Nullable():
+            return _fits_text(prop.inner, repeated=repeated)
+        case ListProperty():
+            return repeated and _fits_text(prop.inner_property, repeated=False)
+        case _:
+            return not isinstance(prop, ModelProperty | MapOf | UnionProperty)
+
+
+def _fields(model: ModelProperty) -> list[PropertyProtocol]:
+    return [*(model.required_properties or []), *(model.optional_properties or [])]
+
+
+@frozen
+class Field:
+    """A field of a model."""
+
+    prop: PropertyProtocol
+
+    @property
+    def name(self) -> str:
+        """Its name in Python."""
+        return str(self.prop.python_name)
+
+    @property
+    def key(self) -> str:
+        """Its name in JSON, as a Python literal."""
+        return repr(self.prop.name.get_untrusted_value())
+
+    @property
+    def tri_state(self) -> bool:
+        """Whether it may be absent, null or a value, and the difference may matter to the server."""
+        return isinstance(self.prop, Nullable) and not self.prop.required
+
+    @property
+    def declaration(self) -> str:
+        """Its line in the class."""
+        plain = annotation(self.prop)
+        if self.prop.required:
+            return f"{self.name}: {plain}"
+        # Absent is None for the reader. Only a model that an application makes itself may have to
+        # tell "left out" from null, so only there UNSET is the default.
+        return f"{self.name}: {plain} | {'Unset = UNSET' if self.tri_state else 'None = None'}"
+
+    @property
+    def decoded(self) -> str:
+        """Statements that read it out of `_rest` into a variable of its name."""
+        take = f"_rest.pop({self.key})" if self.prop.required else f"_rest.pop({self.key}, None)"
+        simple = decode(self.prop, take)
+        if simple.count(take) == 1 and self.prop.required:
+            return f"{self.name} = {simple}"
+        value = f"_{self.name}"
+        read = decode(self.prop, value)
+        if not self.prop.required and not isinstance(self.prop, Nullable):
+            read = f"None if {value} is None else {read}"
+        return f"{value} = {take}\n{self.name} = {read}"
+
+    @property
+    def encoded(self) -> str:
+        """Statements that write it into `_data`."""
+        source = f"self.{self.name}"
+        assign = f"_data[{self.key}] = {encode(self.prop, source)}"
+        if self.prop.required:
+            return assign
+        given = f"not isinstance({source}, Unset)" if self.tri_state else f"{source} is not None"
+        return f"if {given}:\n    {assign}"
+
+
+@frozen
+class Model:
+    """A model, ready to be printed."""
+
+    prop: ModelProperty
+
+    @property
+    def name(self) -> str:
+        """Its class name."""
+        return str(self.prop.class_info.name)
+
+    @property
+    def fields(self) -> list[Field]:
+        """Its fields, required ones first."""
+        return [Field(one) for one in _fields(self.prop)]
+
+    @property
+    def additional(self) -> PropertyProtocol | None:
+        """What fields the document does not name may hold."""
+        return self.prop.additional_properties
+
+    @property
+    def additional_annotation(self) -> str:
+        """Type of the fields that the document does not name."""
+        return annotation(self.additional) if self.additional else "Any"
+
+    @property
+    def additional_decoded(self) -> str:
+        """An expression that reads what is left in `_rest`."""
+        plain = self.additional_annotation == "Any"
+        return (
+            "_rest"
+            if plain or not self.additional
+            else f"decode_map(_rest, {decoder(self.additional)})"
+        )
+
+    @property
+    def additional_encoder(self) -> str:
+        """A function that checks and encodes one field that the document does not name."""
+        return encoder(self.additional) if self.additional else "encode_json"
+
+    @property
+    def imports(self) -> list[str]:
+        """The models and enums that its fields are of."""
+        props = [*_fields(self.prop), *([self.additional] if self.additional else [])]
+        own = f"models.{self.prop.class_info.module_name} import"
+        return [line for line in _imports(props, "..") if own not in line]
+
+    @property
+    def docstring(self) -> str:
+        """Its docstring, without the quotes."""
+        schema = self.prop.name.get_untrusted_value().rsplit("/", 1)[-1]
+        summary = _text(self.prop.description) or f"{schema}, as the API's document calls it"
+        attributes = [
+            _item(
+                f"{one.name} ({one.declaration.split(': ', 1)[1].split(' = ')[0]})",
+                _text(one.prop.description),
+            )
+            for one in self.fields
+        ]
+        attributes.append(
+            _item(
+                f"additional_properties (dict[str, {self.additional_annotation}])",
+                "What the server sent beyond the document; sent back as it came.",
+            )
+        )
+        return _docstring([[_sentence(summary)], ["Attributes:", *attributes]], indent=4)
+
+
+def _imports(props: Iterable[PropertyProtocol], prefix: str) -> list[str]:
+    lines = {
+        line
+        for prop in props
+        for line in (*prop.get_imports(prefix=prefix), *prop.get_lazy_imports(prefix=prefix))
+        if f"from {prefix}models." in line
+    }
+    return sorted(lines)
+
+
+def _told(prop: PropertyProtocol) -> str:
+    return " ".join(filter(None, (_sentence(_text(prop.description)), bounds(prop))))
+
+
+def _text(text: Any) -> str:
+    return " ".join(safe_for_docstring(text or "").split())
+
+
+def _sentence(text: str) -> str:
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _item(name: str, text: str) -> str:
+    return f"    {name}: {text}" if text else f"    {name}"
+
+
+def _docstring(sections: Iterable[list[str]], indent: int = 8) -> str:
+    return "\n\n".join("\n".join(_wrapped(section, indent)) for section in sections)
+
+
+def _wrapped(lines: list[str], indent: int) -> Iterator[str]:
+    for line in lines:
+        lead = " " * (len(line) - len(line.lstrip()))
+        more = lead + "    " if lead and ": " in line else lead
+        yield textwrap.fill(
+            line.strip(),
+            width=100 - indent,
+            initial_indent=lead,
+            subsequent_indent=more,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+
+def enum_docstring(enum: Any) -> str:
+    """Return the docstring of an enum, without the quotes."""
+    summary = _text(enum.description) or f"The values of `{_text(enum.name)}`"
+    return f"{_sentence(summary)} Values that are not listed here are kept as they came."

@@ -1,0 +1,63 @@
+"""Two trees of files: how they differ, and how one takes the other's place."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def differences(old: Path, new: Path) -> list[str]:
+    """Return the files that two folders do not have alike, as `changed: path` and the like."""
+    before, after = _files(old), _files(new)
+    return [
+        f"{_word(path in before, path in after)}: {path}"
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    ]
+
+
+@contextmanager
+def beside(target: Path) -> Iterator[Path]:
+    """Give a folder for drafts on the same file system as a target; it goes when the block ends."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def replace(target: Path, new: Path, draft: Path) -> None:
+    """Put a new folder in a target's place. If that fails, the target is as it was."""
+    # mkdtemp made the draft for its owner only; what is published is for all, as the umask says.
+    new.chmod(0o777 & ~_umask())
+    old = draft / "old"
+    if not target.exists():
+        new.rename(target)
+        return
+    target.rename(old)
+    try:
+        new.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def _word(before: bool, after: bool) -> str:
+    return "changed" if before and after else "missing" if after else "not generated"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

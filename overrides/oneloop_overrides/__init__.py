@@ -1,0 +1,99 @@
+"""What generated code imports: how the API's values are read, checked and written.
+
+`decode_*` take parsed JSON and return a Python value or raise `DecodeError`; `encode_*` take an
+argument and return what goes into JSON or raise `ArgumentError`. Applications import `oneloop`.
+"""
+
+from ._containers import (
+    decode_list,
+    decode_map,
+    decode_object,
+    decode_union,
+    encode_list,
+    encode_map,
+    encode_model,
+    encode_union,
+    missing,
+)
+from ._enums import OpenIntEnum, OpenStrEnum, decode_enum, encode_enum
+from ._errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    DecodeError,
+    OneloopError,
+    Outcome,
+)
+from ._integers import MAX_DIGITS, decode_digits, decode_integer, encode_digits, encode_integer
+from ._operation import (
+    UNSET,
+    Call,
+    Operation,
+    Response,
+    Unset,
+    encode_body,
+    encode_headers,
+    encode_path_segment,
+    encode_query,
+)
+from ._scalars import (
+    decode_boolean,
+    decode_constant,
+    decode_number,
+    decode_string,
+    encode_boolean,
+    encode_constant,
+    encode_json,
+    encode_number,
+    encode_string,
+)
+from ._timestamps import decode_date, decode_timestamp, encode_date, encode_timestamp
+
+__all__ = [
+    "MAX_DIGITS",
+    "UNSET",
+    "ArgumentError",
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "Call",
+    "DecodeError",
+    "OneloopError",
+    "OpenIntEnum",
+    "OpenStrEnum",
+    "Operation",
+    "Outcome",
+    "Response",
+    "Unset",
+    "decode_boolean",
+    "decode_constant",
+    "decode_date",
+    "decode_digits",
+    "decode_enum",
+    "decode_integer",
+    "decode_list",
+    "decode_map",
+    "decode_number",
+    "decode_object",
+    "decode_string",
+    "decode_timestamp",
+    "decode_union",
+    "encode_body",
+    "encode_boolean",
+    "encode_constant",
+    "encode_date",
+    "encode_digits",
+    "encode_enum",
+    "encode_headers",
+    "encode_integer",
+    "encode_json",
+    "encode_list",
+    "encode_map",
+    "encode_model",
+    "encode_number",
+    "encode_path_segment",
+    "encode_query",
+    "encode_string",
+    "encode_timestamp",
+    "encode_union",
+    "missing",
+]

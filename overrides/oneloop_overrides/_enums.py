@@ -1,0 +1,67 @@
+"""Open enums: a value that the document does not know yet breaks nothing."""
+
+from enum import Enum, IntEnum, StrEnum
+from typing import Any, Self, TypeVar
+
+from ._errors import mismatch, wrong_type
+
+
+class OpenStrEnum(StrEnum):
+    """A string enum that keeps values it does not know.
+
+    An unknown value compares, hashes, prints, pickles and is sent back as the string it is; its
+    `name` is the string too, and `is_known` is false.
+    """
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the document lists this value."""
+        return self in type(self).__members__.values()
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = member._value_ = value
+        return member
+
+
+class OpenIntEnum(IntEnum):
+    """An integer enum that keeps values it does not know; see `OpenStrEnum`."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the document lists this value."""
+        return self in type(self).__members__.values()
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if type(value) is not int:
+            return None
+        member = int.__new__(cls, value)
+        member._name_, member._value_ = str(value), value
+        return member
+
+
+EnumT = TypeVar("EnumT", bound=Enum)
+
+
+def decode_enum(value: Any, enum: type[EnumT]) -> EnumT:
+    """Read a JSON string or integer as a member, known or not, or raise `DecodeError`."""
+    if not isinstance(value, bool):
+        try:
+            return enum(value)
+        except ValueError:
+            pass
+    raise mismatch(f"a value of {enum.__name__}", value)
+
+
+def encode_enum(value: Any, enum: type[Enum]) -> Any:
+    """Write a member, or the plain value of one, or raise `ArgumentTypeError`."""
+    if not isinstance(value, bool):
+        try:
+            return enum(value).value
+        except ValueError:
+            pass
+    raise wrong_type(f"a {enum.__name__}", value)

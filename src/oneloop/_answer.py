@@ -1,0 +1,94 @@
+"""What an answer says: its encoding undone, its JSON read, its error envelope found. Pure."""
+
+import json
+import zlib
+from typing import Any, NoReturn, cast
+
+from .transport import Response
+
+MAX_ERROR_BODY = 64 * 1024
+"""Bytes of an answer's body that an error keeps."""
+
+REQUEST_ID_HEADERS = ("x-request-id", "request-id", "cf-ray")
+"""Where a request id may be. The vendor documents none; proxies in front of it may add one."""
+
+
+class Unreadable(Exception):  # noqa: N818 - never leaves the package
+    """A body is not what it says to be."""
+
+
+class TooLarge(Exception):  # noqa: N818 - never leaves the package
+    """A body is larger than the limit once its encoding is undone."""
+
+
+def lower_headers(response: Response) -> dict[str, str]:
+    """Return the headers with lower-case names; repeated ones joined as HTTP allows."""
+    headers: dict[str, str] = {}
+    for name, value in response.headers:
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
+
+
+def plain_body(body: bytes, encoding: str, limit: int) -> bytes:
+    """Undo a `Content-Encoding` that we asked for.
+
+    Raises:
+        Unreadable: It is another one, or the data is broken or cut off.
+        TooLarge: The result would have more than `limit` bytes.
+    """
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip" | "deflate" as coding:
+            # 32: finds out by itself whether the data has a gzip or a zlib header.
+            decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+            try:
+                plain = decompressor.decompress(body, limit + 1)
+            except zlib.error as error:
+                raise Unreadable(f"broken {coding} data: {error}") from None
+            if len(plain) > limit:
+                raise TooLarge
+            if not decompressor.eof:
+                raise Unreadable(f"{coding} data is cut off")
+            return plain
+        case other:
+            raise Unreadable(f"the unknown content encoding {other!r}")
+
+
+def read_json(body: bytes) -> Any:
+    """Parse JSON strictly: UTF-8 (a byte order mark is skipped), no NaN and no Infinity.
+
+    Raises:
+        Unreadable: It is not JSON.
+    """
+    try:
+        return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"not JSON: {error}") from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def error_envelope(body: bytes) -> tuple[int | None, str | None]:
+    """Find `code` and `message` in `{"error": {"code": ..., "message": ...}}`, as far as they are.
+
+    Statuses other than 400, 401 and 403 are documented nowhere, so anything else is no fault.
+    """
+    try:
+        envelope = _member(read_json(body), "error")
+    except Unreadable:
+        return None, None
+    code, message = _member(envelope, "code"), _member(envelope, "message")
+    return code if type(code) is int else None, message if isinstance(message, str) else None
+
+
+def _member(value: Any, key: str) -> Any:
+    return cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
+
+
+def request_id(headers: dict[str, str]) -> str | None:
+    """Return an answer's request id, if it has one."""
+    return next((headers[name] for name in REQUEST_ID_HEADERS if name in headers), None)

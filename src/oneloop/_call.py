@@ -1,0 +1,308 @@
+"""The course of one call, without I/O: what to send, when to try again, what an answer means.
+
+`course` is a generator. It yields what is to be done (`Send`, `Wait`) and is told how it went;
+`run` and `run_async` do it, with a blocking and an async transport. No decision is made in them.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar, cast
+
+from attrs import field, frozen
+
+from oneloop_overrides import Call, DecodeError, Outcome, Response
+
+from . import _answer, transport
+from ._errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    RateLimitError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    status_error,
+)
+from ._policy import Retry, RetryPolicy, Timeout
+from ._waits import backoff, retry_after
+
+T = TypeVar("T")
+
+logger = logging.getLogger("oneloop")
+
+
+@frozen
+class Settings:
+    """What a client brings to each of its calls.
+
+    Attributes:
+        base_url: Scheme, host and perhaps a path, without a slash at the end.
+        headers: Constant headers, without the API key.
+        timeout: Limits of one attempt.
+        retry: Limits of the whole call.
+        max_response_bytes: Largest body of an answer, on the wire and decompressed.
+    """
+
+    base_url: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    timeout: Timeout
+    retry: RetryPolicy
+    max_response_bytes: int
+
+
+@frozen
+class Send:
+    """Send a request once, and tell how it went: a response, or the exception."""
+
+    request: transport.Request
+    limits: transport.Limits
+
+
+@frozen
+class Wait:
+    """Wait for some seconds."""
+
+    seconds: float
+
+
+Reply = transport.Response | transport.TransportError | transport.ResponseTooLarge | None
+Course = Generator[Send | Wait, Reply, Response[T]]
+
+
+def course(
+    call: Call[T],
+    settings: Settings,
+    api_key: str,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = time.time,
+    chance: Callable[[], float] = random.random,
+) -> Course[T]:
+    """Carry out one call.
+
+    Args:
+        call: The call.
+        settings: The client's settings.
+        api_key: The bearer token.
+        clock: Seconds that only ever go up.
+        now: Seconds since the epoch, to read Retry-After dates by.
+        chance: Random numbers from 0 to 1.
+
+    Raises:
+        APIError: It failed.
+    """
+    operation, policy = call.operation, settings.retry
+    may_repeat = operation.safe or policy.treat_as_safe
+    request = _request(call, settings, api_key)
+    started = clock()
+    attempt = 0
+    may_have_happened = False
+    while True:
+        attempt += 1
+        left = None if policy.budget is None else max(0.0, policy.budget - (clock() - started))
+        reply = yield Send(request, _limits(settings, left))
+        result = _judge(call, reply, settings.max_response_bytes)
+        elapsed = clock() - started
+        if not isinstance(result, APIError):
+            logger.debug("%s: done, attempt %d, %.3f s", operation.name, attempt, elapsed)
+            parsed, status, headers = result
+            return Response(
+                parsed=parsed, status=status, headers=headers, attempts=attempt, elapsed=elapsed
+            )
+        error = _redacted(result, api_key)
+        error.operation, error.method, error.path = operation.name, operation.method, operation.path
+        error.attempts, error.elapsed = attempt, elapsed
+        wait = _wait(error, reply, policy, attempt, may_repeat, now, chance)
+        # An earlier attempt that may have taken effect outweighs a later one that did not.
+        if may_have_happened and error.outcome in (Outcome.NOT_SENT, Outcome.REJECTED):
+            error.outcome = Outcome.UNKNOWN
+        may_have_happened = error.outcome is Outcome.UNKNOWN
+        if wait is None or (policy.budget is not None and elapsed + wait >= policy.budget):
+            logger.debug("%s: failed: %s", operation.name, error.problem)
+            raise error
+        logger.info("%s: again in %.3f s: %s", operation.name, wait, error.problem)
+        _tell(policy, Retry(operation=operation.name, attempt=attempt, wait=wait, error=error))
+        yield Wait(wait)
+
+
+def run(steps: Course[T], sender: transport.Transport) -> Response[T]:
+    """Carry out a course with a blocking transport."""
+    reply: Reply = None
+    while True:
+        try:
+            step = steps.send(reply)
+        except StopIteration as end:
+            done: Response[T] = end.value
+            return done
+        reply = None
+        if isinstance(step, Wait):
+            time.sleep(step.seconds)
+            continue
+        try:
+            reply = sender.send(step.request, step.limits)
+        except Exception as error:
+            reply = _failure(error)
+
+
+async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Response[T]:
+    """Carry out a course with an async transport."""
+    reply: Reply = None
+    while True:
+        try:
+            step = steps.send(reply)
+        except StopIteration as end:
+            done: Response[T] = end.value
+            return done
+        reply = None
+        if isinstance(step, Wait):
+            await asyncio.sleep(step.seconds)
+            continue
+        try:
+            reply = await sender.send(step.request, step.limits)
+        except Exception as error:
+            reply = _failure(error)
+
+
+def _failure(error: Exception) -> transport.TransportError | transport.ResponseTooLarge:
+    if isinstance(error, transport.TransportError | transport.ResponseTooLarge):
+        return error.with_traceback(None)
+    # A transport should raise nothing else. If it does, nothing is known of the request.
+    return transport.TransportError(f"{type(error).__name__}: {error}", passing=False)
+
+
+def _request(call: Call[Any], settings: Settings, api_key: str) -> transport.Request:
+    body = () if call.body is None else (("Content-Type", "application/json"),)
+    return transport.Request(
+        call.operation.method,
+        settings.base_url + call.target,
+        (("Authorization", f"Bearer {api_key}"), *body, *settings.headers, *call.headers),
+        call.body,
+    )
+
+
+def _limits(settings: Settings, left: float | None) -> transport.Limits:
+    def within(limit: float | None) -> float | None:
+        return limit if left is None else left if limit is None else min(limit, left)
+
+    timeout = settings.timeout
+    return transport.Limits(
+        within(timeout.connect), within(timeout.read), left, settings.max_response_bytes
+    )
+
+
+def _judge(call: Call[T], reply: Reply, limit: int) -> tuple[T, int, dict[str, str]] | APIError:
+    """Say what a reply means for one attempt: an answer, or an error with its outcome."""
+    if isinstance(reply, transport.TransportError):
+        kind = APITimeoutError if reply.timeout else APIConnectionError
+        outcome = Outcome.UNKNOWN if reply.sent else Outcome.NOT_SENT
+        return kind(reply.problem, outcome=outcome)
+    if isinstance(reply, transport.ResponseTooLarge):
+        reply = transport.Response(reply.status, reply.headers, b"")
+        return _too_large(reply, limit)
+    assert reply is not None
+    headers = _answer.lower_headers(reply)
+    try:
+        body = _answer.plain_body(reply.body, headers.get("content-encoding", ""), limit)
+    except _answer.TooLarge:
+        return _too_large(reply, limit)
+    except _answer.Unreadable as error:
+        body, unreadable = b"", str(error)
+    else:
+        unreadable = ""
+    known = _known(reply, headers, body)
+    if not 200 <= reply.status <= 299:
+        code, message = _answer.error_envelope(body)
+        rejected = 300 <= reply.status <= 499
+        return status_error(reply.status)(
+            f"the server answered {reply.status}",
+            outcome=Outcome.REJECTED if rejected else Outcome.UNKNOWN,
+            code=code,
+            message=message,
+            **known,
+        )
+    if call.operation.decode is None:
+        return cast("T", None), reply.status, headers
+    try:
+        if unreadable:
+            raise _answer.Unreadable(unreadable)
+        parsed = _answer.read_json(body)
+    except _answer.Unreadable as error:
+        problem = f"the server answered {reply.status}, but with {error}"
+        return ResponseDecodeError(problem, outcome=Outcome.UNKNOWN, **known)
+    try:
+        return call.operation.decode(parsed), reply.status, headers
+    except DecodeError as error:
+        problem = f"the server answered {reply.status}, but {error}"
+        return ResponseDecodeError(problem, outcome=Outcome.APPLIED, field=error.path, **known)
+
+
+def _known(reply: transport.Response, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    return {
+        "status_code": reply.status,
+        "request_id": _answer.request_id(headers),
+        "headers": headers,
+        "body": body[: _answer.MAX_ERROR_BODY].decode("utf-8", "replace"),
+    }
+
+
+def _too_large(reply: transport.Response, limit: int) -> APIError:
+    headers = _answer.lower_headers(reply)
+    return ResponseTooLargeError(
+        f"the server answered {reply.status} with more than {limit} bytes",
+        outcome=Outcome.UNKNOWN,
+        status_code=reply.status,
+        request_id=_answer.request_id(headers),
+        headers=headers,
+    )
+
+
+def _redacted(error: APIError, secret: str) -> APIError:
+    """Take the API key out of what a server echoed: debug pages show request headers."""
+
+    def clean(text: str) -> str:
+        return text.replace(secret, "[redacted]")
+
+    error.args = tuple(clean(str(part)) for part in error.args)
+    error.problem = clean(error.problem)
+    error.headers = {name: clean(value) for name, value in error.headers.items()}
+    error.message = None if error.message is None else clean(error.message)
+    error.request_id = None if error.request_id is None else clean(error.request_id)
+    error.body = None if error.body is None else clean(error.body)
+    return error
+
+
+def _wait(
+    error: APIError,
+    reply: Reply,
+    policy: RetryPolicy,
+    attempt: int,
+    may_repeat: bool,
+    now: Callable[[], float],
+    chance: Callable[[], float],
+) -> float | None:
+    """Return the seconds until the next attempt, or `None` if there must not be one."""
+    if attempt >= policy.attempts:
+        return None
+    if isinstance(reply, transport.TransportError):
+        again = reply.passing and (may_repeat or not reply.sent)
+    elif isinstance(error, RateLimitError):
+        again = True
+    else:
+        passing = error.status_code == 408 or 500 <= (error.status_code or 0) <= 599
+        again = passing and may_repeat and not isinstance(error, ResponseTooLargeError)
+    if not again:
+        return None
+    asked = retry_after(error.headers, now())
+    return backoff(policy, attempt, chance()) if asked is None else asked
+
+
+def _tell(policy: RetryPolicy, retry: Retry) -> None:
+    if policy.on_retry is None:
+        return
+    try:
+        policy.on_retry(retry)
+    except Exception:
+        # A hook must not decide over a call: its failure would hide the outcome.
+        logger.exception("on_retry failed")

@@ -1,0 +1,329 @@
+"""The clients: configuration in, calls out."""
+
+import os
+import platform
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from urllib.parse import urlsplit
+
+from attrs import evolve
+
+from oneloop_api.client import (
+    DEFAULT_BASE_URL,
+    AsyncOperations,
+    AsyncOperationsWithResponse,
+    SyncOperations,
+    SyncOperationsWithResponse,
+)
+from oneloop_overrides import UNSET, Call, Response, Unset
+
+from ._call import Settings, course, run, run_async
+from ._errors import ConfigurationError
+from ._policy import RetryPolicy, Timeout
+from ._version import __version__
+from .transport import AsyncTransport, Transport
+
+if TYPE_CHECKING:
+    from . import _httpx
+
+T = TypeVar("T")
+
+KEY_VARIABLES = ("ONELOOP_SDK_KEY", "ONELOOP_KEY")
+"""Environment variables for the API key, in the order in which they are looked at."""
+
+BASE_URL_VARIABLE = "ONELOOP_BASE_URL"
+
+MAX_RESPONSE_BYTES = 10 * 1024 * 1024
+"""Default of `max_response_bytes`."""
+
+_OWN_HEADERS = {"authorization", "content-length", "content-type", "host", "accept-encoding"}
+_LOOPBACK = ("localhost", "::1")
+
+
+class _Client:
+    """What both clients have: settings, and how they are checked."""
+
+    _settings: Settings
+    _api_key: Callable[[], Any]
+    _transport: Any
+    _shares: bool
+
+    def _configure(
+        self,
+        api_key: str | Callable[[], Any] | None,
+        base_url: str | None,
+        timeout: float | Timeout | None,
+        retry: RetryPolicy,
+        headers: Mapping[str, str] | None,
+        max_response_bytes: int,
+        allow_http: bool,
+    ) -> None:
+        url = base_url if base_url is not None else os.environ.get(BASE_URL_VARIABLE)
+        self._settings = Settings(
+            base_url=_checked_url(url or DEFAULT_BASE_URL, allow_http),
+            headers=_all_headers(headers or {}),
+            timeout=Timeout.of(timeout),
+            retry=_checked_retry(retry),
+            max_response_bytes=_checked_size(max_response_bytes),
+        )
+        self._api_key = _key_source(api_key)
+        self._shares = False
+
+    def with_options(
+        self,
+        *,
+        api_key: str | Callable[[], Any] | Unset = UNSET,
+        timeout: float | Timeout | None | Unset = UNSET,
+        retry: RetryPolicy | Unset = UNSET,
+        headers: Mapping[str, str] | Unset = UNSET,
+        max_response_bytes: int | Unset = UNSET,
+    ) -> Self:
+        """Return a client with other settings that shares this one's connections.
+
+        Closing it does nothing: close this one. Arguments are those of the constructor.
+        """
+        settings = self._settings
+        if not isinstance(timeout, Unset):
+            settings = evolve(settings, timeout=Timeout.of(timeout))
+        if not isinstance(retry, Unset):
+            settings = evolve(settings, retry=_checked_retry(retry))
+        if not isinstance(headers, Unset):
+            settings = evolve(settings, headers=_all_headers(headers))
+        if not isinstance(max_response_bytes, Unset):
+            settings = evolve(settings, max_response_bytes=_checked_size(max_response_bytes))
+        client = type(self).__new__(type(self))
+        client._settings = settings
+        client._api_key = self._api_key if isinstance(api_key, Unset) else _key_source(api_key)
+        client._transport, client._shares = self._transport, True
+        return client
+
+    def __repr__(self) -> str:
+        """Show where calls go; nothing of the key."""
+        return f"{type(self).__name__}(base_url={self._settings.base_url!r})"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: a client holds a key and connections."""
+        raise TypeError("a client cannot be pickled: make one in each process")
+
+
+class Oneloop(_Client, SyncOperations):
+    """A client of the Oneloop API whose methods block.
+
+    One client serves all threads of a process. It is a context manager; outside of a `with`, call
+    `close()` when you are done.
+
+    Args:
+        api_key: Your SDK key, or a function that returns it, called once a call, for keys that
+            rotate. Default: the environment's `ONELOOP_SDK_KEY`, then `ONELOOP_KEY`.
+        base_url: Where the API is. Default: the environment's `ONELOOP_BASE_URL`, then the
+            document's server.
+        timeout: Limits of one attempt, in seconds; a number, or `None` for no limit, sets both.
+        retry: Limits of the whole call.
+        headers: More headers for each request.
+        max_response_bytes: Largest body of an answer, on the wire and decompressed. Default 10 MiB.
+        allow_http: Allow `http://` to other hosts than this one: the key is then sent in clear.
+        http_client: An `httpx.Client` of your own to send with. It stays yours: closing this client
+            does not close it.
+        transport: Something else to send with; see `oneloop.transport`.
+
+    Raises:
+        ConfigurationError: There is no API key, or something cannot be used as it is.
+        ArgumentError: A number is out of its bounds.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | Callable[[], str] | None = None,
+        base_url: str | None = None,
+        timeout: float | Timeout | None = Timeout(),
+        retry: RetryPolicy = RetryPolicy(),
+        headers: Mapping[str, str] | None = None,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+        allow_http: bool = False,
+        http_client: "_httpx.Client | None" = None,
+        transport: Transport | None = None,
+    ) -> None:
+        """Make a client. Nothing is opened before the first call."""
+        self._configure(api_key, base_url, timeout, retry, headers, max_response_bytes, allow_http)
+        if transport is not None and http_client is not None:
+            raise ConfigurationError("give either transport or http_client, not both")
+        if transport is None:
+            from ._httpx import HttpxTransport  # on first use: importing httpx takes its time
+
+            transport = HttpxTransport(self._settings.base_url, http_client)
+        self._transport = transport
+
+    @property
+    def with_response(self) -> SyncOperationsWithResponse:
+        """The same methods, returning a `Response`: the answer, its status and headers, and more."""
+        return _WithResponse(self._respond)
+
+    def close(self) -> None:
+        """Close all connections; calls are refused from now on."""
+        if not self._shares:
+            self._transport.close()
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close the client."""
+        self.close()
+
+    def _respond(self, call: Call[T]) -> Response[T]:
+        return run(course(call, self._settings, _checked_key(self._api_key())), self._transport)
+
+    def _perform(self, call: Call[T]) -> T:
+        return self._respond(call).parsed
+
+
+class AsyncOneloop(_Client, AsyncOperations):
+    """A client of the Oneloop API for asyncio.
+
+    One client serves all tasks; used from a second event loop it opens connections of its own
+    there. It is an async context manager; outside of an `async with`, await `aclose()` when done.
+
+    Arguments and errors are those of `Oneloop`, but `api_key` may be an async function, and
+    `http_client` is an `httpx.AsyncClient`.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | Callable[[], str] | Callable[[], Awaitable[str]] | None = None,
+        base_url: str | None = None,
+        timeout: float | Timeout | None = Timeout(),
+        retry: RetryPolicy = RetryPolicy(),
+        headers: Mapping[str, str] | None = None,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+        allow_http: bool = False,
+        http_client: "_httpx.AsyncClient | None" = None,
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        """Make a client. Nothing is opened before the first call."""
+        self._configure(api_key, base_url, timeout, retry, headers, max_response_bytes, allow_http)
+        if transport is not None and http_client is not None:
+            raise ConfigurationError("give either transport or http_client, not both")
+        if transport is None:
+            from ._httpx import AsyncHttpxTransport  # on first use: importing httpx takes its time
+
+            transport = AsyncHttpxTransport(self._settings.base_url, http_client)
+        self._transport = transport
+
+    @property
+    def with_response(self) -> AsyncOperationsWithResponse:
+        """The same methods, returning a `Response`: the answer, its status and headers, and more."""
+        return _AsyncWithResponse(self._respond)
+
+    async def aclose(self) -> None:
+        """Close all connections; calls are refused from now on."""
+        if not self._shares:
+            await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Close the client."""
+        await self.aclose()
+
+    async def _respond(self, call: Call[T]) -> Response[T]:
+        key: Any = self._api_key()
+        if isawaitable(key):
+            key = await key
+        return await run_async(course(call, self._settings, _checked_key(key)), self._transport)
+
+    async def _perform(self, call: Call[T]) -> T:
+        return (await self._respond(call)).parsed
+
+
+class _WithResponse(SyncOperationsWithResponse):
+    __slots__ = ("_respond",)
+
+    def __init__(self, respond: Callable[[Call[Any]], Response[Any]]) -> None:
+        self._respond = respond
+
+    def _perform(self, call: Call[T]) -> Response[T]:
+        return self._respond(call)
+
+
+class _AsyncWithResponse(AsyncOperationsWithResponse):
+    __slots__ = ("_respond",)
+
+    def __init__(self, respond: Callable[[Call[Any]], Awaitable[Response[Any]]]) -> None:
+        self._respond = respond
+
+    async def _perform(self, call: Call[T]) -> Response[T]:
+        return await self._respond(call)
+
+
+def _key_source(api_key: str | Callable[[], Any] | None) -> Callable[[], Any]:
+    """Return a function for the key, so that no repr of a client's attributes can show it."""
+    if api_key is None:
+        api_key = next(filter(None, map(os.environ.get, KEY_VARIABLES)), None)
+    if api_key is None:
+        raise ConfigurationError(
+            f"there is no API key: pass api_key= or set {KEY_VARIABLES[0]} in the environment"
+        )
+    if callable(api_key):
+        return api_key
+    key = _checked_key(api_key)
+    return lambda: key
+
+
+def _checked_key(key: object) -> str:
+    if not isinstance(key, str) or not key:
+        raise ConfigurationError("api_key must be a string that is not empty")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ConfigurationError("api_key must be printable ASCII without spaces: is it whole?")
+    return key
+
+
+def _checked_url(url: str, allow_http: bool) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = parts = None
+    if not host or not parts or parts.scheme not in ("http", "https"):
+        raise ConfigurationError(f"base_url must be an http:// or https:// URL, not {url!r}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigurationError("base_url must have no user, password, query or fragment")
+    loopback = host in _LOOPBACK or host.startswith("127.")
+    if parts.scheme == "http" and not (allow_http or loopback):
+        raise ConfigurationError(
+            f"base_url {url!r} would send the API key in clear: use https:// or allow_http=True"
+        )
+    return url.rstrip("/")
+
+
+def _checked_retry(retry: object) -> RetryPolicy:
+    if not isinstance(retry, RetryPolicy):
+        raise ConfigurationError(f"retry must be a RetryPolicy, not {retry!r}")
+    return retry
+
+
+def _checked_size(size: object) -> int:
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ConfigurationError(f"max_response_bytes must be an integer above 0, not {size!r}")
+    return size
+
+
+def _all_headers(more: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    own = {
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",
+        "User-Agent": f"oneloop/{__version__} Python/{platform.python_version()}",
+    }
+    for name, value in more.items():
+        if name.lower() in _OWN_HEADERS:
+            raise ConfigurationError(f"headers must not have {name}: the client sets it")
+        if not (name.isascii() and value.isascii() and f"{name}{value}".isprintable() and name):
+            raise ConfigurationError(f"headers must be printable ASCII: {name!r} is not")
+        own = {key: old for key, old in own.items() if key.lower() != name.lower()}
+        own[name] = value
+    return tuple(own.items())
