@@ -67,8 +67,8 @@ class Wait:
     seconds: float
 
 
-Reply = transport.Response | transport.TransportError | transport.ResponseTooLarge | None
-Course = Generator[Send | Wait, Reply, Response[T]]
+Reply = transport.Response | transport.TransportError | transport.ResponseTooLarge
+Course = Generator[Send | Wait, Reply | None, Response[T]]
 
 
 def course(
@@ -102,7 +102,7 @@ def course(
     while True:
         attempt += 1
         left = None if policy.budget is None else max(0.0, policy.budget - (clock() - started))
-        reply = yield Send(request, _limits(settings, left))
+        reply = cast("Reply", (yield Send(request, _limits(settings, left))))
         result = _judge(call, reply, settings.max_response_bytes)
         elapsed = clock() - started
         if not isinstance(result, APIError):
@@ -129,7 +129,7 @@ def course(
 
 def run(steps: Course[T], sender: transport.Transport) -> Response[T]:
     """Carry out a course with a blocking transport."""
-    reply: Reply = None
+    reply: Reply | None = None
     while True:
         try:
             step = steps.send(reply)
@@ -142,13 +142,13 @@ def run(steps: Course[T], sender: transport.Transport) -> Response[T]:
             continue
         try:
             reply = sender.send(step.request, step.limits)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
             reply = _failure(error)
 
 
 async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Response[T]:
     """Carry out a course with an async transport."""
-    reply: Reply = None
+    reply: Reply | None = None
     while True:
         try:
             step = steps.send(reply)
@@ -161,7 +161,7 @@ async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Respo
             continue
         try:
             reply = await sender.send(step.request, step.limits)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
             reply = _failure(error)
 
 
@@ -201,7 +201,6 @@ def _judge(call: Call[T], reply: Reply, limit: int) -> tuple[T, int, dict[str, s
     if isinstance(reply, transport.ResponseTooLarge):
         reply = transport.Response(reply.status, reply.headers, b"")
         return _too_large(reply, limit)
-    assert reply is not None
     headers = _answer.lower_headers(reply)
     try:
         body = _answer.plain_body(reply.body, headers.get("content-encoding", ""), limit)
@@ -303,6 +302,5 @@ def _tell(policy: RetryPolicy, retry: Retry) -> None:
         return
     try:
         policy.on_retry(retry)
-    except Exception:
-        # A hook must not decide over a call: its failure would hide the outcome.
+    except Exception:  # a hook must not decide over a call: its failure would hide the outcome
         logger.exception("on_retry failed")

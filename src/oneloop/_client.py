@@ -2,8 +2,10 @@
 
 import os
 import platform
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -38,7 +40,9 @@ MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 """Default of `max_response_bytes`."""
 
 _OWN_HEADERS = {"authorization", "content-length", "content-type", "host", "accept-encoding"}
-_LOOPBACK = ("localhost", "::1")
+_VISIBLE = re.compile(r"[!-~]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 
 
 class _Client:
@@ -74,7 +78,7 @@ class _Client:
         self,
         *,
         api_key: str | Callable[[], Any] | Unset = UNSET,
-        timeout: float | Timeout | None | Unset = UNSET,
+        timeout: float | Timeout | Unset | None = UNSET,
         retry: RetryPolicy | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
         max_response_bytes: int | Unset = UNSET,
@@ -157,7 +161,7 @@ class Oneloop(_Client, SyncOperations):
 
     @property
     def with_response(self) -> SyncOperationsWithResponse:
-        """The same methods, returning a `Response`: the answer, its status and headers, and more."""
+        """The same methods, returning a `Response`: the answer, its status and headers ..."""
         return _WithResponse(self._respond)
 
     def close(self) -> None:
@@ -215,7 +219,7 @@ class AsyncOneloop(_Client, AsyncOperations):
 
     @property
     def with_response(self) -> AsyncOperationsWithResponse:
-        """The same methods, returning a `Response`: the answer, its status and headers, and more."""
+        """The same methods, returning a `Response`: the answer, its status and headers ..."""
         return _AsyncWithResponse(self._respond)
 
     async def aclose(self) -> None:
@@ -278,7 +282,7 @@ def _key_source(api_key: str | Callable[[], Any] | None) -> Callable[[], Any]:
 def _checked_key(key: object) -> str:
     if not isinstance(key, str) or not key:
         raise ConfigurationError("api_key must be a string that is not empty")
-    if not (key.isascii() and key.isprintable() and " " not in key):
+    if not _VISIBLE.fullmatch(key):
         raise ConfigurationError("api_key must be printable ASCII without spaces: is it whole?")
     return key
 
@@ -286,19 +290,25 @@ def _checked_key(key: object) -> str:
 def _checked_url(url: str, allow_http: bool) -> str:
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host = parts.hostname if parts.port != 0 else None
     except ValueError:
-        host = parts = None
-    if not host or not parts or parts.scheme not in ("http", "https"):
+        host, parts = None, urlsplit("")
+    if not host or parts.scheme not in ("http", "https") or not _VISIBLE.fullmatch(url):
         raise ConfigurationError(f"base_url must be an http:// or https:// URL, not {url!r}")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError("base_url must have no user, password, query or fragment")
-    loopback = host in _LOOPBACK or host.startswith("127.")
-    if parts.scheme == "http" and not (allow_http or loopback):
+    if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
         raise ConfigurationError(
             f"base_url {url!r} would send the API key in clear: use https:// or allow_http=True"
         )
     return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _checked_retry(retry: object) -> RetryPolicy:
@@ -320,10 +330,10 @@ def _all_headers(more: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         "User-Agent": f"oneloop/{__version__} Python/{platform.python_version()}",
     }
     for name, value in more.items():
+        if not _HEADER_NAME.fullmatch(str(name)) or not _HEADER_VALUE.fullmatch(str(value)):
+            raise ConfigurationError(f"headers must be printable ASCII: {name!r} is not")
         if name.lower() in _OWN_HEADERS:
             raise ConfigurationError(f"headers must not have {name}: the client sets it")
-        if not (name.isascii() and value.isascii() and f"{name}{value}".isprintable() and name):
-            raise ConfigurationError(f"headers must be printable ASCII: {name!r} is not")
         own = {key: old for key, old in own.items() if key.lower() != name.lower()}
         own[name] = value
     return tuple(own.items())

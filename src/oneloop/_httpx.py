@@ -150,7 +150,7 @@ class AsyncHttpxTransport:
 def _open(kind: type[PoolT], base_url: str) -> PoolT:
     try:
         return kind(limits=CONNECTIONS, proxy=environment_proxy(base_url))
-    except Exception as error:  # a proxy or a certificate file that the environment names wrongly
+    except Exception as error:  # noqa: BLE001 - a proxy or certificate file that the environment names
         failure = TransportError(f"cannot open connections: {error}", sent=False, passing=False)
     raise failure
 
@@ -160,7 +160,7 @@ def environment_proxy(
     proxies: Callable[[], dict[str, str]] = getproxies,
     bypass: Callable[[str], object] = proxy_bypass,
 ) -> str | None:
-    """Return the proxy that the environment names for a URL: `HTTPS_PROXY`, `NO_PROXY` and so on."""
+    """Return the proxy that the environment (`HTTPS_PROXY`, `NO_PROXY` ...) names for a URL."""
     parts = urlsplit(url)
     if not parts.hostname or bypass(parts.netloc):
         return None

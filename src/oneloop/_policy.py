@@ -16,7 +16,7 @@ def _seconds(value: object, name: str, *, optional: bool) -> None:
         return
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ArgumentTypeError(f"must be a number of seconds, not {value!r}").under(name)
-    if math.isnan(value) or value < 0 or (math.isinf(value) and optional):
+    if not math.isfinite(value) or value < 0:
         hint = "; None is no limit" if optional else ""
         raise ArgumentValueError(f"must be at least 0 and finite{hint}").under(name)
 

@@ -1,0 +1,147 @@
+"""How answers travel: as they should, or as the next fault in the queue has it."""
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from oneloop.sandbox._answers import Answer, sent_headers
+from oneloop.sandbox._plans import Performance, Step
+from oneloop.sandbox._state import ReceivedRequest, State
+
+CONTROL_PREFIX = "/_sandbox/"
+"""Paths under it are the sandbox's own: not logged, and never misbehaving."""
+
+TRANSPORT = "oneloop.sandbox.transport"
+"""Where the server puts the connection's asyncio.Transport, among the scope's extensions."""
+
+
+# For faults that keep the call from its work; none of them looks at it.
+_NOT_ASKED = Answer(0, (), b"")
+
+
+class Delivery:
+    """ASGI middleware that logs each API call and lets the next fault have its way with it."""
+
+    def __init__(self, app: ASGIApp, *, state: State, max_body_bytes: int) -> None:
+        self._app = app
+        self._state = state
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = await _read_body(receive, keep=self._max_body_bytes + 1)
+        if body is None:
+            return
+        if scope["path"].startswith(CONTROL_PREFIX):
+            await _send_answer(send, await self._ask_app(scope, body), time.time())
+            return
+
+        fault = self._state.next_fault()
+        genuine = _NOT_ASKED
+        if fault is None or fault.applies:
+            genuine = await self._ask_app(scope, body)
+        now = time.time()
+        if fault is None:
+            performance = Performance(genuine.status, genuine)
+        else:
+            performance = fault.plan.perform(genuine, now)
+
+        # Logged first, so that whoever has the answer finds the call in the log.
+        self._state.record(
+            ReceivedRequest(
+                method=scope["method"],
+                path=_target(scope),
+                status=performance.status,
+                fault=None if fault is None else fault.kind,
+                applied=genuine.applied,
+            )
+        )
+        if isinstance(performance.show, Answer):
+            await _send_answer(send, performance.show, now)
+        else:
+            await _play(performance.show, scope["extensions"][TRANSPORT], receive)
+
+    async def _ask_app(self, scope: Scope, body: bytes) -> Answer:
+        """Return the application's answer to a request, without sending it."""
+        status = 0
+        headers: list[tuple[bytes, bytes]] = []
+        content = bytearray()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            nonlocal status, headers
+            if message["type"] == "http.response.start":
+                status, headers = message["status"], message["headers"]
+            else:
+                content.extend(message["body"])
+
+        await self._app(scope, receive, send)
+        kept = tuple(
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in headers
+            if name != b"content-length"
+        )
+        return Answer(status, kept, bytes(content), scope["state"].get("applied", False))
+
+
+async def _read_body(receive: Receive, *, keep: int) -> bytes | None:
+    """Read a request to its end and return its first `keep` bytes, None if the client left."""
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message["body"][: keep - len(body)]
+        more = message["more_body"]
+    return bytes(body)
+
+
+def _target(scope: Scope) -> str:
+    path: bytes = scope["raw_path"]
+    query: bytes = scope["query_string"]
+    return (path + b"?" + query if query else path).decode("latin-1")
+
+
+async def _send_answer(send: Send, answer: Answer, now: float) -> None:
+    headers = [
+        (name.encode("latin-1"), value.encode("latin-1"))
+        for name, value in sent_headers(answer, now)
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _play(steps: Iterator[Step], transport: asyncio.Transport, receive: Receive) -> None:
+    """Do to the connection what `steps` say, then wait until it is gone.
+
+    The waiting matters even after it was closed: the server takes an application that returns
+    before that for one that forgot to answer.
+    """
+    # The request has been read to its end: all that can still come is the word that it is gone.
+    gone = asyncio.ensure_future(receive())
+    for step in steps:
+        if isinstance(step, bytes):
+            transport.write(step)
+        elif step == "close":
+            transport.close()
+        elif step == "reset":
+            _reset(transport)
+        else:
+            await asyncio.wait({gone}, timeout=step)
+            if gone.done():
+                break
+    await gone
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    connection: socket.socket = transport.get_extra_info("socket")
+    # To linger for no time at all is to send RST instead of FIN.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

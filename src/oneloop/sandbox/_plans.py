@@ -1,0 +1,127 @@
+"""What a fault shows on the connection, as data; decided purely and carried out elsewhere."""
+
+import json
+import math
+from collections.abc import Iterator
+from email.utils import formatdate
+from typing import Literal
+
+from attrs import evolve, field, frozen
+
+from oneloop.sandbox._answers import Answer, closing_head, json_body, with_header
+
+Ending = Literal["close", "reset"]
+
+Step = bytes | float | Ending
+"""Bytes to write, seconds to wait, or how to end the connection."""
+
+
+@frozen
+class Performance:
+    """What happens to one call."""
+
+    status: int | None
+    """The status that the client is told; None if it is told nothing, or only raw bytes."""
+    show: Answer | Iterator[Step]
+    """An answer to send as any other, or what to do on the connection instead. If the steps do not
+    end it, the client is left waiting."""
+
+
+@frozen
+class Silence:
+    """No answer, at most raw bytes; then an ending, or (None) no end at all."""
+
+    ending: Ending | None
+    data: bytes = field(default=b"", repr=False)
+
+    def perform(self, genuine: Answer, now: float) -> Performance:
+        """Ignore the genuine answer."""
+        end = () if self.ending is None else (self.ending,)
+        return Performance(None, iter((self.data, *end)))
+
+
+@frozen
+class Canned:
+    """An answer that has nothing to do with the request."""
+
+    answer: Answer
+    retry_after_date: float | None = None
+    """Seconds from the answer to the date in its Retry-After; None: no such header."""
+
+    def perform(self, genuine: Answer, now: float) -> Performance:
+        """Ignore the genuine answer; the date in Retry-After is rounded up to a whole second."""
+        answer = self.answer
+        if self.retry_after_date is not None:
+            date = formatdate(math.ceil(now + self.retry_after_date), usegmt=True)
+            answer = with_header(answer, "retry-after", date)
+        return Performance(answer.status, answer)
+
+
+@frozen
+class WithoutField:
+    """The genuine answer, but for one field."""
+
+    name: str
+
+    def perform(self, genuine: Answer, now: float) -> Performance:
+        """Leave the field out of every object in the answer."""
+
+        def pruned(members: dict[str, object]) -> dict[str, object]:
+            return {key: value for key, value in members.items() if key != self.name}
+
+        body = json_body(json.loads(genuine.body, object_hook=pruned))
+        return Performance(genuine.status, evolve(genuine, body=body))
+
+
+@frozen
+class Padded:
+    """The genuine answer with one more field, so that it is `size` bytes long."""
+
+    size: int
+
+    def perform(self, genuine: Answer, now: float) -> Performance:
+        """Add the field; if there is no room for it, it is empty."""
+        # Every genuine answer is a JSON object with at least one member.
+        opened = genuine.body[:-1] + b',"padding":"'
+        padding = b"x" * (self.size - len(opened) - 2)
+        body = opened + padding + b'"}'
+        return Performance(genuine.status, evolve(genuine, body=body))
+
+
+@frozen
+class Truncated:
+    """The genuine answer, cut off halfway through its body."""
+
+    def perform(self, genuine: Answer, now: float) -> Performance:
+        """Announce the whole length all the same."""
+        half = genuine.body[: len(genuine.body) // 2]
+        return Performance(genuine.status, iter((closing_head(genuine, now) + half, "close")))
+
+
+@frozen
+class Dripped:
+    """The genuine answer, one part of it in single bytes, spread over so many seconds."""
+
+    part: Literal["head", "body"]
+    seconds: float
+
+    def perform(self, genuine: Answer, now: float) -> Performance:
+        """Wait before each byte of the slow part; send the other part at once."""
+        head = closing_head(genuine, now)
+        if self.part == "head":
+            steps = _drip(b"", head, genuine.body, self.seconds)
+        else:
+            steps = _drip(head, genuine.body, b"", self.seconds)
+        return Performance(genuine.status, steps)
+
+
+Plan = Silence | Canned | WithoutField | Padded | Truncated | Dripped
+
+
+def _drip(first: bytes, slow: bytes, last: bytes, seconds: float) -> Iterator[Step]:
+    yield first
+    for index in range(len(slow)):
+        yield seconds / len(slow)
+        yield slow[index : index + 1]
+    yield last
+    yield "close"

@@ -1,0 +1,58 @@
+"""One way to call either client, and what to call it with."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from oneloop import AsyncOneloop, Oneloop, RetryPolicy
+from oneloop_overrides import Call, Operation, Response
+
+T = TypeVar("T")
+
+REFILL = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 500}
+"""Arguments of a refill that the sandbox takes."""
+
+AT_ONCE = RetryPolicy(backoff=0, cap=0)
+"""The default policy without its waits."""
+
+
+class ClientKind:
+    """One of the two clients, called alike."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def respond(self, call: Call[T], **options: Any) -> Response[T]:
+        """Carry out a call with a new client made with these options, and close it."""
+        if self.name == "sync":
+            with Oneloop(**options) as client:
+                return client._respond(call)
+
+        async def respond() -> Response[T]:
+            async with AsyncOneloop(**options) as client:
+                return await client._respond(call)
+
+        return asyncio.run(respond())
+
+    def refill(self, arguments: dict[str, Any] = REFILL, **options: Any) -> Any:
+        """Call the generated method of a new client made with these options, and close it."""
+        if self.name == "sync":
+            with Oneloop(**options) as client:
+                return client.refill_billing_limit(**arguments)
+
+        async def refill() -> Any:
+            async with AsyncOneloop(**options) as client:
+                return await client.refill_billing_limit(**arguments)
+
+        return asyncio.run(refill())
+
+
+def an_operation(method: str, decode: Callable[[Any], Any] | None = lambda parsed: parsed) -> Any:
+    """Return an operation that the document does not have, with the refill's path."""
+    return Operation(
+        name="an_operation",
+        method=method,
+        path="/api/v1/customer-billing/refill",
+        safe=method in ("GET", "PUT", "DELETE"),
+        decode=decode,
+    )

@@ -1,0 +1,28 @@
+"""Fixtures that several test files share."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from calling import AT_ONCE, ClientKind
+
+from oneloop.sandbox import Sandbox
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> ClientKind:
+    """Either client: what holds for one holds for the other."""
+    return ClientKind(request.param)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A fresh sandbox with the meter acme of 1000 credits in the workspace ws_1."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def options(sandbox: Sandbox) -> dict[str, Any]:
+    """Constructor arguments that point a client at the sandbox."""
+    return {"api_key": sandbox.api_key, "base_url": sandbox.url, "retry": AT_ONCE}

@@ -1,0 +1,71 @@
+"""Imports run one way, and each third-party library has one module that may import it."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RUN_TIME = [ROOT / "src" / "oneloop", ROOT / "overrides" / "oneloop_overrides"]
+
+
+def sources(*folders: Path) -> list[Path]:
+    """Return every Python file below the folders."""
+    found = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    assert found, "no sources: a path in this test is out of date"
+    return found
+
+
+def imported(source: Path) -> Iterator[str]:
+    """Yield the top-level package of each absolute import in a file, at any depth of its code."""
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_import_contracts_hold() -> None:
+    """Every contract of import-linter in pyproject.toml is kept."""
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    result = subprocess.run(
+        [sys.executable, "-c", command, "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("source", sources(*RUN_TIME), ids=lambda path: str(path.relative_to(ROOT)))
+def test_one_module_alone_imports_httpx(source: Path) -> None:
+    """No run-time module but oneloop._httpx imports httpx, not even inside a function."""
+    allowed = source == ROOT / "src" / "oneloop" / "_httpx.py"
+    assert allowed or "httpx" not in imported(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    sources(ROOT / "overrides" / "oneloop_overrides"),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_run_time_overrides_need_attrs_alone(source: Path) -> None:
+    """oneloop_overrides imports itself, the standard library and attrs, and nothing else."""
+    allowed = {*sys.stdlib_module_names, "attr", "attrs", "oneloop_overrides"}
+    assert set(imported(source)) <= allowed
+
+
+def test_the_wheel_depends_on_what_it_imports() -> None:
+    """The three packages import no library beyond httpx, attrs and the sandbox's two."""
+    ours = {"oneloop", "oneloop_api", "oneloop_overrides"}
+    third_party = {
+        name
+        for source in sources(*RUN_TIME, ROOT / "generated" / "oneloop_api")
+        for name in imported(source)
+        if name not in sys.stdlib_module_names and name not in ours
+    }
+    assert third_party <= {"attr", "attrs", "httpx", "starlette", "uvicorn"}
