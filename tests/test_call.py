@@ -28,7 +28,7 @@ from oneloop import (
     Timeout,
     _waits,
 )
-from oneloop._call import Course, Send, Settings, Wait, course
+from oneloop._call import Course, Key, Send, Settings, Wait, course
 from oneloop.transport import Response, ResponseTooLarge, TransportError
 from oneloop_overrides import Call
 
@@ -54,7 +54,9 @@ class Clock:
 def begin(call: Call[Any], clock: Clock | None = None, **changed: Any) -> Course[Any]:
     """Start a course with some settings changed, half of each longest wait, at the epoch."""
     settings = evolve(SETTINGS, **changed)
-    return course(call, settings, KEY, clock=clock or Clock(), now=lambda: 0.0, chance=lambda: 0.5)
+    return course(
+        call, settings, Key(KEY), clock=clock or Clock(), now=lambda: 0.0, chance=lambda: 0.5
+    )
 
 
 def answer(status: int, body: bytes = b"{}", **headers: str) -> Response:

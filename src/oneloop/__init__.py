@@ -1,11 +1,13 @@
 """The client of the Oneloop API: API keys, metered usage and credits.
 
-from oneloop import Oneloop
+    from oneloop import Oneloop
 
-with Oneloop() as client:                      # ONELOOP_SDK_KEY
-    meter = client.refill_billing_limit(
-        workspace_id="ws_1", external_meter_id="acme", refill=500
-    ).billing
+    with Oneloop() as client:                      # ONELOOP_SDK_KEY
+        meter = client.refill_billing_limit(
+            workspace_id="ws_1", external_meter_id="acme", refill=500
+        ).billing
+
+Each error is an `OneloopError` whose `outcome` says whether the call took effect.
 """
 
 from importlib import import_module

@@ -53,6 +53,13 @@ class Settings:
 
 
 @frozen
+class Key:
+    """An API key that no repr shows: not even that of the locals in a traceback."""
+
+    value: str = field(repr=False)
+
+
+@frozen
 class Send:
     """Send a request once, and tell how it went: a response, or the exception."""
 
@@ -74,7 +81,7 @@ Course = Generator[Send | Wait, Reply | None, Response[T]]
 def course(
     call: Call[T],
     settings: Settings,
-    api_key: str,
+    api_key: Key,
     *,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], float] = time.time,
@@ -111,7 +118,7 @@ def course(
             return Response(
                 parsed=parsed, status=status, headers=headers, attempts=attempt, elapsed=elapsed
             )
-        error = _redacted(result, api_key)
+        error = _redacted(result, api_key.value)
         error.operation, error.method, error.path = operation.name, operation.method, operation.path
         error.attempts, error.elapsed = attempt, elapsed
         wait = _wait(error, reply, policy, attempt, may_repeat, now, chance)
@@ -172,12 +179,12 @@ def _failure(error: Exception) -> transport.TransportError | transport.ResponseT
     return transport.TransportError(f"{type(error).__name__}: {error}", passing=False)
 
 
-def _request(call: Call[Any], settings: Settings, api_key: str) -> transport.Request:
+def _request(call: Call[Any], settings: Settings, api_key: Key) -> transport.Request:
     body = () if call.body is None else (("Content-Type", "application/json"),)
     return transport.Request(
         call.operation.method,
         settings.base_url + call.target,
-        (("Authorization", f"Bearer {api_key}"), *body, *settings.headers, *call.headers),
+        (("Authorization", f"Bearer {api_key.value}"), *body, *settings.headers, *call.headers),
         call.body,
     )
 

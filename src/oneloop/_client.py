@@ -20,7 +20,7 @@ from oneloop_api.client import (
 )
 from oneloop_overrides import UNSET, Call, Response, Unset
 
-from ._call import Settings, course, run, run_async
+from ._call import Key, Settings, course, run, run_async
 from ._errors import ConfigurationError
 from ._policy import RetryPolicy, Timeout
 from ._version import __version__
@@ -178,7 +178,8 @@ class Oneloop(_Client, SyncOperations):
         self.close()
 
     def _respond(self, call: Call[T]) -> Response[T]:
-        return run(course(call, self._settings, _checked_key(self._api_key())), self._transport)
+        key = _checked_key(self._api_key())
+        return run(course(call, self._settings, key), self._transport)
 
     def _perform(self, call: Call[T]) -> T:
         return self._respond(call).parsed
@@ -236,10 +237,10 @@ class AsyncOneloop(_Client, AsyncOperations):
         await self.aclose()
 
     async def _respond(self, call: Call[T]) -> Response[T]:
-        key: Any = self._api_key()
-        if isawaitable(key):
-            key = await key
-        return await run_async(course(call, self._settings, _checked_key(key)), self._transport)
+        given = self._api_key()
+        key = _checked_key(await given if isawaitable(given) else given)
+        del given
+        return await run_async(course(call, self._settings, key), self._transport)
 
     async def _perform(self, call: Call[T]) -> T:
         return (await self._respond(call)).parsed
@@ -279,12 +280,14 @@ def _key_source(api_key: str | Callable[[], Any] | None) -> Callable[[], Any]:
     return lambda: key
 
 
-def _checked_key(key: object) -> str:
+def _checked_key(key: object) -> Key:
+    if isinstance(key, Key):
+        return key
     if not isinstance(key, str) or not key:
         raise ConfigurationError("api_key must be a string that is not empty")
     if not _VISIBLE.fullmatch(key):
         raise ConfigurationError("api_key must be printable ASCII without spaces: is it whole?")
-    return key
+    return Key(key)
 
 
 def _checked_url(url: str, allow_http: bool) -> str:

@@ -81,7 +81,7 @@ class TransportError(Exception):
         passing: Whether the same request may well succeed a little later.
     """
 
-    problem: str
+    problem: str = field(repr=False)  # it may quote what was sent or received
     sent: bool = field(default=True, kw_only=True)
     timeout: bool = field(default=False, kw_only=True)
     passing: bool = field(default=True, kw_only=True)

@@ -104,7 +104,7 @@ with Oneloop() as client:
     assert_type(patient, Oneloop)
     client.close()
 
-    # What must not type-check: mypy and pyright both report an ignore that is not needed.
+    # What must not type-check: mypy strict reports an ignore that is not needed.
     client.refill_billing_limit(workspace_id="ws", external_meter_id="m")  # type: ignore[call-arg]
     client.refill_billing_limit(
         workspace_id="ws",

@@ -1,0 +1,126 @@
+"""The names that applications import, and what importing them costs."""
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+import oneloop
+from oneloop import AsyncOneloop, Oneloop, models, sandbox, transport
+from oneloop_api import client
+
+ROOT = Path(__file__).parents[1]
+
+
+def modules_after(code: str) -> set[str]:
+    """Return the modules that a program of its own has loaded at its end."""
+    program = [sys.executable, "-c", f"{code}; import sys, json; print(json.dumps([*sys.modules]))"]
+    output = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    return set(json.loads(output))
+
+
+@pytest.mark.parametrize("module", [oneloop, models, sandbox, transport])
+def test_all_that_is_promised_is_there(module: object) -> None:
+    """Each name in `__all__` can be imported."""
+    for name in module.__all__:  # type: ignore[attr-defined]
+        assert getattr(module, name) is not None
+
+
+@pytest.mark.parametrize("module", [oneloop, models, sandbox])
+def test_names_are_listed_in_order_and_once(module: object) -> None:
+    """A sorted `__all__` has one place for a new name."""
+    names = list(module.__all__)  # type: ignore[attr-defined]
+    assert names == sorted(set(names), key=names.index)
+    assert len(set(names)) == len(names)
+
+
+def test_a_fresh_interpreter_finds_every_name() -> None:
+    """Names are loaded on first use; each of them from a standing start."""
+    code = "import oneloop; [getattr(oneloop, name) for name in oneloop.__all__]"
+    assert "oneloop_api.models" in modules_after(code)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """As with any module."""
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        oneloop.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_dir_lists_the_public_names() -> None:
+    """For interactive use, loaded or not."""
+    assert dir(oneloop) == sorted(oneloop.__all__)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    """No httpx, no model and no operation before one is used."""
+    loaded = modules_after("import oneloop")
+    assert not loaded & {"httpx", "attrs", "attr", "asyncio", "oneloop_api", "oneloop_overrides"}
+
+
+def test_importing_the_client_loads_no_httpx() -> None:
+    """Nor a model: those come with the first call."""
+    loaded = modules_after("from oneloop import Oneloop, OneloopError, RetryPolicy")
+    assert not loaded & {"httpx", "oneloop_api.models", "oneloop_api.api.v1"}
+
+
+def operation_ids() -> list[str]:
+    """Return every operationId of the document."""
+    document = YAML(typ="safe").load(ROOT / "openapi.yaml")
+    return [
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+    ]
+
+
+@pytest.mark.parametrize("operation_id", operation_ids())
+@pytest.mark.parametrize(
+    "owner",
+    [
+        Oneloop,
+        AsyncOneloop,
+        client.SyncOperationsWithResponse,
+        client.AsyncOperationsWithResponse,
+    ],
+)
+def test_each_operation_is_a_method_of_both_clients(operation_id: str, owner: type) -> None:
+    """Named after its operationId, keyword-only, async where the client is."""
+    name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation_id)
+    method = getattr(owner, name)
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in parameters)
+    assert inspect.iscoroutinefunction(method) == ("Async" in owner.__name__)
+
+
+def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
+    """What is learned of one is known of the other."""
+    methods = {name for name in vars(client.SyncOperations) if not name.startswith("_")}
+    assert methods == {name for name in vars(client.AsyncOperations) if not name.startswith("_")}
+    for name in methods:
+        assert inspect.signature(getattr(Oneloop, name)) == inspect.signature(
+            getattr(AsyncOneloop, name)
+        )
+        assert getattr(Oneloop, name).__doc__ == getattr(AsyncOneloop, name).__doc__
+
+
+def test_class_names_are_those_a_person_would_choose() -> None:
+    """No `Type0`, no `Union`."""
+    assert models.__all__ == [
+        "CustomerBillingMeter",
+        "ErrorResponse",
+        "ErrorResponseError",
+        "RefillCustomerBillingMeterRequest",
+        "RefillCustomerBillingMeterResponse",
+    ]
+
+
+def test_a_method_without_a_client_is_not_carried_out() -> None:
+    """The generated classes say what is called; a client says how."""
+    with pytest.raises(NotImplementedError):
+        client.SyncOperations().refill_billing_limit(
+            workspace_id="ws_1", external_meter_id="acme", refill=1
+        )

@@ -1,0 +1,64 @@
+"""The API key shows up nowhere, after success and after failure."""
+
+import logging
+import pickle
+import traceback
+from typing import Any
+
+import pytest
+from calling import AT_ONCE, REFILL, ClientKind
+
+from oneloop import AsyncOneloop, Oneloop, OneloopError
+from oneloop.sandbox import Fault, Sandbox
+
+KEY = "sdk_very_secret_4711"
+FAULTS = ["hang", "drop-after", "truncated-body", "html-page", "wrong-shape", "429-bare"]
+ECHOES = [
+    Fault.status(401, body=f'{{"error": {{"code": 1, "message": "{KEY}"}}}}'.encode()),
+    Fault.status(500, headers={"X-Echo": f"Bearer {KEY}"}, body=KEY.encode()),
+    Fault.raw(f"HTTP/1.1 {KEY}\r\n\r\n".encode()),
+]
+"""What a server may do that shows the request's headers to everybody."""
+
+
+@pytest.mark.parametrize("client_class", [Oneloop, AsyncOneloop])
+def test_a_client_does_not_show_its_key(client_class: Any) -> None:
+    """Neither its repr nor its attributes, nor those of a copy."""
+    client = client_class(api_key=KEY, base_url="http://127.0.0.1:1")
+    for one in (client, client.with_options(api_key=KEY), client.with_response):
+        assert KEY not in repr(one)
+        assert KEY not in repr(getattr(one, "__dict__", {}))
+
+
+@pytest.mark.parametrize(
+    "fault", [*FAULTS, *ECHOES], ids=lambda fault: getattr(fault, "kind", fault)
+)
+def test_an_error_does_not_show_the_key(
+    fault: Fault | str, kind: ClientKind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not its text, attributes or pickle, nor a traceback with locals, nor a log record."""
+    # What a server echoes, httpcore logs at DEBUG as it came; we take it out of what is ours.
+    caplog.set_level(logging.DEBUG, "oneloop" if fault in ECHOES else None)
+    with Sandbox(api_key=KEY) as sandbox:
+        sandbox.misbehave(fault, times=3)
+        with pytest.raises(OneloopError) as caught:
+            kind.refill(api_key=KEY, base_url=sandbox.url, retry=AT_ONCE, timeout=0.3)
+    error = caught.value
+    assert KEY not in f"{error!s} {error!r} {vars(error)}"
+    assert KEY.encode() not in pickle.dumps(error)
+    frames = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = [frame for frame in frames.stack if "/oneloop" in frame.filename]
+    assert ours
+    assert not [frame for frame in ours if KEY in str(frame.locals)]
+    assert error.__context__ is None
+    assert KEY not in caplog.text
+
+
+def test_a_success_does_not_log_the_key(kind: ClientKind, caplog: pytest.LogCaptureFixture) -> None:
+    """At DEBUG, for our loggers, httpx's and httpcore's."""
+    caplog.set_level(logging.DEBUG)
+    with Sandbox(api_key=KEY) as sandbox:
+        kind.refill({**REFILL, "external_meter_id": "acme"}, api_key=KEY, base_url=sandbox.url)
+    assert caplog.records
+    assert KEY not in caplog.text
+    assert "acme" not in caplog.text
