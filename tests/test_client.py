@@ -297,6 +297,19 @@ def test_closing_a_copy_leaves_the_connections_to_the_original() -> None:
     assert recorder.closed == 1
 
 
+def test_closing_an_async_copy_leaves_the_connections_to_the_original(sandbox: Sandbox) -> None:
+    """The same for the async client."""
+
+    async def main() -> None:
+        async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            async with client.with_options(timeout=1) as copy:
+                await copy.refill_billing_limit(**REFILL)
+            await client.refill_billing_limit(**REFILL)
+
+    asyncio.run(main())
+    assert len(sandbox.requests) == 2
+
+
 def test_with_response_tells_what_came_around_the_answer(sandbox: Sandbox) -> None:
     """Status, headers, attempts and time."""
     sandbox.misbehave(Fault.rate_limited(0))

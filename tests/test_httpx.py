@@ -1,0 +1,133 @@
+"""The default transport: proxies, certificates and limits, over real sockets."""
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from calling import REFILL, ClientKind
+from test_outcomes import serving
+
+from oneloop import (
+    APIConnectionError,
+    APITimeoutError,
+    AsyncOneloop,
+    Oneloop,
+    Outcome,
+    RetryPolicy,
+)
+from oneloop._httpx import environment_proxy
+from oneloop.sandbox import Fault, Sandbox
+
+ONCE = RetryPolicy(attempts=1)
+PROXIES = {"https": "http://secure.proxy:1", "http": "plain.proxy:2"}
+
+
+@pytest.mark.parametrize(
+    ("url", "proxies", "bypassed", "proxy"),
+    [
+        ("https://api.test", PROXIES, False, "http://secure.proxy:1"),
+        ("http://api.test", PROXIES, False, "http://plain.proxy:2"),
+        ("https://api.test", {"all": "socks5://a"}, False, "socks5://a"),
+        ("https://api.test", {"http": "http://a"}, False, None),
+        ("https://api.test", {}, False, None),
+        ("https://api.test", PROXIES, True, None),
+        ("https://", PROXIES, False, None),
+    ],
+)
+def test_the_environment_names_the_proxy(
+    url: str, proxies: dict[str, str], bypassed: bool, proxy: str | None
+) -> None:
+    """By the URL's scheme, then for all; a proxy without a scheme speaks HTTP."""
+    assert environment_proxy(url, lambda: proxies, lambda _: bypassed) == proxy
+
+
+def test_a_call_goes_through_the_proxy(
+    sandbox: Sandbox, kind: ClientKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTTP_PROXY is honoured: a host that does not exist is reached through it."""
+    monkeypatch.setenv("http_proxy", sandbox.url)
+    monkeypatch.setenv("no_proxy", "")
+    answer = kind.refill(
+        api_key=sandbox.api_key, base_url="http://oneloop.invalid", allow_http=True
+    )
+    assert answer.billing.total_credits == 1500
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://a"])
+def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
+    kind: ClientKind, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    """A wrong variable is one clear error, not one of httpx's."""
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(APIConnectionError, match="cannot open connections") as caught:
+        kind.refill(api_key="sdk", base_url="https://oneloop.invalid")
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert caught.value.attempts == 1
+
+
+def test_a_proxy_that_refuses_was_not_passed(
+    sandbox: Sandbox, kind: ClientKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sandbox is no proxy for https: it answers CONNECT with an error."""
+    monkeypatch.setenv("https_proxy", sandbox.url)
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(APIConnectionError, match="the proxy refused") as caught:
+        kind.refill(api_key="sdk", base_url="https://oneloop.invalid", retry=ONCE)
+    assert caught.value.outcome is Outcome.NOT_SENT
+
+
+def test_a_certificate_that_the_machine_trusts_is_accepted(
+    kind: ClientKind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """SSL_CERT_FILE names the authorities, as everywhere."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def talk(connection: Any) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            while b"}" not in secure.recv(4096):
+                pass
+            secure.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}')
+
+    with serving(talk, "https") as url:
+        assert kind.refill(api_key="sdk", base_url=url, retry=ONCE).billing is None
+
+
+@pytest.mark.parametrize("limits", [{"timeout": None}, {"retry": RetryPolicy(budget=None)}])
+def test_limits_may_be_taken_away(
+    limits: dict[str, Any], sandbox: Sandbox, kind: ClientKind
+) -> None:
+    """None is no limit, where it is asked for."""
+    answer = kind.refill(api_key=sandbox.api_key, base_url=sandbox.url, **limits)
+    assert answer.billing.total_credits == 1500
+
+
+def test_an_async_call_ends_with_its_budget_whatever_the_server_does(sandbox: Sandbox) -> None:
+    """Headers that come byte by byte keep each read short, but not the call long."""
+
+    async def main() -> None:
+        sandbox.misbehave(Fault.slow_headers(30))
+        retry = RetryPolicy(attempts=1, budget=0.5)
+        async with AsyncOneloop(
+            api_key=sandbox.api_key, base_url=sandbox.url, retry=retry
+        ) as client:
+            await client.refill_billing_limit(**REFILL)
+
+    with pytest.raises(APITimeoutError) as caught:
+        asyncio.run(main())
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert caught.value.elapsed < 2
+
+
+def test_connections_are_kept(sandbox: Sandbox) -> None:
+    """The second call needs no new connection."""
+    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        for _ in range(3):
+            client.refill_billing_limit(**REFILL)
+        assert len(client._transport._pool._pool.connections) == 1
