@@ -130,4 +130,5 @@ def test_connections_are_kept(sandbox: Sandbox) -> None:
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         for _ in range(3):
             client.refill_billing_limit(**REFILL)
-        assert len(client._transport._pool._pool.connections) == 1
+        (pool,) = client._transport._pools.values()
+        assert len(pool.connections.connections) == 1

@@ -154,9 +154,13 @@ class Oneloop(_Client, SyncOperations):
         if transport is not None and http_client is not None:
             raise ConfigurationError("give either transport or http_client, not both")
         if transport is None:
-            from ._httpx import HttpxTransport  # on first use: importing httpx takes its time
+            from . import _httpx  # on first use: importing httpx takes its time
 
-            transport = HttpxTransport(self._settings.base_url, http_client)
+            transport = (
+                _httpx.PoolTransport(self._settings.base_url)
+                if http_client is None
+                else _httpx.ClientTransport(http_client)
+            )
         self._transport = transport
 
     @property
@@ -213,9 +217,13 @@ class AsyncOneloop(_Client, AsyncOperations):
         if transport is not None and http_client is not None:
             raise ConfigurationError("give either transport or http_client, not both")
         if transport is None:
-            from ._httpx import AsyncHttpxTransport  # on first use: importing httpx takes its time
+            from . import _httpx  # on first use: importing httpx takes its time
 
-            transport = AsyncHttpxTransport(self._settings.base_url, http_client)
+            transport = (
+                _httpx.AsyncPoolTransport(self._settings.base_url)
+                if http_client is None
+                else _httpx.AsyncClientTransport(http_client)
+            )
         self._transport = transport
 
     @property

@@ -187,8 +187,8 @@ def _start(app: ASGIApp, port: int) -> _Running:
     except OSError as error:
         message = f"the sandbox cannot listen on {_HOST}:{port}: {error.strerror}"
         raise OSError(error.errno, message) from None
-    # Connections inherit it. asyncio would set it only on sockets made with a protocol number; without
-    # it each answer on a kept connection waits 40 ms for the client's acknowledgement.
+    # Connections inherit it. asyncio would set it only on sockets made with a protocol number, and
+    # without it each answer on a kept connection waits 40 ms for the client's acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     bound: int = listener.getsockname()[1]
     started: Future[Callable[[], object]] = Future()
