@@ -2,9 +2,12 @@
 
 import asyncio
 import ssl
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 from calling import REFILL, ClientKind
@@ -18,6 +21,7 @@ from oneloop import (
     Oneloop,
     Outcome,
     RetryPolicy,
+    _httpx,
 )
 from oneloop._httpx import environment_proxy
 from oneloop.sandbox import Fault, Sandbox
@@ -108,23 +112,6 @@ def test_limits_may_be_taken_away(
     assert answer.billing.total_credits == 1500
 
 
-def test_an_async_call_ends_with_its_budget_whatever_the_server_does(sandbox: Sandbox) -> None:
-    """Headers that come byte by byte keep each read short, but not the call long."""
-
-    async def main() -> None:
-        sandbox.misbehave(Fault.slow_headers(30))
-        retry = RetryPolicy(attempts=1, budget=0.5)
-        async with AsyncOneloop(
-            api_key=sandbox.api_key, base_url=sandbox.url, retry=retry
-        ) as client:
-            await client.refill_billing_limit(**REFILL)
-
-    with pytest.raises(APITimeoutError) as caught:
-        asyncio.run(main())
-    assert caught.value.outcome is Outcome.UNKNOWN
-    assert caught.value.elapsed < 2
-
-
 def test_connections_are_kept(sandbox: Sandbox) -> None:
     """The second call needs no new connection."""
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
@@ -132,3 +119,113 @@ def test_connections_are_kept(sandbox: Sandbox) -> None:
             client.refill_billing_limit(**REFILL)
         (pool,) = client._transport._pools.values()
         assert len(pool.connections.connections) == 1
+
+
+OWN = {"sync": httpx.Client, "async": httpx.AsyncClient}
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["pool", "own client"])
+@pytest.mark.parametrize(
+    "fault", [Fault.slow_body(30), Fault.slow_headers(30)], ids=["body", "head"]
+)
+def test_an_answer_in_drips_does_not_outlive_the_budget(
+    fault: Fault, own: bool, sandbox: Sandbox, kind: ClientKind
+) -> None:
+    """Each part comes in time, but not the end. An own blocking client's headers excepted."""
+    if own and kind.name == "sync" and fault.kind == "slow-headers":
+        pytest.skip("httpx has no limit for that, and it is the application's own")
+    sandbox.misbehave(fault)
+    options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    client = OWN[kind.name]() if own else None
+    with pytest.raises(APITimeoutError) as caught:
+        kind.refill(**options, http_client=client, retry=RetryPolicy(attempts=1, budget=0.5))
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert 0.5 <= caught.value.elapsed < 1.5
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["pool", "own client"])
+def test_a_call_that_nothing_else_ends_is_cancelled(
+    own: bool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last resort of the async transports: here it comes before all other limits."""
+    monkeypatch.setattr(_httpx, "GRACE", -0.9)
+    sandbox.misbehave("hang")
+    with pytest.raises(APITimeoutError, match="within the total time") as caught:
+        ClientKind("async").refill(
+            api_key=sandbox.api_key,
+            base_url=sandbox.url,
+            http_client=httpx.AsyncClient() if own else None,
+            retry=RetryPolicy(attempts=1, budget=1),
+        )
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
+    """After the total time there is no time for another read."""
+    attempt = _httpx._Attempt(deadline=0.0, secure=False)
+    with pytest.raises(TimeoutError, match="the total time is over"):
+        attempt.left(5, TimeoutError)
+
+
+def test_closing_lets_a_call_in_flight_end(sandbox: Sandbox) -> None:
+    """To close a socket under a thread that reads from it could cross answers."""
+    sandbox.misbehave(Fault.slow_body(0.5))
+    answers: list[Any] = []
+    client = Oneloop(api_key=sandbox.api_key, base_url=sandbox.url)
+    thread = threading.Thread(target=lambda: answers.append(client.refill_billing_limit(**REFILL)))
+    thread.start()
+    while not sandbox.requests:
+        time.sleep(0.01)
+    client.close()
+    with pytest.raises(APIConnectionError, match="the client is closed"):
+        client.refill_billing_limit(**REFILL)
+    thread.join()
+    (pool,) = client._transport._pools.values()
+    assert answers[0].billing.total_credits == 1500
+    assert pool.connections.connections == []
+
+
+def test_closing_lets_an_async_call_in_flight_end(sandbox: Sandbox) -> None:
+    """The same with tasks."""
+
+    async def main() -> Any:
+        sandbox.misbehave(Fault.slow_body(0.5))
+        client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url)
+        task = asyncio.create_task(client.refill_billing_limit(**REFILL))
+        while not sandbox.requests:
+            await asyncio.sleep(0.01)
+        await client.aclose()
+        with pytest.raises(APIConnectionError, match="the client is closed"):
+            await client.refill_billing_limit(**REFILL)
+        answer = await task
+        (pool,) = client._transport._pools.values()
+        assert pool.connections.connections == []
+        return answer
+
+    assert asyncio.run(main()).billing.total_credits == 1500
+
+
+def test_closing_a_client_that_was_never_used_is_fine(kind: ClientKind) -> None:
+    """There is nothing to close, and calls are refused all the same."""
+
+    async def main() -> None:
+        client = AsyncOneloop(api_key="sdk", base_url="http://127.0.0.1:1")
+        await client.aclose()
+        await client.refill_billing_limit(**REFILL)
+
+    def main_sync() -> None:
+        client = Oneloop(api_key="sdk", base_url="http://127.0.0.1:1")
+        client.close()
+        client.refill_billing_limit(**REFILL)
+
+    with pytest.raises(APIConnectionError, match="the client is closed"):
+        main_sync() if kind.name == "sync" else asyncio.run(main())
+
+
+def test_a_host_without_an_address_is_not_sent(
+    kind: ClientKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A label of more than 63 characters cannot be looked up at all."""
+    with pytest.raises(APIConnectionError, match="cannot connect") as caught:
+        kind.refill(api_key="sdk", base_url=f"https://{'a' * 64}.test", retry=ONCE)
+    assert caught.value.outcome is Outcome.NOT_SENT
