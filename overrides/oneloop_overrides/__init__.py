@@ -9,6 +9,7 @@ from ._containers import (
     decode_map,
     decode_object,
     decode_union,
+    encode_json,
     encode_list,
     encode_map,
     encode_model,
@@ -43,7 +44,6 @@ from ._scalars import (
     decode_string,
     encode_boolean,
     encode_constant,
-    encode_json,
     encode_number,
     encode_string,
 )

@@ -1,9 +1,10 @@
-"""Lists, maps, objects and unions. Errors say where inside them the trouble is."""
+"""Lists, maps, objects, unions, any JSON. Errors say where inside them the trouble is."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 from ._errors import ArgumentError, DecodeError, mismatch, wrong_type
+from ._scalars import encode_number, encode_string
 
 K = TypeVar("K", bound=str | int)
 T = TypeVar("T")
@@ -59,7 +60,8 @@ def encode_map(value: Any, encode: Callable[[Any], T]) -> dict[str, T]:
     """Write a dict with string keys value by value.
 
     Raises:
-        ArgumentError: It is none, or a value is not allowed; the error has the value's key.
+        ArgumentError: It is none, a key is no valid string, or a value is not allowed; the error
+            has the value's key.
     """
     if not isinstance(value, dict):
         raise wrong_type("a dict", value)
@@ -67,6 +69,7 @@ def encode_map(value: Any, encode: Callable[[Any], T]) -> dict[str, T]:
     for key in items:
         if not isinstance(key, str):
             raise wrong_type("a dict with strings for keys", key)
+        encode_string(key)
     return dict(_each(items.items(), encode))
 
 
@@ -78,6 +81,27 @@ def encode_union(value: Any, *encoders: Callable[[Any], T]) -> T:
         except ArgumentError:
             continue
     raise wrong_type(f"of one of {len(encoders)} known types", value)
+
+
+def encode_json(value: Any) -> Any:
+    """Check that a value is made of JSON types only, and return it.
+
+    Raises:
+        ArgumentTypeError: It holds something else.
+        ArgumentValueError: It holds an infinite number, a NaN, an integer too long to write, or a
+            string that is not Unicode.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return encode_string(value)
+    if isinstance(value, int | float):
+        return encode_number(value)
+    if isinstance(value, list | tuple):
+        return encode_list(value, encode_json)
+    if isinstance(value, dict):
+        return encode_map(value, encode_json)
+    raise wrong_type("a JSON value", value)
 
 
 class _Model(Protocol):

@@ -4,6 +4,7 @@ from enum import Enum, IntEnum, StrEnum
 from typing import Any, Self, TypeVar
 
 from ._errors import mismatch, wrong_type
+from ._scalars import encode_string
 
 
 class OpenStrEnum(StrEnum):
@@ -49,7 +50,7 @@ EnumT = TypeVar("EnumT", bound=Enum)
 
 def decode_enum(value: Any, enum: type[EnumT]) -> EnumT:
     """Read a JSON string or integer as a member, known or not, or raise `DecodeError`."""
-    if not isinstance(value, bool):
+    if _may_be_member(value):
         try:
             return enum(value)
         except ValueError:
@@ -58,10 +59,22 @@ def decode_enum(value: Any, enum: type[EnumT]) -> EnumT:
 
 
 def encode_enum(value: Any, enum: type[Enum]) -> Any:
-    """Write a member, or the plain value of one, or raise `ArgumentTypeError`."""
-    if not isinstance(value, bool):
+    """Write a member, or the plain value of one, known or not.
+
+    Raises:
+        ArgumentTypeError: It is neither.
+        ArgumentValueError: It is not valid Unicode.
+    """
+    if _may_be_member(value):
         try:
-            return enum(value).value
+            plain = enum(value).value
         except ValueError:
             pass
+        else:
+            return encode_string(plain) if isinstance(plain, str) else plain
     raise wrong_type(f"a {enum.__name__}", value)
+
+
+def _may_be_member(value: Any) -> bool:
+    # In Python True and 1.0 equal 1, so that an IntEnum would take them for its member 1.
+    return isinstance(value, str | int) and not isinstance(value, bool)

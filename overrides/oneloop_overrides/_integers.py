@@ -4,9 +4,13 @@ The document encodes credits and usage as strings of digits, because its server'
 through JavaScript, whose numbers are exact up to 2**53 - 1 only. In Python they are `int`.
 """
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from ._errors import ArgumentValueError, DecodeError, kind_of, mismatch, wrong_type
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 MAX_DIGITS = 4300
 """Digits in the longest digit string that is read or sent.
@@ -44,12 +48,8 @@ def encode_digits(value: Any) -> str:
         ArgumentTypeError: It is no `int`; a `bool` is not one here.
         ArgumentValueError: It is negative or too long.
     """
-    encode_integer(value, minimum=0)
-    try:
-        digits = str(value)
-    except ValueError:
-        digits = ""
-    if not 0 < len(digits) <= MAX_DIGITS:
+    digits = str(encode_integer(value, minimum=0))
+    if len(digits) > MAX_DIGITS:  # the application has raised sys.set_int_max_str_digits
         raise ArgumentValueError(f"must have at most {MAX_DIGITS} digits")
     return digits
 
@@ -78,7 +78,7 @@ def encode_integer(
 
     Raises:
         ArgumentTypeError: It is no `int`; a `bool` is not one here.
-        ArgumentValueError: It is out of bounds.
+        ArgumentValueError: It is out of bounds, or too long for Python to write.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong_type("an integer", value)
@@ -94,7 +94,7 @@ def check_bounds(
     below: float | None,
     multiple_of: float | None,
 ) -> None:
-    """Raise `ArgumentValueError` unless a number is within its bounds."""
+    """Raise `ArgumentValueError` unless a number is within its bounds and can be written."""
     if minimum is not None and not value >= minimum:
         wanted = f"at least {minimum}"
     elif above is not None and not value > above:
@@ -103,8 +103,25 @@ def check_bounds(
         wanted = f"at most {maximum}"
     elif below is not None and not value < below:
         wanted = f"less than {below}"
-    elif multiple_of is not None and value % multiple_of:
+    elif multiple_of is not None and _decimal(value) % _decimal(multiple_of):
         wanted = f"a multiple of {multiple_of}"
+    elif not _is_writable(value):
+        wanted = f"of at most {sys.get_int_max_str_digits()} digits"
     else:
         return
     raise ArgumentValueError(f"must be {wanted}, not {kind_of(value)}")
+
+
+def _decimal(number: float) -> "Fraction":
+    from fractions import Fraction  # takes its time to import, and hardly any document needs it
+
+    # As it is written: 0.3 is a multiple of 0.1 in JSON, though not in binary.
+    return Fraction(number) if isinstance(number, int) else Fraction(repr(float(number)))
+
+
+def _is_writable(number: float) -> bool:
+    try:
+        str(number)
+    except ValueError:  # an integer longer than sys.get_int_max_str_digits()
+        return False
+    return True

@@ -119,12 +119,13 @@ def encode_headers(parameters: Iterable[tuple[str, Any]]) -> tuple[tuple[str, st
     """Encode header parameters, `None` left out.
 
     Raises:
-        ArgumentValueError: A value could not stand in a header: it is not printable ASCII.
+        ArgumentValueError: A value could not stand in a header: it is not printable ASCII, or has
+            a space at either end.
     """
     pairs = [(name, _text(value)) for name, value in parameters if value is not None]
     for name, text in pairs:
-        if not (text.isascii() and text.isprintable()):
-            raise ArgumentValueError("must be printable ASCII").under(name)
+        if not (text.isascii() and text.isprintable() and text == text.strip()):
+            raise ArgumentValueError("must be printable ASCII, without space around it").under(name)
     return tuple(pairs)
 
 

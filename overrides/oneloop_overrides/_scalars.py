@@ -1,10 +1,9 @@
-"""Strings, booleans, other numbers, constants and values of any JSON type."""
+"""Strings, booleans, other numbers and constants."""
 
 import math
 import re
 from typing import Any
 
-from ._containers import encode_list, encode_map
 from ._errors import ArgumentValueError, mismatch, wrong_type
 from ._integers import check_bounds
 
@@ -78,11 +77,11 @@ def encode_number(
 
     Raises:
         ArgumentTypeError: It is no number; a `bool` is not one here.
-        ArgumentValueError: It is out of bounds, infinite or not a number.
+        ArgumentValueError: It is out of bounds, infinite, not a number or too long to write.
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise wrong_type("a number", value)
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ArgumentValueError(f"must be finite, not {value}")
     check_bounds(value, minimum, above, maximum, below, multiple_of)
     return value
@@ -104,23 +103,3 @@ def encode_constant(value: Any, constant: Any) -> Any:
     if type(value) is not type(constant) or value != constant:
         raise ArgumentValueError(f"must be {constant!r}")
     return value
-
-
-def encode_json(value: Any) -> Any:
-    """Check that a value is made of JSON types only, and return it.
-
-    Raises:
-        ArgumentTypeError: It holds something else.
-        ArgumentValueError: It holds an infinite number, a NaN, or a string that is not Unicode.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return encode_string(value)
-    if isinstance(value, int | float):
-        return encode_number(value)
-    if isinstance(value, list | tuple):
-        return encode_list(value, encode_json)
-    if isinstance(value, dict):
-        return encode_map(value, encode_json)
-    raise wrong_type("a JSON value", value)

@@ -16,7 +16,7 @@ def decode_timestamp(value: Any) -> datetime:
     Raises:
         DecodeError: The value is anything else.
     """
-    if isinstance(value, str) and value[10:11] in ("T", "t", " "):
+    if isinstance(value, str) and _has_day(value) and value[10:11] in ("T", "t", " "):
         try:
             moment = datetime.fromisoformat(value.upper())
         except ValueError:
@@ -49,7 +49,7 @@ def encode_timestamp(value: Any) -> str:
 
 def decode_date(value: Any) -> date:
     """Read `2026-11-23`, or raise `DecodeError`."""
-    if isinstance(value, str) and len(value) == 10:
+    if isinstance(value, str) and _has_day(value):
         try:
             return date.fromisoformat(value)
         except ValueError:
@@ -62,3 +62,8 @@ def encode_date(value: Any) -> str:
     if not isinstance(value, date) or isinstance(value, datetime):
         raise wrong_type("a date", value)
     return value.isoformat()
+
+
+def _has_day(text: str) -> bool:
+    # Python also reads 2026-W48-1 and, as a date, 20261123T1.
+    return text[4:8:3] == "--"
