@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trustme
 from calling import REFILL, ClientKind
-from test_outcomes import serving
+from failures import talking
 
 from oneloop import (
     APIConnectionError,
@@ -99,8 +99,8 @@ def test_a_certificate_that_the_machine_trusts_is_accepted(
                 pass
             secure.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}')
 
-    with serving(talk, "https") as url:
-        assert kind.refill(api_key="sdk", base_url=url, retry=ONCE).billing is None
+    with talking(talk, "https") as server:
+        assert kind.refill(api_key="sdk", base_url=server.url, retry=ONCE).billing is None
 
 
 @pytest.mark.parametrize("limits", [{"timeout": None}, {"retry": RetryPolicy(budget=None)}])

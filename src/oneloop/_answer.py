@@ -1,13 +1,18 @@
 """What an answer says: its encoding undone, its JSON read, its error envelope found. Pure."""
 
 import json
+import re
 import zlib
+from itertools import accumulate
 from typing import Any, NoReturn, cast
 
 from .transport import Response
 
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an answer's body that an error keeps."""
+
+MAX_JSON_DEPTH = 100
+"""Levels of objects and arrays in an answer's JSON. The document's answers have five at most."""
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "cf-ray")
 """Where a request id may be. The vendor documents none; proxies in front of it may add one."""
@@ -59,13 +64,27 @@ def plain_body(body: bytes, encoding: str, limit: int) -> bytes:
 def read_json(body: bytes) -> Any:
     """Parse JSON strictly: UTF-8 (a byte order mark is skipped), no NaN and no Infinity.
 
+    Of a key that an object has twice, the last value counts, as in JavaScript.
+
     Raises:
-        Unreadable: It is not JSON.
+        Unreadable: It is not JSON, or nested too deep.
     """
+    if _depth(body) > MAX_JSON_DEPTH and _depth(_STRING.sub(b"", body)) > MAX_JSON_DEPTH:
+        raise Unreadable(f"JSON of more than {MAX_JSON_DEPTH} levels")
     try:
         return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"not JSON: {error}") from None
+        raise Unreadable(f"something that is not JSON: {error}") from None
+
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _depth(body: bytes) -> int:
+    """Return how deep brackets are nested, those in strings included."""
+    brackets = body.translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if one in b"[{" else -1 for one in brackets), default=0)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -109,7 +109,11 @@ def course(
     while True:
         attempt += 1
         left = None if policy.budget is None else max(0.0, policy.budget - (clock() - started))
-        reply = cast("Reply", (yield Send(request, _limits(settings, left))))
+        try:
+            reply = cast("Reply", (yield Send(request, _limits(settings, left))))
+        except BaseException as interruption:
+            interruption.add_note(f"{operation.name} was interrupted: it may have happened")
+            raise
         result = _judge(call, reply, settings.max_response_bytes)
         elapsed = clock() - started
         if not isinstance(result, APIError):
@@ -131,7 +135,12 @@ def course(
             raise error
         logger.info("%s: again in %.3f s: %s", operation.name, wait, error.problem)
         _tell(policy, Retry(operation=operation.name, attempt=attempt, wait=wait, error=error))
-        yield Wait(wait)
+        try:
+            yield Wait(wait)
+        except BaseException as interruption:
+            happened = "it may have happened" if may_have_happened else "nothing happened"
+            interruption.add_note(f"{operation.name} was interrupted between attempts: {happened}")
+            raise
 
 
 def run(steps: Course[T], sender: transport.Transport) -> Response[T]:
@@ -143,14 +152,16 @@ def run(steps: Course[T], sender: transport.Transport) -> Response[T]:
         except StopIteration as end:
             done: Response[T] = end.value
             return done
-        reply = None
-        if isinstance(step, Wait):
-            time.sleep(step.seconds)
-            continue
         try:
-            reply = sender.send(step.request, step.limits)
+            if isinstance(step, Wait):
+                reply = None
+                time.sleep(step.seconds)
+            else:
+                reply = sender.send(step.request, step.limits)
         except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
             reply = _failure(error)
+        except BaseException as interruption:  # noqa: BLE001 - the course raises it again
+            steps.throw(interruption)
 
 
 async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Response[T]:
@@ -162,14 +173,16 @@ async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Respo
         except StopIteration as end:
             done: Response[T] = end.value
             return done
-        reply = None
-        if isinstance(step, Wait):
-            await asyncio.sleep(step.seconds)
-            continue
         try:
-            reply = await sender.send(step.request, step.limits)
+            if isinstance(step, Wait):
+                reply = None
+                await asyncio.sleep(step.seconds)
+            else:
+                reply = await sender.send(step.request, step.limits)
         except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
             reply = _failure(error)
+        except BaseException as interruption:  # noqa: BLE001 - the course raises it again
+            steps.throw(interruption)
 
 
 def _failure(error: Exception) -> transport.TransportError | transport.ResponseTooLarge:
