@@ -21,6 +21,7 @@ from oneloop import (
     Oneloop,
     Outcome,
     RetryPolicy,
+    Timeout,
     _httpx,
 )
 from oneloop._httpx import environment_proxy
@@ -167,6 +168,47 @@ def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
     attempt = _httpx._Attempt(deadline=0.0, secure=False)
     with pytest.raises(TimeoutError, match="the total time is over"):
         attempt.left(5, TimeoutError)
+
+
+def test_a_call_that_finds_all_connections_busy_is_not_sent(
+    kind: ClientKind, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a free one as long as for opening one, and says so."""
+    monkeypatch.setattr(_httpx, "MAX_CONNECTIONS", 1)
+    monkeypatch.setitem(_httpx.POOL, "max_connections", 1)
+    sandbox.misbehave(Fault.slow_body(1))
+    options: dict[str, Any] = {
+        "api_key": sandbox.api_key,
+        "base_url": sandbox.url,
+        "timeout": Timeout(connect=0.2),
+        "retry": RetryPolicy(attempts=1),
+    }
+
+    def with_threads() -> None:
+        with Oneloop(**options) as client:
+            busy = threading.Thread(target=lambda: client.refill_billing_limit(**REFILL))
+            busy.start()
+            while not sandbox.requests:
+                time.sleep(0.01)
+            try:
+                client.refill_billing_limit(**REFILL)
+            finally:
+                busy.join()
+
+    async def with_tasks() -> None:
+        async with AsyncOneloop(**options) as client:
+            busy = asyncio.create_task(client.refill_billing_limit(**REFILL))
+            while not sandbox.requests:
+                await asyncio.sleep(0.01)
+            try:
+                await client.refill_billing_limit(**REFILL)
+            finally:
+                await busy
+
+    with pytest.raises(APITimeoutError, match="no free connection in time") as caught:
+        with_threads() if kind.name == "sync" else asyncio.run(with_tasks())
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert len(sandbox.requests) == 1
 
 
 def test_closing_lets_a_call_in_flight_end(sandbox: Sandbox) -> None:

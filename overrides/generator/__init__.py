@@ -1,1 +1,1 @@
-"""The build-time half of the overrides: from `openapi.yaml` to `generated/`. Run `./generate.sh`."""
+"""The build-time half of the overrides: from `openapi.yaml` to `generated/` by `./generate.sh`."""

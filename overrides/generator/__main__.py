@@ -1,6 +1,7 @@
 """The command line behind ./generate.sh."""
 
 import argparse
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from ._errors import GenerationError
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / "openapi.yaml"
 PACKAGE = ROOT / "generated" / "oneloop_api"
 
 DESCRIPTION = """\
@@ -21,12 +23,12 @@ A run that fails leaves the old client in place. The same inputs give the same b
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run with the given arguments; return the exit code: 0 done, 1 different or failed, 2 usage."""
+    """Run with arguments; return the exit code: 0 done, 1 different or failed, 2 usage."""
     options = _parser().parse_args(argv)
     try:
         code = _generate(options)
-        return code or (_demo(options) if options.demo else 0)
-    except GenerationError as error:
+        return code or (_demo() if options.demo else 0)
+    except (GenerationError, OSError) as error:
         print(f"generate.sh: {error}", file=sys.stderr)
         return 1
 
@@ -41,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--check",
         action="store_true",
-        help="change nothing; exit 1 and list the files if generated/ is not what would be generated",
+        help="change nothing; exit 1 and list the files that are not what would be generated",
     )
     what.add_argument(
         "--demo",
@@ -52,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "--document",
         type=Path,
         metavar="FILE",
-        default=ROOT / "openapi.yaml",
+        default=DOCUMENT,
         help="another document than openapi.yaml",
     )
     parser.add_argument(
@@ -77,11 +79,13 @@ def _generate(options: argparse.Namespace) -> int:
     overlay_path = ROOT / "overrides" / "overlay.yaml"
     progress(f"1/4 read     {options.document.name}")
     document = _document.read_document(options.document)
-    overlay = _document.read_yaml(overlay_path)
-    progress(f"2/4 patch    {len(overlay['actions'])} overrides")
-    patched = _document.patch(document, overlay)
+    actions = _document.read_actions(overlay_path)
+    progress(f"2/4 patch    {len(actions)} overrides")
+    patched = _document.patch(document, actions)
     _document.check_document(patched, f"{options.document.name} as patched by overlay.yaml")
-    with _tree.beside(options.output) as draft:
+    if options.output.exists() and not _replaceable(options.output):
+        raise GenerationError(f"{_shown(options.output)} is no generated package: not replaced")
+    with _tree.drafts(None if options.check else options.output) as draft:
         new = draft / "oneloop_api"
         progress("3/4 generate")
         _render.render(patched, new)
@@ -92,25 +96,35 @@ def _generate(options: argparse.Namespace) -> int:
         }
         _render.write_manifest(new, inputs)
         different = _tree.differences(options.output, new)
-        if options.check:
-            return _report(different, options.output)
-        if different:
+        if different and not options.check:
             _tree.replace(options.output, new, draft)
+    if options.check:
+        progress(f"4/4 compare  {len(different)} differences")
+        return _report(different, options)
     progress(f"4/4 write    {_count(different)} in {_shown(options.output)}")
     return 0
 
 
-def _report(different: list[str], output: Path) -> int:
+def _replaceable(output: Path) -> bool:
+    return output.is_dir() and ((output / "manifest.json").exists() or not any(output.iterdir()))
+
+
+def _report(different: list[str], options: argparse.Namespace) -> int:
     if not different:
         return 0
-    print(f"generate.sh: {_shown(output)} is not what the document and the overrides generate:")
+    print(f"generate.sh: {_shown(options.output)} is not what would be generated:")
     for line in different:
         print(f"  {line}")
-    print("Run ./generate.sh and commit what it changes.")
+    command = ["./generate.sh"]
+    if options.document != DOCUMENT:
+        command += ["--document", str(options.document)]
+    if options.output != PACKAGE:
+        command += ["--output", str(options.output)]
+    print(f"Run {shlex.join(command)} and commit what it changes.")
     return 1
 
 
-def _demo(options: argparse.Namespace) -> int:
+def _demo() -> int:
     command = [sys.executable, str(ROOT / "examples" / "refill.py")]
     return subprocess.run(command, check=False).returncode
 

@@ -17,12 +17,15 @@ from ._errors import GenerationError
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read an OpenAPI 3 document and check it, or raise `GenerationError` saying what and where."""
-    document = read_yaml(path)
-    version = str(document.get("openapi", document.get("swagger", "")))
-    if not version.startswith("3."):
-        found = f"its version is {version}" if version else "it has no openapi version"
-        raise GenerationError(f"{path.name} is not an OpenAPI 3 document: {found}")
-    check_document(document, path.name)
+    try:
+        document = read_yaml(path)
+        version = str(document.get("openapi", document.get("swagger", "")))
+        if not version.startswith(("3.0", "3.1")):
+            found = f"its version is {version}" if version else "it has no openapi version"
+            raise GenerationError(f"{path.name} is not an OpenAPI 3.0 or 3.1 document: {found}")
+        check_document(document, path.name)
+    except RecursionError:
+        raise GenerationError(f"{path.name} is nested too deep") from None
     return document
 
 
@@ -43,48 +46,76 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_actions(path: Path) -> list[dict[str, Any]]:
+    """Read the actions of an OpenAPI Overlay."""
+    actions = read_yaml(path).get("actions")
+    if not isinstance(actions, list) or not actions:
+        raise GenerationError(f"{path.name} holds no list of actions")
+    for index, action in enumerate(actions):
+        if not (isinstance(action, dict) and isinstance(action.get("target"), str)):
+            raise GenerationError(f"{path.name}: actions.{index} has no target")
+        if len(action.keys() & {"update", "remove"}) != 1:
+            raise GenerationError(f"{path.name}: {_quirk(action)}: needs an update or a remove")
+    return actions
+
+
 def check_document(document: dict[str, Any], name: str) -> None:
-    """Raise `GenerationError` unless a document is valid OpenAPI and its references lead somewhere."""
-    for where, reference in _references(document, ()):
-        if not _leads_somewhere(document, reference):
+    """Raise `GenerationError` unless a document is valid and its references lead somewhere."""
+    for where, mapping in _mappings(document, ()):
+        for key in mapping:
+            if not isinstance(key, str):
+                raise GenerationError(f"{name}: {_dotted(where)}: the key {key} needs quotes")
+        reference = mapping.get("$ref")
+        if isinstance(reference, str) and not _leads_somewhere(document, reference):
             raise GenerationError(f"{name}: {_dotted(where)}: $ref {reference!r} leads nowhere")
     v31 = str(document["openapi"]).startswith("3.1")
     validator = (OpenAPIV31SpecValidator if v31 else OpenAPIV30SpecValidator)(document)
     try:
         # The first error only: past a broken part the validator itself may stumble.
         error = next(validator.iter_errors(), None)
-    except Exception as stumble:
+    except Exception as stumble:  # noqa: BLE001, whatever it stumbles over
         raise GenerationError(f"{name} is not valid OpenAPI: {one_line(stumble)}") from None
     if error is not None:
-        where = _dotted(error.absolute_path)
-        raise GenerationError(f"{name}: {where}: {one_line(error.message)}")
+        at = _dotted(error.absolute_path)
+        raise GenerationError(f"{name}: {at}: {one_line(error.message)}")
 
 
-def patch(document: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """Apply an overlay action by action and return the patched document.
+def patch(document: dict[str, Any], actions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Apply an overlay's actions one by one and return the patched document.
 
     Raises:
-        GenerationError: An action changes nothing: the document has lost that quirk.
+        GenerationError: An action cannot be applied, or changes nothing: the quirk is gone.
     """
     patched = deepcopy(document)
-    for action in overlay["actions"]:
-        quirk = action.get("x-quirk", action.get("target"))
+    for action in actions:
+        quirk = _quirk(action)
         try:
-            matches = [match.value for match in parse(action["target"]).find(patched)]
+            matches = parse(action["target"]).find(patched)
             if not matches:
                 raise _stale(quirk, "it matches nothing")
-            if "update" in action and all(_holds(value, action["update"]) for value in matches):
+            if "remove" in action:
+                apply_overlay(patched, {"actions": [action]})
+                continue
+            if all(_holds(match.value, action["update"]) for match in matches):
                 raise _stale(quirk, "what it fixes is right already")
-            apply_overlay(patched, {"actions": [action]})
+            for match in matches:
+                # One by one: oas-patch itself cannot reach the items of a list.
+                found = {"value": match.value}
+                apply_overlay(found, {"actions": [{**deepcopy(action), "target": "$.value"}]})
+                match.full_path.update(patched, found["value"])
         except (JSONPathError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise GenerationError(f"overlay.yaml: {quirk}: {one_line(error)}") from None
     return patched
 
 
+def _quirk(action: dict[str, Any]) -> str:
+    return str(action.get("x-quirk", action["target"]))
+
+
 def _stale(quirk: str, why: str) -> GenerationError:
     return GenerationError(
-        f"overlay.yaml: the override {quirk} is stale, {why}: the document no longer has this quirk."
-        " Remove the action from overrides/overlay.yaml"
+        f"overlay.yaml: the override {quirk} is stale, {why}:"
+        " the document no longer has this quirk. Remove the action from overrides/overlay.yaml"
     )
 
 
@@ -97,15 +128,16 @@ def _holds(value: Any, update: Any) -> bool:
     return bool(value == update)
 
 
-def _references(part: Any, where: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+def _mappings(
+    part: Any, where: tuple[Any, ...]
+) -> Iterator[tuple[tuple[Any, ...], dict[Any, Any]]]:
     if isinstance(part, dict):
-        if isinstance(part.get("$ref"), str):
-            yield where, part["$ref"]
+        yield where, part
         for key, value in part.items():
-            yield from _references(value, (*where, key))
+            yield from _mappings(value, (*where, key))
     elif isinstance(part, list):
         for index, value in enumerate(part):
-            yield from _references(value, (*where, index))
+            yield from _mappings(value, (*where, index))
 
 
 def _leads_somewhere(document: Any, reference: str) -> bool:

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from attrs import define, field, fields
+from attrs import define, evolve, field, fields
 from openapi_python_client import schema as oai
 from openapi_python_client.parser import bodies, openapi, properties, responses
 from openapi_python_client.parser.errors import PropertyError
@@ -93,7 +93,7 @@ class Wrapper(PropertyProtocol):
 
 @define
 class Nullable(Wrapper):
-    """A property that may be null. Keeps the inner class's own name, unlike the generator's union."""
+    """A property that may be null. Keeps the inner class's name, unlike the generator's union."""
 
 
 @define
@@ -120,6 +120,7 @@ def property_from_schema(
     """
     if isinstance(data, oai.Reference):
         return _plain_property_from_data(name=name, required=required, data=data, **context)
+    data = _without_default(data)
     inner = _without_null(data)
     if inner is not None:
         return _wrap(Nullable, name, required, data, inner, **context)
@@ -127,37 +128,43 @@ def property_from_schema(
         values = oai.Schema() if data.additionalProperties is True else data.additionalProperties
         if isinstance(values, oai.Schema | oai.Reference):
             return _wrap(MapOf, name, required, data, values, **context)
-    data = _without_default(data)
     built, schemas = _plain_property_from_data(name=name, required=required, data=data, **context)
     if type(built) is StringProperty and data.schema_format == "digits":
         built = _convert(Digits, built)
     elif type(built) is StringProperty:
-        built = _convert(Text, built, limits=_text_limits(data))
+        try:
+            limits = _text_limits(data)
+        except re.error as error:
+            return PropertyError(detail=f"pattern of {_name(built)}: {error}", data=data), schemas
+        built = _convert(Text, built, limits=limits)
     elif type(built) is IntProperty:
-        built = _convert(Integer, built, limits=_number_limits(data, int))
+        built = _convert(Integer, built, limits=_number_limits(data))
     elif type(built) is FloatProperty:
-        built = _convert(Number, built, limits=_number_limits(data, float))
+        built = _convert(Number, built, limits=_number_limits(data))
     return built, schemas
 
 
 def _without_null(data: oai.Schema) -> oai.Schema | oai.Reference | None:
-    """Return the schema beside null, if that is what a schema allows: one other, or null."""
-    if isinstance(data.type, list):
-        others = [kind for kind in data.type if kind != NULL]
-        if len(others) == 1 and NULL in data.type:
-            return data.model_copy(update={"type": others[0], "nullable": False})
+    """Return what a schema allows beside null, if it allows null and something else."""
+    if isinstance(data.type, list) and NULL in data.type:
+        kinds = [kind for kind in data.type if kind != NULL]
+        if kinds:
+            kind = kinds[0] if len(kinds) == 1 else kinds
+            return data.model_copy(update={"type": kind, "nullable": False})
     if data.enum and None in data.enum and any(value is not None for value in data.enum):
         return data.model_copy(update={"enum": [value for value in data.enum if value is not None]})
     choices = [*data.oneOf, *data.anyOf]
     others = [one for one in choices if not (isinstance(one, oai.Schema) and one.type == NULL)]
-    return others[0] if len(others) == 1 < len(choices) else None
+    if len(others) in (0, len(choices)):
+        return None
+    return others[0] if len(others) == 1 else oai.Schema(oneOf=others)
 
 
 def _without_default(data: oai.Schema) -> oai.Schema:
     """Turn a default into a remark: it is the server's, and is not sent unless given."""
-    if data.default is None or data.type == oai.DataType.OBJECT:
+    if data.default is None:
         return data
-    remark = f"Left out, the server takes {json.dumps(data.default)}."
+    remark = f"Left out, the server takes {json.dumps(data.default, default=str)}."
     told = data.description.get_untrusted_value().rstrip() if data.description else ""
     description = UntrustedString(f"{told} {remark}".strip())
     return data.model_copy(update={"default": None, "description": description})
@@ -176,15 +183,18 @@ def _wrap(
     built, schemas = property_from_schema(inner_name, True, inner, **context)
     if isinstance(built, PropertyError):
         return built, schemas
+    description = data.description or built.description
+    if kind is Nullable and isinstance(built, Nullable):  # by way of a nullable component
+        return evolve(built, required=required, description=description), schemas
     identifier = PythonIdentifier(name, context["config"].field_prefix)
-    return kind(name, required, identifier, data.description or built.description, built), schemas
+    return kind(name, required, identifier, description, built), schemas
 
 
 def _convert(kind: Any, built: Any, **more: Any) -> Any:
     return kind(**{one.name: getattr(built, one.name) for one in fields(type(built))}, **more)
 
 
-def _number_limits(data: oai.Schema, number: type[int] | type[float]) -> dict[str, Any]:
+def _number_limits(data: oai.Schema) -> dict[str, Any]:
     limits = {
         "minimum": data.minimum,
         "above": data.exclusiveMinimum,
@@ -194,7 +204,7 @@ def _number_limits(data: oai.Schema, number: type[int] | type[float]) -> dict[st
     }
     # The generator reads every bound as a float; 2**53 - 1 and all below are exact in one.
     return {
-        key: number(bound) if number(bound) == bound else bound
+        key: int(bound) if float(bound).is_integer() else bound
         for key, bound in limits.items()
         if bound is not None and not isinstance(bound, bool)
     }
@@ -214,7 +224,7 @@ def _python_pattern(pattern: Any) -> str | None:
         return None
     text = pattern.get_untrusted_value() if isinstance(pattern, UntrustedString) else str(pattern)
     # In ECMAScript $ is the very end; in Python it also stands before a last newline.
-    text = re.sub(r"(?<!\\)((?:\\\\)*)\$$", r"\1\\Z", text)
+    text = re.sub(r"(\\.|\[(?:\\.|[^]\\])*])|\$", lambda match: match[1] or r"\Z", text)
     re.compile(text, re.ASCII)
     return text
 
@@ -289,7 +299,7 @@ def decode(prop: PropertyProtocol, source: str) -> str:
         case BooleanProperty():
             return f"decode_boolean({source})"
         case ConstProperty():
-            return f"decode_constant({source}, {prop.value.python_code.as_unembedded_code()})"
+            return f"decode_constant({source}, {prop.value.raw_value!r})"
         case NoneProperty():
             return f"decode_constant({source}, None)"
         case _:
@@ -327,7 +337,7 @@ def encode(prop: PropertyProtocol, source: str) -> str:
         case BooleanProperty():
             return f"encode_boolean({source})"
         case ConstProperty():
-            return f"encode_constant({source}, {prop.value.python_code.as_unembedded_code()})"
+            return f"encode_constant({source}, {prop.value.raw_value!r})"
         case NoneProperty():
             return f"encode_constant({source}, None)"
         case _:
@@ -376,6 +386,7 @@ def bounds(prop: PropertyProtocol) -> str:
                 "pattern": "matching `{}`",
             }
             told = ", ".join(words[key].format(limit) for key, limit in prop.limits.items())
+            told = told.replace(r"\Z", "$")  # as the document has it
             return f"{told[0].upper()}{told[1:]}."
         case _:
             return ""

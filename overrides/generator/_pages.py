@@ -9,16 +9,34 @@ from attrs import frozen
 from openapi_python_client.parser.bodies import BodyType
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty
+from openapi_python_client.parser.properties.any import AnyProperty
+from openapi_python_client.parser.properties.enum_property import EnumProperty
 from openapi_python_client.parser.properties.list_property import ListProperty
 from openapi_python_client.parser.properties.protocol import PropertyProtocol
 from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.strings import in_f_string_literal, safe_for_docstring
+
+import oneloop_overrides
 
 from ._errors import GenerationError
 from ._kinds import MapOf, Nullable, annotation, bounds, decode, decoder, encode, encoder
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """Methods whose operations do no more when sent twice, by HTTP (RFC 9110, section 9.2.2)."""
+
+CALL_NAMES = frozenset({"call", *oneloop_overrides.__all__})
+"""Names that an operation's code uses itself: no argument may have them."""
+
+MODEL_NAMES = frozenset(
+    {"additional_properties", "cls", "date", "define", "field", "from_dict", "to_dict"}
+    | set(oneloop_overrides.__all__)
+)
+"""Names that a model's code uses itself: no field may have them."""
+
+CLASS_NAMES = frozenset({"Any", "Final", "Mapping", "Self", "Sequence", "T", "TypeVar"}).union(
+    name for name in oneloop_overrides.__all__ if name[0].isupper()
+)
+"""Names that generated code uses itself: no model or enum may have them."""
 
 
 @frozen
@@ -28,6 +46,11 @@ class Argument:
     name: str
     wire_name: str
     prop: PropertyProtocol
+
+    @property
+    def key(self) -> str:
+        """Its name on the wire, as a Python literal."""
+        return repr(self.wire_name)
 
     @property
     def annotation(self) -> str:
@@ -126,10 +149,10 @@ class Operation:
     @property
     def target(self) -> str:
         """The inside of an f-string that makes the path."""
-        names = {argument.name for argument in self.path_arguments}
+        names = {str(one.prop.python_name): one.name for one in self.path_arguments}
         parts = re.split(r"\{(\w+)\}", self.path)
         return "".join(
-            f"{{_{part}}}" if part in names and index % 2 else in_f_string_literal(part)
+            f"{{_path_{names[part]}}}" if index % 2 else in_f_string_literal(part)
             for index, part in enumerate(parts)
         )
 
@@ -151,7 +174,7 @@ class Operation:
         sections = [
             [_sentence(summary)],
             [_text(self.endpoint.description)],
-            [f"`{self.method} {self.path}`. {repeat}"],
+            [f"`{self.method} {_text(self.path)}`. {repeat}"],
             ["Args:", *(_item(one.name, _told(one.prop)) for one in self.arguments)],
             ["Returns:", "    " + _sentence(self.answer_description)] if self.answer else [""],
             [
@@ -166,12 +189,17 @@ class Operation:
 
 
 def operations(openapi: Any) -> list[Operation]:
-    """Return all operations of a parsed document, by name."""
-    endpoints = {
-        str(endpoint.name): endpoint
-        for collection in openapi.endpoint_collections_by_tag.values()
-        for endpoint in collection.endpoints
-    }
+    """Return all operations of a parsed document, by name.
+
+    Raises:
+        GenerationError: Two are of one name, or one needs what the templates do not know yet.
+    """
+    endpoints: dict[str, Endpoint] = {}
+    for collection in openapi.endpoint_collections_by_tag.values():
+        for endpoint in collection.endpoints:
+            name = str(endpoint.name)
+            if endpoints.setdefault(name, endpoint) is not endpoint:
+                raise GenerationError(f"{_where(endpoint)}: there is another operation {name}")
     return [operation(endpoints[name]) for name in sorted(endpoints)]
 
 
@@ -181,10 +209,10 @@ def operation(endpoint: Endpoint) -> Operation:
     Raises:
         GenerationError: It needs something that the templates do not know yet.
     """
-    where = f"{endpoint.method.upper()} {endpoint.path.get_untrusted_value()}"
+    where = _where(endpoint)
     if endpoint.cookie_parameters:
         raise GenerationError(f"{where}: cookie parameters are not supported")
-    taken: set[str] = set()
+    taken = set(CALL_NAMES)
     path = _arguments(endpoint.path_parameters, "path", taken)
     query = _arguments(endpoint.query_parameters, "query", taken)
     header = _arguments(endpoint.header_parameters, "header", taken)
@@ -197,7 +225,7 @@ def operation(endpoint: Endpoint) -> Operation:
         body = endpoint.bodies[0]
         if len(endpoint.bodies) > 1 or body.body_type != BodyType.JSON:
             raise GenerationError(f"{where}: only one JSON request body is supported")
-        if isinstance(body.prop, ModelProperty):
+        if isinstance(body.prop, ModelProperty) and _fields(body.prop):
             fields = _arguments(_fields(body.prop), "body", taken)
         else:
             (whole,) = _arguments([body.prop], "body", taken)
@@ -205,16 +233,24 @@ def operation(endpoint: Endpoint) -> Operation:
     return Operation(endpoint, path, query, header, fields, whole, answer, description)
 
 
+def _where(endpoint: Endpoint) -> str:
+    return f"{endpoint.method.upper()} {endpoint.path.get_untrusted_value()}"
+
+
 def _arguments(props: Iterable[PropertyProtocol], location: str, taken: set[str]) -> list[Argument]:
     arguments: list[Argument] = []
     for prop in props:
         # Path, query and body share one list of arguments, so a name may come twice.
-        name = str(prop.python_name)
-        while name in taken:
-            name = f"{name}_{location}"
-        taken.add(name)
+        name = _free(str(prop.python_name), f"_{location}", taken)
         arguments.append(Argument(name, prop.name.get_untrusted_value(), prop))
     return arguments
+
+
+def _free(name: str, suffix: str, taken: set[str]) -> str:
+    while name in taken:
+        name += suffix
+    taken.add(name)
+    return name
 
 
 def _answer(endpoint: Endpoint, where: str) -> tuple[PropertyProtocol | None, str]:
@@ -240,7 +276,7 @@ def _fits_text(prop: PropertyProtocol, *, repeated: bool) -> bool:
         case ListProperty():
             return repeated and _fits_text(prop.inner_property, repeated=False)
         case _:
-            return not isinstance(prop, ModelProperty | MapOf | UnionProperty)
+            return not isinstance(prop, ModelProperty | MapOf | UnionProperty | AnyProperty)
 
 
 def _fields(model: ModelProperty) -> list[PropertyProtocol]:
@@ -251,12 +287,8 @@ def _fields(model: ModelProperty) -> list[PropertyProtocol]:
 class Field:
     """A field of a model."""
 
+    name: str
     prop: PropertyProtocol
-
-    @property
-    def name(self) -> str:
-        """Its name in Python."""
-        return str(self.prop.python_name)
 
     @property
     def key(self) -> str:
@@ -265,7 +297,7 @@ class Field:
 
     @property
     def tri_state(self) -> bool:
-        """Whether it may be absent, null or a value, and the difference may matter to the server."""
+        """Whether it may be absent, null or a value, which may not be the same to the server."""
         return isinstance(self.prop, Nullable) and not self.prop.required
 
     @property
@@ -285,11 +317,10 @@ class Field:
         simple = decode(self.prop, take)
         if simple.count(take) == 1 and self.prop.required:
             return f"{self.name} = {simple}"
-        value = f"_{self.name}"
-        read = decode(self.prop, value)
+        read = decode(self.prop, "_value")
         if not self.prop.required and not isinstance(self.prop, Nullable):
-            read = f"None if {value} is None else {read}"
-        return f"{value} = {take}\n{self.name} = {read}"
+            read = f"None if _value is None else {read}"
+        return f"_value = {take}\n{self.name} = {read}"
 
     @property
     def encoded(self) -> str:
@@ -316,7 +347,9 @@ class Model:
     @property
     def fields(self) -> list[Field]:
         """Its fields, required ones first."""
-        return [Field(one) for one in _fields(self.prop)]
+        taken = set(MODEL_NAMES)
+        props = _fields(self.prop)
+        return [Field(_free(str(one.python_name), "_", taken), one) for one in props]
 
     @property
     def additional(self) -> PropertyProtocol | None:
@@ -353,8 +386,9 @@ class Model:
     @property
     def docstring(self) -> str:
         """Its docstring, without the quotes."""
-        schema = self.prop.name.get_untrusted_value().rsplit("/", 1)[-1]
-        summary = _text(self.prop.description) or f"{schema}, as the API's document calls it"
+        summary = (
+            _text(self.prop.description) or f"{_schema(self.prop)}, as the API's document calls it"
+        )
         attributes = [
             _item(
                 f"{one.name} ({one.declaration.split(': ', 1)[1].split(' = ')[0]})",
@@ -371,6 +405,11 @@ class Model:
         return _docstring([[_sentence(summary)], ["Attributes:", *attributes]], indent=4)
 
 
+def _schema(prop: PropertyProtocol) -> str:
+    """Return a schema's name in the document; a component's is its whole path."""
+    return _text(prop.name.get_untrusted_value().rsplit("/", 1)[-1])
+
+
 def _imports(props: Iterable[PropertyProtocol], prefix: str) -> list[str]:
     lines = {
         line
@@ -382,7 +421,7 @@ def _imports(props: Iterable[PropertyProtocol], prefix: str) -> list[str]:
 
 
 def _told(prop: PropertyProtocol) -> str:
-    return " ".join(filter(None, (_sentence(_text(prop.description)), bounds(prop))))
+    return " ".join(filter(None, (_sentence(_text(prop.description)), _text(bounds(prop)))))
 
 
 def _text(text: Any) -> str:
@@ -415,7 +454,7 @@ def _wrapped(lines: list[str], indent: int) -> Iterator[str]:
         )
 
 
-def enum_docstring(enum: Any) -> str:
+def enum_docstring(enum: EnumProperty) -> str:
     """Return the docstring of an enum, without the quotes."""
-    summary = _text(enum.description) or f"The values of `{_text(enum.name)}`"
+    summary = _text(enum.description) or f"The values of `{_schema(enum)}`"
     return f"{_sentence(summary)} Values that are not listed here are kept as they came."

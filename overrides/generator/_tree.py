@@ -19,10 +19,11 @@ def differences(old: Path, new: Path) -> list[str]:
 
 
 @contextmanager
-def beside(target: Path) -> Iterator[Path]:
-    """Give a folder for drafts on the same file system as a target; it goes when the block ends."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
+def drafts(target: Path | None) -> Iterator[Path]:
+    """Give a folder for drafts, beside a target that they may replace; it goes with the block."""
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target and target.parent))
     try:
         yield draft
     finally:

@@ -33,7 +33,7 @@ from ._operation import (
     Response,
     Unset,
     encode_body,
-    encode_headers,
+    encode_header,
     encode_path_segment,
     encode_query,
 )
@@ -83,7 +83,7 @@ __all__ = [
     "encode_date",
     "encode_digits",
     "encode_enum",
-    "encode_headers",
+    "encode_header",
     "encode_integer",
     "encode_json",
     "encode_list",

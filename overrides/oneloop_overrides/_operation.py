@@ -95,10 +95,11 @@ def encode_path_segment(value: Any) -> str:
     """Encode a path parameter so that it can name nothing but one segment of the path.
 
     Raises:
-        ArgumentTypeError: It is neither a string nor an integer.
+        ArgumentTypeError: It is no plain value.
         ArgumentValueError: It is empty, or a dot segment, which servers take as a way up the path.
     """
-    segment = str(value) if type(value) is int else encode_string(value, min_length=1)
+    plain = isinstance(value, int | float)
+    segment = _text(value) if plain else encode_string(value, min_length=1)
     if segment in (".", ".."):
         raise ArgumentValueError("must not be a dot segment")
     return quote(segment, safe="")
@@ -115,18 +116,17 @@ def encode_query(parameters: Iterable[tuple[str, Any]]) -> str:
     return "?" + urlencode(pairs, quote_via=quote, safe="") if pairs else ""
 
 
-def encode_headers(parameters: Iterable[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
-    """Encode header parameters, `None` left out.
+def encode_header(value: Any) -> str:
+    """Encode a header parameter.
 
     Raises:
-        ArgumentValueError: A value could not stand in a header: it is not printable ASCII, or has
-            a space at either end.
+        ArgumentValueError: It could not stand in a header: it is not printable ASCII, or has a
+            space at either end.
     """
-    pairs = [(name, _text(value)) for name, value in parameters if value is not None]
-    for name, text in pairs:
-        if not (text.isascii() and text.isprintable() and text == text.strip()):
-            raise ArgumentValueError("must be printable ASCII, without space around it").under(name)
-    return tuple(pairs)
+    text = _text(value)
+    if not (text.isascii() and text.isprintable() and text == text.strip()):
+        raise ArgumentValueError("must be printable ASCII, without space around it")
+    return text
 
 
 def encode_body(body: Any) -> bytes:

@@ -36,6 +36,9 @@ AsyncClient: TypeAlias = httpx.AsyncClient
 MAX_CONNECTIONS = 100
 """Connections of one client at most, in use or not. A call that finds them all busy waits."""
 
+MAX_HEADER_BYTES = httpcore.HTTP11Connection.MAX_INCOMPLETE_EVENT_SIZE
+"""Bytes of an answer's status line and headers at most: httpcore's own limit, 100 KiB."""
+
 POOL = {
     "max_connections": MAX_CONNECTIONS,
     "max_keepalive_connections": 20,
@@ -133,7 +136,7 @@ class AsyncPoolTransport:
         """Send a request once; see `oneloop.transport.AsyncTransport`."""
         attempt = _Attempt.at(request, limits)
         total = None if limits.total is None else limits.total + GRACE
-        async with self._connections() as pool:
+        async with self._connections(limits) as pool:
             with attempt:
                 try:
                     async with asyncio.timeout(total):
@@ -154,7 +157,7 @@ class AsyncPoolTransport:
         raise failure  # out here for the reason given in PoolTransport.send
 
     @asynccontextmanager
-    async def _connections(self) -> AsyncGenerator[httpcore.AsyncConnectionPool]:
+    async def _connections(self, limits: Limits) -> AsyncGenerator[httpcore.AsyncConnectionPool]:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if self._closed:
@@ -163,7 +166,19 @@ class AsyncPoolTransport:
             pool = self._pools[loop] = _AsyncPool(_open_async_pool(self._base_url))
         pool.users += 1
         try:
-            yield pool.connections
+            # httpcore's pool slows down with each request that waits in it, so they wait out here.
+            try:
+                async with asyncio.timeout(limits.connect):
+                    await pool.free.acquire()
+            except TimeoutError:
+                failure = TransportError(_WORDS["PoolTimeout"], sent=False, timeout=True)
+            else:
+                try:
+                    yield pool.connections
+                finally:
+                    pool.free.release()
+                return
+            raise failure
         finally:
             pool.users -= 1
             if pool.closing and not pool.users:
@@ -399,6 +414,53 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         return self._inner.get_extra_info(info)
 
 
+class _ConnectionPool(httpcore.ConnectionPool):
+    """httpcore's pool, without the leak of a connection whose first request did not begin.
+
+    A call that is interrupted between connecting and sending leaves a connection that httpcore
+    takes for one in use, for ever.
+    """
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
+        connection = super().create_connection(origin)
+        handle_request = connection.handle_request
+
+        def guarded(request: httpcore.Request) -> httpcore.Response:
+            try:
+                return handle_request(request)
+            except BaseException:
+                if _is_new(connection):
+                    connection.close()
+                raise
+
+        connection.handle_request = guarded  # type: ignore[method-assign]
+        return connection
+
+
+class _AsyncConnectionPool(httpcore.AsyncConnectionPool):
+    """The same, async."""
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+        connection = super().create_connection(origin)
+        handle_async_request = connection.handle_async_request
+
+        async def guarded(request: httpcore.Request) -> httpcore.Response:
+            try:
+                return await handle_async_request(request)
+            except BaseException:
+                if _is_new(connection):
+                    await connection.aclose()
+                raise
+
+        connection.handle_async_request = guarded  # type: ignore[method-assign]
+        return connection
+
+
+def _is_new(connection: httpcore.ConnectionInterface | httpcore.AsyncConnectionInterface) -> bool:
+    """Whether no request ever began on an open connection. httpcore tells it in words only."""
+    return ", NEW," in connection.info()
+
+
 _backend = httpcore.SyncBackend()
 _async_backend: Any = httpcore.AnyIOBackend()  # without anyio it would be a stub, so it is untyped
 
@@ -414,6 +476,7 @@ class _Pool:
 @define
 class _AsyncPool:
     connections: httpcore.AsyncConnectionPool
+    free: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_CONNECTIONS))
     pid: int = field(factory=os.getpid)
     users: int = 0
     closing: bool = False
@@ -421,7 +484,7 @@ class _AsyncPool:
 
 def _open_pool(base_url: str) -> httpcore.ConnectionPool:
     try:
-        return httpcore.ConnectionPool(network_backend=_Network(), **_pool_options(base_url))
+        return _ConnectionPool(network_backend=_Network(), **_pool_options(base_url))
     except Exception as error:  # noqa: BLE001 - a proxy or certificates that the environment names
         failure = _unopened(error)
     raise failure
@@ -429,9 +492,7 @@ def _open_pool(base_url: str) -> httpcore.ConnectionPool:
 
 def _open_async_pool(base_url: str) -> httpcore.AsyncConnectionPool:
     try:
-        return httpcore.AsyncConnectionPool(
-            network_backend=_AsyncNetwork(), **_pool_options(base_url)
-        )
+        return _AsyncConnectionPool(network_backend=_AsyncNetwork(), **_pool_options(base_url))
     except Exception as error:  # noqa: BLE001 - a proxy or certificates that the environment names
         failure = _unopened(error)
     raise failure

@@ -71,8 +71,8 @@ class CustomerBillingMeter:
             _at = "allowOverages"
             allow_overages = decode_boolean(_rest.pop("allowOverages"))
             _at = "spendCap"
-            _spend_cap = _rest.pop("spendCap")
-            spend_cap = None if _spend_cap is None else decode_digits(_spend_cap)
+            _value = _rest.pop("spendCap")
+            spend_cap = None if _value is None else decode_digits(_value)
             _at = "createdAt"
             created_at = decode_timestamp(_rest.pop("createdAt"))
             _at = "updatedAt"

@@ -44,8 +44,8 @@ class RefillCustomerBillingMeterResponse:
         _at = ""
         try:
             _at = "billing"
-            _billing = _rest.pop("billing")
-            billing = None if _billing is None else CustomerBillingMeter.from_dict(_billing)
+            _value = _rest.pop("billing")
+            billing = None if _value is None else CustomerBillingMeter.from_dict(_value)
         except KeyError:
             missing(_at)
         except DecodeError as _error:
