@@ -363,12 +363,48 @@ READ_ROWS = [
     Row("200, compressed", ok(gzip.compress(meter()), content_encoding="gzip"), *READ),
 ]
 
-ROWS = [
-    *UNSENT_ROWS,
-    *CERTIFICATE_ROWS,
-    *LOST_ROWS,
-    *STATUS_ROWS,
-    *UNREADABLE_ROWS,
-    *SHAPE_ROWS,
-    *READ_ROWS,
-]
+SECTIONS = {
+    "The call does not leave": [*UNSENT_ROWS, *CERTIFICATE_ROWS],
+    "The call leaves, and no whole answer comes": LOST_ROWS,
+    "The answer has another status than 2xx": STATUS_ROWS,
+    "The answer cannot be read": UNREADABLE_ROWS,
+    "The answer is JSON of another shape": SHAPE_ROWS,
+    "The answer is unusual, and read": READ_ROWS,
+}
+
+ROWS = [row for rows in SECTIONS.values() for row in rows]
+
+PAGE = """\
+# What can go wrong with a call
+
+Each line is shown by `tests/test_outcomes.py` over real sockets, for `Oneloop` and for
+`AsyncOneloop`, with the number of requests that the server saw. This page is printed from the same
+table by `scripts/failures`.
+
+*Tried* is how often a call is sent with the default three attempts: a call that is not safe to
+repeat, such as a refill, and one that is, such as a GET. A call that does not leave is tried, but
+the server sees nothing of it. Things in drips are tried once, as they use up the time of the call.
+
+Also shown there: every status from 400 to 599; no free connection (`APITimeoutError`, `NOT_SENT`);
+a kept connection that the server has closed meanwhile (no attempt is lost); a redirect to another
+server (never followed: it does not hear of the token).
+"""
+
+
+def page() -> str:
+    """Return docs/failures.md."""
+    lines = [PAGE]
+    for section, rows in SECTIONS.items():
+        lines += [f"## {section}", "", "| what happens | error | outcome | tried: refill | GET |"]
+        lines += ["|---|---|---|---|---|"]
+        for row in rows:
+            error = f"`{row.error.__name__}`" if row.error else "none"
+            outcome = f"`{row.outcome.name}`" if row.outcome else ""
+            tries = f"{row.unsafe_tries} | {row.safe_tries}"
+            lines.append(f"| {row.what} | {error} | {outcome} | {tries} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from attrs import define, evolve, field, frozen
 
-from oneloop import APIError, AsyncOneloop, Oneloop, Outcome, RetryPolicy, Timeout
+from oneloop import APIError, AsyncOneloop, Oneloop, Outcome, Retry, RetryPolicy, Timeout
 from oneloop.sandbox import Fault, Meter, Sandbox
 
 Kind = Literal["sync", "async"]
@@ -42,7 +42,7 @@ LOST_AFTER = 5.0
 RESTART_EVERY = 500
 """Calls from one restart of the sandbox to the next."""
 
-DOWN = 0.05
+DOWN = 0.03
 """Seconds for which a restart refuses connections."""
 
 SHOWN = 10
@@ -239,6 +239,8 @@ class Soak:
     _sandbox: Sandbox = field(factory=lambda: Sandbox(port=_free_port()), init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
     _begun: int = field(default=0, init=False)
+    _unmet: int = field(default=0, init=False)
+    """Requests that were made ready for a fault or for none, and then not sent."""
     _restarts: int = field(default=0, init=False)
     _stopping: bool = field(default=False, init=False)
     _open: dict[str, tuple[Call, float]] = field(factory=dict, init=False)
@@ -279,7 +281,7 @@ class Soak:
             "base_url": self._sandbox.url,
             "timeout": TIMEOUT,
             "max_response_bytes": MAX_RESPONSE_BYTES,
-            "retry": evolve(self.retry, on_retry=lambda _: self._perhaps_misbehave()),
+            "retry": evolve(self.retry, on_retry=self._before_retry),
             **self.options,
         }
         if self.kind == "async":
@@ -337,13 +339,24 @@ class Soak:
         self._open[call.name] = (call, time.monotonic())
         return call
 
+    def _before_retry(self, retry: Retry) -> None:
+        # What was not sent has met no fault: the one that it might have met is still to come.
+        if retry.error.outcome is not Outcome.NOT_SENT:
+            self._perhaps_misbehave()
+
     def _end(self, call: Call, told: Told) -> None:
+        if told.word == WORDS[Outcome.NOT_SENT]:
+            with self._lock:
+                self._unmet += 1
         del self._open[call.name]
         self._told.append((call, told))
 
     def _perhaps_misbehave(self) -> None:
         """Before each request: queue a fault for it, or for one that comes before it, or do not."""
         with self._lock:
+            if self._unmet:
+                self._unmet -= 1
+                return
             if self.chance.random() >= self.rate:
                 return
             rarely = self.rare_faults and self.chance.random() < RARELY

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from calling import REFILL, ClientKind, an_operation
-from failures import LIMIT, ROWS, Row, authority, read_request, talking
+from failures import LIMIT, ROWS, Row, authority, page, read_request, talking
 
 from oneloop import (
     APIError,
@@ -34,6 +34,7 @@ from oneloop.sandbox import Fault, Sandbox
 from oneloop_api.api.v1 import refill_billing_limit
 from oneloop_overrides import Call
 
+ROOT = Path(__file__).parents[1]
 UNSAFE = refill_billing_limit.call(**REFILL)
 SAFE = Call(an_operation("GET", refill_billing_limit.OPERATION.decode), UNSAFE.target)
 
@@ -70,6 +71,11 @@ def test_each_failure_has_its_error_its_outcome_and_its_number_of_sends(
             attempts = caught.value.attempts
     assert attempts == tries
     assert server.sends() == (0 if row.outcome is Outcome.NOT_SENT else tries)
+
+
+def test_the_docs_show_this_table() -> None:
+    """docs/failures.md is what scripts/failures prints."""
+    assert (ROOT / "docs" / "failures.md").read_text(encoding="utf-8") == page()
 
 
 @pytest.mark.parametrize("status", range(400, 600))

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def read_to_end(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def credits(sandbox: Sandbox) -> int:
+def credits_of(sandbox: Sandbox) -> int:
     """Return the total credits of the meter that every sandbox starts with."""
     return sandbox.meter(workspace_id="ws_1", external_meter_id="acme").total_credits
 
@@ -158,7 +159,7 @@ def test_start_and_stop_work_without_with() -> None:
     sandbox.start()
     call(sandbox)
     sandbox.stop()
-    assert credits(sandbox) == 1010
+    assert credits_of(sandbox) == 1010
 
 
 def test_stop_twice_is_harmless(sandbox: Sandbox) -> None:
@@ -231,6 +232,20 @@ def test_stop_closes_idle_connections(recwarn: pytest.WarningsRecorder) -> None:
         assert client.sock is not None
     assert client.sock.recv(1) == b""
     client.close()
+    gc.collect()
+    assert not recwarn.list
+
+
+def test_stop_closes_connections_that_are_being_accepted(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    """They would otherwise stay open until they are collected as garbage, with a warning."""
+    for _ in range(20):
+        with Sandbox() as sandbox:
+            connections = [raw_connection(sandbox) for _ in range(20)]
+        for connection in connections:
+            with connection, suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
     gc.collect()
     assert not recwarn.list
 
@@ -338,7 +353,7 @@ def test_unknown_meter_is_null_billing(sandbox: Sandbox) -> None:
 def test_largest_refill_is_the_largest_safe_integer(sandbox: Sandbox) -> None:
     """2**53 - 1 is taken."""
     assert call(sandbox, BODY | {"refill": 2**53 - 1}).status == 200
-    assert credits(sandbox) == 1000 + 2**53 - 1
+    assert credits_of(sandbox) == 1000 + 2**53 - 1
 
 
 def test_unknown_fields_are_ignored(sandbox: Sandbox) -> None:
@@ -375,7 +390,7 @@ def test_bad_field_is_400_and_named(
 ) -> None:
     """A field of the wrong type or out of bounds is refused by name, and nothing is applied."""
     reply = call(sandbox, BODY | {field: value})
-    assert (reply.status, reply.message, credits(sandbox)) == (400, message, 1000)
+    assert (reply.status, reply.message, credits_of(sandbox)) == (400, message, 1000)
 
 
 @pytest.mark.parametrize("field", BODY)
@@ -452,7 +467,7 @@ def test_token_may_be_chosen() -> None:
 def test_restricted_token_is_403(sandbox: Sandbox) -> None:
     """A valid key without the right to refill is forbidden to."""
     reply = call(sandbox, token=f"Bearer {sandbox.restricted_api_key}")
-    assert (reply.status, reply.message, credits(sandbox)) == (403, "Forbidden", 1000)
+    assert (reply.status, reply.message, credits_of(sandbox)) == (403, "Forbidden", 1000)
 
 
 @pytest.mark.parametrize("path", ["/", REFILL + "/", "/api/v2/customer-billing/refill"])
@@ -479,7 +494,7 @@ def test_meter_is_a_frozen_snapshot_of_integers(sandbox: Sandbox) -> None:
     assert isinstance(before, Meter)
     assert (before.total_credits, before.used_credits, before.spend_cap) == (1000, 0, None)
     with pytest.raises(FrozenInstanceError):
-        before.total_credits = 1  # type: ignore[misc] # pyright: ignore
+        before.total_credits = 1  # type: ignore[misc]
 
 
 def test_created_meter_is_found(sandbox: Sandbox) -> None:
@@ -563,7 +578,7 @@ def test_reset_goes_back_to_the_start(sandbox: Sandbox) -> None:
     sandbox.create_meter(workspace_id="ws_1", external_meter_id="x")
     sandbox.misbehave("500")
     sandbox.reset()
-    assert (credits(sandbox), sandbox.requests) == (1000, ())
+    assert (credits_of(sandbox), sandbox.requests) == (1000, ())
     sandbox.create_meter(workspace_id="ws_1", external_meter_id="x")
     assert call(sandbox).status == 200
 
@@ -582,7 +597,7 @@ def test_concurrent_calls_lose_nothing(sandbox: Sandbox) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (credits(sandbox), len(sandbox.requests)) == (1400, 80)
+    assert (credits_of(sandbox), len(sandbox.requests)) == (1400, 80)
 
 
 def test_half_a_request_is_no_call(sandbox: Sandbox) -> None:
@@ -609,7 +624,7 @@ def test_faults_are_values() -> None:
     """Equal faults are equal, and cannot be changed."""
     assert Fault.status(520) == Fault.status(520) != Fault.status(521)
     with pytest.raises(FrozenInstanceError):
-        Fault.hang().kind = "other"  # type: ignore[misc] # pyright: ignore
+        Fault.hang().kind = "other"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", ["drop-before", "drop-after"])
@@ -620,7 +635,7 @@ def test_drop_closes_without_an_answer(sandbox: Sandbox, name: str) -> None:
         client.sendall(request_bytes(sandbox))
         assert read_to_end(client) == b""
     applied = name == "drop-after"
-    assert credits(sandbox) == (1005 if applied else 1000)
+    assert credits_of(sandbox) == (1005 if applied else 1000)
     (seen,) = sandbox.requests
     assert (seen.status, seen.fault, seen.applied) == (None, name, applied)
 
@@ -633,7 +648,7 @@ def test_reset_resets_the_connection(sandbox: Sandbox, name: str) -> None:
         client.sendall(request_bytes(sandbox))
         with pytest.raises(ConnectionResetError):
             client.recv(1)
-    assert credits(sandbox) == (1005 if name == "reset-after" else 1000)
+    assert credits_of(sandbox) == (1005 if name == "reset-after" else 1000)
 
 
 def test_fault_that_applies_does_not_apply_a_bad_call(sandbox: Sandbox) -> None:
@@ -641,7 +656,7 @@ def test_fault_that_applies_does_not_apply_a_bad_call(sandbox: Sandbox) -> None:
     sandbox.misbehave("drop-after")
     with pytest.raises(http.client.RemoteDisconnected):
         call(sandbox, token="Bearer wrong")
-    assert (credits(sandbox), sandbox.requests[0].applied) == (1000, False)
+    assert (credits_of(sandbox), sandbox.requests[0].applied) == (1000, False)
 
 
 def test_hang_never_answers(sandbox: Sandbox) -> None:
@@ -653,7 +668,7 @@ def test_hang_never_answers(sandbox: Sandbox) -> None:
         client.settimeout(0.05)
         with pytest.raises(TimeoutError):
             client.recv(1)
-    assert (credits(sandbox), call(sandbox).status) == (1000, 200)
+    assert (credits_of(sandbox), call(sandbox).status) == (1000, 200)
 
 
 def test_429_says_how_long_to_wait(sandbox: Sandbox) -> None:
@@ -663,7 +678,7 @@ def test_429_says_how_long_to_wait(sandbox: Sandbox) -> None:
     assert [each.message for each in replies] == ["Too Many Requests"] * 5
     assert [each.headers.get("retry-after") for each in replies] == ["1", "0.5", "0", None, None]
     assert [each.headers.get("retry-after-ms") for each in replies] == [None] * 3 + ["1000", None]
-    assert credits(sandbox) == 1000
+    assert credits_of(sandbox) == 1000
 
 
 def test_429_date_counts_from_the_answer(sandbox: Sandbox) -> None:
@@ -689,7 +704,7 @@ def test_5xx_are_errors_in_the_documented_shape(sandbox: Sandbox, name: str, mes
     """By default nothing was applied."""
     sandbox.misbehave(name)
     reply = call(sandbox)
-    assert (reply.status, reply.message, credits(sandbox)) == (int(name), message, 1000)
+    assert (reply.status, reply.message, credits_of(sandbox)) == (int(name), message, 1000)
 
 
 def test_520_is_what_a_proxy_sends(sandbox: Sandbox) -> None:
@@ -705,7 +720,7 @@ def test_any_status_may_be_sent(sandbox: Sandbox) -> None:
     headers = {"Location": "/x", "X-Empty": "", "Content-Type": "text/css"}
     sandbox.misbehave(Fault.status(302, headers=headers, body=b"*{}", applies=True))
     reply = call(sandbox)
-    assert (reply.status, reply.body, credits(sandbox)) == (302, b"*{}", 1005)
+    assert (reply.status, reply.body, credits_of(sandbox)) == (302, b"*{}", 1005)
     assert reply.headers["location"] == "/x"
     assert reply.headers["x-empty"] == ""
     assert reply.headers["content-type"] == "text/css"
@@ -764,7 +779,7 @@ def test_200_with_a_useless_body(
     assert (reply.status, reply.headers["content-type"]) == (200, content_type)
     assert reply.body.startswith(body)
     assert bool(reply.body) == bool(body)
-    assert (credits(sandbox), sandbox.requests[0].status) == (1000, 200)
+    assert (credits_of(sandbox), sandbox.requests[0].status) == (1000, 200)
 
 
 @pytest.mark.parametrize("make", [Fault.html_page, Fault.not_json, Fault.empty_body])
@@ -772,7 +787,7 @@ def test_useless_body_may_follow_success(sandbox: Sandbox, make: Any) -> None:
     """Told to, they apply the call first."""
     sandbox.misbehave(make(applies=True))
     call(sandbox)
-    assert (credits(sandbox), sandbox.requests[0].applied) == (1005, True)
+    assert (credits_of(sandbox), sandbox.requests[0].applied) == (1005, True)
 
 
 def test_wrong_shape_lacks_a_field(sandbox: Sandbox) -> None:
@@ -787,7 +802,7 @@ def test_wrong_shape_lacks_a_field(sandbox: Sandbox) -> None:
         "createdAt",
         "updatedAt",
     }
-    assert (call(sandbox).json, credits(sandbox)) == ({}, 1010)
+    assert (call(sandbox).json, credits_of(sandbox)) == ({}, 1010)
 
 
 @pytest.mark.parametrize(("size", "sent"), [(100_000, 100_000), (1, 226)])
@@ -805,7 +820,7 @@ def test_truncated_body_breaks_off(sandbox: Sandbox) -> None:
     with pytest.raises(http.client.IncompleteRead) as caught:
         call(sandbox)
     assert abs(len(caught.value.partial) - (caught.value.expected or 0)) <= 1
-    assert (credits(sandbox), sandbox.requests[0].status) == (1005, 200)
+    assert (credits_of(sandbox), sandbox.requests[0].status) == (1005, 200)
 
 
 @pytest.mark.parametrize("make", [Fault.slow_body, Fault.slow_headers])
@@ -938,7 +953,7 @@ def test_sandbox_can_be_reset_over_http(sandbox: Sandbox) -> None:
     """It needs no body."""
     call(sandbox)
     reply = call(sandbox, b"", path="/_sandbox/reset", content_type=None)
-    assert (reply.json, credits(sandbox), sandbox.requests) == ({}, 1000, ())
+    assert (reply.json, credits_of(sandbox), sandbox.requests) == ({}, 1000, ())
 
 
 @pytest.mark.parametrize(("token", "status"), [("wrong", 401), ("sdk_sandbox_restricted", 403)])
