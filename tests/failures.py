@@ -33,6 +33,7 @@ from oneloop import (
     ResponseDecodeError,
     ResponseTooLargeError,
     ServerError,
+    Timeout,
     UnprocessableEntityError,
 )
 from oneloop.sandbox import Fault, Sandbox
@@ -75,8 +76,10 @@ class Row:
     """How often a call is tried that is not safe to repeat, such as a refill."""
     safe_tries: int
     """How often a call is tried that is safe to repeat, such as a GET."""
-    budget: float = 10
+    budget: float = 20
     """Seconds that the client has for all of it."""
+    timeout: Timeout = Timeout(connect=10, read=10)
+    """Short where the row is about it; long elsewhere, as the machine may be busy."""
 
 
 @contextmanager
@@ -255,8 +258,9 @@ def status(code: int, error: type[APIError], outcome: Outcome, unsafe: int, safe
 
 NOT_SENT = (APIConnectionError, Outcome.NOT_SENT, 3, 3)
 CERTIFICATE = (APIConnectionError, Outcome.NOT_SENT, 1, 1)
+NO_CONNECTION = (APITimeoutError, Outcome.NOT_SENT, 3, 3, 20, Timeout(connect=0.3))
 LOST = (APIConnectionError, Outcome.UNKNOWN, 1, 3)
-LATE = (APITimeoutError, Outcome.UNKNOWN, 1, 3)
+LATE = (APITimeoutError, Outcome.UNKNOWN, 1, 3, 20, Timeout(connect=10, read=0.3))
 OVER = (APITimeoutError, Outcome.UNKNOWN, 1, 1, 0.5)
 APPLIED = (ResponseDecodeError, Outcome.APPLIED, 1, 1)
 UNREADABLE = (ResponseDecodeError, Outcome.UNKNOWN, 1, 1)
@@ -266,7 +270,7 @@ READ = (None, None, 1, 1)
 UNSENT_ROWS = [
     Row("connection refused", refusing, *NOT_SENT),
     Row("host unknown", unresolvable, *NOT_SENT),
-    Row("no connection in time", full_backlog, APITimeoutError, Outcome.NOT_SENT, 3, 3),
+    Row("no connection in time", full_backlog, *NO_CONNECTION),
     Row("no TLS on the server's side", partial(talking, not_tls, "https"), *NOT_SENT),
 ]
 """Tried again, three times in all, though the server never sees any of it."""

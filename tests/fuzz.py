@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import httpx
@@ -1414,8 +1414,8 @@ class _Run:
             workspace_id="ws_1", external_meter_id=case.key, refill=1
         )
 
-    def end(self, case: Case, result: Any, elapsed: float) -> None:
-        """Take down what came of a case."""
+    def end(self, case: Case, result: Any, elapsed: float) -> bool:
+        """Take down what came of a case, and return whether it is as it should be."""
         seen = self.server.forget(case)
         report = self.report
         wrong = judge(case, result, seen, elapsed)
@@ -1430,6 +1430,7 @@ class _Run:
             report.failures.append(f"{repeat} ({case.family}): {'; '.join(wrong)}")
         if self._verbose:
             show(case, result, seen, elapsed)
+        return not wrong
 
 
 def run(kind: str, numbers: list[int], seed: int, *, verbose: bool = False) -> Report:
@@ -1464,21 +1465,24 @@ def _options(server: Server) -> dict[str, Any]:
 
 
 def _work(this: _Run, worker: int, *, own: bool) -> None:
-    with (
-        httpx.Client(trust_env=False) as http,
-        Oneloop(**_options(this.server), http_client=http if own else None) as client,
-    ):
-        hasty = client.with_options(timeout=READ)
-        for case in this.share(worker):
-            started = time.monotonic()
-            try:
-                result = this.begin(case, client, hasty)
-            except Exception as error:  # noqa: BLE001 - judged below
-                result = error
-            elapsed = time.monotonic() - started
-            while this.server.is_closing(case):
-                time.sleep(PATIENCE)
-            this.end(case, result, elapsed)
+    cases = this.share(worker)
+    for first in cases:
+        with (
+            httpx.Client(trust_env=False) as http,
+            Oneloop(**_options(this.server), http_client=http if own else None) as client,
+        ):
+            hasty = client.with_options(timeout=READ)
+            for case in chain([first], cases):
+                started = time.monotonic()
+                try:
+                    result = this.begin(case, client, hasty)
+                except Exception as error:  # noqa: BLE001 - judged below
+                    result = error
+                elapsed = time.monotonic() - started
+                while this.server.is_closing(case):
+                    time.sleep(PATIENCE)
+                if not this.end(case, result, elapsed):
+                    break  # go on with a new client, as nothing is sure of this one
 
 
 async def _run_async(this: _Run, *, own: bool) -> None:
@@ -1490,21 +1494,24 @@ async def _run_async(this: _Run, *, own: bool) -> None:
 
 
 async def _work_async(this: _Run, worker: int, *, own: bool) -> None:
-    async with (
-        httpx.AsyncClient(trust_env=False) as http,
-        AsyncOneloop(**_options(this.server), http_client=http if own else None) as client,
-    ):
-        hasty = client.with_options(timeout=READ)
-        for case in this.share(worker):
-            started = time.monotonic()
-            try:
-                result = await this.begin(case, client, hasty)
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - judged below
-                result = error
-            elapsed = time.monotonic() - started
-            while this.server.is_closing(case):
-                await asyncio.sleep(PATIENCE)
-            this.end(case, result, elapsed)
+    cases = this.share(worker)
+    for first in cases:
+        async with (
+            httpx.AsyncClient(trust_env=False) as http,
+            AsyncOneloop(**_options(this.server), http_client=http if own else None) as client,
+        ):
+            hasty = client.with_options(timeout=READ)
+            for case in chain([first], cases):
+                started = time.monotonic()
+                try:
+                    result = await this.begin(case, client, hasty)
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - judged below
+                    result = error
+                elapsed = time.monotonic() - started
+                while this.server.is_closing(case):
+                    await asyncio.sleep(PATIENCE)
+                if not this.end(case, result, elapsed):
+                    break  # go on with a new client, as nothing is sure of this one
 
 
 def show(case: Case, result: Any, seen: int, elapsed: float) -> None:

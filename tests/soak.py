@@ -39,10 +39,10 @@ GRACE = 1.0
 LOST_AFTER = 5.0
 """Seconds past its budget after which nobody waits for a call any longer."""
 
-RESTART_EVERY = 500
+RESTART_EVERY = 1000
 """Calls from one restart of the sandbox to the next."""
 
-DOWN = 0.03
+DOWN = 0.08
 """Seconds for which a restart refuses connections."""
 
 SHOWN = 10

@@ -41,11 +41,18 @@ def test_import_contracts_hold() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("source", sources(*RUN_TIME), ids=lambda path: str(path.relative_to(ROOT)))
-def test_one_module_alone_imports_httpx(source: Path) -> None:
-    """No run-time module but oneloop._httpx imports httpx or httpcore, not even in a function."""
-    allowed = source == ROOT / "src" / "oneloop" / "_httpx.py"
-    assert allowed or not {"httpx", "httpcore"} & set(imported(source))
+ONLY_IMPORTERS = {
+    "httpx": ["_httpx.py"],
+    "httpcore": ["_network.py", "_pool.py"],
+    "certifi": ["_pool.py"],
+}
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTERS)
+def test_a_library_of_the_network_is_imported_where_it_belongs(library: str) -> None:
+    """Only by these modules of oneloop, not even inside a function elsewhere."""
+    importers = [path.name for path in sources(*RUN_TIME) if library in imported(path)]
+    assert importers == ONLY_IMPORTERS[library]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +67,7 @@ def test_run_time_overrides_need_attrs_alone(source: Path) -> None:
 
 
 def test_the_wheel_depends_on_what_it_imports() -> None:
-    """No library beyond httpx and httpcore, its engine, attrs, and the sandbox's two."""
+    """No library beyond attrs, httpx and the two it stands on, and the sandbox's two."""
     ours = {"oneloop", "oneloop_api", "oneloop_overrides"}
     third_party = {
         name
@@ -68,4 +75,4 @@ def test_the_wheel_depends_on_what_it_imports() -> None:
         for name in imported(source)
         if name not in sys.stdlib_module_names and name not in ours
     }
-    assert third_party <= {"attr", "attrs", "httpcore", "httpx", "starlette", "uvicorn"}
+    assert third_party <= {"attrs", "certifi", "httpcore", "httpx", "starlette", "uvicorn"}

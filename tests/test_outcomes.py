@@ -54,7 +54,7 @@ def test_each_failure_has_its_error_its_outcome_and_its_number_of_sends(
             "api_key": server.api_key,
             "base_url": server.url,
             "allow_http": True,
-            "timeout": Timeout(connect=0.3, read=0.3),
+            "timeout": row.timeout,
             "retry": RetryPolicy(backoff=0, cap=0, budget=row.budget),
             "max_response_bytes": LIMIT,
         }

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 def modules_after(code: str) -> set[str]:
     """Return the modules that a program of its own has loaded at its end."""
-    program = [sys.executable, "-c", f"{code}; import sys, json; print(json.dumps([*sys.modules]))"]
+    program = [sys.executable, "-c", f"{code}\nimport sys, json; print(json.dumps([*sys.modules]))"]
     output = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     return set(json.loads(output))
 
@@ -61,10 +61,25 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not loaded & {"httpx", "attrs", "attr", "asyncio", "oneloop_api", "oneloop_overrides"}
 
 
+def test_a_call_loads_no_httpx() -> None:
+    """Its engine is enough, unless an application brings a client of its own."""
+    code = """
+from oneloop import Oneloop, OneloopError, RetryPolicy
+with Oneloop(api_key="sdk", base_url="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)) as c:
+    try:
+        c.refill_billing_limit(workspace_id="a", external_meter_id="b", refill=1)
+    except OneloopError:
+        pass
+"""
+    loaded = modules_after(code)
+    assert "httpcore" in loaded
+    assert "httpx" not in loaded
+
+
 def test_importing_the_client_loads_no_httpx() -> None:
     """Nor a model: those come with the first call."""
     loaded = modules_after("from oneloop import Oneloop, OneloopError, RetryPolicy")
-    assert not loaded & {"httpx", "oneloop_api.models", "oneloop_api.api.v1"}
+    assert not loaded & {"httpcore", "httpx", "oneloop_api.models", "oneloop_api.api.v1"}
 
 
 def operation_ids() -> list[str]:

@@ -153,15 +153,16 @@ class Oneloop(_Client, SyncOperations):
         self._configure(api_key, base_url, timeout, retry, headers, max_response_bytes, allow_http)
         if transport is not None and http_client is not None:
             raise ConfigurationError("give either transport or http_client, not both")
-        if transport is None:
-            from . import _httpx  # on first use: importing httpx takes its time
+        if transport is not None:
+            self._transport = transport
+        elif http_client is not None:
+            from ._httpx import ClientTransport  # on first use, as importing it takes its time
 
-            transport = (
-                _httpx.PoolTransport(self._settings.base_url)
-                if http_client is None
-                else _httpx.ClientTransport(http_client)
-            )
-        self._transport = transport
+            self._transport = ClientTransport(http_client)
+        else:
+            from ._pool import PoolTransport  # the same
+
+            self._transport = PoolTransport(self._settings.base_url)
 
     @property
     def with_response(self) -> SyncOperationsWithResponse:
@@ -216,15 +217,16 @@ class AsyncOneloop(_Client, AsyncOperations):
         self._configure(api_key, base_url, timeout, retry, headers, max_response_bytes, allow_http)
         if transport is not None and http_client is not None:
             raise ConfigurationError("give either transport or http_client, not both")
-        if transport is None:
-            from . import _httpx  # on first use: importing httpx takes its time
+        if transport is not None:
+            self._transport = transport
+        elif http_client is not None:
+            from ._httpx import AsyncClientTransport  # on first use, as importing it takes its time
 
-            transport = (
-                _httpx.AsyncPoolTransport(self._settings.base_url)
-                if http_client is None
-                else _httpx.AsyncClientTransport(http_client)
-            )
-        self._transport = transport
+            self._transport = AsyncClientTransport(http_client)
+        else:
+            from ._pool import AsyncPoolTransport  # the same
+
+            self._transport = AsyncPoolTransport(self._settings.base_url)
 
     @property
     def with_response(self) -> AsyncOperationsWithResponse:

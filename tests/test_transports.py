@@ -1,4 +1,4 @@
-"""The default transport: proxies, certificates and limits, over real sockets."""
+"""The transports: proxies, certificates, limits and closing, over real sockets."""
 
 import asyncio
 import ssl
@@ -22,9 +22,10 @@ from oneloop import (
     Outcome,
     RetryPolicy,
     Timeout,
-    _httpx,
+    _attempt,
+    _pool,
 )
-from oneloop._httpx import environment_proxy
+from oneloop._pool import environment_proxy
 from oneloop.sandbox import Fault, Sandbox
 
 ONCE = RetryPolicy(attempts=1)
@@ -151,7 +152,7 @@ def test_a_call_that_nothing_else_ends_is_cancelled(
     own: bool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last resort of the async transports: here it comes before all other limits."""
-    monkeypatch.setattr(_httpx, "GRACE", -0.9)
+    monkeypatch.setattr(_attempt, "GRACE", -0.9)
     sandbox.misbehave("hang")
     with pytest.raises(APITimeoutError, match="within the total time") as caught:
         ClientKind("async").refill(
@@ -165,7 +166,7 @@ def test_a_call_that_nothing_else_ends_is_cancelled(
 
 def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
     """After the total time there is no time for another read."""
-    attempt = _httpx._Attempt(deadline=0.0, secure=False)
+    attempt = _attempt.Attempt(deadline=0.0, secure=False)
     with pytest.raises(TimeoutError, match="the total time is over"):
         attempt.left(5, TimeoutError)
 
@@ -174,8 +175,8 @@ def test_a_call_that_finds_all_connections_busy_is_not_sent(
     kind: ClientKind, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a free one as long as for opening one, and says so."""
-    monkeypatch.setattr(_httpx, "MAX_CONNECTIONS", 1)
-    monkeypatch.setitem(_httpx.POOL, "max_connections", 1)
+    monkeypatch.setattr(_pool, "MAX_CONNECTIONS", 1)
+    monkeypatch.setitem(_pool.POOL, "max_connections", 1)
     sandbox.misbehave(Fault.slow_body(1))
     options: dict[str, Any] = {
         "api_key": sandbox.api_key,

@@ -1,0 +1,119 @@
+"""What both kinds of transports know of a request under way, and how they say what went wrong."""
+
+import ssl
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from attrs import define, field
+
+from .transport import Limits, Request, ResponseTooLarge, TransportError
+
+GRACE = 0.25
+"""Seconds past the total time after which an async request is cancelled from outside, in case the
+limits of its single steps did not end it."""
+
+
+@define
+class Attempt:
+    """The request that this thread or task is about: when it must end, and whether it began.
+
+    A request for https begins with the first byte inside of TLS: what is said to a proxy, and the
+    handshake, are not yet part of it.
+    """
+
+    deadline: float | None
+    secure: bool
+    wrote: bool = False
+    _token: Any = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def begin(cls, request: Request, limits: Limits) -> "Attempt":
+        """Return the attempt of a request that begins now."""
+        deadline = None if limits.total is None else time.monotonic() + limits.total
+        return cls(deadline, request.url.startswith("https:"))
+
+    def __enter__(self) -> None:
+        """Be what this thread or task is about."""
+        self._token = current.set(self)
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Be so no longer."""
+        current.reset(self._token)
+
+    def left(self, limit: float | None, out_of_time: type[Exception]) -> float | None:
+        """Return the seconds that one step may take; raise if there are none."""
+        if self.deadline is None:
+            return limit
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise out_of_time("the total time is over")
+        return left if limit is None else min(limit, left)
+
+    def check(self, body: bytearray, answer: Any, limits: Limits) -> None:
+        """Stop reading an answer that has become too large, or takes too long."""
+        if len(body) > limits.body:
+            status = getattr(answer, "status", None) or answer.status_code
+            raise ResponseTooLarge(status, headers_of(answer))
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise out_of_time_error(sent=True)
+
+
+current: ContextVar[Attempt] = ContextVar("current")
+"""The attempt that this thread or task is about."""
+
+
+def timeouts(limits: Limits) -> dict[str, float | None]:
+    """Return the limits of the single steps, as httpx and httpcore take them."""
+    return {
+        "connect": limits.connect,
+        "pool": limits.connect,
+        "read": limits.read,
+        "write": limits.read,
+    }
+
+
+def headers_of(answer: Any) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a response of httpx or httpcore."""
+    pairs = getattr(answer.headers, "raw", answer.headers)  # httpx's headers, or httpcore's list
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs)
+
+
+_WORDS = {
+    "ConnectError": "cannot connect",
+    "ConnectTimeout": "no connection in time",
+    "PoolTimeout": "no free connection in time",
+    "ReadTimeout": "no answer in time",
+    "WriteTimeout": "the request could not be sent in time",
+    "ReadError": "the connection was lost while waiting",
+    "WriteError": "the connection was lost while sending",
+    "RemoteProtocolError": "the server broke HTTP",
+    "ProxyError": "the proxy refused",
+}
+"""Both libraries' errors by name: httpx's are httpcore's, made anew."""
+
+
+def translated(error: Exception, *, sent: bool) -> TransportError:
+    """Say in our words what httpx or httpcore raised."""
+    name = type(error).__name__
+    words, detail = _WORDS.get(name, name), " ".join(str(error).split())
+    return TransportError(
+        f"{words}: {detail}" if detail else words,
+        sent=sent,
+        timeout=name.endswith("Timeout"),
+        passing=name in _WORDS and not _is_certificate_failure(error),
+    )
+
+
+def _is_certificate_failure(error: BaseException | None) -> bool:
+    """Whether TLS failed over a certificate: that does not pass by itself."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def out_of_time_error(*, sent: bool) -> TransportError:
+    """Say that the total time is over."""
+    return TransportError("no whole answer within the total time", sent=sent, timeout=True)
