@@ -5,13 +5,15 @@ import ssl
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 import trustme
 from calling import REFILL, ClientKind
-from failures import talking
+from failures import read_request, talking
 
 from oneloop import (
     APIConnectionError,
@@ -21,6 +23,7 @@ from oneloop import (
     Oneloop,
     Outcome,
     RetryPolicy,
+    ServerError,
     Timeout,
     _attempt,
     _pool,
@@ -169,6 +172,60 @@ def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
     attempt = _attempt.Attempt(deadline=0.0, secure=False)
     with pytest.raises(TimeoutError, match="the total time is over"):
         attempt.left(5, TimeoutError)
+
+
+def two_answers(connection: Any) -> None:
+    """Answer the first request on a connection twice: 503, and someone else's 200."""
+    for _ in range(2):
+        read_request(connection)
+        connection.sendall(
+            b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}"
+            b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}'
+        )
+
+
+def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
+    """A second answer on a kept connection must not become the next call's."""
+    with talking(two_answers) as server:
+        options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url, "retry": ONCE}
+
+        def with_threads() -> list[type[Exception]]:
+            found: list[type[Exception]] = []
+            with Oneloop(**options) as client:
+                for _ in range(3):
+                    with pytest.raises(ServerError) as caught:
+                        client.refill_billing_limit(**REFILL)
+                    found.append(type(caught.value))
+            return found
+
+        async def with_tasks() -> list[type[Exception]]:
+            found: list[type[Exception]] = []
+            async with AsyncOneloop(**options) as client:
+                for _ in range(3):
+                    with pytest.raises(ServerError) as caught:
+                        await client.refill_billing_limit(**REFILL)
+                    found.append(type(caught.value))
+            return found
+
+        found = with_threads() if kind.name == "sync" else asyncio.run(with_tasks())
+    assert found == [ServerError] * 3
+    assert server.sends() == 3
+
+
+@pytest.mark.parametrize("left", [b"", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_connection_is_used_again_only_if_nothing_is_left_over(left: bytes) -> None:
+    """What httpcore no longer tells is taken for the worst."""
+
+    class Stream(httpcore.NetworkStream):
+        retired = False
+
+    parser = SimpleNamespace(trailing_data=(left, False))
+    inner = SimpleNamespace(_connection=SimpleNamespace(_h11_state=parser))
+    for stream, retired in [(SimpleNamespace(_stream=inner), bool(left)), (b"", True)]:
+        answer = httpcore.Response(200, extensions={"network_stream": Stream()})
+        answer.stream = stream
+        _pool._retire_if_more_came(answer)
+        assert answer.extensions["network_stream"].retired is retired
 
 
 def test_a_call_that_finds_all_connections_busy_is_not_sent(

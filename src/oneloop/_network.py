@@ -48,11 +48,14 @@ class _Stream(httpcore.NetworkStream):
 
     def __init__(self, inner: httpcore.NetworkStream, *, tls: bool = False) -> None:
         self._inner, self._tls = inner, tls
+        self.retired = False  # not to be used for another request
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, current.get().left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if self.retired:
+            raise httpcore.ConnectionNotAvailable  # the pool closes it and takes another
         attempt = current.get()
         limit = attempt.left(timeout, httpcore.WriteTimeout)
         attempt.wrote |= self._tls or not attempt.secure
@@ -96,12 +99,15 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, *, tls: bool = False) -> None:
         self._inner, self._tls = inner, tls
+        self.retired = False  # not to be used for another request
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         limit = current.get().left(timeout, httpcore.ReadTimeout)
         return await self._inner.read(max_bytes, limit)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if self.retired:
+            raise httpcore.ConnectionNotAvailable  # the pool closes it and takes another
         attempt = current.get()
         limit = attempt.left(timeout, httpcore.WriteTimeout)
         attempt.wrote |= self._tls or not attempt.secure

@@ -73,6 +73,7 @@ class PoolTransport:
                     for chunk in answer.iter_stream():
                         body += chunk
                         attempt.check(body, answer, limits)
+                    _retire_if_more_came(answer)
                 finally:
                     answer.close()
             except ERRORS as error:
@@ -140,6 +141,7 @@ class AsyncPoolTransport:
                             async for chunk in answer.aiter_stream():
                                 body += chunk
                                 attempt.check(body, answer, limits)
+                            _retire_if_more_came(answer)
                         finally:
                             await answer.aclose()
                 except TimeoutError:
@@ -277,6 +279,18 @@ def _outgoing(request: Request, limits: Limits) -> httpcore.Request:
         content=request.body,
         extensions={"timeout": timeouts(limits)},
     )
+
+
+def _retire_if_more_came(answer: Any) -> None:
+    """Keep a connection from being used again if more than the answer arrived on it.
+
+    httpcore would take what is left over for the answer to the next request on that connection. It
+    does not tell of it, so this looks inside; what it does not find there, it does not trust.
+    """
+    connection = getattr(getattr(answer.stream, "_stream", None), "_connection", None)
+    parser = getattr(connection, "_h11_state", None)
+    if parser is None or parser.trailing_data[0]:
+        answer.extensions["network_stream"].retired = True
 
 
 def _closed() -> TransportError:
