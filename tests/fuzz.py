@@ -686,7 +686,7 @@ def _leftovers(rng: random.Random, number: int) -> Answer:
 def _informational(rng: random.Random, number: int) -> Answer:
     before = rng.choice(
         [
-            b"HTTP/1.1 100 Continue\r\n\r\n" * rng.choice([1, 100, 20_000]),
+            b"HTTP/1.1 100 Continue\r\n\r\n" * rng.choice([1, 100, 3000]),
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
             b"HTTP/1.1 103 Hints\r\nContent-Length: 5\r\n\r\n",
             b"HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -794,7 +794,7 @@ def read(answer: Answer) -> Claim | None:
     """Say what an answer means, or `None` where HTTP is broken or leaves it open."""
     rest, status, minor = answer.raw, 100, 0
     headers: dict[bytes, list[bytes]] = {}
-    if answer.after == "reset":
+    if answer.after == "reset" or len(answer.cuts) > 1:  # cut off, or too slow, or neither
         return None
     while 100 <= status <= 199:
         if status == 101:  # nobody asked for that, so an engine may refuse it or hand it on
@@ -869,18 +869,21 @@ def _meaning(status: int, codings: list[bytes], body: bytes) -> Claim | None:
         except (OSError, EOFError, zlib.error):
             # Whether what follows a whole first member spoils it is a matter of taste.
             plain = None
-            whole = zlib.decompressobj(31)
+            whole = zlib.decompressobj(47)  # zlib data are readable too, in a way
             try:
-                if len(whole.decompress(body)) > LIMIT:
+                if len(whole.decompress(body, LIMIT + 1)) > LIMIT:
                     return None
             except zlib.error:
                 return None if status < 200 or status > 299 else replace(_UNREADABLE, status=status)
             if whole.eof:
                 return None
     elif codings == [b"deflate"]:
+        stream = zlib.decompressobj()
         try:
-            plain = zlib.decompress(body)
+            plain = stream.decompress(body)
         except zlib.error:
+            return None
+        if stream.unused_data or not stream.eof:
             return None
     else:
         return None
@@ -1169,6 +1172,10 @@ def _judge_error(error: BaseException, claim: Claim | None, case: Case, seen: in
         where = f" at {end[0].filename.rsplit('/', 1)[-1]}:{end[0].lineno}" if end else ""
         return [f"let a {name} escape{where}: {error!s:.200}"]
     wrong = _unsound(error, case)
+    closing = seen and case.answer(seen).after != "keep"
+    if closing and error.attempts == seen + 1 and type(error) is oneloop.APIConnectionError:
+        # It was sent again on a connection that the server was about to close: no client knows.
+        return wrong
     outcome, status = error.outcome, error.status_code
     if error.attempts != seen:
         wrong.append(f"says {error.attempts} attempts, not {seen}")
@@ -1382,6 +1389,7 @@ class Report:
     results: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    late: dict[int, str] = field(default_factory=dict)  # failures that a busy machine may explain
     seconds: float = 0.0
 
 
@@ -1428,7 +1436,11 @@ class _Run:
                 report.outcomes[result.outcome.value] += 1
         repeat = f"--seed {report.seed} --kind {report.kind} --only {case.number}"
         if wrong:
-            report.failures.append(f"{repeat} ({case.family}): {'; '.join(wrong)}")
+            failure = f"{repeat} ({case.family}): {'; '.join(wrong)}"
+            if isinstance(result, oneloop.APITimeoutError) or elapsed > BUDGET + GRACE:
+                report.late[case.number] = failure
+            else:
+                report.failures.append(failure)
         if self._verbose:
             show(case, result, seen, elapsed)
         return not wrong
@@ -1451,8 +1463,14 @@ def run(kind: str, numbers: list[int], seed: int, *, verbose: bool = False) -> R
                 one.result()
     finally:
         this.server.close()
-    this.report.seconds = time.monotonic() - started
-    return this.report
+    report = this.report
+    if len(numbers) == 1:
+        report.failures += report.late.values()
+    else:
+        for number in report.late:  # alone, it has all the time that it needs
+            report.failures += run(kind, [number], seed).failures
+    report.seconds = time.monotonic() - started
+    return report
 
 
 def run_all(kinds: Sequence[str], numbers: list[int], seed: int) -> list[Report]:
@@ -1549,6 +1567,7 @@ def table(reports: list[Report]) -> str:
     for outcome in Outcome:
         row(f"outcome {outcome.value}", [report.outcomes[outcome.value] for report in reports])
     row("seconds", [f"{report.seconds:.1f}" for report in reports])
+    row("late, repeated alone", [len(report.late) for report in reports])
     row("failures", [len(report.failures) for report in reports])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -177,6 +178,7 @@ DATE = format_datetime(datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC), usegmt=True)
         ({"Retry_After": ""}, 0.25),
         ({"Retry_After": "99999999999999999999, 1 Jan 1970"}, 0.25),
         ({"Retry_After": "Thu, 01 Jan 99999 00:00:07 GMT"}, 0.25),
+        ({"Retry_After": "9999999999 Nov 2020 10:15:00 GMT"}, 0.25),
         ({}, 0.25),
     ],
 )
@@ -192,6 +194,13 @@ def test_a_wait_that_outlasts_the_budget_ends_the_call_at_once() -> None:
     with pytest.raises(RateLimitError) as caught:
         steps.send(answer(429, Retry_After="60"))
     assert caught.value.attempts == 1
+
+
+def test_a_wait_of_more_than_a_day_ends_the_call_even_without_a_budget() -> None:
+    """Nobody waits that long, and `time.sleep` cannot."""
+    policy = RetryPolicy(budget=None)
+    assert list(waits(POST, policy, answer(429, Retry_After="86401"))) == []
+    assert list(waits(POST, policy, answer(429, Retry_After="86400"))) == [86400]
 
 
 def test_a_wait_within_the_budget_is_kept() -> None:
@@ -318,6 +327,20 @@ def test_a_key_that_the_server_echoes_is_taken_out() -> None:
     assert error.message == "bad key [redacted]"
 
 
+def test_a_key_that_is_cut_off_is_taken_out_too() -> None:
+    """At the end of what an error keeps of a body, and at the end of the body itself."""
+    for body in (f"{'x' * 65_530}{KEY}", f"x{KEY[:-1]}"):
+        error = failed(POST, answer(500, body.encode()), max_response_bytes=100_000)
+        assert KEY[:8] not in str(error.body)
+        assert str(error.body).startswith("x")
+
+
+def test_a_key_in_the_name_of_a_header_is_taken_out() -> None:
+    """Names are in lower case by then."""
+    error = failed(POST, Response(500, ((f"X-{KEY}".upper(), "1"),), b""))
+    assert error.headers == {"x-[redacted]": "1"}
+
+
 def test_a_key_in_the_words_of_a_transport_is_taken_out() -> None:
     """A transport of somebody else's may quote what it sent."""
     error = failed(POST, TransportError(f"illegal header Bearer {KEY}"))
@@ -334,9 +357,35 @@ def test_a_compressed_answer_is_read(coding: str) -> None:
     assert end.value.value.parsed == {"a": 1}
 
 
+def test_gzip_in_several_members_is_read() -> None:
+    """As RFC 1952 has it, with zeros after the last one."""
+    body = gzip.compress(b'{"a"') + gzip.compress(b": 1}") + b"\0" * 8
+    steps = begin(GET)
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(answer(200, body, Content_Encoding="gzip"))
+    assert end.value.value.parsed == {"a": 1}
+
+
+def test_deflate_is_read() -> None:
+    """It is asked for as well."""
+    steps = begin(GET)
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(answer(200, zlib.compress(b"[1]"), Content_Encoding="deflate"))
+    assert end.value.value.parsed == [1]
+
+
 @pytest.mark.parametrize(
     ("body", "coding"),
-    [(b"no gzip", "gzip"), (gzip.compress(b"{}")[:-5], "gzip"), (b"{}", "br"), (b"", "gzip")],
+    [
+        (zlib.compress(b"{}") + b"more", "deflate"),
+        (gzip.compress(b"{}") + b"more", "gzip"),
+        (b"no gzip", "gzip"),
+        (gzip.compress(b"{}")[:-5], "gzip"),
+        (b"{}", "br"),
+        (b"", "gzip"),
+    ],
 )
 def test_a_broken_or_unknown_compression_leaves_the_outcome_open(body: bytes, coding: str) -> None:
     """What cannot be unpacked may be anybody's answer."""

@@ -184,10 +184,13 @@ def two_answers(connection: Any) -> None:
         )
 
 
-def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
+@pytest.mark.parametrize("own", [False, True], ids=["pool", "own client"])
+def test_what_comes_after_an_answer_is_nobodys_answer(own: bool, kind: ClientKind) -> None:
     """A second answer on a kept connection must not become the next call's."""
     with talking(two_answers) as server:
         options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url, "retry": ONCE}
+        if own:
+            options["http_client"] = OWN[kind.name]()
 
         def with_threads() -> list[type[Exception]]:
             found: list[type[Exception]] = []
@@ -212,20 +215,20 @@ def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
     assert server.sends() == 3
 
 
-@pytest.mark.parametrize("left", [b"", b"HTTP/1.1 200 OK\r\n\r\n"])
-def test_a_connection_is_used_again_only_if_nothing_is_left_over(left: bytes) -> None:
-    """What httpcore no longer tells is taken for the worst."""
+def test_a_stream_of_another_make_is_not_known_to_be_spent() -> None:
+    """Then the default transports do not use its connection again."""
+    assert _attempt.left_over(object()) is None
+    stream = SimpleNamespace(retired=False)
+    answer = httpcore.Response(200, content=b"", extensions={"network_stream": stream})
+    _pool._retire_unless_spent(answer)
+    assert stream.retired
 
-    class Stream(httpcore.NetworkStream):
-        retired = False
 
-    parser = SimpleNamespace(trailing_data=(left, False))
-    inner = SimpleNamespace(_connection=SimpleNamespace(_h11_state=parser))
-    for stream, retired in [(SimpleNamespace(_stream=inner), bool(left)), (b"", True)]:
-        answer = httpcore.Response(200, extensions={"network_stream": Stream()})
-        answer.stream = stream
-        _pool._retire_if_more_came(answer)
-        assert answer.extensions["network_stream"].retired is retired
+def test_a_transport_of_an_own_client_needs_no_connection(kind: ClientKind) -> None:
+    """Httpx's own stand-in for a network works as well."""
+    network = httpx.MockTransport(lambda _: httpx.Response(200, json={"billing": None}))
+    client = OWN[kind.name](transport=network)
+    assert kind.refill(api_key="sdk", http_client=client).billing is None
 
 
 def test_a_call_that_finds_all_connections_busy_is_not_sent(

@@ -45,20 +45,38 @@ def plain_body(body: bytes, encoding: str, limit: int) -> bytes:
     match encoding.strip().lower():
         case "" | "identity":
             return body
-        case "gzip" | "x-gzip" | "deflate" as coding:
-            # 32: finds out by itself whether the data has a gzip or a zlib header.
-            decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-            try:
-                plain = decompressor.decompress(body, limit + 1)
-            except zlib.error as error:
-                raise Unreadable(f"broken {coding} data: {error}") from None
-            if len(plain) > limit:
-                raise TooLarge
-            if not decompressor.eof:
-                raise Unreadable(f"{coding} data is cut off")
+        case "gzip" | "x-gzip":
+            return _gunzip(body, limit)
+        case "deflate":
+            plain, rest = _inflate(body, zlib.MAX_WBITS, limit)
+            if rest:
+                raise Unreadable("deflate data with something after it")
             return plain
         case other:
             raise Unreadable(f"the unknown content encoding {other!r}")
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    """Undo gzip, which may come in several members, with zeros after the last (RFC 1952)."""
+    plain = b""
+    while True:
+        part, body = _inflate(body, zlib.MAX_WBITS | 16, limit - len(plain))
+        plain += part
+        if not body.strip(b"\0"):
+            return plain
+
+
+def _inflate(body: bytes, window: int, limit: int) -> tuple[bytes, bytes]:
+    decompressor = zlib.decompressobj(wbits=window)
+    try:
+        plain = decompressor.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise Unreadable(f"broken compression: {error}") from None
+    if len(plain) > limit:
+        raise TooLarge
+    if not decompressor.eof:
+        raise Unreadable("compressed data that is cut off")
+    return plain, decompressor.unused_data
 
 
 def read_json(body: bytes) -> Any:

@@ -79,6 +79,20 @@ def headers_of(answer: Any) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs)
 
 
+def left_over(stream: Any) -> bool | None:
+    """Return whether more than the answer arrived on its connection; `None` if that is not known.
+
+    httpcore would take what is left over for the answer to the next request on that connection. It
+    does not tell of it, so this looks inside: through httpx's wrappers to h11's parser.
+    """
+    while stream is not None:
+        parser = getattr(getattr(stream, "_connection", None), "_h11_state", None)
+        if parser is not None:
+            return bool(parser.trailing_data[0])
+        stream = getattr(stream, "_stream", None) or getattr(stream, "_httpcore_stream", None)
+    return None
+
+
 _WORDS = {
     "ConnectError": "cannot connect",
     "ConnectTimeout": "no connection in time",

@@ -6,6 +6,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Generator
@@ -26,11 +27,14 @@ from ._errors import (
     status_error,
 )
 from ._policy import Retry, RetryPolicy, Timeout
-from ._waits import backoff, retry_after
+from ._waits import LONGEST_WAIT, backoff, retry_after
 
 T = TypeVar("T")
 
 logger = logging.getLogger("oneloop")
+
+_WEIGHTS = [Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED]
+"""Outcomes of single attempts, from the one that says least of the whole call."""
 
 
 @frozen
@@ -105,7 +109,7 @@ def course(
     request = _request(call, settings, api_key)
     started = clock()
     attempt = 0
-    may_have_happened = False
+    outcome = Outcome.NOT_SENT
     while True:
         attempt += 1
         left = None if policy.budget is None else max(0.0, policy.budget - (clock() - started))
@@ -127,10 +131,8 @@ def course(
         error.attempts, error.elapsed = attempt, elapsed
         wait = _wait(error, reply, policy, attempt, may_repeat, now, chance)
         # An earlier attempt that may have taken effect outweighs a later one that did not.
-        if may_have_happened and error.outcome in (Outcome.NOT_SENT, Outcome.REJECTED):
-            error.outcome = Outcome.UNKNOWN
-        may_have_happened = error.outcome is Outcome.UNKNOWN
-        if wait is None or (policy.budget is not None and elapsed + wait >= policy.budget):
+        outcome = error.outcome = max(outcome, error.outcome, key=_WEIGHTS.index)
+        if wait is None or elapsed + wait >= (policy.budget or math.inf):
             logger.debug("%s: failed: %s", operation.name, error.problem)
             raise error
         logger.info("%s: again in %.3f s: %s", operation.name, wait, error.problem)
@@ -138,7 +140,8 @@ def course(
         try:
             yield Wait(wait)
         except BaseException as interruption:
-            happened = "it may have happened" if may_have_happened else "nothing happened"
+            unknown = outcome is Outcome.UNKNOWN
+            happened = "it may have happened" if unknown else "nothing happened"
             interruption.add_note(f"{operation.name} was interrupted between attempts: {happened}")
             raise
 
@@ -262,7 +265,8 @@ def _known(reply: transport.Response, headers: dict[str, str], body: bytes) -> d
         "status_code": reply.status,
         "request_id": _answer.request_id(headers),
         "headers": headers,
-        "body": body[: _answer.MAX_ERROR_BODY].decode("utf-8", "replace"),
+        # A little more than is kept, so that a key across the cut is found before it is cut.
+        "body": body[: _answer.MAX_ERROR_BODY + 4096].decode("utf-8", "replace"),
     }
 
 
@@ -285,11 +289,23 @@ def _redacted(error: APIError, secret: str) -> APIError:
 
     error.args = tuple(clean(str(part)) for part in error.args)
     error.problem = clean(error.problem)
-    error.headers = {name: clean(value) for name, value in error.headers.items()}
+    error.headers = {
+        name.replace(secret.lower(), "[redacted]"): clean(value)
+        for name, value in error.headers.items()
+    }
     error.message = None if error.message is None else clean(error.message)
     error.request_id = None if error.request_id is None else clean(error.request_id)
-    error.body = None if error.body is None else clean(error.body)
+    if error.body is not None:
+        error.body = _without_start_of(secret, clean(error.body)[: _answer.MAX_ERROR_BODY])
     return error
+
+
+def _without_start_of(secret: str, text: str) -> str:
+    """Take the start of a key off the end of a text that was cut in the middle of it."""
+    for size in range(len(secret) - 1, 7, -1):
+        if text.endswith(secret[:size]):
+            return text[:-size] + "[redacted]"
+    return text
 
 
 def _wait(
@@ -314,7 +330,9 @@ def _wait(
     if not again:
         return None
     asked = retry_after(error.headers, now())
-    return backoff(policy, attempt, chance()) if asked is None else asked
+    if asked is None:
+        return backoff(policy, attempt, chance())
+    return asked if asked <= LONGEST_WAIT else None
 
 
 def _tell(policy: RetryPolicy, retry: Retry) -> None:

@@ -5,12 +5,12 @@ never followed.
 """
 
 import asyncio
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import httpx
 
 from . import _attempt
-from ._attempt import Attempt, headers_of, out_of_time_error, timeouts, translated
+from ._attempt import Attempt, headers_of, left_over, out_of_time_error, timeouts, translated
 from .transport import Limits, Request, Response
 
 Client: TypeAlias = httpx.Client
@@ -37,9 +37,11 @@ class ClientTransport:
             answer = self._client.send(outgoing, stream=True, follow_redirects=False)
             try:
                 body = bytearray()
-                for chunk in answer.iter_raw():
+                for chunk in cast("httpx.SyncByteStream", answer.stream):
                     body += chunk
                     attempt.check(body, answer, limits)
+                if left_over(answer.stream):
+                    answer.extensions["network_stream"].close()
             finally:
                 answer.close()
         except ERRORS as error:
@@ -69,9 +71,11 @@ class AsyncClientTransport:
                 answer = await self._client.send(outgoing, stream=True, follow_redirects=False)
                 try:
                     body = bytearray()
-                    async for chunk in answer.aiter_raw():
+                    async for chunk in cast("httpx.AsyncByteStream", answer.stream):
                         body += chunk
                         attempt.check(body, answer, limits)
+                    if left_over(answer.stream):
+                        await answer.extensions["network_stream"].aclose()
                 finally:
                     await answer.aclose()
         except TimeoutError:

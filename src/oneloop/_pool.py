@@ -22,7 +22,7 @@ import httpcore
 from attrs import define, field
 
 from . import _attempt
-from ._attempt import Attempt, headers_of, out_of_time_error, timeouts, translated
+from ._attempt import Attempt, headers_of, left_over, out_of_time_error, timeouts, translated
 from ._network import AsyncConnectionPool, AsyncNetwork, ConnectionPool, Network
 from .transport import Limits, Request, Response, TransportError
 
@@ -73,7 +73,7 @@ class PoolTransport:
                     for chunk in answer.iter_stream():
                         body += chunk
                         attempt.check(body, answer, limits)
-                    _retire_if_more_came(answer)
+                    _retire_unless_spent(answer)
                 finally:
                     answer.close()
             except ERRORS as error:
@@ -141,7 +141,7 @@ class AsyncPoolTransport:
                             async for chunk in answer.aiter_stream():
                                 body += chunk
                                 attempt.check(body, answer, limits)
-                            _retire_if_more_came(answer)
+                            _retire_unless_spent(answer)
                         finally:
                             await answer.aclose()
                 except TimeoutError:
@@ -281,15 +281,9 @@ def _outgoing(request: Request, limits: Limits) -> httpcore.Request:
     )
 
 
-def _retire_if_more_came(answer: Any) -> None:
-    """Keep a connection from being used again if more than the answer arrived on it.
-
-    httpcore would take what is left over for the answer to the next request on that connection. It
-    does not tell of it, so this looks inside; what it does not find there, it does not trust.
-    """
-    connection = getattr(getattr(answer.stream, "_stream", None), "_connection", None)
-    parser = getattr(connection, "_h11_state", None)
-    if parser is None or parser.trailing_data[0]:
+def _retire_unless_spent(answer: Any) -> None:
+    """Keep a connection from being used again if more than the answer may have arrived on it."""
+    if left_over(answer.stream) is not False:
         answer.extensions["network_stream"].retired = True
 
 

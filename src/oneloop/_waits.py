@@ -7,6 +7,9 @@ from email.utils import parsedate_to_datetime
 
 from ._policy import RetryPolicy
 
+LONGEST_WAIT = 86_400.0
+"""Seconds: a server that asks for more than a day ends the call, also where it has no budget."""
+
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
@@ -28,7 +31,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, moment.timestamp() - now)
