@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import httpx
+
 from oneloop import AsyncOneloop, Oneloop, RetryPolicy
 from oneloop_overrides import Call, Operation, Response
 
@@ -22,14 +24,23 @@ class ClientKind:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def respond(self, call: Call[T], **options: Any) -> Response[T]:
-        """Carry out a call with a new client made with these options, and close it."""
+    def respond(self, call: Call[T], *, own: bool = False, **options: Any) -> Response[T]:
+        """Carry out a call with a new client made with these options, and close it.
+
+        With `own`, it sends with a new client of httpx.
+        """
         if self.name == "sync":
-            with Oneloop(**options) as client:
+            with (
+                httpx.Client() as http,
+                Oneloop(**options, http_client=http if own else None) as client,
+            ):
                 return client._respond(call)
 
         async def respond() -> Response[T]:
-            async with AsyncOneloop(**options) as client:
+            async with (
+                httpx.AsyncClient() as http,
+                AsyncOneloop(**options, http_client=http if own else None) as client,
+            ):
                 return await client._respond(call)
 
         return asyncio.run(respond())
