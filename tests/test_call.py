@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import time
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -365,6 +366,40 @@ def test_gzip_in_several_members_is_read() -> None:
     with pytest.raises(StopIteration) as end:
         steps.send(answer(200, body, Content_Encoding="gzip"))
     assert end.value.value.parsed == {"a": 1}
+
+
+def test_gzip_of_very_many_members_is_not_read() -> None:
+    """Each costs a copy of what follows: 1.6 MB of empty ones would take seconds."""
+    body = gzip.compress(b"") * 80_000
+    started = time.monotonic()
+    error = failed(POST, answer(200, body, Content_Encoding="gzip"), max_response_bytes=10**7)
+    assert type(error) is ResponseDecodeError
+    assert time.monotonic() - started < 2
+
+
+def test_a_deep_text_with_a_string_without_an_end_is_not_searched_again_and_again() -> None:
+    """From each of its characters, it would take half a minute."""
+    started = time.monotonic()
+    body = b"[" * 101 + b'"' + b'\\"' * 40_000
+    assert failed(POST, answer(500, body), max_response_bytes=10**6).status_code == 500
+    assert time.monotonic() - started < 2
+
+
+def test_brackets_in_strings_are_no_levels() -> None:
+    """A text of a hundred brackets is one value."""
+    steps = begin(GET)
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(answer(200, b'["' + b"[" * 200 + b'\\"]"]'))
+    assert end.value.value.parsed == ["[" * 200 + '"]']
+
+
+def test_a_key_too_short_to_hide_garbles_nothing() -> None:
+    """Nobody has a key of one letter but in a test."""
+    steps = course(POST, SETTINGS, Key("a"), clock=Clock())
+    next(steps)
+    with pytest.raises(APIError, match="the server answered 400"):
+        steps.send(answer(400))
 
 
 def test_deflate_is_read() -> None:

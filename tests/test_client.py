@@ -129,6 +129,16 @@ def test_an_async_function_gives_the_key_of_the_async_client(sandbox: Sandbox) -
     assert asyncio.run(main()).billing.total_credits == 1500
 
 
+def test_an_async_function_needs_the_async_client(sandbox: Sandbox) -> None:
+    """The error says so, and no coroutine is left behind."""
+
+    async def key() -> str:
+        return sandbox.api_key
+
+    with pytest.raises(ConfigurationError, match="that needs AsyncOneloop"):
+        ClientKind("sync").refill(api_key=key, base_url=sandbox.url)
+
+
 def test_a_function_that_gives_no_key_is_refused(sandbox: Sandbox, kind: ClientKind) -> None:
     """Before anything is sent."""
     with pytest.raises(ConfigurationError, match="api_key must be a string"):
@@ -167,10 +177,14 @@ def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch
         "http://a",
         "http://128.0.0.1",
         "http://127.evil.test",
+        "",
+        "https://a?",
+        "https://a#",
+        5,
         "http://localhost.evil.test",
     ],
 )
-def test_a_base_url_that_cannot_be_meant_is_refused(url: str, client_class: Any) -> None:
+def test_a_base_url_that_cannot_be_meant_is_refused(url: Any, client_class: Any) -> None:
     """No scheme, no host, a password, a query, or the key in clear to another machine."""
     with pytest.raises(ConfigurationError, match="base_url"):
         client_class(api_key="sdk", base_url=url)
@@ -224,6 +238,11 @@ def test_headers_are_added_and_may_replace_the_user_agent() -> None:
         {"X A": "x"},
         {"X-A:": "x"},
         {"X-A": " padded "},
+        {"X-A": None},
+        {5: "x"},
+        {"Transfer-Encoding": "chunked"},
+        [("X-A", "x")],
+        "X-A",
     ],
 )
 def test_a_header_that_must_not_be_sent_is_refused(headers: Any, client_class: Any) -> None:
@@ -237,6 +256,8 @@ def test_a_header_that_must_not_be_sent_is_refused(headers: Any, client_class: A
     [
         ({"retry": 3}, "retry"),
         ({"max_response_bytes": 0}, "max_response_bytes"),
+        ({"allow_http": "no"}, "allow_http"),
+        ({"http_client": object()}, "http_client must be an httpx"),
         ({"max_response_bytes": True}, "max_response_bytes"),
         ({"transport": Recorder(), "http_client": httpx.Client()}, "transport or http_client"),
     ],
@@ -478,6 +499,41 @@ def test_an_own_httpx_client_is_used_and_left_open(sandbox: Sandbox) -> None:
                 client.refill_billing_limit(**REFILL)
         assert not own.is_closed
     assert len(sandbox.requests) == 2
+
+
+@pytest.mark.parametrize("close", ["ours", "theirs"])
+def test_nothing_is_sent_with_a_client_that_is_closed(
+    close: str, sandbox: Sandbox, kind: ClientKind
+) -> None:
+    """Whichever of the two it is."""
+    options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+
+    def blocking() -> None:
+        with httpx.Client() as own:
+            client = Oneloop(**options, http_client=own)
+            client.close() if close == "ours" else own.close()
+            client.refill_billing_limit(**REFILL)
+
+    async def with_tasks() -> None:
+        async with httpx.AsyncClient() as own:
+            client = AsyncOneloop(**options, http_client=own)
+            await (client.aclose() if close == "ours" else own.aclose())
+            await client.refill_billing_limit(**REFILL)
+
+    with pytest.raises(APIConnectionError, match="the client is closed") as caught:
+        blocking() if kind.name == "sync" else asyncio.run(with_tasks())
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert sandbox.requests == ()
+
+
+def test_an_own_clients_authentication_does_not_replace_the_key(sandbox: Sandbox) -> None:
+    """Basic authentication of an httpx.Client would send another Authorization header."""
+    with (
+        httpx.Client(auth=("user", "password")) as own,
+        Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, http_client=own) as client,
+    ):
+        client.refill_billing_limit(**REFILL)
+    assert sandbox.requests[0].status == 200
 
 
 def test_an_own_async_httpx_client_is_used_and_left_open(sandbox: Sandbox) -> None:

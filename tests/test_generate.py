@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from generator import _render, _tree
+from generator import _document, _render, _tree
 from generator.__main__ import main
 from generator._document import read_document
 from generator._errors import GenerationError
@@ -296,7 +296,7 @@ def test_without_a_formatter_nothing_is_written(output: Path, tmp_path: Path) ->
     assert names(output.parent) == ["oneloop_api"]
 
 
-@pytest.mark.parametrize("kind", ["folder", "file"])
+@pytest.mark.parametrize("kind", ["folder", "folder with a manifest", "file"])
 def test_what_was_not_generated_is_not_replaced(tmp_path: Path, kind: str) -> None:
     """A slip in --output cannot cost a folder of other things."""
     target = tmp_path / "precious"
@@ -305,6 +305,8 @@ def test_what_was_not_generated_is_not_replaced(tmp_path: Path, kind: str) -> No
     else:
         target.mkdir()
         (target / "thesis.txt").write_text("mine", encoding="utf-8")
+        if kind != "folder":  # of a web application, say
+            (target / "manifest.json").write_text("{}", encoding="utf-8")
     before = times(tmp_path)
     result = generate("--quiet", "--output", target)
     told = f"generate.sh: {target} is no generated package: not replaced\n"
@@ -431,6 +433,17 @@ def test_a_failed_swap_brings_the_old_package_back(tmp_path: Path) -> None:
         _tree.replace(target, new, draft)
     assert files(target) == {"client.py": b"# the old one\n"}
     assert names(draft) == []
+
+
+def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """And the old client stays."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_document, "read_document", interrupted)
+    assert main(["--quiet"]) == 130
+    assert capsys.readouterr().err == "generate.sh: interrupted; the old client is in place\n"
 
 
 def test_a_draft_goes_with_its_block(tmp_path: Path) -> None:

@@ -655,6 +655,27 @@ def operations(generate: Generate) -> Api:
     return generate({**SHARED, "Blank": {"type": "object"}}, paths)
 
 
+@pytest.mark.parametrize("name", ["close", "aclose", "withOptions", "withResponse", "date"])
+def test_an_operation_may_not_hide_behind_a_method_of_the_clients(
+    generate: Generate, name: str
+) -> None:
+    """The hand-written method would win without a word."""
+    assert "the clients have a" in failure(generate, {}, post(name=name))
+
+
+@pytest.mark.parametrize("path", ["/a?x=1", "/a b", "/a#b", '/a"b', "/ä"])
+def test_a_path_is_a_path(generate: Generate, path: str) -> None:
+    """What a URL's path cannot have would reach another one."""
+    assert "the path has characters" in failure(generate, {}, post(path))
+
+
+def test_headers_that_openapi_tells_to_ignore_are_ignored(generate: Generate) -> None:
+    """The client sends them by itself."""
+    names = ("Authorization", "content-type", "Accept")
+    api = generate({}, post(parameters=[parameter(name, "header", TEXT) for name in names]))
+    assert api.call().headers == ()
+
+
 REQUIRED = {"id_path": "a/b", "query": 7, "at": "red", "class_": "c", "x_count": 5, "name": "n"}
 
 
@@ -852,7 +873,7 @@ EVIL = [
 def test_no_text_of_the_document_becomes_code(generate: Generate, text: str) -> None:
     """Descriptions, names, values and paths come out as the text that they are."""
     one_line = " ".join(text.split())
-    path = "/" + one_line.replace("{", "(").replace("}", ")")
+    path = "/quoted'(evil())'"  # the rest of the texts cannot stand in a path
     api = generate(
         {
             "A": {

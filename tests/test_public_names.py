@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import oneloop
+from generator._pages import CLIENT_NAMES
 from oneloop import AsyncOneloop, Oneloop, models, sandbox, transport
 from oneloop_api import client
 
@@ -120,6 +121,17 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
             getattr(AsyncOneloop, name)
         )
         assert getattr(Oneloop, name).__doc__ == getattr(AsyncOneloop, name).__doc__
+
+
+def test_no_operation_may_take_a_name_of_the_clients() -> None:
+    """The generator knows every public name that the clients have beside the operations."""
+    own = {
+        name
+        for owner in (Oneloop, AsyncOneloop)
+        for name in dir(owner)
+        if not name.startswith("_") and name not in vars(client.SyncOperations)
+    }
+    assert own | {"date"} == set(CLIENT_NAMES)
 
 
 def test_class_names_are_those_a_person_would_choose() -> None:

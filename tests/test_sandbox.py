@@ -526,10 +526,24 @@ def test_meter_cannot_be_created_twice(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("field", ["total_credits", "used_credits", "spend_cap"])
 def test_negative_amounts_are_refused(sandbox: Sandbox, field: str) -> None:
-    """No meter owes anything."""
-    amounts: dict[str, int] = {field: -1}
-    with pytest.raises(ValueError, match=f"{field} must not be negative"):
-        sandbox.create_meter(workspace_id="ws_1", external_meter_id="x", **amounts)  # type: ignore[arg-type]
+    """No meter owes anything, nor half a credit."""
+    for amount in (-1, 1.5, True):
+        amounts: dict[str, Any] = {field: amount}
+        with pytest.raises(ValueError, match=f"{field} must be an integer that is not negative"):
+            sandbox.create_meter(workspace_id="ws_1", external_meter_id="x", **amounts)
+
+
+def test_what_is_no_fault_is_refused(sandbox: Sandbox) -> None:
+    """At once, not at the next call."""
+    with pytest.raises(TypeError, match="a fault is a Fault or its name, not 5"):
+        sandbox.misbehave(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_what_is_no_port_is_refused(port: int) -> None:
+    """At once, not when it starts."""
+    with pytest.raises(ValueError, match="port must be from 0 to 65535"):
+        Sandbox(port=port)
 
 
 # --- The log, the queue, reset -------------------------------------------------------------------

@@ -45,6 +45,8 @@ PROXIES = {"https": "http://secure.proxy:1", "http": "plain.proxy:2"}
         ("https://api.test", {}, False, None),
         ("https://api.test", PROXIES, True, None),
         ("https://", PROXIES, False, None),
+        ("http://localhost:1", PROXIES, False, None),
+        ("https://127.0.0.1:1", PROXIES, False, None),
     ],
 )
 def test_the_environment_names_the_proxy(
@@ -75,6 +77,32 @@ def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
         kind.refill(api_key="sdk", base_url="https://oneloop.invalid")
     assert caught.value.outcome is Outcome.NOT_SENT
     assert caught.value.attempts == 1
+
+
+def test_a_proxy_may_want_a_password(
+    sandbox: Sandbox, kind: ClientKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands in the variable, percent-encoded, and is not shown."""
+    monkeypatch.setenv("https_proxy", sandbox.url.replace("//", "//user:p%40ss@"))
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(APIConnectionError, match="the proxy refused") as caught:
+        kind.refill(api_key="sdk", base_url="https://oneloop.invalid", retry=ONCE)
+    assert "p@ss" not in str(caught.value)
+    assert _pool._proxy("http://user:p%40ss@a:1").auth == (b"user", b"p@ss")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_certificates_are_those_of_certifi_or_those_that_are_named(
+    named: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever the machine's environment says."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    if named:
+        trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = _pool._pool_options("https://oneloop.invalid")["ssl_context"]
+    assert (context.cert_store_stats()["x509_ca"] == 1) is named
 
 
 def test_a_proxy_that_refuses_was_not_passed(

@@ -33,6 +33,15 @@ MODEL_NAMES = frozenset(
 )
 """Names that a model's code uses itself: no field may have them."""
 
+CLIENT_NAMES = frozenset({"aclose", "close", "date", "with_options", "with_response"})
+"""Names that the hand-written clients, or the types in signatures, have: no operation may."""
+
+PATH = re.compile(r"/[\w/{}.~!$&'()*+,;=:@%-]*", re.ASCII)
+"""What a path may be made of (RFC 3986), with braces around the names of parameters."""
+
+IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
+"""Header parameters that OpenAPI tells to ignore: the client sends them by itself."""
+
 CLASS_NAMES = frozenset({"Any", "Final", "Mapping", "Self", "Sequence", "T", "TypeVar"}).union(
     name for name in oneloop_overrides.__all__ if name[0].isupper()
 )
@@ -200,6 +209,8 @@ def operations(openapi: Any) -> list[Operation]:
             name = str(endpoint.name)
             if endpoints.setdefault(name, endpoint) is not endpoint:
                 raise GenerationError(f"{_where(endpoint)}: there is another operation {name}")
+            if name in CLIENT_NAMES:
+                raise GenerationError(f"{_where(endpoint)}: the clients have a {name} already")
     return [operation(endpoints[name]) for name in sorted(endpoints)]
 
 
@@ -210,12 +221,15 @@ def operation(endpoint: Endpoint) -> Operation:
         GenerationError: It needs something that the templates do not know yet.
     """
     where = _where(endpoint)
+    if not PATH.fullmatch(endpoint.path.get_untrusted_value()):
+        raise GenerationError(f"{where}: the path has characters that a URL's path cannot have")
     if endpoint.cookie_parameters:
         raise GenerationError(f"{where}: cookie parameters are not supported")
     taken = set(CALL_NAMES)
     path = _arguments(endpoint.path_parameters, "path", taken)
     query = _arguments(endpoint.query_parameters, "query", taken)
-    header = _arguments(endpoint.header_parameters, "header", taken)
+    named = (one for one in endpoint.header_parameters if _lower(one) not in IGNORED_HEADERS)
+    header = _arguments(named, "header", taken)
     for argument in (*path, *query, *header):
         if not _fits_text(argument.prop, repeated=argument in query):
             raise GenerationError(f"{where}: parameter {argument.wire_name} is no plain value")
@@ -231,6 +245,10 @@ def operation(endpoint: Endpoint) -> Operation:
             (whole,) = _arguments([body.prop], "body", taken)
     answer, description = _answer(endpoint, where)
     return Operation(endpoint, path, query, header, fields, whole, answer, description)
+
+
+def _lower(prop: PropertyProtocol) -> str:
+    return prop.name.get_untrusted_value().lower()
 
 
 def _where(endpoint: Endpoint) -> str:

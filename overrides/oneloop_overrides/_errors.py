@@ -89,8 +89,10 @@ class ArgumentValueError(ArgumentError, ValueError):
     __module__ = "oneloop"
 
 
-class DecodeError(Exception):
-    """Part of an answer is not of the shape that the document promises.
+class DecodeError(OneloopError, ValueError):
+    """Parsed JSON is not of the shape that the document promises.
+
+    A model's `from_dict` raises it; a call turns it into a `ResponseDecodeError`.
 
     Attributes:
         path: The way to that part, in the document's names: `billing.totalCredits`, `data[3].day`.
@@ -98,6 +100,8 @@ class DecodeError(Exception):
     """
 
     path: str = ""
+
+    __module__ = "oneloop"
 
     def __init__(self, problem: str) -> None:
         """Say what is wrong; `under` says where."""

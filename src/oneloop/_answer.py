@@ -14,6 +14,9 @@ MAX_ERROR_BODY = 64 * 1024
 MAX_JSON_DEPTH = 100
 """Levels of objects and arrays in an answer's JSON. The document's answers have five at most."""
 
+MAX_GZIP_MEMBERS = 100
+"""Members in gzip data: servers send one; each costs a copy of what follows it."""
+
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "cf-ray")
 """Where a request id may be. The vendor documents none; proxies in front of it may add one."""
 
@@ -59,11 +62,12 @@ def plain_body(body: bytes, encoding: str, limit: int) -> bytes:
 def _gunzip(body: bytes, limit: int) -> bytes:
     """Undo gzip, which may come in several members, with zeros after the last (RFC 1952)."""
     plain = b""
-    while True:
+    for _ in range(MAX_GZIP_MEMBERS):
         part, body = _inflate(body, zlib.MAX_WBITS | 16, limit - len(plain))
         plain += part
         if not body.strip(b"\0"):
             return plain
+    raise Unreadable(f"gzip data of more than {MAX_GZIP_MEMBERS} members")
 
 
 def _inflate(body: bytes, window: int, limit: int) -> tuple[bytes, bytes]:
@@ -95,7 +99,8 @@ def read_json(body: bytes) -> Any:
         raise Unreadable(f"something that is not JSON: {error}") from None
 
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive, as a string without an end would else be tried from each of its characters.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 

@@ -131,3 +131,8 @@ def _is_certificate_failure(error: BaseException | None) -> bool:
 def out_of_time_error(*, sent: bool) -> TransportError:
     """Say that the total time is over."""
     return TransportError("no whole answer within the total time", sent=sent, timeout=True)
+
+
+def closed_error() -> TransportError:
+    """Say that the client was closed before the call."""
+    return TransportError("the client is closed", sent=False, passing=False)

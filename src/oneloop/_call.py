@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger("oneloop")
 
+SHORTEST_SECRET = 6
+"""Characters. To take a shorter key out of texts would garble them and hide nothing."""
+
 _WEIGHTS = [Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED]
 """Outcomes of single attempts, from the one that says least of the whole call."""
 
@@ -283,6 +286,8 @@ def _too_large(reply: transport.Response, limit: int) -> APIError:
 
 def _redacted(error: APIError, secret: str) -> APIError:
     """Take the API key out of what a server echoed: debug pages show request headers."""
+    if len(secret) < SHORTEST_SECRET:
+        return error
 
     def clean(text: str) -> str:
         return text.replace(secret, "[redacted]")

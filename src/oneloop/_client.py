@@ -4,9 +4,8 @@ import os
 import platform
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from inspect import isawaitable
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from inspect import isawaitable, iscoroutine
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -22,6 +21,7 @@ from oneloop_overrides import UNSET, Call, Response, Unset
 
 from ._call import Key, Settings, course, run, run_async
 from ._errors import ConfigurationError
+from ._hosts import is_loopback
 from ._policy import RetryPolicy, Timeout
 from ._version import __version__
 from .transport import AsyncTransport, Transport
@@ -39,7 +39,10 @@ BASE_URL_VARIABLE = "ONELOOP_BASE_URL"
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 """Default of `max_response_bytes`."""
 
-_OWN_HEADERS = {"authorization", "content-length", "content-type", "host", "accept-encoding"}
+_OWN_HEADERS = {
+    *("accept-encoding", "authorization", "connection", "content-encoding", "content-length"),
+    *("content-type", "expect", "host", "te", "transfer-encoding", "upgrade"),
+}
 _VISIBLE = re.compile(r"[!-~]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
@@ -63,10 +66,11 @@ class _Client:
         max_response_bytes: int,
         allow_http: bool,
     ) -> None:
-        url = base_url if base_url is not None else os.environ.get(BASE_URL_VARIABLE)
+        if base_url is None:
+            base_url = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         self._settings = Settings(
-            base_url=_checked_url(url or DEFAULT_BASE_URL, allow_http),
-            headers=_all_headers(headers or {}),
+            base_url=_checked_url(base_url, allow_http),
+            headers=_all_headers({} if headers is None else headers),
             timeout=Timeout.of(timeout),
             retry=_checked_retry(retry),
             max_response_bytes=_checked_size(max_response_bytes),
@@ -127,8 +131,9 @@ class Oneloop(_Client, SyncOperations):
         headers: More headers for each request.
         max_response_bytes: Largest body of an answer, on the wire and decompressed. Default 10 MiB.
         allow_http: Allow `http://` to other hosts than this one: the key is then sent in clear.
-        http_client: An `httpx.Client` of your own to send with. It stays yours: closing this client
-            does not close it.
+        http_client: An `httpx.Client` of your own to send with: its connections, proxies, TLS,
+            hooks and limits, but not its headers, cookies, redirects and authentication. It stays
+            yours: closing this client does not close it.
         transport: Something else to send with; see `oneloop.transport`.
 
     Raises:
@@ -170,7 +175,7 @@ class Oneloop(_Client, SyncOperations):
         return _WithResponse(self._respond)
 
     def close(self) -> None:
-        """Close all connections; calls are refused from now on."""
+        """Close all connections, but those of an `http_client`; refuse calls from now on."""
         if not self._shares:
             self._transport.close()
 
@@ -183,7 +188,12 @@ class Oneloop(_Client, SyncOperations):
         self.close()
 
     def _respond(self, call: Call[T]) -> Response[T]:
-        key = _checked_key(self._api_key())
+        given = self._api_key()
+        if iscoroutine(given):
+            given.close()
+            raise ConfigurationError("api_key is an async function: that needs AsyncOneloop")
+        key = _checked_key(given)
+        del given
         return run(course(call, self._settings, key), self._transport)
 
     def _perform(self, call: Call[T]) -> T:
@@ -234,7 +244,7 @@ class AsyncOneloop(_Client, AsyncOperations):
         return _AsyncWithResponse(self._respond)
 
     async def aclose(self) -> None:
-        """Close all connections; calls are refused from now on."""
+        """Close all connections, but those of an `http_client`; refuse calls from now on."""
         if not self._shares:
             await self._transport.aclose()
 
@@ -300,7 +310,11 @@ def _checked_key(key: object) -> Key:
     return Key(key)
 
 
-def _checked_url(url: str, allow_http: bool) -> str:
+def _checked_url(url: object, allow_http: object) -> str:
+    if not isinstance(url, str):
+        raise ConfigurationError(f"base_url must be a string, not {url!r}")
+    if not isinstance(allow_http, bool):
+        raise ConfigurationError(f"allow_http must be True or False, not {allow_http!r}")
     try:
         parts = urlsplit(url)
         host = parts.hostname if parts.port != 0 else None
@@ -308,20 +322,13 @@ def _checked_url(url: str, allow_http: bool) -> str:
         host, parts = None, urlsplit("")
     if not host or parts.scheme not in ("http", "https") or not _VISIBLE.fullmatch(url):
         raise ConfigurationError(f"base_url must be an http:// or https:// URL, not {url!r}")
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    if "@" in parts.netloc or "?" in url or "#" in url:
         raise ConfigurationError("base_url must have no user, password, query or fragment")
-    if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
+    if parts.scheme == "http" and not (allow_http or is_loopback(host)):
         raise ConfigurationError(
             f"base_url {url!r} would send the API key in clear: use https:// or allow_http=True"
         )
     return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _checked_retry(retry: object) -> RetryPolicy:
@@ -336,14 +343,17 @@ def _checked_size(size: object) -> int:
     return size
 
 
-def _all_headers(more: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    own = {
+def _all_headers(more: object) -> tuple[tuple[str, str], ...]:
+    own: dict[str, str] = {
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
         "User-Agent": f"oneloop/{__version__} Python/{platform.python_version()}",
     }
-    for name, value in more.items():
-        if not _HEADER_NAME.fullmatch(str(name)) or not _HEADER_VALUE.fullmatch(str(value)):
+    if not isinstance(more, Mapping):
+        raise ConfigurationError("headers must be a mapping of names to values")
+    for name, value in cast("Mapping[str, Any]", more).items():
+        texts = isinstance(cast("object", name), str) and isinstance(value, str)
+        if not (texts and _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
             raise ConfigurationError(f"headers must be printable ASCII: {name!r} is not")
         if name.lower() in _OWN_HEADERS:
             raise ConfigurationError(f"headers must not have {name}: the client sets it")

@@ -4,6 +4,7 @@
     ├── ArgumentError                an argument may not be sent
     │   ├── ArgumentTypeError        (also a TypeError)
     │   └── ArgumentValueError       (also a ValueError)
+    ├── DecodeError                  JSON is of another shape than a model (also a ValueError)
     ├── ConfigurationError           a client cannot be made like this (also a ValueError)
     └── APIError                     a call failed
         ├── APIConnectionError       no answer: the connection failed, broke or was lost

@@ -1,7 +1,7 @@
 """Transports for an application's own `httpx.Client`. The only module that imports httpx.
 
-The client is used whole, at its own cost and with its own limits, but for redirects, which are
-never followed.
+Its connections, proxies, TLS, hooks and limits are used. Its headers and cookies are not added, its
+authentication would replace the API key, and redirects must never be followed.
 """
 
 import asyncio
@@ -10,7 +10,16 @@ from typing import TypeAlias, cast
 import httpx
 
 from . import _attempt
-from ._attempt import Attempt, headers_of, left_over, out_of_time_error, timeouts, translated
+from ._attempt import (
+    Attempt,
+    closed_error,
+    headers_of,
+    left_over,
+    out_of_time_error,
+    timeouts,
+    translated,
+)
+from ._errors import ConfigurationError
 from .transport import Limits, Request, Response
 
 Client: TypeAlias = httpx.Client
@@ -25,16 +34,25 @@ ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
 class ClientTransport:
     """Sends requests with an application's own `httpx.Client`, and leaves it open."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        """Use this client."""
+    def __init__(self, client: object) -> None:
+        """Use this client.
+
+        Raises:
+            ConfigurationError: It is something else.
+        """
+        if not isinstance(client, httpx.Client):
+            raise ConfigurationError("http_client must be an httpx.Client")
         self._client = client
+        self._closed = False
 
     def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.Transport`."""
+        if self._closed or self._client.is_closed:
+            raise closed_error()
         attempt = Attempt.begin(request, limits)
         try:
             outgoing = _outgoing(request, limits)
-            answer = self._client.send(outgoing, stream=True, follow_redirects=False)
+            answer = self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
             try:
                 body = bytearray()
                 for chunk in cast("httpx.SyncByteStream", answer.stream):
@@ -51,24 +69,36 @@ class ClientTransport:
         raise failure  # out here: httpx's errors hold the request with its token
 
     def close(self) -> None:
-        """Do nothing: the client is not ours."""
+        """Refuse calls from now on. The connections are not ours to close."""
+        self._closed = True
 
 
 class AsyncClientTransport:
     """Sends requests with an application's own `httpx.AsyncClient`, and leaves it open."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        """Use this client."""
+    def __init__(self, client: object) -> None:
+        """Use this client.
+
+        Raises:
+            ConfigurationError: It is something else.
+        """
+        if not isinstance(client, httpx.AsyncClient):
+            raise ConfigurationError("http_client must be an httpx.AsyncClient")
         self._client = client
+        self._closed = False
 
     async def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.AsyncTransport`."""
+        if self._closed or self._client.is_closed:
+            raise closed_error()
         attempt = Attempt.begin(request, limits)
         total = None if limits.total is None else limits.total + _attempt.GRACE
         try:
             async with asyncio.timeout(total):
                 outgoing = _outgoing(request, limits)
-                answer = await self._client.send(outgoing, stream=True, follow_redirects=False)
+                answer = await self._client.send(
+                    outgoing, stream=True, auth=None, follow_redirects=False
+                )
                 try:
                     body = bytearray()
                     async for chunk in cast("httpx.AsyncByteStream", answer.stream):
@@ -87,7 +117,8 @@ class AsyncClientTransport:
         raise failure  # out here: httpx's errors hold the request with its token
 
     async def aclose(self) -> None:
-        """Do nothing: the client is not ours."""
+        """Refuse calls from now on. The connections are not ours to close."""
+        self._closed = True
 
 
 def _outgoing(request: Request, limits: Limits) -> httpx.Request:

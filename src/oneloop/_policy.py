@@ -1,6 +1,5 @@
 """How long to wait and how often to try, as data."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,15 +9,18 @@ from oneloop_overrides import ArgumentError, ArgumentTypeError, ArgumentValueErr
 
 from ._errors import APIError
 
+MAX_SECONDS = 1_000_000
+"""The longest wait or limit that can be asked for: eleven days. Sockets take no more than years."""
+
 
 def _seconds(value: object, name: str, *, optional: bool) -> None:
     if value is None and optional:
         return
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ArgumentTypeError(f"must be a number of seconds, not {value!r}").under(name)
-    if not math.isfinite(value) or value < 0:
+    if not 0 <= value <= MAX_SECONDS:
         hint = "; None is no limit" if optional else ""
-        raise ArgumentValueError(f"must be at least 0 and finite{hint}").under(name)
+        raise ArgumentValueError(f"must be from 0 to {MAX_SECONDS} seconds{hint}").under(name)
 
 
 def _limit(_: Any, attribute: Any, value: object) -> None:
@@ -29,6 +31,16 @@ def _limit(_: Any, attribute: Any, value: object) -> None:
 
 def _pause(_: Any, attribute: Any, value: object) -> None:
     _seconds(value, attribute.name, optional=False)
+
+
+def _hook(_: Any, attribute: Any, value: object) -> None:
+    if value is not None and not callable(value):
+        raise ArgumentTypeError(f"must be callable, not {value!r}").under(attribute.name)
+
+
+def _flag(_: Any, attribute: Any, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"must be True or False, not {value!r}").under(attribute.name)
 
 
 def _attempts(_: Any, attribute: Any, value: object) -> None:
@@ -111,5 +123,5 @@ class RetryPolicy:
     backoff: float = field(default=0.5, validator=_pause)
     cap: float = field(default=8.0, validator=_pause)
     budget: float | None = field(default=60.0, validator=_limit)
-    on_retry: Callable[[Retry], object] | None = None
-    treat_as_safe: bool = False
+    on_retry: Callable[[Retry], object] | None = field(default=None, validator=_hook)
+    treat_as_safe: bool = field(default=False, validator=_flag)

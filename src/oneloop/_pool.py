@@ -22,7 +22,16 @@ import httpcore
 from attrs import define, field
 
 from . import _attempt
-from ._attempt import Attempt, headers_of, left_over, out_of_time_error, timeouts, translated
+from ._attempt import (
+    Attempt,
+    closed_error,
+    headers_of,
+    left_over,
+    out_of_time_error,
+    timeouts,
+    translated,
+)
+from ._hosts import is_loopback
 from ._network import AsyncConnectionPool, AsyncNetwork, ConnectionPool, Network
 from .transport import Limits, Request, Response, TransportError
 
@@ -91,7 +100,7 @@ class PoolTransport:
             pool = self._pools.setdefault(pid, _Pool(_open_pool(self._base_url)))
         with pool.lock:
             if self._closed:
-                raise _closed()
+                raise closed_error()
             pool.users += 1
         try:
             yield pool.connections
@@ -157,7 +166,7 @@ class AsyncPoolTransport:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if self._closed:
-            raise _closed()
+            raise closed_error()
         if pool is None or pool.pid != os.getpid():
             pool = self._pools[loop] = _AsyncPool(_open_async_pool(self._base_url))
         pool.users += 1
@@ -261,7 +270,7 @@ def environment_proxy(
 ) -> str | None:
     """Return the proxy that the environment (`HTTPS_PROXY`, `NO_PROXY` ...) names for a URL."""
     parts = urlsplit(url)
-    if not parts.hostname or bypass(parts.netloc):
+    if not parts.hostname or is_loopback(parts.hostname) or bypass(parts.netloc):
         return None
     found: dict[str, str] = proxies()
     proxy = found.get(parts.scheme) or found.get("all")
@@ -285,10 +294,6 @@ def _retire_unless_spent(answer: Any) -> None:
     """Keep a connection from being used again if more than the answer may have arrived on it."""
     if left_over(answer.stream) is not False:
         answer.extensions["network_stream"].retired = True
-
-
-def _closed() -> TransportError:
-    return TransportError("the client is closed", sent=False, passing=False)
 
 
 def _unopened(error: Exception) -> TransportError:

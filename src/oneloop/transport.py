@@ -1,8 +1,8 @@
 """The seam between the client and the network: bytes in, bytes out.
 
 A transport sends one request once and returns one response. It follows no redirect, repeats
-nothing, keeps no cookie and decodes nothing. The default one is httpx; pass your own as
-`Oneloop(transport=...)`.
+nothing, keeps no cookie and decodes nothing. The default one drives httpcore, httpx's engine; pass
+your own as `Oneloop(transport=...)`.
 """
 
 from typing import Protocol

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m oneloop.sandbox",
         description="Serve a stand-in for the Oneloop API on 127.0.0.1, until Ctrl-C.",
     )
-    parser.add_argument("--port", type=_port, default=8787, help="0 for any free one (%(default)s)")
+    parser.add_argument("--port", type=int, default=8787, help="0 for any free one (%(default)s)")
     parser.add_argument("--api-key", metavar="KEY", help="the token to accept (sdk_sandbox)")
     options = parser.parse_args(argv)
 
@@ -52,13 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         pass
     sandbox.stop()
     return 0
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise ValueError(text)
-    return port
 
 
 if __name__ == "__main__":

@@ -40,10 +40,12 @@ class Sandbox:
         api_key: the bearer token to accept: visible ASCII characters.
 
     Raises:
-        ValueError: `api_key` cannot be a token, or is `restricted_api_key`.
+        ValueError: `port` is none, or `api_key` cannot be a token or is `restricted_api_key`.
     """
 
     def __init__(self, *, port: int = 0, api_key: str = _API_KEY) -> None:
+        if not 0 <= port <= 65_535:
+            raise ValueError(f"port must be from 0 to 65535, not {port}")
         if not re.fullmatch(r"[!-~]+", api_key):
             raise ValueError("api_key must consist of visible ASCII characters")
         if api_key == _RESTRICTED_API_KEY:
@@ -155,9 +157,13 @@ class Sandbox:
         Raises:
             ValueError: a name is unknown (the message lists those that are known), or `times` is
                 out of bounds.
+            TypeError: it is no fault.
         """
         if not 1 <= times <= _MAX_TIMES:
             raise ValueError(f"times must be from 1 to {_MAX_TIMES}, not {times}")
+        for fault in faults:
+            if not isinstance(fault, Fault | str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"a fault is a Fault or its name, not {fault!r}")
         queue = [Fault.named(fault) if isinstance(fault, str) else fault for fault in faults]
         self._state.queue_faults(queue * times)
 

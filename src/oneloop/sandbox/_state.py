@@ -79,8 +79,8 @@ class State:
             "spend_cap": 0 if spend_cap is None else spend_cap,
         }
         for name, amount in amounts.items():
-            if amount < 0:
-                raise ValueError(f"{name} must not be negative")
+            if type(amount) is not int or amount < 0:
+                raise ValueError(f"{name} must be an integer that is not negative")
         meter = _new_meter(
             workspace_id, external_meter_id, total_credits, used_credits, allow_overages, spend_cap
         )
