@@ -864,6 +864,10 @@ def _meaning(status: int, codings: list[bytes], body: bytes) -> Claim | None:
     if not codings or codings == [b"identity"]:
         plain = body
     elif codings in ([b"gzip"], [b"x-gzip"]):
+        if body[3:4] and body[3] & 0xE0:
+            return (
+                None  # flags that RFC 1952 reserves: zlib refuses them, as it says, gzip does not
+            )
         try:
             plain = gzip.decompress(body) if body else None
         except (OSError, EOFError, zlib.error):
