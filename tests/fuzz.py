@@ -865,9 +865,7 @@ def _meaning(status: int, codings: list[bytes], body: bytes) -> Claim | None:
         plain = body
     elif codings in ([b"gzip"], [b"x-gzip"]):
         if body[3:4] and body[3] & 0xE0:
-            return (
-                None  # flags that RFC 1952 reserves: zlib refuses them, as it says, gzip does not
-            )
+            return None  # flags that RFC 1952 reserves: zlib refuses them, gzip here does not
         try:
             plain = gzip.decompress(body) if body else None
         except (OSError, EOFError, zlib.error):

@@ -104,7 +104,7 @@ def test_the_wheel_holds_the_licence(names: list[str]) -> None:
 def test_the_wheel_requires_httpx_its_engine_and_attrs_alone(
     metadata: email.message.Message,
 ) -> None:
-    """Everything beside the two run-time dependencies belongs to an extra."""
+    """Everything beside the run-time dependencies belongs to an extra."""
     required = metadata.get_all("Requires-Dist", [])
     always = {line for line in required if "extra ==" not in line}
     assert always == {"httpx<1,>=0.27", "httpcore<2,>=1.0.7", "attrs>=23.1"}
