@@ -2,9 +2,8 @@
 
 import asyncio
 import threading
+import time
 from typing import Any
-
-import pytest
 
 from oneloop import APIConnectionError, AsyncOneloop, Oneloop, Outcome, RetryPolicy
 from oneloop.sandbox import Sandbox
@@ -122,7 +121,7 @@ def test_closing_under_load_ends_each_call_in_an_answer_or_not_sent(sandbox: San
     for thread in threads:
         thread.start()
     while len(sandbox.requests) < 50:
-        pass
+        time.sleep(0.001)
     client.close()
     for thread in threads:
         thread.join(10)
@@ -133,9 +132,8 @@ def test_closing_under_load_ends_each_call_in_an_answer_or_not_sent(sandbox: San
     assert pool.connections.connections == []
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_client_may_be_made_and_closed_many_times(times: int, sandbox: Sandbox) -> None:
+def test_a_client_may_be_made_and_closed_many_times(sandbox: Sandbox) -> None:
     """Without a socket left open: ResourceWarning is an error here."""
-    for _ in range(times * 20):
+    for _ in range(20):
         with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
             client.refill_billing_limit(workspace_id="ws_1", external_meter_id="acme", refill=1)

@@ -56,7 +56,7 @@ def test_each_failure_has_its_error_its_outcome_and_its_number_of_sends(
 ) -> None:
     """The table, row by row."""
     if own and kind.name == "sync" and row.what in UNBOUNDED:
-        return
+        pytest.skip("httpx has no limit for it, and the client is the application's own")
     if "unknown authority" not in row.what:
         authority().cert_pem.write_to_path(tmp_path / "authority.pem")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))

@@ -245,7 +245,7 @@ def _pool_options(base_url: str) -> dict[str, Any]:
 
 @cache
 def _tls(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
-    """Make a TLS context, once for each of the certificates that are named: it takes 20 ms."""
+    """Make a TLS context, once for each of the certificates that are named."""
     if not cert_file and not cert_dir:
         cert_file = certifi.where()
     return ssl.create_default_context(cafile=cert_file or None, capath=cert_dir or None)

@@ -21,12 +21,11 @@ from starlette.routing import Route
 
 from oneloop.sandbox._answers import Answer, error_answer, json_answer
 from oneloop.sandbox._delivery import CONTROL_PREFIX, Delivery
-from oneloop.sandbox._faults import Fault
+from oneloop.sandbox._faults import MAX_TIMES, Fault
 from oneloop.sandbox._state import Meter, State
 
 _MAX_BODY_BYTES = 1024 * 1024
 _MAX_SAFE_INTEGER = 2**53 - 1
-_MAX_TIMES = 10_000
 
 # Python reads and prints at most 4300 digits at once.
 _DIGITS = re.compile(r"[0-9]{1,4300}")
@@ -89,7 +88,7 @@ def _misbehave(state: State, call: _Call) -> Answer:
         fault = Fault.named(_string(fields, "fault"))
     except ValueError as error:
         raise HTTPException(400, f"fault: {error}") from None
-    times = _positive_integer({"times": 1} | fields, "times", at_most=_MAX_TIMES)
+    times = _positive_integer({"times": 1} | fields, "times", at_most=MAX_TIMES)
     return json_answer(200, {"queued": state.queue_faults([fault] * times)})
 
 

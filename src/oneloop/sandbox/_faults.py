@@ -18,6 +18,9 @@ from oneloop.sandbox._plans import (
     WithoutField,
 )
 
+MAX_TIMES = 10_000
+"""How often faults can be queued at once."""
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
 

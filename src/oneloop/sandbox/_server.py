@@ -18,13 +18,12 @@ from uvicorn.server import ServerState
 
 from oneloop.sandbox._app import application
 from oneloop.sandbox._delivery import TRANSPORT
-from oneloop.sandbox._faults import Fault
+from oneloop.sandbox._faults import MAX_TIMES, Fault
 from oneloop.sandbox._state import Meter, ReceivedRequest, State
 
 _HOST = "127.0.0.1"
 _API_KEY = "sdk_sandbox"
 _RESTRICTED_API_KEY = "sdk_sandbox_restricted"
-_MAX_TIMES = 10_000
 
 # Idle connections stay open for longer than any test waits between two calls.
 _KEEP_ALIVE_SECONDS = 75
@@ -159,8 +158,8 @@ class Sandbox:
                 out of bounds.
             TypeError: it is no fault.
         """
-        if not 1 <= times <= _MAX_TIMES:
-            raise ValueError(f"times must be from 1 to {_MAX_TIMES}, not {times}")
+        if not 1 <= times <= MAX_TIMES:
+            raise ValueError(f"times must be from 1 to {MAX_TIMES}, not {times}")
         for fault in faults:
             if not isinstance(fault, Fault | str):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"a fault is a Fault or its name, not {fault!r}")
@@ -195,7 +194,7 @@ def _start(app: ASGIApp, port: int) -> _Running:
         message = f"the sandbox cannot listen on {_HOST}:{port}: {error.strerror}"
         raise OSError(error.errno, message) from None
     # Connections inherit it. asyncio would set it only on sockets made with a protocol number, and
-    # without it each answer on a kept connection waits 40 ms for the client's acknowledgement.
+    # without it each answer on a kept connection waits for the client's late acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     bound: int = listener.getsockname()[1]
     started: Future[Callable[[], object]] = Future()
