@@ -45,17 +45,21 @@ class ClientKind:
 
         return asyncio.run(respond())
 
-    def refill(self, arguments: dict[str, Any] = REFILL, **options: Any) -> Any:
-        """Call the generated method of a new client made with these options, and close it."""
+    def perform(self, operation: str, arguments: dict[str, Any], **options: Any) -> Any:
+        """Call a generated method of a new client made with these options, and close it."""
         if self.name == "sync":
             with Oneloop(**options) as client:
-                return client.refill_billing_limit(**arguments)
+                return getattr(client, operation)(**arguments)
 
-        async def refill() -> Any:
+        async def perform() -> Any:
             async with AsyncOneloop(**options) as client:
-                return await client.refill_billing_limit(**arguments)
+                return await getattr(client, operation)(**arguments)
 
-        return asyncio.run(refill())
+        return asyncio.run(perform())
+
+    def refill(self, arguments: dict[str, Any] = REFILL, **options: Any) -> Any:
+        """Refill with a new client made with these options, and close it."""
+        return self.perform("refill_billing_limit", arguments, **options)
 
 
 def an_operation(method: str, decode: Callable[[Any], Any] | None = lambda parsed: parsed) -> Any:

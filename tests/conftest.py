@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from calling import AT_ONCE, ClientKind
+from generating import Generate, generating
 
 from oneloop.sandbox import Sandbox
 
@@ -20,6 +21,13 @@ def sandbox() -> Iterator[Sandbox]:
     """A fresh sandbox with the meter acme of 1000 credits in the workspace ws_1."""
     with Sandbox() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def generate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generate]:
+    """Return a function from components and paths to an imported package."""
+    with generating(tmp_path_factory.mktemp("packages")) as generated:
+        yield generated
 
 
 @pytest.fixture

@@ -146,6 +146,52 @@ def test_a_function_that_gives_no_key_is_refused(sandbox: Sandbox, kind: ClientK
     assert sandbox.requests == ()
 
 
+# The link token
+
+
+def test_a_link_token_goes_where_the_vendors_own_ui_puts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Into a header of its own, and no bearer beside it, whatever the environment has."""
+    monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_environment")
+    headers = sent_by(Oneloop(link_token="lt_1", transport=Recorder())).headers
+    assert ("X-Link-Token", "lt_1") in headers
+    assert "authorization" not in {name.lower() for name, _ in headers}
+
+
+def test_a_client_has_one_credential(client_class: Any) -> None:
+    """Two would leave it to the server which one counts."""
+    with pytest.raises(ConfigurationError, match="either api_key or link_token, not both"):
+        client_class(api_key="sdk", link_token="lt_1")
+    with pytest.raises(ConfigurationError, match="either api_key or link_token, not both"):
+        client_class(api_key="sdk").with_options(api_key="sdk", link_token="lt_1")
+
+
+def test_a_link_token_may_come_from_a_function() -> None:
+    """They live for a short time."""
+    tokens = iter(["lt_1", "lt_2"])
+    client = Oneloop(link_token=lambda: next(tokens), transport=Recorder())
+    assert ("X-Link-Token", "lt_1") in sent_by(client).headers
+    assert ("X-Link-Token", "lt_2") in sent_by(client).headers
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\n", 5])
+def test_a_link_token_that_cannot_be_sent_is_refused(token: Any, client_class: Any) -> None:
+    """By its own name, and not shown."""
+    with pytest.raises(ConfigurationError, match="link_token must be") as caught:
+        client_class(link_token=token)
+    assert not token or repr(token) not in str(caught.value)
+
+
+def test_with_options_may_change_the_credential() -> None:
+    """One pool of connections for the backend's key and for its customers' tokens."""
+    client = Oneloop(api_key="sdk", transport=Recorder())
+    linked = client.with_options(link_token="lt_1")
+    assert ("X-Link-Token", "lt_1") in sent_by(linked).headers
+    assert ("X-Link-Token", "lt_1") in sent_by(linked.with_options(timeout=1)).headers
+    assert ("Authorization", "Bearer b") in sent_by(linked.with_options(api_key="b")).headers
+
+
 # The base URL
 
 

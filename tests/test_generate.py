@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+import generator.__main__
 from generator import _document, _render, _tree
-from generator.__main__ import main
+from generator.__main__ import OVERLAYS, PAGE, main
 from generator._document import read_document
 from generator._errors import GenerationError
 
@@ -75,7 +76,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
         "1/4 read     openapi.yaml",
-        "2/4 patch    12 overrides",
+        f"2/4 patch    {len(_document.read_actions(*OVERLAYS))} overrides",
         "3/4 generate",
         f"4/4 write    {len(files(output))} files changed in {output}",
     ]
@@ -91,6 +92,33 @@ def output(first: Path, tmp_path: Path) -> Path:
 def test_the_committed_package_is_what_is_generated(first: Path) -> None:
     """No hand edit, and no forgotten run."""
     assert files(first) == files(PACKAGE)
+
+
+def test_the_page_of_operations_belongs_to_the_package(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """It is written with it, compared with it, and left alone with it."""
+    page = tmp_path / "operations.md"
+    monkeypatch.setattr(generator.__main__, "PACKAGE", output)
+    monkeypatch.setattr(generator.__main__, "PAGE", page)
+    arguments = ["--quiet", "--output", str(output)]
+    assert main(arguments) == 0
+    assert page.read_bytes() == PAGE.read_bytes()
+    page.write_text("old")
+    assert main([*arguments, "--check"]) == 1
+    assert f"  changed: {page}\n" in capsys.readouterr().out
+    (output / "client.py").write_text("old")
+    monkeypatch.setattr(_tree, "replace", refused)
+    assert main(arguments) == 1
+    assert page.read_text() == "old"
+    page.unlink()
+    assert main(arguments) == 1
+    assert names(tmp_path) == ["output"]
+
+
+def refused(*_: object) -> None:
+    """Fail as a full disk does."""
+    raise OSError("no room")
 
 
 def test_every_file_is_marked_as_generated(first: Path) -> None:
@@ -115,7 +143,8 @@ def test_the_manifest_names_what_the_package_was_made_from(first: Path) -> None:
         for path in GENERATOR.rglob("*")
         if path.suffix in {".py", ".jinja", ".toml", ".yaml"}
     }
-    assert set(digests) == sources | {"openapi.yaml", "overrides/overlay.yaml"}
+    overlays = {f"overrides/{path.name}" for path in OVERLAYS}
+    assert set(digests) == sources | overlays | {"openapi.yaml"}
     sha256sum = run(
         sys.executable,
         "-c",
@@ -233,16 +262,19 @@ FAILURES = {
     "not OpenAPI 3": ('swagger: "2.0"\n', "api.yaml is not an OpenAPI 3.0 or 3.1 document: its"),
     "unresolved $ref": (
         PLAIN.replace("CustomerBillingMeter'", "Meter'"),
-        "api.yaml: components.schemas.RefillCustomerBillingMeterResponse.properties.billing: $ref",
+        "api.yaml: components.schemas.CreateCustomerBillingMeterResponse.properties.billing: $ref",
     ),
-    "invalid": (PLAIN.replace("type: boolean", "type: bool"), "api.yaml: components.schemas."),
+    "invalid": (
+        PLAIN.replace("deleted:\n          type: boolean", "deleted:\n          type: bool"),
+        "api.yaml: components.schemas.ApiKey",
+    ),
     "stale override": (
         PLAIN.replace("^d+$", r"^\d+$"),
         "overlay.yaml: the override lost-backslash is stale, it matches nothing:",
     ),
     "invalid once patched": (
         PLAIN.replace("type: number\n", "type: number\n              default: 1.5\n"),
-        "api.yaml as patched by overlay.yaml: ",
+        "api.yaml as patched by the overlays: ",
     ),
     "not supported": (
         edited(with_cookie),

@@ -1,6 +1,8 @@
 """The overlay: each of its actions mends one quirk, wherever it is, and none outlives its quirk."""
 
+from collections.abc import Iterator
 from copy import deepcopy
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,70 +12,161 @@ from generator._document import check_document, patch, read_actions, read_docume
 from generator._errors import GenerationError
 
 ROOT = Path(__file__).parents[1]
-OVERLAY = ROOT / "overrides" / "overlay.yaml"
-ACTIONS = read_actions(OVERLAY)
+FIXES = read_actions(ROOT / "overrides" / "overlay.yaml")
+ANNOTATIONS = read_actions(ROOT / "overrides" / "annotations.yaml")
+ACTIONS = [*FIXES, *ANNOTATIONS]
 QUIRKS = [action["x-quirk"] for action in ACTIONS]
 DOCUMENT = read_document(ROOT / "openapi.yaml")
-PATCHED = patch(DOCUMENT, ACTIONS)
 REFILL = ("paths", "/api/v1/customer-billing/refill", "post")
 SCHEMAS = ("components", "schemas")
 METER = (*SCHEMAS, "CustomerBillingMeter")
 REQUEST = (*SCHEMAS, "RefillCustomerBillingMeterRequest")
 ERROR_CODE = (*SCHEMAS, "ErrorResponse", "properties", "error", "properties", "code")
+USAGE = (*SCHEMAS, "RetrieveCustomerBillingMeterUsageResponse", "properties", "data", "items")
+KEY = (*SCHEMAS, "ApiKey")
+KEPT = [
+    "id",
+    "name",
+    "maskedKey",
+    "prefix",
+    "expiresAt",
+    "scopes",
+    "enabled",
+    "customerId",
+    "deleted",
+]
+VERIFIED = (*SCHEMAS, "VerifyApiKeyResponse")
+NEW_KEY_SCOPES = (*SCHEMAS, "CreateApiKeyRequest", "properties", "scopes")
+ROTATE = ("paths", "/api/v1/workspace/{id}/api-key/{akid}/rotate", "post")
+JSON = ("content", "application/json", "schema")
+JWT = ("paths", "/api/v1/jwt/verify", "post", "responses", "200", *JSON)
 MISSING = object()
+Change = tuple[tuple[Any, ...], Any, Any]
 
-# Where the published document shows each quirk: (place, as published, as mended).
-SHOWN: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
-    "lost-backslash": [
-        ((*METER, "properties", name, "pattern"), "^d+$", r"^\d+$")
-        for name in ("totalCredits", "usedCredits", "spendCap")
-    ],
-    "digit-strings": [
-        ((*METER, "properties", name, "format"), MISSING, "digits")
-        for name in ("totalCredits", "usedCredits", "spendCap")
-    ],
-    "unsafe-integers": [((*REQUEST, "properties", "refill", "maximum"), MISSING, 2**53 - 1)],
-    "fractional-error-code": [((*ERROR_CODE, "type"), "number", "integer")],
-    "untyped-timestamps": [
-        ((*METER, "properties", name, "format"), MISSING, "date-time")
-        for name in ("createdAt", "updatedAt")
-    ],
-    "optional-bodies": [((*REFILL, "requestBody", "required"), MISSING, True)],
-    "optional-refill-amount": [
-        (
-            (*REQUEST, "required"),
-            ["workspaceId", "externalMeterId"],
-            ["workspaceId", "externalMeterId", "refill"],
-        )
-    ],
-    "undescribed-amount": [
-        (
-            (*REQUEST, "properties", "refill", "description"),
-            MISSING,
-            "Credits to add. The vendor does not say whether this raises `total_credits` or lowers"
-            " `used_credits`: read the answer instead of computing the balance.",
-        )
-    ],
-    "undescribed-workspace-id": [
-        ((*REQUEST, "properties", "workspaceId", "description"), MISSING, "The workspace id.")
-    ],
-    "undescribed-meter-id": [
-        (
-            (*REQUEST, "properties", "externalMeterId", "description"),
-            MISSING,
-            "Your own name for the customer's meter, unique in the workspace.",
-        )
-    ],
-    "undescribed-meter": [
-        (
-            (*METER, "description"),
-            MISSING,
-            "The credits of one of your customers in one workspace.",
-        )
-    ],
-    "untagged-operations": [((*REFILL, "tags"), MISSING, ["v1"])],
+
+def at(document: Any, place: tuple[Any, ...]) -> Any:
+    """Return the part of a document at a place, or MISSING."""
+    for key in place:
+        if isinstance(document, dict) and key not in document:
+            return MISSING
+        document = document[key]
+    return document
+
+
+# What each quirk's action changes: in how many places, and one of them as published and as mended.
+SHOWN: dict[str, tuple[int, tuple[Any, ...], Any, Any]] = {
+    "lost-backslash": (3, (*METER, "properties", "spendCap", "pattern"), "^d+$", r"^\d+$"),
+    "digit-strings": (7, (*METER, "properties", "totalCredits", "format"), MISSING, "digits"),
+    "plain-usage": (1, (*USAGE, "properties", "totalBillingUsage", "format"), MISSING, "digits"),
+    "unsafe-integers": (16, (*REQUEST, "properties", "refill", "maximum"), MISSING, 2**53 - 1),
+    "fractional-error-code": (1, (*ERROR_CODE, "type"), "number", "integer"),
+    "untyped-timestamps": (9, (*KEY, "properties", "lastUsedAt", "format"), MISSING, "date-time"),
+    "optional-bodies": (13, (*REFILL, "requestBody", "required"), MISSING, True),
+    "optional-refill-amount": (
+        1,
+        (*REQUEST, "required"),
+        ["workspaceId", "externalMeterId"],
+        ["workspaceId", "externalMeterId", "refill"],
+    ),
+    "unsettled-key": (
+        1,
+        (*KEY, "required"),
+        [*KEPT, "createdAt", "updatedAt", "lastUsedAt", "billingId"],
+        [*KEPT, "createdAt", "updatedAt"],
+    ),
+    "unsettled-verification": (
+        1,
+        (*VERIFIED, "required"),
+        DOCUMENT["components"]["schemas"]["VerifyApiKeyResponse"]["required"],
+        ["requestedScopes", "status", "scopes"],
+    ),
+    "unsettled-key-id": (1, (*VERIFIED, "properties", "apiKeyId", "nullable"), MISSING, True),
+    "inline-scopes": (
+        2,
+        (*NEW_KEY_SCOPES, "items"),
+        at(DOCUMENT, (*NEW_KEY_SCOPES, "items")),
+        MISSING,
+    ),
+    "inline-scopes-reference": (
+        2,
+        (*NEW_KEY_SCOPES, "items"),
+        MISSING,
+        {"$ref": "#/components/schemas/ApiKeyScope"},
+    ),
+    "plain-secrets": (
+        9,
+        (*SCHEMAS, "VerifyApiKeyRequest", "properties", "key", "format"),
+        MISSING,
+        "password",
+    ),
+    "plain-secret-parameters": (
+        1,
+        ("paths", "/api/v1/link-token/{token}", "get", "parameters", 0, "schema", "format"),
+        MISSING,
+        "password",
+    ),
+    "abbreviated-right": (
+        1,
+        (*SCHEMAS, "ApiKeyScope", "properties", "del", "x-python-name"),
+        MISSING,
+        "delete",
+    ),
+    "cryptic-id": (
+        9,
+        (*ROTATE, "parameters", 0, "schema", "x-python-name"),
+        MISSING,
+        "workspace_id",
+    ),
+    "cryptic-akid": (
+        4,
+        (*ROTATE, "parameters", 1, "schema", "x-python-name"),
+        MISSING,
+        "api_key_id",
+    ),
+    "cryptic-bid": (
+        1,
+        ("paths", "/api/v1/usage/{bid}", "get", "parameters", 0, "schema", "x-python-name"),
+        MISSING,
+        "billing_id",
+    ),
+    "unnamed-issued-key": (
+        6,
+        (*SCHEMAS, "RotateApiKeyResponse", "properties", "apiKey", "x-python-class"),
+        MISSING,
+        "IssuedApiKey",
+    ),
+    "unnamed-daily-usage": (2, (*USAGE, "x-python-class"), MISSING, "DailyUsage"),
+    "unnamed-rate-limit": (
+        2,
+        (*VERIFIED, "properties", "rateLimit", "x-python-class"),
+        MISSING,
+        "RateLimit",
+    ),
+    "unnamed-verification-status": (
+        2,
+        (*VERIFIED, "properties", "status", "x-python-class"),
+        MISSING,
+        "VerificationStatus",
+    ),
+    "unnamed-jwt-status": (
+        2,
+        (*JWT, "properties", "status", "x-python-class"),
+        MISSING,
+        "JwtStatus",
+    ),
+    "no-verdict": (2, (*JWT, "x-python-flags"), MISSING, {"is_valid": {"status": "VALID"}}),
+    "update-is-a-put": (
+        1,
+        ("paths", "/api/v1/workspace/{id}", "patch", "x-safe-to-repeat"),
+        MISSING,
+        "It sets every setting to the value given, so that sent twice it leaves what it leaves sent"
+        " once.",
+    ),
+    "untagged-operations": (23, (*REFILL, "tags"), MISSING, ["v1"]),
 }
 
+TEXT = {"type": "string"}
+FLAG = {"type": "boolean"}
 DIGITS = {"type": "string", "pattern": "^d+$"}
 GOOD_DIGITS = {"type": "string", "pattern": r"^\d+$"}
 MENDED_DIGITS = {**GOOD_DIGITS, "format": "digits"}
@@ -84,6 +177,11 @@ NO_ANSWER = {"204": {"description": "Done"}}
 def operation(**more: Any) -> dict[str, Any]:
     """Return a path item with one new operation."""
     return {"put": {"operationId": "new", "responses": NO_ANSWER, **more}}
+
+
+def fields(**properties: Any) -> dict[str, Any]:
+    """Return the schema of an object with these fields, or what is expected of one."""
+    return {"properties": properties}
 
 
 # The same quirks in what the document does not have yet: (place, new part, as mended).
@@ -129,56 +227,52 @@ NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
         (("paths", "/new"), operation(), {"put": {"tags": ["v1"]}}),
         (("paths", "/new"), operation(tags=["keys"]), {"put": {"tags": ["keys"]}}),
     ],
-    # Texts belong to a name: they go to each new field of that name that has none.
-    "undescribed-amount": [
+    "plain-usage": [
         (
-            (*SCHEMAS, "New"),
-            {"type": "object", "properties": {"refill": {"type": "string"}}},
-            {"properties": {"refill": {"description": SHOWN["undescribed-amount"][0][2]}}},
+            (*SCHEMAS, "Sum"),
+            fields(totalBillingUsage=TEXT),
+            fields(totalBillingUsage={"format": "digits"}),
         )
     ],
+    "inline-scopes-reference": [
+        (
+            (*SCHEMAS, "NewRequest"),
+            fields(scopes={"type": "array", "items": fields(representation=TEXT, **{"del": FLAG})}),
+            {"properties": {"scopes": {"items": {"$ref": "#/components/schemas/ApiKeyScope"}}}},
+        )
+    ],
+    "plain-secrets": [((*SCHEMAS, "New"), fields(jwt=TEXT), fields(jwt={"format": "password"}))],
+    "abbreviated-right": [
+        ((*SCHEMAS, "New"), fields(**{"del": FLAG}), fields(**{"del": {"x-python-name": "delete"}}))
+    ],
+    "unnamed-issued-key": [
+        (
+            (*SCHEMAS, "New"),
+            fields(apiKey={"allOf": [{"$ref": "#/components/schemas/ApiKey"}]}),
+            fields(apiKey={"x-python-class": "IssuedApiKey"}),
+        )
+    ],
+    "no-verdict": [
+        (
+            (*SCHEMAS, "New"),
+            fields(status={**TEXT, "enum": ["VALID", "ODD"]}),
+            {"x-python-flags": {"is_valid": {"status": "VALID"}}},
+        )
+    ],
+    # What is known of a field goes to each new one of its name, but never over the vendor's words.
     "undescribed-workspace-id": [
         (
             (*SCHEMAS, "New"),
-            {"type": "object", "properties": {"workspaceId": {"type": "string"}}},
-            {"properties": {"workspaceId": {"description": "The workspace id."}}},
+            fields(workspaceId=TEXT),
+            fields(workspaceId={"description": "The workspace id."}),
         ),
         (
             (*SCHEMAS, "New"),
-            {"type": "object", "properties": {"workspaceId": {"description": "Told."}}},
-            {"properties": {"workspaceId": {"description": "Told."}}},
+            fields(workspaceId={"description": "Told."}),
+            fields(workspaceId={"description": "Told."}),
         ),
     ],
-    "undescribed-meter-id": [
-        (
-            (*SCHEMAS, "New"),
-            {"type": "object", "properties": {"externalMeterId": {"type": "string"}}},
-            {
-                "properties": {
-                    "externalMeterId": {"description": SHOWN["undescribed-meter-id"][0][2]}
-                }
-            },
-        )
-    ],
-    "undescribed-meter": [
-        (
-            (*SCHEMAS, "Meter"),
-            {"type": "object", "properties": {"usedCredits": {"type": "integer"}}},
-            {"description": SHOWN["undescribed-meter"][0][2]},
-        )
-    ],
-    # The one action about one schema: which fields of a body are required is told nowhere else.
-    "optional-refill-amount": [],
 }
-
-
-def at(document: Any, place: tuple[Any, ...]) -> Any:
-    """Return the part of a document at a place, or MISSING."""
-    for key in place:
-        if key not in document:
-            return MISSING
-        document = document[key]
-    return document
 
 
 def put(document: Any, place: tuple[Any, ...], part: Any) -> None:
@@ -204,42 +298,64 @@ def failure(document: dict[str, Any], actions: list[dict[str, Any]]) -> str:
     return str(caught.value)
 
 
-def test_every_action_has_its_tests() -> None:
-    """An action that is added is told here what it is for."""
-    assert set(SHOWN) == set(NEW) == set(QUIRKS)
+def changes(before: Any, after: Any, place: tuple[Any, ...] = ()) -> Iterator[Change]:
+    """Yield each place where two documents differ, with what is there in both."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from changes(before.get(key, MISSING), after.get(key, MISSING), (*place, key))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from changes(one, other, (*place, index))
+    elif before != after:
+        yield place, before, after
+
+
+STATES = list(accumulate(ACTIONS, lambda before, one: patch(before, [one]), initial=DOCUMENT))
+"""The document before the first action, and after each."""
+PATCHED = STATES[-1]
+CHANGES = {
+    quirk: list(changes(before, after))
+    for quirk, (before, after) in zip(QUIRKS, pairwise(STATES), strict=True)
+}
+
+
+def test_every_fix_is_shown() -> None:
+    """A fix that is added is told here what it is for; no two have one name."""
+    assert list(SHOWN) == [action["x-quirk"] for action in FIXES]
+    assert set(NEW) <= set(QUIRKS)
     assert len(QUIRKS) == len(set(QUIRKS))
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=QUIRKS)
-def test_an_action_has_a_name_a_target_and_a_reason(action: dict[str, Any]) -> None:
+@pytest.mark.parametrize("action", FIXES, ids=SHOWN)
+def test_a_fix_has_a_name_a_target_and_a_reason(action: dict[str, Any]) -> None:
     """One action a quirk, each with its reason in a sentence."""
-    assert set(action) == {"x-quirk", "target", "description", "update"}
+    assert set(action) - {"update", "remove"} == {"x-quirk", "target", "description", "x-overlay"}
     assert action["target"].startswith("$.")
     assert action["description"].endswith(".")
 
 
-@pytest.mark.parametrize("quirk", QUIRKS)
-def test_the_published_document_shows_the_quirk(quirk: str) -> None:
-    """What an action mends is really there."""
-    assert SHOWN[quirk]
-    for place, published, _ in SHOWN[quirk]:
-        assert at(DOCUMENT, place) == published
+@pytest.mark.parametrize("quirk", SHOWN)
+def test_a_fix_changes_what_it_is_for_and_nothing_else(quirk: str) -> None:
+    """As many places as are known, and from what is published to what was meant."""
+    count, *example = SHOWN[quirk]
+    assert tuple(example) in CHANGES[quirk]
+    assert len(CHANGES[quirk]) == count
 
 
-@pytest.mark.parametrize("quirk", QUIRKS)
-def test_the_patched_document_does_not(quirk: str) -> None:
-    """What an action mends comes out right."""
-    for place, _, mended in SHOWN[quirk]:
-        assert at(PATCHED, place) == mended
+@pytest.mark.parametrize("action", ANNOTATIONS, ids=lambda action: action["x-quirk"])
+def test_an_annotation_adds_words_and_changes_nothing(action: dict[str, Any]) -> None:
+    """Descriptions and provenance: nothing that a call is made of."""
+    for place, published, _ in CHANGES[action["x-quirk"]]:
+        assert place[-1] in ("description", "x-certainty", "x-inferred")
+        assert published is MISSING or action["update"]["description"].startswith(published)
+    assert set(action) == {"x-quirk", "target", "update", "x-overlay"}
 
 
-def test_nothing_else_is_changed() -> None:
-    """With each mended place put back, the patched document is the published one."""
-    restored = deepcopy(PATCHED)
-    for places in SHOWN.values():
-        for place, published, _ in places:
-            put(restored, place, published)
-    assert restored == DOCUMENT
+def test_each_operation_but_the_published_one_tells_its_certainty() -> None:
+    """The refill's page is the one that was seen whole."""
+    operations = [one for item in PATCHED["paths"].values() for one in item.values()]
+    unmarked = [one["operationId"] for one in operations if "x-certainty" not in one]
+    assert unmarked == ["refillBillingLimit"]
 
 
 def test_the_published_document_stays_as_it_is() -> None:
@@ -253,17 +369,17 @@ def test_the_patched_document_is_valid_openapi() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "part", "mended"),
-    [case for cases in NEW.values() for case in cases],
+    ("quirk", "place", "part", "mended"),
+    [(quirk, *case) for quirk, cases in NEW.items() for case in cases],
     ids=[f"{quirk}-{index}" for quirk, cases in NEW.items() for index in range(len(cases))],
 )
 def test_the_same_quirk_in_a_new_part_is_mended(
-    place: tuple[Any, ...], part: Any, mended: Any
+    quirk: str, place: tuple[Any, ...], part: Any, mended: Any
 ) -> None:
     """An action is aimed at the quirk, not at the fields that have it today."""
     document = deepcopy(DOCUMENT)
     put(document, place, part)
-    patched = patch(document, ACTIONS)
+    patched = patch(document, FIXES if quirk in SHOWN else ACTIONS)
     assert holds(at(patched, place), mended)
     check_document(patched, "patched")
 
@@ -271,12 +387,12 @@ def test_the_same_quirk_in_a_new_part_is_mended(
 @pytest.mark.parametrize("quirk", QUIRKS)
 def test_an_action_whose_quirk_is_gone_fails_by_name(quirk: str) -> None:
     """Once the vendor has mended it, the build says which action has to go."""
-    document = deepcopy(DOCUMENT)
-    for place, _, mended in SHOWN[quirk]:
-        put(document, place, mended)
-    told = failure(document, ACTIONS)
-    assert told.startswith(f"overlay.yaml: the override {quirk} is stale, ")
-    assert told.endswith("Remove the action from overrides/overlay.yaml")
+    index = QUIRKS.index(quirk)
+    action, mended = ACTIONS[index], STATES[index + 1]
+    told = failure(mended, [action])
+    overlay = action["x-overlay"]
+    assert told.startswith(f"{overlay}: the override {quirk} is stale, ")
+    assert told.endswith(f"Remove the action from overrides/{overlay}")
 
 
 @pytest.mark.parametrize("quirk", QUIRKS)
@@ -285,7 +401,7 @@ def test_an_action_whose_target_is_gone_fails_by_name(quirk: str) -> None:
     (action,) = (action for action in ACTIONS if action["x-quirk"] == quirk)
     empty = {"openapi": "3.0.3", "info": {}, "paths": {}}
     assert failure(empty, [action]).startswith(
-        f"overlay.yaml: the override {quirk} is stale, it matches nothing:"
+        f"{action['x-overlay']}: the override {quirk} is stale, it matches nothing:"
     )
 
 

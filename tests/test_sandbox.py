@@ -925,6 +925,14 @@ def test_meter_over_http_needs_its_names_only(sandbox: Sandbox) -> None:
     """The rest has the same defaults as in Python."""
     names = {"workspaceId": "ws_9", "externalMeterId": "x"}
     billing = call(sandbox, names, path="/_sandbox/meters").json["billing"]
+    assert (billing["totalCredits"], billing["usedCredits"]) == ("0", "0")
+    assert (billing["allowOverages"], billing["spendCap"]) == (False, None)
+
+
+def test_meter_over_http_may_say_so_too(sandbox: Sandbox) -> None:
+    """Nothing is 0, and no cap is null."""
+    fields = {"workspaceId": "ws_9", "externalMeterId": "x", "totalCredits": 0, "spendCap": None}
+    billing = call(sandbox, fields, path="/_sandbox/meters").json["billing"]
     assert (billing["totalCredits"], billing["spendCap"]) == ("0", None)
 
 

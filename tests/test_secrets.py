@@ -10,9 +10,11 @@ from calling import AT_ONCE, REFILL, ClientKind
 
 from oneloop import AsyncOneloop, Oneloop, OneloopError
 from oneloop.sandbox import Fault, Sandbox
+from oneloop_api.api.v1 import verify_api_key
 
 KEY = "sdk_very_secret_4711"
 FAULTS = ["hang", "drop-after", "truncated-body", "html-page", "wrong-shape", "429-bare"]
+CUSTOMERS_KEY = "sk_of_a_customer_0815"
 ECHOES = [
     Fault.status(401, body=f'{{"error": {{"code": 1, "message": "{KEY}"}}}}'.encode()),
     Fault.status(500, headers={"X-Echo": f"Bearer {KEY}"}, body=KEY.encode()),
@@ -62,3 +64,17 @@ def test_a_success_does_not_log_the_key(kind: ClientKind, caplog: pytest.LogCapt
     assert caplog.records
     assert KEY not in caplog.text
     assert "acme" not in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_an_error_does_not_show_a_key_that_was_verified(status: int, kind: ClientKind) -> None:
+    """Nor the end of a call in the log; a server may echo what it was sent."""
+    echo = f'{{"error": {{"code": 1, "message": "{CUSTOMERS_KEY} is bad"}}}}'.encode()
+    call = verify_api_key.call(key=CUSTOMERS_KEY, requested_scopes=[])
+    with Sandbox() as sandbox:
+        sandbox.misbehave(Fault.status(status, headers={"X-Echo": CUSTOMERS_KEY}, body=echo))
+        with pytest.raises(OneloopError) as caught:
+            kind.respond(call, api_key=KEY, base_url=sandbox.url, retry=AT_ONCE)
+    error = caught.value
+    assert CUSTOMERS_KEY not in f"{error!s} {error!r} {vars(error)} {call!r}"
+    assert "[redacted]" in vars(error)["body"]

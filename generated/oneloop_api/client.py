@@ -4,12 +4,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from oneloop_overrides import Call, Response
 
 if TYPE_CHECKING:
+    from .models.api_key_scope import ApiKeyScope
+    from .models.create_api_key_response import CreateApiKeyResponse
+    from .models.create_customer_billing_meter_response import CreateCustomerBillingMeterResponse
+    from .models.create_jwt_response import CreateJwtResponse
+    from .models.create_workspace_response import CreateWorkspaceResponse
+    from .models.create_workspace_scope_response import CreateWorkspaceScopeResponse
+    from .models.delete_api_key_response import DeleteApiKeyResponse
+    from .models.edit_api_key_response import EditApiKeyResponse
+    from .models.generate_link_token_response import GenerateLinkTokenResponse
+    from .models.get_customer_billing_meter_response import GetCustomerBillingMeterResponse
+    from .models.migrate_api_key_response import MigrateApiKeyResponse
+    from .models.record_usage_api_key_response import RecordUsageApiKeyResponse
     from .models.refill_customer_billing_meter_response import RefillCustomerBillingMeterResponse
+    from .models.retrieve_all_workspace_scopes_response import RetrieveAllWorkspaceScopesResponse
+    from .models.retrieve_api_key_by_id_response import RetrieveApiKeyByIdResponse
+    from .models.retrieve_api_keys_response import RetrieveApiKeysResponse
+    from .models.retrieve_customer_billing_meter_usage_response import (
+        RetrieveCustomerBillingMeterUsageResponse,
+    )
+    from .models.retrieve_workspace_by_id_response import RetrieveWorkspaceByIdResponse
+    from .models.retrieve_workspace_response import RetrieveWorkspaceResponse
+    from .models.rotate_api_key_response import RotateApiKeyResponse
+    from .models.update_workspace_response import UpdateWorkspaceResponse
+    from .models.validate_link_token_response import ValidateLinkTokenResponse
+    from .models.verify_api_key_response import VerifyApiKeyResponse
+    from .models.verify_jwt_response import VerifyJwtResponse
 
 T = TypeVar("T")
 
@@ -25,10 +51,589 @@ class SyncOperations:
     def _perform(self, call: Call[T]) -> T:
         raise NotImplementedError  # a client says how a call is carried out
 
+    def create_api_key(
+        self,
+        *,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        prefix: str | None = None,
+        expires_at: int | None = None,
+        external_meter_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> CreateApiKeyResponse:
+        """Create an API key.
+
+        The answer shows the key's value, once: no later call does.
+
+        `POST /api/v1/api-key`. Not safe to repeat: sent again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            name: A name, for people to read.
+            workspace_id: The workspace id.
+            scopes: What the key may do.
+            enabled: Whether the key may be used.
+            customer_id: Your own id of the customer that the key is for.
+            prefix: What the key's value begins with.
+            expires_at: When it expires. Whether in seconds or milliseconds since 1970 is not
+                documented. Greater than 0, at most 9007199254740991.
+            external_meter_id: Your own name for the customer's meter, unique in the workspace.
+            metadata: Your own notes on the key; a verification gives them back.
+
+        Returns:
+            The created key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_api_key import call
+
+        return self._perform(
+            call(
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                prefix=prefix,
+                expires_at=expires_at,
+                external_meter_id=external_meter_id,
+                metadata=metadata,
+            )
+        )
+
+    def create_customer_billing(
+        self,
+        *,
+        external_meter_id: str,
+        workspace_id: str,
+        total_credits: int | None = None,
+        allow_overages: bool | None = None,
+        spend_cap: int | None = None,
+    ) -> CreateCustomerBillingMeterResponse:
+        """Create customer billing.
+
+        `POST /api/v1/customer-billing`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            external_meter_id: Your own name for the customer's meter, unique in the workspace.
+            workspace_id: The workspace id.
+            total_credits: All credits given so far, used or not. Left out, the server takes "0". At
+                least 0, of any size.
+            allow_overages: Whether usage beyond the credits is let through. What `spend_cap` does
+                to that is not documented. Left out, the server takes false.
+            spend_cap: The most that may be used where overages are allowed. At least 0, of any
+                size.
+
+        Returns:
+            The created billing.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_customer_billing import call
+
+        return self._perform(
+            call(
+                external_meter_id=external_meter_id,
+                workspace_id=workspace_id,
+                total_credits=total_credits,
+                allow_overages=allow_overages,
+                spend_cap=spend_cap,
+            )
+        )
+
+    def create_jwt(
+        self, *, payload: Mapping[str, str], aud: str | None = None, exp: int | None = None
+    ) -> CreateJwtResponse:
+        """Create a JWT.
+
+        `POST /api/v1/jwt`. Not safe to repeat: sent again only if it provably did nothing.
+
+        No page was seen: it is known from the vendor's own clients only.
+
+        Args:
+            payload: Claims of your own.
+            aud: The token's audience.
+            exp: When the token expires; a JWT's own `exp` is in seconds since 1970. Greater than 0,
+                at most 9007199254740991.
+
+        Returns:
+            The created JWT.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_jwt import call
+
+        return self._perform(
+            call(
+                payload=payload,
+                aud=aud,
+                exp=exp,
+            )
+        )
+
+    def create_workspace(self, *, name: str) -> CreateWorkspaceResponse:
+        """Create a workspace.
+
+        `POST /api/v1/workspace`. Not safe to repeat: sent again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            name: A name, for people to read.
+
+        Returns:
+            The created workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_workspace import call
+
+        return self._perform(
+            call(
+                name=name,
+            )
+        )
+
+    def create_workspace_scopes(
+        self, *, workspace_id: str, name: str, representation: str, description: str | None = None
+    ) -> CreateWorkspaceScopeResponse:
+        """Create a workspace scope.
+
+        `POST /api/v1/workspace/{workspace_id}/scope`. Not safe to repeat: sent again only if it
+        provably did nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            name: A name, for people to read.
+            representation: What names the scope in keys and verifications, unique in the workspace.
+            description: What it is for, for people to read.
+
+        Returns:
+            The created scope.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_workspace_scopes import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                name=name,
+                representation=representation,
+                description=description,
+            )
+        )
+
+    def delete_api_key(self, *, workspace_id: str, api_key_id: str) -> DeleteApiKeyResponse:
+        """Deletes a key for a given workspace.
+
+        The key stays in lists, as `deleted`, and is not valid any more.
+
+        `DELETE /api/v1/workspace/{workspace_id}/api-key/{api_key_id}`. Safe to repeat: sent again
+        after a failure that may pass.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+
+        Returns:
+            The updated deleted key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.delete_api_key import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    def edit_api_key(
+        self,
+        *,
+        workspace_id: str,
+        api_key_id: str,
+        name: str | None = None,
+        enabled: bool | None = None,
+        scopes: Sequence[ApiKeyScope] | None = None,
+    ) -> EditApiKeyResponse:
+        """Edit an API key.
+
+        `PATCH /api/v1/workspace/{workspace_id}/api-key/{api_key_id}`. Not safe to repeat: sent
+        again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+            name: A name, for people to read.
+            enabled: Whether the key may be used.
+            scopes: What the key may do.
+
+        Returns:
+            The edited key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.edit_api_key import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+                name=name,
+                enabled=enabled,
+                scopes=scopes,
+            )
+        )
+
+    def generate_link_token(
+        self, *, customer_id: str, workspace_id: str, external_billing_id: str | None = None
+    ) -> GenerateLinkTokenResponse:
+        """Generate a link token.
+
+        `POST /api/v1/link-token`. Not safe to repeat: sent again only if it provably did nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            customer_id: Your own id of the customer that the key is for.
+            workspace_id: The workspace id.
+            external_billing_id: Your own name for the customer's meter: by its name and place the
+                same as `external_meter_id`, but the vendor does not say so.
+
+        Returns:
+            The generated link token.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.generate_link_token import call
+
+        return self._perform(
+            call(
+                customer_id=customer_id,
+                workspace_id=workspace_id,
+                external_billing_id=external_billing_id,
+            )
+        )
+
+    def get_api_key_by_id(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> RetrieveApiKeyByIdResponse:
+        """Retrieve an API key by id.
+
+        `GET /api/v1/workspace/{workspace_id}/api-key/{api_key_id}`. Safe to repeat: sent again
+        after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+
+        Returns:
+            The API key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_api_key_by_id import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    def get_api_keys(self, *, workspace_id: str) -> RetrieveApiKeysResponse:
+        """Retrieve API keys for a workspace.
+
+        `GET /api/v1/workspace/{workspace_id}/api-key`. Safe to repeat: sent again after a failure
+        that may pass.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+
+        Returns:
+            The API keys.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_api_keys import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    def get_billing_usage(self, *, billing_id: str) -> RetrieveCustomerBillingMeterUsageResponse:
+        """Retrieve billing usage information for a given billing id.
+
+        `GET /api/v1/usage/{billing_id}`. Safe to repeat: sent again after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            billing_id: The billing id. Whether that is a meter's own `id`, a key's `billing_id` or
+                `external_meter_id` is not documented.
+
+        Returns:
+            The billing usage information.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_billing_usage import call
+
+        return self._perform(
+            call(
+                billing_id=billing_id,
+            )
+        )
+
+    def get_customer_billing(
+        self, *, workspace_id: str, external_meter_id: str
+    ) -> GetCustomerBillingMeterResponse:
+        """Retrieve customer billing.
+
+        `GET /api/v1/customer-billing`. Safe to repeat: sent again after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            external_meter_id: The external meter id.
+
+        Returns:
+            Customer billing.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_customer_billing import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                external_meter_id=external_meter_id,
+            )
+        )
+
+    def get_workspace(self) -> RetrieveWorkspaceResponse:
+        """Retrieve a workspace.
+
+        In spite of its name, it answers a list.
+
+        `GET /api/v1/workspace`. Safe to repeat: sent again after a failure that may pass.
+
+        No page was seen: it is known from the vendor's own clients only.
+
+        Returns:
+            Workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace import call
+
+        return self._perform(call())
+
+    def get_workspace_by_id(self, *, workspace_id: str) -> RetrieveWorkspaceByIdResponse:
+        """Retrieve a workspace by id.
+
+        `GET /api/v1/workspace/{workspace_id}`. Safe to repeat: sent again after a failure that may
+        pass.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+
+        Returns:
+            Workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace_by_id import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    def get_workspace_scopes(self, *, workspace_id: str) -> RetrieveAllWorkspaceScopesResponse:
+        """Retrieve workspace scopes.
+
+        `GET /api/v1/workspace/{workspace_id}/scopes`. Safe to repeat: sent again after a failure
+        that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+
+        Returns:
+            Workspace scopes.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace_scopes import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    def migrate_api_key(
+        self,
+        *,
+        key: str,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> MigrateApiKeyResponse:
+        """Migrate an API key.
+
+        `POST /api/v1/api-key/migrate`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            key: The value of an API key: a secret, never logged.
+            name: A name, for people to read.
+            workspace_id: The workspace id.
+            scopes: What the key may do.
+            enabled: Whether the key may be used.
+            customer_id: Your own id of the customer that the key is for.
+            metadata: Your own notes on the key; a verification gives them back.
+
+        Returns:
+            The migrated key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.migrate_api_key import call
+
+        return self._perform(
+            call(
+                key=key,
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                metadata=metadata,
+            )
+        )
+
+    def record_api_key_usage(
+        self, *, key: str, usage: int | None = None, usage_name: str | None = None
+    ) -> RecordUsageApiKeyResponse:
+        """Record API key usage.
+
+        `POST /api/v1/api-key/record-usage`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            key: The value of an API key: a secret, never logged.
+            usage: Credits to charge to the key's meter. Whether a verification that is not valid is
+                charged is not documented. Left out, the server takes "0". At least 0, of any size.
+            usage_name: A name for what was used; daily usage is summed by it.
+
+        Returns:
+            The record usage result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.record_api_key_usage import call
+
+        return self._perform(
+            call(
+                key=key,
+                usage=usage,
+                usage_name=usage_name,
+            )
+        )
+
     def refill_billing_limit(
         self, *, workspace_id: str, external_meter_id: str, refill: int
     ) -> RefillCustomerBillingMeterResponse:
         """Refill the billing limit.
+
+        The API has no idempotency keys: a refill that is sent twice counts twice.
 
         `POST /api/v1/customer-billing/refill`. Not safe to repeat: sent again only if it provably
         did nothing.
@@ -55,6 +660,205 @@ class SyncOperations:
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
                 refill=refill,
+            )
+        )
+
+    def rotate_api_key(self, *, workspace_id: str, api_key_id: str) -> RotateApiKeyResponse:
+        """Rotate a key for a given workspace.
+
+        The answer shows the new value, once. How long the old one works is not documented.
+
+        `POST /api/v1/workspace/{workspace_id}/api-key/{api_key_id}/rotate`. Not safe to repeat:
+        sent again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+
+        Returns:
+            The newly rotated key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.rotate_api_key import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    def update_workspace(
+        self,
+        *,
+        workspace_id: str,
+        default_key_prefix: str | None,
+        default_allowed_ips: Sequence[str],
+        default_rate_limit_per_second: int | None,
+        default_expiration: int | None,
+    ) -> UpdateWorkspaceResponse:
+        """Updates a workspace.
+
+        `PATCH /api/v1/workspace/{workspace_id}`. Safe to repeat: sent again after a failure that
+        may pass. It sets every setting to the value given, so that sent twice it leaves what it
+        leaves sent once.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            default_key_prefix: What the values of new keys begin with.
+            default_allowed_ips: Addresses that keys may be used from.
+            default_rate_limit_per_second: How many verifications a key may have in a second.
+                Greater than 0, at most 9007199254740991.
+            default_expiration: How long new keys are valid. The unit is not documented. Greater
+                than 0, at most 9007199254740991.
+
+        Returns:
+            Workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.update_workspace import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                default_key_prefix=default_key_prefix,
+                default_allowed_ips=default_allowed_ips,
+                default_rate_limit_per_second=default_rate_limit_per_second,
+                default_expiration=default_expiration,
+            )
+        )
+
+    def validate_link_token(self, *, token: str) -> ValidateLinkTokenResponse:
+        """Validate a link token.
+
+        `GET /api/v1/link-token/{token}`. Safe to repeat: sent again after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            token: The link token.
+
+        Returns:
+            The validation result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.validate_link_token import call
+
+        return self._perform(
+            call(
+                token=token,
+            )
+        )
+
+    def verify_api_key(
+        self,
+        *,
+        key: str,
+        requested_scopes: Sequence[ApiKeyScope],
+        route: str | None = None,
+        billing_usage: int | None = None,
+        billing_usage_name: str | None = None,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+    ) -> VerifyApiKeyResponse:
+        """Verify a key for a given workspace.
+
+        A key that may not be used is an answer, not an error: ask the answer's `is_valid`.
+
+        `POST /api/v1/api-key/verify`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            key: The value of an API key: a secret, never logged.
+            requested_scopes: What the key has to allow for the verification to be valid; an empty
+                list asks for the key alone.
+            route: The route that was called, such as `/users/{id}`; the vendor's kits send the
+                pattern, not the path.
+            billing_usage: Credits to charge to the key's meter. Whether a verification that is not
+                valid is charged is not documented. Left out, the server takes "0". At least 0, of
+                any size.
+            billing_usage_name: A name for what was used; daily usage is summed by it.
+            rate_limit_config_id
+            rate_limit_config_limit: How many requests are allowed in the time window, by name one
+                second. Greater than 0, at most 9007199254740991.
+
+        Returns:
+            The verification result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.verify_api_key import call
+
+        return self._perform(
+            call(
+                key=key,
+                requested_scopes=requested_scopes,
+                route=route,
+                billing_usage=billing_usage,
+                billing_usage_name=billing_usage_name,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+            )
+        )
+
+    def verify_jwt(
+        self,
+        *,
+        jwt: str,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+        rate_limit_config_interval: str | None = None,
+    ) -> VerifyJwtResponse:
+        """Verify a JWT.
+
+        `POST /api/v1/jwt/verify`. Not safe to repeat: sent again only if it provably did nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            jwt: The token, encoded and signed: a secret.
+            rate_limit_config_id
+            rate_limit_config_limit: How many requests are allowed in the time window, by name one
+                second. Greater than 0, at most 9007199254740991.
+            rate_limit_config_interval: The time window of the limit. Its format is not documented.
+
+        Returns:
+            The verification result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.verify_jwt import call
+
+        return self._perform(
+            call(
+                jwt=jwt,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+                rate_limit_config_interval=rate_limit_config_interval,
             )
         )
 
@@ -67,10 +871,593 @@ class AsyncOperations:
     async def _perform(self, call: Call[T]) -> T:
         raise NotImplementedError  # a client says how a call is carried out
 
+    async def create_api_key(
+        self,
+        *,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        prefix: str | None = None,
+        expires_at: int | None = None,
+        external_meter_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> CreateApiKeyResponse:
+        """Create an API key.
+
+        The answer shows the key's value, once: no later call does.
+
+        `POST /api/v1/api-key`. Not safe to repeat: sent again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            name: A name, for people to read.
+            workspace_id: The workspace id.
+            scopes: What the key may do.
+            enabled: Whether the key may be used.
+            customer_id: Your own id of the customer that the key is for.
+            prefix: What the key's value begins with.
+            expires_at: When it expires. Whether in seconds or milliseconds since 1970 is not
+                documented. Greater than 0, at most 9007199254740991.
+            external_meter_id: Your own name for the customer's meter, unique in the workspace.
+            metadata: Your own notes on the key; a verification gives them back.
+
+        Returns:
+            The created key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_api_key import call
+
+        return await self._perform(
+            call(
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                prefix=prefix,
+                expires_at=expires_at,
+                external_meter_id=external_meter_id,
+                metadata=metadata,
+            )
+        )
+
+    async def create_customer_billing(
+        self,
+        *,
+        external_meter_id: str,
+        workspace_id: str,
+        total_credits: int | None = None,
+        allow_overages: bool | None = None,
+        spend_cap: int | None = None,
+    ) -> CreateCustomerBillingMeterResponse:
+        """Create customer billing.
+
+        `POST /api/v1/customer-billing`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            external_meter_id: Your own name for the customer's meter, unique in the workspace.
+            workspace_id: The workspace id.
+            total_credits: All credits given so far, used or not. Left out, the server takes "0". At
+                least 0, of any size.
+            allow_overages: Whether usage beyond the credits is let through. What `spend_cap` does
+                to that is not documented. Left out, the server takes false.
+            spend_cap: The most that may be used where overages are allowed. At least 0, of any
+                size.
+
+        Returns:
+            The created billing.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_customer_billing import call
+
+        return await self._perform(
+            call(
+                external_meter_id=external_meter_id,
+                workspace_id=workspace_id,
+                total_credits=total_credits,
+                allow_overages=allow_overages,
+                spend_cap=spend_cap,
+            )
+        )
+
+    async def create_jwt(
+        self, *, payload: Mapping[str, str], aud: str | None = None, exp: int | None = None
+    ) -> CreateJwtResponse:
+        """Create a JWT.
+
+        `POST /api/v1/jwt`. Not safe to repeat: sent again only if it provably did nothing.
+
+        No page was seen: it is known from the vendor's own clients only.
+
+        Args:
+            payload: Claims of your own.
+            aud: The token's audience.
+            exp: When the token expires; a JWT's own `exp` is in seconds since 1970. Greater than 0,
+                at most 9007199254740991.
+
+        Returns:
+            The created JWT.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_jwt import call
+
+        return await self._perform(
+            call(
+                payload=payload,
+                aud=aud,
+                exp=exp,
+            )
+        )
+
+    async def create_workspace(self, *, name: str) -> CreateWorkspaceResponse:
+        """Create a workspace.
+
+        `POST /api/v1/workspace`. Not safe to repeat: sent again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            name: A name, for people to read.
+
+        Returns:
+            The created workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_workspace import call
+
+        return await self._perform(
+            call(
+                name=name,
+            )
+        )
+
+    async def create_workspace_scopes(
+        self, *, workspace_id: str, name: str, representation: str, description: str | None = None
+    ) -> CreateWorkspaceScopeResponse:
+        """Create a workspace scope.
+
+        `POST /api/v1/workspace/{workspace_id}/scope`. Not safe to repeat: sent again only if it
+        provably did nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            name: A name, for people to read.
+            representation: What names the scope in keys and verifications, unique in the workspace.
+            description: What it is for, for people to read.
+
+        Returns:
+            The created scope.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_workspace_scopes import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                name=name,
+                representation=representation,
+                description=description,
+            )
+        )
+
+    async def delete_api_key(self, *, workspace_id: str, api_key_id: str) -> DeleteApiKeyResponse:
+        """Deletes a key for a given workspace.
+
+        The key stays in lists, as `deleted`, and is not valid any more.
+
+        `DELETE /api/v1/workspace/{workspace_id}/api-key/{api_key_id}`. Safe to repeat: sent again
+        after a failure that may pass.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+
+        Returns:
+            The updated deleted key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.delete_api_key import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    async def edit_api_key(
+        self,
+        *,
+        workspace_id: str,
+        api_key_id: str,
+        name: str | None = None,
+        enabled: bool | None = None,
+        scopes: Sequence[ApiKeyScope] | None = None,
+    ) -> EditApiKeyResponse:
+        """Edit an API key.
+
+        `PATCH /api/v1/workspace/{workspace_id}/api-key/{api_key_id}`. Not safe to repeat: sent
+        again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+            name: A name, for people to read.
+            enabled: Whether the key may be used.
+            scopes: What the key may do.
+
+        Returns:
+            The edited key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.edit_api_key import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+                name=name,
+                enabled=enabled,
+                scopes=scopes,
+            )
+        )
+
+    async def generate_link_token(
+        self, *, customer_id: str, workspace_id: str, external_billing_id: str | None = None
+    ) -> GenerateLinkTokenResponse:
+        """Generate a link token.
+
+        `POST /api/v1/link-token`. Not safe to repeat: sent again only if it provably did nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            customer_id: Your own id of the customer that the key is for.
+            workspace_id: The workspace id.
+            external_billing_id: Your own name for the customer's meter: by its name and place the
+                same as `external_meter_id`, but the vendor does not say so.
+
+        Returns:
+            The generated link token.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.generate_link_token import call
+
+        return await self._perform(
+            call(
+                customer_id=customer_id,
+                workspace_id=workspace_id,
+                external_billing_id=external_billing_id,
+            )
+        )
+
+    async def get_api_key_by_id(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> RetrieveApiKeyByIdResponse:
+        """Retrieve an API key by id.
+
+        `GET /api/v1/workspace/{workspace_id}/api-key/{api_key_id}`. Safe to repeat: sent again
+        after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+
+        Returns:
+            The API key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_api_key_by_id import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    async def get_api_keys(self, *, workspace_id: str) -> RetrieveApiKeysResponse:
+        """Retrieve API keys for a workspace.
+
+        `GET /api/v1/workspace/{workspace_id}/api-key`. Safe to repeat: sent again after a failure
+        that may pass.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+
+        Returns:
+            The API keys.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_api_keys import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    async def get_billing_usage(
+        self, *, billing_id: str
+    ) -> RetrieveCustomerBillingMeterUsageResponse:
+        """Retrieve billing usage information for a given billing id.
+
+        `GET /api/v1/usage/{billing_id}`. Safe to repeat: sent again after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            billing_id: The billing id. Whether that is a meter's own `id`, a key's `billing_id` or
+                `external_meter_id` is not documented.
+
+        Returns:
+            The billing usage information.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_billing_usage import call
+
+        return await self._perform(
+            call(
+                billing_id=billing_id,
+            )
+        )
+
+    async def get_customer_billing(
+        self, *, workspace_id: str, external_meter_id: str
+    ) -> GetCustomerBillingMeterResponse:
+        """Retrieve customer billing.
+
+        `GET /api/v1/customer-billing`. Safe to repeat: sent again after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            external_meter_id: The external meter id.
+
+        Returns:
+            Customer billing.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_customer_billing import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                external_meter_id=external_meter_id,
+            )
+        )
+
+    async def get_workspace(self) -> RetrieveWorkspaceResponse:
+        """Retrieve a workspace.
+
+        In spite of its name, it answers a list.
+
+        `GET /api/v1/workspace`. Safe to repeat: sent again after a failure that may pass.
+
+        No page was seen: it is known from the vendor's own clients only.
+
+        Returns:
+            Workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace import call
+
+        return await self._perform(call())
+
+    async def get_workspace_by_id(self, *, workspace_id: str) -> RetrieveWorkspaceByIdResponse:
+        """Retrieve a workspace by id.
+
+        `GET /api/v1/workspace/{workspace_id}`. Safe to repeat: sent again after a failure that may
+        pass.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+
+        Returns:
+            Workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace_by_id import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    async def get_workspace_scopes(
+        self, *, workspace_id: str
+    ) -> RetrieveAllWorkspaceScopesResponse:
+        """Retrieve workspace scopes.
+
+        `GET /api/v1/workspace/{workspace_id}/scopes`. Safe to repeat: sent again after a failure
+        that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+
+        Returns:
+            Workspace scopes.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace_scopes import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    async def migrate_api_key(
+        self,
+        *,
+        key: str,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> MigrateApiKeyResponse:
+        """Migrate an API key.
+
+        `POST /api/v1/api-key/migrate`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            key: The value of an API key: a secret, never logged.
+            name: A name, for people to read.
+            workspace_id: The workspace id.
+            scopes: What the key may do.
+            enabled: Whether the key may be used.
+            customer_id: Your own id of the customer that the key is for.
+            metadata: Your own notes on the key; a verification gives them back.
+
+        Returns:
+            The migrated key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.migrate_api_key import call
+
+        return await self._perform(
+            call(
+                key=key,
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                metadata=metadata,
+            )
+        )
+
+    async def record_api_key_usage(
+        self, *, key: str, usage: int | None = None, usage_name: str | None = None
+    ) -> RecordUsageApiKeyResponse:
+        """Record API key usage.
+
+        `POST /api/v1/api-key/record-usage`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            key: The value of an API key: a secret, never logged.
+            usage: Credits to charge to the key's meter. Whether a verification that is not valid is
+                charged is not documented. Left out, the server takes "0". At least 0, of any size.
+            usage_name: A name for what was used; daily usage is summed by it.
+
+        Returns:
+            The record usage result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.record_api_key_usage import call
+
+        return await self._perform(
+            call(
+                key=key,
+                usage=usage,
+                usage_name=usage_name,
+            )
+        )
+
     async def refill_billing_limit(
         self, *, workspace_id: str, external_meter_id: str, refill: int
     ) -> RefillCustomerBillingMeterResponse:
         """Refill the billing limit.
+
+        The API has no idempotency keys: a refill that is sent twice counts twice.
 
         `POST /api/v1/customer-billing/refill`. Not safe to repeat: sent again only if it provably
         did nothing.
@@ -100,6 +1487,205 @@ class AsyncOperations:
             )
         )
 
+    async def rotate_api_key(self, *, workspace_id: str, api_key_id: str) -> RotateApiKeyResponse:
+        """Rotate a key for a given workspace.
+
+        The answer shows the new value, once. How long the old one works is not documented.
+
+        `POST /api/v1/workspace/{workspace_id}/api-key/{api_key_id}/rotate`. Not safe to repeat:
+        sent again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+
+        Returns:
+            The newly rotated key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.rotate_api_key import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    async def update_workspace(
+        self,
+        *,
+        workspace_id: str,
+        default_key_prefix: str | None,
+        default_allowed_ips: Sequence[str],
+        default_rate_limit_per_second: int | None,
+        default_expiration: int | None,
+    ) -> UpdateWorkspaceResponse:
+        """Updates a workspace.
+
+        `PATCH /api/v1/workspace/{workspace_id}`. Safe to repeat: sent again after a failure that
+        may pass. It sets every setting to the value given, so that sent twice it leaves what it
+        leaves sent once.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            default_key_prefix: What the values of new keys begin with.
+            default_allowed_ips: Addresses that keys may be used from.
+            default_rate_limit_per_second: How many verifications a key may have in a second.
+                Greater than 0, at most 9007199254740991.
+            default_expiration: How long new keys are valid. The unit is not documented. Greater
+                than 0, at most 9007199254740991.
+
+        Returns:
+            Workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.update_workspace import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                default_key_prefix=default_key_prefix,
+                default_allowed_ips=default_allowed_ips,
+                default_rate_limit_per_second=default_rate_limit_per_second,
+                default_expiration=default_expiration,
+            )
+        )
+
+    async def validate_link_token(self, *, token: str) -> ValidateLinkTokenResponse:
+        """Validate a link token.
+
+        `GET /api/v1/link-token/{token}`. Safe to repeat: sent again after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            token: The link token.
+
+        Returns:
+            The validation result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.validate_link_token import call
+
+        return await self._perform(
+            call(
+                token=token,
+            )
+        )
+
+    async def verify_api_key(
+        self,
+        *,
+        key: str,
+        requested_scopes: Sequence[ApiKeyScope],
+        route: str | None = None,
+        billing_usage: int | None = None,
+        billing_usage_name: str | None = None,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+    ) -> VerifyApiKeyResponse:
+        """Verify a key for a given workspace.
+
+        A key that may not be used is an answer, not an error: ask the answer's `is_valid`.
+
+        `POST /api/v1/api-key/verify`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            key: The value of an API key: a secret, never logged.
+            requested_scopes: What the key has to allow for the verification to be valid; an empty
+                list asks for the key alone.
+            route: The route that was called, such as `/users/{id}`; the vendor's kits send the
+                pattern, not the path.
+            billing_usage: Credits to charge to the key's meter. Whether a verification that is not
+                valid is charged is not documented. Left out, the server takes "0". At least 0, of
+                any size.
+            billing_usage_name: A name for what was used; daily usage is summed by it.
+            rate_limit_config_id
+            rate_limit_config_limit: How many requests are allowed in the time window, by name one
+                second. Greater than 0, at most 9007199254740991.
+
+        Returns:
+            The verification result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.verify_api_key import call
+
+        return await self._perform(
+            call(
+                key=key,
+                requested_scopes=requested_scopes,
+                route=route,
+                billing_usage=billing_usage,
+                billing_usage_name=billing_usage_name,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+            )
+        )
+
+    async def verify_jwt(
+        self,
+        *,
+        jwt: str,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+        rate_limit_config_interval: str | None = None,
+    ) -> VerifyJwtResponse:
+        """Verify a JWT.
+
+        `POST /api/v1/jwt/verify`. Not safe to repeat: sent again only if it provably did nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            jwt: The token, encoded and signed: a secret.
+            rate_limit_config_id
+            rate_limit_config_limit: How many requests are allowed in the time window, by name one
+                second. Greater than 0, at most 9007199254740991.
+            rate_limit_config_interval: The time window of the limit. Its format is not documented.
+
+        Returns:
+            The verification result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.verify_jwt import call
+
+        return await self._perform(
+            call(
+                jwt=jwt,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+                rate_limit_config_interval=rate_limit_config_interval,
+            )
+        )
+
 
 class SyncOperationsWithResponse:
     """The blocking methods, returning the response around the answer."""
@@ -108,6 +1694,279 @@ class SyncOperationsWithResponse:
 
     def _perform(self, call: Call[T]) -> Response[T]:
         raise NotImplementedError  # a client says how a call is carried out
+
+    def create_api_key(
+        self,
+        *,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        prefix: str | None = None,
+        expires_at: int | None = None,
+        external_meter_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Response[CreateApiKeyResponse]:
+        """`create_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_api_key import call
+
+        return self._perform(
+            call(
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                prefix=prefix,
+                expires_at=expires_at,
+                external_meter_id=external_meter_id,
+                metadata=metadata,
+            )
+        )
+
+    def create_customer_billing(
+        self,
+        *,
+        external_meter_id: str,
+        workspace_id: str,
+        total_credits: int | None = None,
+        allow_overages: bool | None = None,
+        spend_cap: int | None = None,
+    ) -> Response[CreateCustomerBillingMeterResponse]:
+        """`create_customer_billing`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_customer_billing import call
+
+        return self._perform(
+            call(
+                external_meter_id=external_meter_id,
+                workspace_id=workspace_id,
+                total_credits=total_credits,
+                allow_overages=allow_overages,
+                spend_cap=spend_cap,
+            )
+        )
+
+    def create_jwt(
+        self, *, payload: Mapping[str, str], aud: str | None = None, exp: int | None = None
+    ) -> Response[CreateJwtResponse]:
+        """`create_jwt`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_jwt import call
+
+        return self._perform(
+            call(
+                payload=payload,
+                aud=aud,
+                exp=exp,
+            )
+        )
+
+    def create_workspace(self, *, name: str) -> Response[CreateWorkspaceResponse]:
+        """`create_workspace`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_workspace import call
+
+        return self._perform(
+            call(
+                name=name,
+            )
+        )
+
+    def create_workspace_scopes(
+        self, *, workspace_id: str, name: str, representation: str, description: str | None = None
+    ) -> Response[CreateWorkspaceScopeResponse]:
+        """`create_workspace_scopes`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_workspace_scopes import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                name=name,
+                representation=representation,
+                description=description,
+            )
+        )
+
+    def delete_api_key(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> Response[DeleteApiKeyResponse]:
+        """`delete_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.delete_api_key import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    def edit_api_key(
+        self,
+        *,
+        workspace_id: str,
+        api_key_id: str,
+        name: str | None = None,
+        enabled: bool | None = None,
+        scopes: Sequence[ApiKeyScope] | None = None,
+    ) -> Response[EditApiKeyResponse]:
+        """`edit_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.edit_api_key import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+                name=name,
+                enabled=enabled,
+                scopes=scopes,
+            )
+        )
+
+    def generate_link_token(
+        self, *, customer_id: str, workspace_id: str, external_billing_id: str | None = None
+    ) -> Response[GenerateLinkTokenResponse]:
+        """`generate_link_token`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.generate_link_token import call
+
+        return self._perform(
+            call(
+                customer_id=customer_id,
+                workspace_id=workspace_id,
+                external_billing_id=external_billing_id,
+            )
+        )
+
+    def get_api_key_by_id(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> Response[RetrieveApiKeyByIdResponse]:
+        """`get_api_key_by_id`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_api_key_by_id import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    def get_api_keys(self, *, workspace_id: str) -> Response[RetrieveApiKeysResponse]:
+        """`get_api_keys`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_api_keys import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    def get_billing_usage(
+        self, *, billing_id: str
+    ) -> Response[RetrieveCustomerBillingMeterUsageResponse]:
+        """`get_billing_usage`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_billing_usage import call
+
+        return self._perform(
+            call(
+                billing_id=billing_id,
+            )
+        )
+
+    def get_customer_billing(
+        self, *, workspace_id: str, external_meter_id: str
+    ) -> Response[GetCustomerBillingMeterResponse]:
+        """`get_customer_billing`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_customer_billing import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                external_meter_id=external_meter_id,
+            )
+        )
+
+    def get_workspace(self) -> Response[RetrieveWorkspaceResponse]:
+        """`get_workspace`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace import call
+
+        return self._perform(call())
+
+    def get_workspace_by_id(self, *, workspace_id: str) -> Response[RetrieveWorkspaceByIdResponse]:
+        """`get_workspace_by_id`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace_by_id import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    def get_workspace_scopes(
+        self, *, workspace_id: str
+    ) -> Response[RetrieveAllWorkspaceScopesResponse]:
+        """`get_workspace_scopes`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace_scopes import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    def migrate_api_key(
+        self,
+        *,
+        key: str,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Response[MigrateApiKeyResponse]:
+        """`migrate_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.migrate_api_key import call
+
+        return self._perform(
+            call(
+                key=key,
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                metadata=metadata,
+            )
+        )
+
+    def record_api_key_usage(
+        self, *, key: str, usage: int | None = None, usage_name: str | None = None
+    ) -> Response[RecordUsageApiKeyResponse]:
+        """`record_api_key_usage`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.record_api_key_usage import call
+
+        return self._perform(
+            call(
+                key=key,
+                usage=usage,
+                usage_name=usage_name,
+            )
+        )
 
     def refill_billing_limit(
         self, *, workspace_id: str, external_meter_id: str, refill: int
@@ -124,6 +1983,102 @@ class SyncOperationsWithResponse:
             )
         )
 
+    def rotate_api_key(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> Response[RotateApiKeyResponse]:
+        """`rotate_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.rotate_api_key import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    def update_workspace(
+        self,
+        *,
+        workspace_id: str,
+        default_key_prefix: str | None,
+        default_allowed_ips: Sequence[str],
+        default_rate_limit_per_second: int | None,
+        default_expiration: int | None,
+    ) -> Response[UpdateWorkspaceResponse]:
+        """`update_workspace`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.update_workspace import call
+
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                default_key_prefix=default_key_prefix,
+                default_allowed_ips=default_allowed_ips,
+                default_rate_limit_per_second=default_rate_limit_per_second,
+                default_expiration=default_expiration,
+            )
+        )
+
+    def validate_link_token(self, *, token: str) -> Response[ValidateLinkTokenResponse]:
+        """`validate_link_token`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.validate_link_token import call
+
+        return self._perform(
+            call(
+                token=token,
+            )
+        )
+
+    def verify_api_key(
+        self,
+        *,
+        key: str,
+        requested_scopes: Sequence[ApiKeyScope],
+        route: str | None = None,
+        billing_usage: int | None = None,
+        billing_usage_name: str | None = None,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+    ) -> Response[VerifyApiKeyResponse]:
+        """`verify_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.verify_api_key import call
+
+        return self._perform(
+            call(
+                key=key,
+                requested_scopes=requested_scopes,
+                route=route,
+                billing_usage=billing_usage,
+                billing_usage_name=billing_usage_name,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+            )
+        )
+
+    def verify_jwt(
+        self,
+        *,
+        jwt: str,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+        rate_limit_config_interval: str | None = None,
+    ) -> Response[VerifyJwtResponse]:
+        """`verify_jwt`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.verify_jwt import call
+
+        return self._perform(
+            call(
+                jwt=jwt,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+                rate_limit_config_interval=rate_limit_config_interval,
+            )
+        )
+
 
 class AsyncOperationsWithResponse:
     """The async methods, returning the response around the answer."""
@@ -132,6 +2087,281 @@ class AsyncOperationsWithResponse:
 
     async def _perform(self, call: Call[T]) -> Response[T]:
         raise NotImplementedError  # a client says how a call is carried out
+
+    async def create_api_key(
+        self,
+        *,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        prefix: str | None = None,
+        expires_at: int | None = None,
+        external_meter_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Response[CreateApiKeyResponse]:
+        """`create_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_api_key import call
+
+        return await self._perform(
+            call(
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                prefix=prefix,
+                expires_at=expires_at,
+                external_meter_id=external_meter_id,
+                metadata=metadata,
+            )
+        )
+
+    async def create_customer_billing(
+        self,
+        *,
+        external_meter_id: str,
+        workspace_id: str,
+        total_credits: int | None = None,
+        allow_overages: bool | None = None,
+        spend_cap: int | None = None,
+    ) -> Response[CreateCustomerBillingMeterResponse]:
+        """`create_customer_billing`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_customer_billing import call
+
+        return await self._perform(
+            call(
+                external_meter_id=external_meter_id,
+                workspace_id=workspace_id,
+                total_credits=total_credits,
+                allow_overages=allow_overages,
+                spend_cap=spend_cap,
+            )
+        )
+
+    async def create_jwt(
+        self, *, payload: Mapping[str, str], aud: str | None = None, exp: int | None = None
+    ) -> Response[CreateJwtResponse]:
+        """`create_jwt`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_jwt import call
+
+        return await self._perform(
+            call(
+                payload=payload,
+                aud=aud,
+                exp=exp,
+            )
+        )
+
+    async def create_workspace(self, *, name: str) -> Response[CreateWorkspaceResponse]:
+        """`create_workspace`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_workspace import call
+
+        return await self._perform(
+            call(
+                name=name,
+            )
+        )
+
+    async def create_workspace_scopes(
+        self, *, workspace_id: str, name: str, representation: str, description: str | None = None
+    ) -> Response[CreateWorkspaceScopeResponse]:
+        """`create_workspace_scopes`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.create_workspace_scopes import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                name=name,
+                representation=representation,
+                description=description,
+            )
+        )
+
+    async def delete_api_key(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> Response[DeleteApiKeyResponse]:
+        """`delete_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.delete_api_key import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    async def edit_api_key(
+        self,
+        *,
+        workspace_id: str,
+        api_key_id: str,
+        name: str | None = None,
+        enabled: bool | None = None,
+        scopes: Sequence[ApiKeyScope] | None = None,
+    ) -> Response[EditApiKeyResponse]:
+        """`edit_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.edit_api_key import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+                name=name,
+                enabled=enabled,
+                scopes=scopes,
+            )
+        )
+
+    async def generate_link_token(
+        self, *, customer_id: str, workspace_id: str, external_billing_id: str | None = None
+    ) -> Response[GenerateLinkTokenResponse]:
+        """`generate_link_token`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.generate_link_token import call
+
+        return await self._perform(
+            call(
+                customer_id=customer_id,
+                workspace_id=workspace_id,
+                external_billing_id=external_billing_id,
+            )
+        )
+
+    async def get_api_key_by_id(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> Response[RetrieveApiKeyByIdResponse]:
+        """`get_api_key_by_id`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_api_key_by_id import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    async def get_api_keys(self, *, workspace_id: str) -> Response[RetrieveApiKeysResponse]:
+        """`get_api_keys`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_api_keys import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    async def get_billing_usage(
+        self, *, billing_id: str
+    ) -> Response[RetrieveCustomerBillingMeterUsageResponse]:
+        """`get_billing_usage`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_billing_usage import call
+
+        return await self._perform(
+            call(
+                billing_id=billing_id,
+            )
+        )
+
+    async def get_customer_billing(
+        self, *, workspace_id: str, external_meter_id: str
+    ) -> Response[GetCustomerBillingMeterResponse]:
+        """`get_customer_billing`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_customer_billing import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                external_meter_id=external_meter_id,
+            )
+        )
+
+    async def get_workspace(self) -> Response[RetrieveWorkspaceResponse]:
+        """`get_workspace`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace import call
+
+        return await self._perform(call())
+
+    async def get_workspace_by_id(
+        self, *, workspace_id: str
+    ) -> Response[RetrieveWorkspaceByIdResponse]:
+        """`get_workspace_by_id`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace_by_id import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    async def get_workspace_scopes(
+        self, *, workspace_id: str
+    ) -> Response[RetrieveAllWorkspaceScopesResponse]:
+        """`get_workspace_scopes`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.get_workspace_scopes import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+    async def migrate_api_key(
+        self,
+        *,
+        key: str,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Response[MigrateApiKeyResponse]:
+        """`migrate_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.migrate_api_key import call
+
+        return await self._perform(
+            call(
+                key=key,
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                metadata=metadata,
+            )
+        )
+
+    async def record_api_key_usage(
+        self, *, key: str, usage: int | None = None, usage_name: str | None = None
+    ) -> Response[RecordUsageApiKeyResponse]:
+        """`record_api_key_usage`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.record_api_key_usage import call
+
+        return await self._perform(
+            call(
+                key=key,
+                usage=usage,
+                usage_name=usage_name,
+            )
+        )
 
     async def refill_billing_limit(
         self, *, workspace_id: str, external_meter_id: str, refill: int
@@ -145,5 +2375,101 @@ class AsyncOperationsWithResponse:
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
                 refill=refill,
+            )
+        )
+
+    async def rotate_api_key(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> Response[RotateApiKeyResponse]:
+        """`rotate_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.rotate_api_key import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+    async def update_workspace(
+        self,
+        *,
+        workspace_id: str,
+        default_key_prefix: str | None,
+        default_allowed_ips: Sequence[str],
+        default_rate_limit_per_second: int | None,
+        default_expiration: int | None,
+    ) -> Response[UpdateWorkspaceResponse]:
+        """`update_workspace`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.update_workspace import call
+
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                default_key_prefix=default_key_prefix,
+                default_allowed_ips=default_allowed_ips,
+                default_rate_limit_per_second=default_rate_limit_per_second,
+                default_expiration=default_expiration,
+            )
+        )
+
+    async def validate_link_token(self, *, token: str) -> Response[ValidateLinkTokenResponse]:
+        """`validate_link_token`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.validate_link_token import call
+
+        return await self._perform(
+            call(
+                token=token,
+            )
+        )
+
+    async def verify_api_key(
+        self,
+        *,
+        key: str,
+        requested_scopes: Sequence[ApiKeyScope],
+        route: str | None = None,
+        billing_usage: int | None = None,
+        billing_usage_name: str | None = None,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+    ) -> Response[VerifyApiKeyResponse]:
+        """`verify_api_key`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.verify_api_key import call
+
+        return await self._perform(
+            call(
+                key=key,
+                requested_scopes=requested_scopes,
+                route=route,
+                billing_usage=billing_usage,
+                billing_usage_name=billing_usage_name,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+            )
+        )
+
+    async def verify_jwt(
+        self,
+        *,
+        jwt: str,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+        rate_limit_config_interval: str | None = None,
+    ) -> Response[VerifyJwtResponse]:
+        """`verify_jwt`, with the response around the answer."""
+        # Imported on first use: a process pays for the operations that it calls.
+        from .api.v1.verify_jwt import call
+
+        return await self._perform(
+            call(
+                jwt=jwt,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+                rate_limit_config_interval=rate_limit_config_interval,
             )
         )

@@ -4,6 +4,7 @@ import argparse
 import shlex
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from ._errors import GenerationError
@@ -11,20 +12,27 @@ from ._errors import GenerationError
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "openapi.yaml"
 PACKAGE = ROOT / "generated" / "oneloop_api"
+PAGE = ROOT / "docs" / "operations.md"
+"""The page that lists all operations; it belongs to PACKAGE."""
+OVERLAYS = [ROOT / "overrides" / name for name in ("overlay.yaml", "annotations.yaml")]
+"""Applied in this order."""
 
 DESCRIPTION = """\
 Regenerate the client from the vendored OpenAPI document.
 
-  openapi.yaml -> overrides/overlay.yaml -> openapi-python-client with overrides/generator
-               -> ruff -> generated/oneloop_api
+  openapi.yaml -> overrides/overlay.yaml, overrides/annotations.yaml
+               -> openapi-python-client with overrides/generator -> ruff
+               -> generated/oneloop_api, docs/operations.md
 
 A run that fails leaves the old client in place. The same inputs give the same bytes.
+
+  ./generate.sh --add create-a-jwt.md     # a page of the API's documentation, as published
 """
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run with arguments; return the exit code: 0 done, 1 different or failed, 2 usage."""
-    options = _parser().parse_args(argv)
+    options = _options(argv)
     try:
         code = _generate(options)
         return code or (_demo() if options.demo else 0)
@@ -34,6 +42,16 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("generate.sh: interrupted; the old client is in place", file=sys.stderr)
         return 130
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.check and options.add:
+        parser.error("argument --add: not allowed with argument --check")
+    if options.prefer and not options.add:
+        parser.error(f"argument --{options.prefer}: only allowed with argument --add")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +72,24 @@ def _parser() -> argparse.ArgumentParser:
         help="regenerate, then refill a meter over HTTP against the local sandbox",
     )
     parser.add_argument(
+        "--add",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        default=[],
+        help="first merge pages into the document: Markdown with an OpenAPI block, YAML or JSON",
+    )
+    which = parser.add_mutually_exclusive_group()
+    for prefer, whose in (("ours", "the document's"), ("theirs", "the added")):
+        which.add_argument(
+            f"--{prefer}",
+            action="store_const",
+            const=prefer,
+            dest="prefer",
+            help=f"with --add: where definitions differ, {whose} is right",
+        )
+    parser.add_argument(
         "--document",
         type=Path,
         metavar="FILE",
@@ -73,39 +109,59 @@ def _parser() -> argparse.ArgumentParser:
 
 def _generate(options: argparse.Namespace) -> int:
     # Not at the top: --help must work before the toolchain is installed.
-    from . import _document, _render, _tree
+    from . import _document, _merge, _render, _tree
 
     def progress(step: str) -> None:
         if not options.quiet:
             print(step, flush=True)
 
-    overlay_path = ROOT / "overrides" / "overlay.yaml"
     progress(f"1/4 read     {options.document.name}")
     document = _document.read_document(options.document)
-    actions = _document.read_actions(overlay_path)
+    text = old = _document.read_text(options.document)
+    if options.add:
+        ours = _merge.Page(options.document.name, document)
+        merged = _merge.merge(text, ours, _merge.read_pages(options.add), options.prefer)
+        document, text = merged.document, merged.text
+        progress(f"    add      {merged.summary}")
+    actions = _document.read_actions(*OVERLAYS)
     progress(f"2/4 patch    {len(actions)} overrides")
     patched = _document.patch(document, actions)
-    _document.check_document(patched, f"{options.document.name} as patched by overlay.yaml")
+    _document.check_document(patched, f"{options.document.name} as patched by the overlays")
     if options.output.exists() and not _replaceable(options.output):
         raise GenerationError(f"{_shown(options.output)} is no generated package: not replaced")
     with _tree.drafts(None if options.check else options.output) as draft:
         new = draft / "oneloop_api"
         progress("3/4 generate")
-        _render.render(patched, new)
+        page = _render.render(patched, new)
         inputs = {
-            "openapi.yaml": options.document.read_bytes(),
-            "overrides/overlay.yaml": overlay_path.read_bytes(),
+            "openapi.yaml": text.encode(),
+            **{f"overrides/{path.name}": path.read_bytes() for path in OVERLAYS},
             **{f"overrides/generator/{name}": text for name, text in _render.templates().items()},
         }
         _render.write_manifest(new, inputs)
         different = _tree.differences(options.output, new)
+        files = {options.document: text.encode()} if text != old else {}
+        if options.output == PACKAGE and page.encode() != _content(PAGE):
+            files[PAGE] = page.encode()
+            different.append(f"changed: {_shown(PAGE)}")
         if different and not options.check:
-            _tree.replace(options.output, new, draft)
+            if _document.read_text(options.document) != old:
+                raise GenerationError(
+                    f"{options.document.name} has changed meanwhile: run it again"
+                )
+            with ExitStack() as published:  # what is published is taken back if the rest fails
+                for path, content in files.items():
+                    published.enter_context(_tree.rewritten(path.resolve(), content))
+                _tree.replace(options.output, new, draft)
     if options.check:
         progress(f"4/4 compare  {len(different)} differences")
         return _report(different, options)
     progress(f"4/4 write    {_count(different)} in {_shown(options.output)}")
     return 0
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def _replaceable(output: Path) -> bool:

@@ -1,5 +1,6 @@
 """The document: read, checked, and patched by the overlay. In memory only."""
 
+import os
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -14,40 +15,65 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ._errors import GenerationError
 
+# Else the validator takes another engine, with other words, where some tool has brought that along.
+os.environ["OPENAPI_SPEC_VALIDATOR_SCHEMA_VALIDATOR_BACKEND"] = "jsonschema"
+
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read an OpenAPI 3 document and check it, or raise `GenerationError` saying what and where."""
+    return parse_document(read_text(path), path.name)
+
+
+def parse_document(text: str, name: str) -> dict[str, Any]:
+    """Read an OpenAPI 3 document from its text and check it."""
     try:
-        document = read_yaml(path)
+        document = parse_yaml(text, name)
         version = str(document.get("openapi", document.get("swagger", "")))
         if not version.startswith(("3.0", "3.1")):
             found = f"its version is {version}" if version else "it has no openapi version"
-            raise GenerationError(f"{path.name} is not an OpenAPI 3.0 or 3.1 document: {found}")
-        check_document(document, path.name)
+            raise GenerationError(f"{name} is not an OpenAPI 3.0 or 3.1 document: {found}")
+        check_document(document, name)
     except RecursionError:
-        raise GenerationError(f"{path.name} is nested too deep") from None
+        raise GenerationError(f"{name} is nested too deep") from None
     return document
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML (or JSON) file that holds a mapping."""
+    return parse_yaml(read_text(path), path.name)
+
+
+def read_text(path: Path) -> str:
+    """Read a file of UTF-8, its line ends as they are."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise GenerationError(f"{path.name} cannot be read: {one_line(error)}") from None
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """Read a text of YAML (or JSON) that holds a mapping."""
     try:
         # ruamel.yaml, as the generator does; in Python, so that errors are worded alike everywhere.
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         at = error.problem_mark
         where = f" line {at.line + 1}, column {at.column + 1}:" if at else ""
         problem = " ".join(str(error.problem or error.context).split())
-        raise GenerationError(f"{path.name}:{where} {problem}") from None
-    except (YAMLError, UnicodeDecodeError, OSError) as error:
-        raise GenerationError(f"{path.name} cannot be read: {one_line(error)}") from None
+        raise GenerationError(f"{name}:{where} {problem}") from None
+    except YAMLError as error:
+        raise GenerationError(f"{name} cannot be read: {one_line(error)}") from None
     if not isinstance(content, dict):
-        raise GenerationError(f"{path.name} holds no mapping")
+        raise GenerationError(f"{name} holds no mapping")
     return content
 
 
-def read_actions(path: Path) -> list[dict[str, Any]]:
-    """Read the actions of an OpenAPI Overlay."""
+def read_actions(*paths: Path) -> list[dict[str, Any]]:
+    """Read the actions of OpenAPI Overlays, one after the other."""
+    return [action for path in paths for action in _actions(path)]
+
+
+def _actions(path: Path) -> Iterator[dict[str, Any]]:
     actions = read_yaml(path).get("actions")
     if not isinstance(actions, list) or not actions:
         raise GenerationError(f"{path.name} holds no list of actions")
@@ -56,7 +82,7 @@ def read_actions(path: Path) -> list[dict[str, Any]]:
             raise GenerationError(f"{path.name}: actions.{index} has no target")
         if len(action.keys() & {"update", "remove"}) != 1:
             raise GenerationError(f"{path.name}: {_quirk(action)}: needs an update or a remove")
-    return actions
+        yield {**action, "x-overlay": path.name}
 
 
 def check_document(document: dict[str, Any], name: str) -> None:
@@ -88,23 +114,23 @@ def patch(document: dict[str, Any], actions: list[dict[str, Any]]) -> dict[str, 
     """
     patched = deepcopy(document)
     for action in actions:
-        quirk = _quirk(action)
         try:
             matches = parse(action["target"]).find(patched)
             if not matches:
-                raise _stale(quirk, "it matches nothing")
+                raise _stale(action, "it matches nothing")
             if "remove" in action:
                 apply_overlay(patched, {"actions": [action]})
                 continue
             if all(_holds(match.value, action["update"]) for match in matches):
-                raise _stale(quirk, "what it fixes is right already")
+                raise _stale(action, "what it fixes is right already")
             for match in matches:
                 # One by one: oas-patch itself cannot reach the items of a list.
                 found = {"value": match.value}
                 apply_overlay(found, {"actions": [{**deepcopy(action), "target": "$.value"}]})
                 match.full_path.update(patched, found["value"])
         except (JSONPathError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise GenerationError(f"overlay.yaml: {quirk}: {one_line(error)}") from None
+            told = f"{_overlay(action)}: {_quirk(action)}: {one_line(error)}"
+            raise GenerationError(told) from None
     return patched
 
 
@@ -112,10 +138,15 @@ def _quirk(action: dict[str, Any]) -> str:
     return str(action.get("x-quirk", action["target"]))
 
 
-def _stale(quirk: str, why: str) -> GenerationError:
+def _overlay(action: dict[str, Any]) -> str:
+    return str(action.get("x-overlay", "overlay.yaml"))
+
+
+def _stale(action: dict[str, Any], why: str) -> GenerationError:
+    overlay = _overlay(action)
     return GenerationError(
-        f"overlay.yaml: the override {quirk} is stale, {why}:"
-        " the document no longer has this quirk. Remove the action from overrides/overlay.yaml"
+        f"{overlay}: the override {_quirk(action)} is stale, {why}:"
+        f" the document no longer has this quirk. Remove the action from overrides/{overlay}"
     )
 
 

@@ -4,6 +4,9 @@ The generator parses schemas into property objects, but drops what we need: cons
 difference between "absent" and "null", the names of nullable components. `install` puts
 `property_from_schema` in front of its parser. `annotation`, `decode` and `encode` are what the
 templates print: to add a kind, give it a class here and a case in each of the three.
+
+Two extensions choose names: `x-python-name` that of a field or argument, `x-python-class` that of a
+model or enum.
 """
 
 import json
@@ -12,6 +15,7 @@ from typing import Any
 
 from attrs import define, evolve, field, fields
 from openapi_python_client import schema as oai
+from openapi_python_client import strings
 from openapi_python_client.parser import bodies, openapi, properties, responses
 from openapi_python_client.parser.errors import PropertyError
 from openapi_python_client.parser.properties.any import AnyProperty
@@ -30,7 +34,7 @@ from openapi_python_client.parser.properties.string import StringProperty
 from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.parser.properties.uuid import UuidProperty
 from openapi_python_client.schema.untrusted_string import UntrustedString
-from openapi_python_client.strings import PythonCode, PythonIdentifier
+from openapi_python_client.strings import ClassName, PythonCode, PythonIdentifier
 
 from ._errors import GenerationError
 
@@ -42,6 +46,8 @@ class Text(StringProperty):
     """A string with the document's constraints, as arguments of `encode_string`."""
 
     limits: dict[str, Any] = field(factory=dict)
+    secret: bool = False
+    """Whether it is a secret (`format: password`): not shown."""
 
 
 @define
@@ -102,12 +108,22 @@ class MapOf(Wrapper):
 
 
 def install() -> None:
-    """Put our kinds in front of the generator's, wherever it looks them up."""
-    for module in (properties, openapi, bodies, responses):
+    """Put our kinds in front of the generator's, wherever it looks them up; and our spelling."""
+    for module in (properties, openapi, bodies):
         module.property_from_data = property_from_schema  # type: ignore[attr-defined]
+    responses.property_from_data = _response_from_schema  # type: ignore[assignment, attr-defined]
+    strings.split_words = split_words
 
 
 _plain_property_from_data = properties.property_from_data
+_plain_split_words = strings.split_words
+
+
+def split_words(value: str) -> list[str]:
+    """Split a name into words, with the plural of an acronym as one: `allowedIPs`."""
+    return _plain_split_words(
+        re.sub("([A-Z]{2,})s(?![a-z])", lambda plural: f"{plural[1].capitalize()}s", value)
+    )
 
 
 def property_from_schema(
@@ -122,8 +138,40 @@ def property_from_schema(
         return _plain_property_from_data(name=name, required=required, data=data, **context)
     data = _without_default(data)
     inner = _without_null(data)
-    if inner is not None:
-        return _wrap(Nullable, name, required, data, inner, **context)
+    if inner is None:
+        built, schemas = _of_class(name, required, data, **context)
+    else:
+        built, schemas = _wrap(Nullable, name, required, data, inner, **context)
+    given = _extension(data, "x-python-name")
+    if given is None or isinstance(built, PropertyError):
+        return built, schemas
+    identifier = PythonIdentifier(given, context["config"].field_prefix)
+    if identifier != given:
+        detail = f"x-python-name of {_name(built)}: {given!r} cannot be a name"
+        return PropertyError(detail=detail, data=data), schemas
+    return evolve(built, python_name=identifier), schemas
+
+
+def _of_class(name: UntrustedString, required: bool, data: oai.Schema, **context: Any) -> Any:
+    """Parse a schema that allows no null; equal ones that are given one class name share it."""
+    given = _extension(data, "x-python-class")
+    if given is None:
+        return _of_kind(name, required, data, **context)
+    config, schemas = context["config"], context["schemas"]
+    class_name = ClassName(given, config.field_prefix)
+    if class_name != given:
+        detail = f"x-python-class of {name.get_untrusted_value()}: {given!r} cannot be a class"
+        return PropertyError(detail=detail, data=data), schemas
+    data = data.model_copy(update={"title": given})  # whence the generator takes the name
+    known = schemas.classes_by_name.get(class_name)
+    if isinstance(known, ModelProperty) and known.data == data:
+        identifier = PythonIdentifier(name, config.field_prefix)
+        return evolve(known, name=name, required=required, python_name=identifier), schemas
+    return _of_kind(name, required, data, **{**context, "parent_name": None})
+
+
+def _of_kind(name: UntrustedString, required: bool, data: oai.Schema, **context: Any) -> Any:
+    """Parse a schema that allows no null."""
     if data.type == oai.DataType.OBJECT and not data.properties and not data.allOf:
         values = oai.Schema() if data.additionalProperties is True else data.additionalProperties
         if isinstance(values, oai.Schema | oai.Reference):
@@ -136,12 +184,23 @@ def property_from_schema(
             limits = _text_limits(data)
         except re.error as error:
             return PropertyError(detail=f"pattern of {_name(built)}: {error}", data=data), schemas
-        built = _convert(Text, built, limits=limits)
+        built = _convert(Text, built, limits=limits, secret=data.schema_format == "password")
     elif type(built) is IntProperty:
         built = _convert(Integer, built, limits=_number_limits(data))
     elif type(built) is FloatProperty:
         built = _convert(Number, built, limits=_number_limits(data))
     return built, schemas
+
+
+def _response_from_schema(name: UntrustedString, **context: Any) -> Any:
+    """Name the class of a 2xx answer `...Response`; the generator's would be `...Response200`."""
+    plain = re.sub(r"^response_2\w\w$", "response", name.get_untrusted_value())
+    return property_from_schema(UntrustedString(plain), **context)
+
+
+def _extension(data: oai.Schema, key: str) -> str | None:
+    value = (data.model_extra or {}).get(key)
+    return None if value is None else str(value)
 
 
 def _without_null(data: oai.Schema) -> oai.Schema | oai.Reference | None:
@@ -390,6 +449,12 @@ def bounds(prop: PropertyProtocol) -> str:
             return f"{told[0].upper()}{told[1:]}."
         case _:
             return ""
+
+
+def is_secret(prop: PropertyProtocol) -> bool:
+    """Return whether a property is a secret."""
+    inner = prop.inner if isinstance(prop, Nullable) else prop
+    return isinstance(inner, Text) and inner.secret
 
 
 def _name(prop: PropertyProtocol) -> str:

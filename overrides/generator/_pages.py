@@ -2,10 +2,11 @@
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Set
+from typing import Any, cast
 
 from attrs import frozen
+from openapi_python_client import schema as oai
 from openapi_python_client.parser.bodies import BodyType
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty
@@ -14,12 +15,26 @@ from openapi_python_client.parser.properties.enum_property import EnumProperty
 from openapi_python_client.parser.properties.list_property import ListProperty
 from openapi_python_client.parser.properties.protocol import PropertyProtocol
 from openapi_python_client.parser.properties.union import UnionProperty
-from openapi_python_client.strings import in_f_string_literal, safe_for_docstring
+from openapi_python_client.strings import (
+    PythonIdentifier,
+    in_f_string_literal,
+    safe_for_docstring,
+)
 
 import oneloop_overrides
 
 from ._errors import GenerationError
-from ._kinds import MapOf, Nullable, annotation, bounds, decode, decoder, encode, encoder
+from ._kinds import (
+    MapOf,
+    Nullable,
+    annotation,
+    bounds,
+    decode,
+    decoder,
+    encode,
+    encoder,
+    is_secret,
+)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """Methods whose operations do no more when sent twice, by HTTP (RFC 9110, section 9.2.2)."""
@@ -36,6 +51,13 @@ MODEL_NAMES = frozenset(
 CLIENT_NAMES = frozenset({"aclose", "close", "date", "with_options", "with_response"})
 """Names that the hand-written clients, or the types in signatures, have: no operation may."""
 
+CERTAINTIES = {
+    "partial": "The start of its page was seen; the rest was inferred.",
+    "rendered": "Its page was seen as rendered only, not as a document; parts of it were inferred.",
+    "client": "No page was seen: it is known from the vendor's own clients only.",
+}
+"""What a docstring tells of the values of `x-certainty`; without one, the page itself was seen."""
+
 PATH = re.compile(r"/[\w/{}.~!$&'()*+,;=:@%-]*", re.ASCII)
 """What a path may be made of (RFC 3986), with braces around the names of parameters."""
 
@@ -49,12 +71,12 @@ CLASS_NAMES = frozenset({"Any", "Final", "Mapping", "Self", "Sequence", "T", "Ty
 
 
 @frozen
-class Argument:
-    """An argument of a client method."""
+class Group:
+    """An object in the body whose fields are arguments of their own, such as `billing_usage`."""
 
     name: str
     wire_name: str
-    prop: PropertyProtocol
+    required: bool
 
     @property
     def key(self) -> str:
@@ -62,24 +84,49 @@ class Argument:
         return repr(self.wire_name)
 
     @property
+    def variable(self) -> str:
+        """What holds it while it is made."""
+        return f"_group_{self.name}"
+
+
+@frozen
+class Argument:
+    """An argument of a client method."""
+
+    name: str
+    wire_name: str
+    prop: PropertyProtocol
+    group: Group | None = None
+
+    @property
+    def key(self) -> str:
+        """Its name on the wire, as a Python literal."""
+        return repr(self.wire_name)
+
+    @property
+    def required(self) -> bool:
+        """Whether it has to be given."""
+        return self.prop.required and (self.group is None or self.group.required)
+
+    @property
     def annotation(self) -> str:
         """Its type in the signature."""
         plain = annotation(self.prop, argument=True)
-        if self.prop.required:
+        if self.required:
             return plain
         return f"{plain} | Unset" if self.nullable else f"{plain} | None"
 
     @property
     def default(self) -> str:
         """Its default in the signature, with the equals sign; empty if it has to be given."""
-        if self.prop.required:
+        if self.required:
             return ""
         return " = UNSET" if self.nullable else " = None"
 
     @property
     def given(self) -> str:
         """A condition that holds if it was given; empty if it always is."""
-        if self.prop.required:
+        if self.required:
             return ""
         return (
             f"not isinstance({self.name}, Unset)" if self.nullable else f"{self.name} is not None"
@@ -108,6 +155,7 @@ class Operation:
     body_argument: Argument | None
     answer: PropertyProtocol | None
     answer_description: str
+    extensions: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -130,15 +178,60 @@ class Operation:
         return f".api.{self.endpoint.tags[0]}.{self.name}"
 
     @property
+    def signature(self) -> str:
+        """The method with the names of its arguments; in brackets, those that may be left out."""
+        names = [one.name if one.required else f"[{one.name}]" for one in self.arguments]
+        return f"{self.name}({', '.join(names)})"
+
+    @property
     def safe(self) -> bool:
-        """Whether it may be sent twice."""
-        return self.method in SAFE_METHODS
+        """Whether it may be sent twice: by its method, or as an override says with its reason."""
+        return self.method in SAFE_METHODS or bool(self.safe_because)
+
+    @property
+    def safe_because(self) -> str:
+        """Why it may be sent twice though its method does not say so; mostly empty."""
+        return _text(self.extensions.get("x-safe-to-repeat"))
+
+    @property
+    def certainty(self) -> str:
+        """How certain the document's words on it are; empty if they are the vendor's own."""
+        return _text(self.extensions.get("x-certainty"))
+
+    @property
+    def inferred(self) -> str:
+        """What in the document's words on it was inferred, and from what."""
+        return _text(self.extensions.get("x-inferred"))
+
+    @property
+    def answers(self) -> list[PropertyProtocol]:
+        """What it may answer, errors included."""
+        responses = self.endpoint.responses
+        return [one.prop for one in (*responses.patterns, responses.default) if one]
 
     @property
     def arguments(self) -> list[Argument]:
         """All arguments, in the order of the signature."""
         body = [self.body_argument] if self.body_argument else self.body_arguments
         return [*self.path_arguments, *self.query_arguments, *self.header_arguments, *body]
+
+    @property
+    def secrets(self) -> list[Argument]:
+        """The arguments that no error may show."""
+        return [one for one in self.arguments if is_secret(one.prop)]
+
+    @property
+    def groups(self) -> list[Group]:
+        """The objects in the body whose fields are arguments."""
+        return list(dict.fromkeys(one.group for one in self.body_arguments if one.group))
+
+    def needed_with(self, argument: Argument) -> list[Argument]:
+        """Return the arguments that cannot be given without this one, which may be left out."""
+        if argument.required or not argument.prop.required:
+            return []
+        return [
+            one for one in self.body_arguments if one.group == argument.group and one != argument
+        ]
 
     @property
     def has_body(self) -> bool:
@@ -180,10 +273,14 @@ class Operation:
             if self.safe
             else "Not safe to repeat: sent again only if it provably did nothing."
         )
+        if self.safe_because:
+            repeat += f" {_sentence(self.safe_because)}"
+        source = CERTAINTIES.get(self.certainty, "")
         sections = [
             [_sentence(summary)],
             [_text(self.endpoint.description)],
             [f"`{self.method} {_text(self.path)}`. {repeat}"],
+            [source],
             ["Args:", *(_item(one.name, _told(one.prop)) for one in self.arguments)],
             ["Returns:", "    " + _sentence(self.answer_description)] if self.answer else [""],
             [
@@ -197,7 +294,7 @@ class Operation:
         return _docstring(section for section in sections if section[-1] not in ("", "Args:"))
 
 
-def operations(openapi: Any) -> list[Operation]:
+def operations(openapi: Any, document: dict[str, Any]) -> list[Operation]:
     """Return all operations of a parsed document, by name.
 
     Raises:
@@ -211,10 +308,10 @@ def operations(openapi: Any) -> list[Operation]:
                 raise GenerationError(f"{_where(endpoint)}: there is another operation {name}")
             if name in CLIENT_NAMES:
                 raise GenerationError(f"{_where(endpoint)}: the clients have a {name} already")
-    return [operation(endpoints[name]) for name in sorted(endpoints)]
+    return [operation(endpoints[name], document) for name in sorted(endpoints)]
 
 
-def operation(endpoint: Endpoint) -> Operation:
+def operation(endpoint: Endpoint, document: dict[str, Any]) -> Operation:
     """Turn a parsed endpoint into what the templates print.
 
     Raises:
@@ -240,11 +337,64 @@ def operation(endpoint: Endpoint) -> Operation:
         if len(endpoint.bodies) > 1 or body.body_type != BodyType.JSON:
             raise GenerationError(f"{where}: only one JSON request body is supported")
         if isinstance(body.prop, ModelProperty) and _fields(body.prop):
-            fields = _arguments(_fields(body.prop), "body", taken)
+            fields = _body_arguments(body.prop, taken)
         else:
             (whole,) = _arguments([body.prop], "body", taken)
     answer, description = _answer(endpoint, where)
-    return Operation(endpoint, path, query, header, fields, whole, answer, description)
+    extensions = _written(endpoint, document)
+    certainty = extensions.get("x-certainty")
+    if certainty is not None and certainty not in CERTAINTIES:
+        raise GenerationError(f"{where}: x-certainty must be one of {', '.join(CERTAINTIES)}")
+    return Operation(endpoint, path, query, header, fields, whole, answer, description, extensions)
+
+
+def _written(endpoint: Endpoint, document: dict[str, Any]) -> Mapping[str, Any]:
+    """Return an operation as it stands in the document: the generator keeps no extensions."""
+    for item in document["paths"].values():
+        written = item.get(endpoint.method, {})
+        if PythonIdentifier(written.get("operationId", ""), "") == endpoint.name:
+            return cast("Mapping[str, Any]", written)
+    return {}
+
+
+def _body_arguments(body: ModelProperty, taken: set[str]) -> list[Argument]:
+    """Make an argument of each field; of each field of an object that is written in place, too."""
+    arguments: list[Argument] = []
+    for prop in _fields(body):
+        wire_name = prop.name.get_untrusted_value()
+        in_place = isinstance((body.data.properties or {}).get(prop.name), oai.Schema)
+        if not (in_place and isinstance(prop, ModelProperty) and _fields(prop)):
+            arguments += _arguments([prop], "body", taken)
+            continue
+        group = Group(str(prop.python_name), wire_name, prop.required)
+        for inner in _fields(prop):
+            name = _free(f"{group.name}_{inner.python_name}", "_body", taken)
+            inner_name = inner.name.get_untrusted_value()
+            arguments.append(Argument(name, inner_name, inner, group))
+    return arguments
+
+
+def reached(props: Iterable[PropertyProtocol]) -> frozenset[str]:
+    """Return the names of all classes, models and enums, that properties are made of."""
+    found: set[str] = set()
+    waiting = list(props)
+    while waiting:
+        match waiting.pop():
+            case Nullable() | MapOf() as wrapper:
+                waiting.append(wrapper.inner)
+            case ListProperty() as items:
+                waiting.append(items.inner_property)
+            case UnionProperty() as union:
+                waiting += union.inner_properties
+            case EnumProperty() as enum:
+                found.add(enum.class_info.name)
+            case ModelProperty() as model if model.class_info.name not in found:
+                found.add(model.class_info.name)
+                more = model.additional_properties
+                waiting += [*_fields(model), *([more] if more else [])]
+            case _:
+                pass
+    return frozenset(found)
 
 
 def _lower(prop: PropertyProtocol) -> str:
@@ -307,6 +457,7 @@ class Field:
 
     name: str
     prop: PropertyProtocol
+    sent: bool
 
     @property
     def key(self) -> str:
@@ -315,18 +466,22 @@ class Field:
 
     @property
     def tri_state(self) -> bool:
-        """Whether it may be absent, null or a value, which may not be the same to the server."""
-        return isinstance(self.prop, Nullable) and not self.prop.required
+        """Whether it is sent as absent, null or a value, which may not be alike to the server."""
+        return self.sent and isinstance(self.prop, Nullable) and not self.prop.required
 
     @property
     def declaration(self) -> str:
         """Its line in the class."""
-        plain = annotation(self.prop)
-        if self.prop.required:
-            return f"{self.name}: {plain}"
-        # Absent is None for the reader. Only a model that an application makes itself may have to
-        # tell "left out" from null, so only there UNSET is the default.
-        return f"{self.name}: {plain} | {'Unset = UNSET' if self.tri_state else 'None = None'}"
+        declared, default = f"{self.name}: {annotation(self.prop)}", ""
+        if not self.prop.required:
+            # Absent is None for the reader. Only a model that an application makes itself may have
+            # to tell "left out" from null, so only there UNSET is the default.
+            absent, default = ("Unset", "UNSET") if self.tri_state else ("None", "None")
+            if not declared.endswith(f"| {absent}"):
+                declared += f" | {absent}"
+        if is_secret(self.prop):
+            default = f"field({f'default={default}, ' if default else ''}repr=False)"
+        return f"{declared} = {default}" if default else declared
 
     @property
     def decoded(self) -> str:
@@ -343,8 +498,10 @@ class Field:
     @property
     def encoded(self) -> str:
         """Statements that write it into `_data`."""
-        source = f"self.{self.name}"
-        assign = f"_data[{self.key}] = {encode(self.prop, source)}"
+        source, prop = f"self.{self.name}", self.prop
+        if isinstance(prop, Nullable) and not (prop.required or self.tri_state):
+            prop = prop.inner  # None is left out
+        assign = f"_data[{self.key}] = {encode(prop, source)}"
         if self.prop.required:
             return assign
         given = f"not isinstance({source}, Unset)" if self.tri_state else f"{source} is not None"
@@ -356,6 +513,8 @@ class Model:
     """A model, ready to be printed."""
 
     prop: ModelProperty
+    read_only: Set[str]
+    """Names of the models that are part of answers, and of no argument."""
 
     @property
     def name(self) -> str:
@@ -365,9 +524,25 @@ class Model:
     @property
     def fields(self) -> list[Field]:
         """Its fields, required ones first."""
-        taken = set(MODEL_NAMES)
+        taken = {*MODEL_NAMES, *self.flags}
         props = _fields(self.prop)
-        return [Field(_free(str(one.python_name), "_", taken), one) for one in props]
+        sent = self.name not in self.read_only
+        return [Field(_free(str(one.python_name), "_", taken), one, sent) for one in props]
+
+    @property
+    def flags(self) -> dict[str, tuple[str, str]]:
+        """Properties that tell whether a field has one value: by name, the field and a literal."""
+        flags = (self.prop.data.model_extra or {}).get("x-python-flags", {})
+        names = {one.name.get_untrusted_value(): str(one.python_name) for one in _fields(self.prop)}
+        try:
+            return {
+                flag: (names[field], repr(value))
+                for flag, ((field, value),) in ((flag, of.items()) for flag, of in flags.items())
+            }
+        except (AttributeError, KeyError, ValueError):
+            raise GenerationError(
+                f"{self.name}: x-python-flags must name one field and its value for each flag"
+            ) from None
 
     @property
     def additional(self) -> PropertyProtocol | None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,10 @@ SOURCES = (".jinja", ".py", ".toml", ".yaml")
 """What our own files are called; caches of tools may lie between them."""
 
 
-def render(document: dict[str, Any], package: Path) -> None:
+def render(document: dict[str, Any], package: Path) -> str:
     """Generate the package for a patched document into a folder that does not exist yet.
+
+    Returns the page of documentation that lists its operations.
 
     Raises:
         GenerationError: The generator warned or failed, or its output is not sound Python.
@@ -61,19 +64,30 @@ def render(document: dict[str, Any], package: Path) -> None:
                 raise _problem(parsed)
             for error in parsed.errors:
                 raise _problem(error)
+            operations = _pages.operations(parsed, document)
+            sent = _pages.reached(a.prop for one in operations for a in one.arguments)
+            answered = _pages.reached(a for one in operations for a in one.answers)
+            bodies = _pages.reached(b.prop for one in operations for b in one.endpoint.bodies)
+            # A body whose fields are arguments needs no class.
+            unused = bodies - sent - answered
+            parsed.models = [one for one in parsed.models if one.class_info.name not in unused]
+            parsed.enums = [one for one in parsed.enums if one.class_info.name not in unused]
             project = Project(
                 openapi=parsed, config=config, custom_template_path=HERE / "templates"
             )
             project.env.undefined = StrictUndefined  # a template's typo is an error, not a blank
             project.env.globals.update(
-                describe_operation=_pages.operation,
-                describe_operations=_pages.operations,
-                describe_model=_pages.Model,
+                describe_operation=partial(_pages.operation, document=document),
+                operations=operations,
+                describe_model=partial(_pages.Model, read_only=answered - sent),
                 enum_docstring=_pages.enum_docstring,
                 server_url=_server_url(document),
             )
             for problem in project.build():
                 raise _problem(problem)
+            page = project.env.get_template("operations.md.jinja").render(
+                operations=operations, certainties=_pages.CERTAINTIES
+            )
         except TemplateError as fault:
             raise GenerationError(f"a template: {one_line(fault)}") from None
         except ValueError as fault:
@@ -86,6 +100,7 @@ def render(document: dict[str, Any], package: Path) -> None:
             path.unlink()
     (package / "py.typed").touch()
     _format(package)
+    return page
 
 
 def write_manifest(package: Path, inputs: dict[str, bytes]) -> None:

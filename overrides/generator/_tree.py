@@ -30,6 +30,27 @@ def drafts(target: Path | None) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+@contextmanager
+def rewritten(path: Path, content: bytes) -> Iterator[None]:
+    """Give a file a new content, at once; if the block fails, the file is as it was."""
+    with drafts(path) as draft:
+        before, after = draft / "before", draft / "after"
+        after.write_bytes(content)
+        known = path.exists()
+        if known:
+            shutil.copy2(path, before)
+            shutil.copymode(path, after)
+        try:
+            after.replace(path)
+            yield
+        except BaseException:
+            if known:
+                before.replace(path)
+            else:
+                path.unlink()
+            raise
+
+
 def replace(target: Path, new: Path, draft: Path) -> None:
     """Put a new folder in a target's place. If that fails, the target is as it was."""
     # mkdtemp made the draft for its owner only; what is published is for all, as the umask says.

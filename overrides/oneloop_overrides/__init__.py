@@ -15,6 +15,7 @@ from ._containers import (
     encode_model,
     encode_union,
     missing,
+    required_with,
 )
 from ._enums import OpenIntEnum, OpenStrEnum, decode_enum, encode_enum
 from ._errors import (
@@ -96,4 +97,5 @@ __all__ = [
     "encode_timestamp",
     "encode_union",
     "missing",
+    "required_with",
 ]

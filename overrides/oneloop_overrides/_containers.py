@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, Protocol, TypeVar, cast
 
-from ._errors import ArgumentError, DecodeError, mismatch, wrong_type
+from ._errors import ArgumentError, ArgumentTypeError, DecodeError, mismatch, wrong_type
 from ._scalars import encode_number, encode_string
 
 K = TypeVar("K", bound=str | int)
@@ -118,6 +118,11 @@ def encode_model(value: Any, model: type[_Model]) -> dict[str, Any]:
 def missing(key: str) -> NoReturn:
     """Raise the `DecodeError` for a required field that an answer does not have."""
     raise DecodeError("is missing").under(key) from None
+
+
+def required_with(others: str) -> NoReturn:
+    """Raise the `ArgumentTypeError` for an argument that those others cannot do without."""
+    raise ArgumentTypeError(f"is required with {others}")
 
 
 def _each(items: Iterable[tuple[K, Any]], convert: Callable[[Any], T]) -> Iterator[tuple[K, T]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import define, field, frozen
@@ -43,12 +43,14 @@ class Call(Generic[T_co]):
         target: Path and query, percent-encoded. May hold secrets: not shown.
         body: The JSON body, or `None`. May hold keys: not shown.
         headers: Header parameters. May hold secrets: not shown.
+        secrets: Arguments that no error may show, should a server echo them.
     """
 
     operation: Operation[T_co]
     target: str = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @define(kw_only=True)
@@ -79,7 +81,7 @@ class Unset:
         """Return the name of the only instance."""
         return "UNSET"
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> Literal[False]:
         """Be false, as nothing was given."""
         return False
 

@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -61,9 +61,20 @@ class Settings:
 
 @frozen
 class Key:
-    """An API key that no repr shows: not even that of the locals in a traceback."""
+    """A credential that no repr shows: not even that of the locals in a traceback.
+
+    Attributes:
+        value: The API key, or the link token.
+        header: The header that it goes into.
+    """
 
     value: str = field(repr=False)
+    header: Literal["Authorization", "X-Link-Token"] = "Authorization"
+
+    def sent(self) -> tuple[str, str]:
+        """Return the header with its value."""
+        bearer = self.header == "Authorization"
+        return self.header, f"Bearer {self.value}" if bearer else self.value
 
 
 @frozen
@@ -99,7 +110,7 @@ def course(
     Args:
         call: The call.
         settings: The client's settings.
-        api_key: The bearer token.
+        api_key: The API key, or the link token.
         clock: Seconds that only ever go up.
         now: Seconds since the epoch, to read Retry-After dates by.
         chance: Random numbers from 0 to 1.
@@ -129,7 +140,7 @@ def course(
             return Response(
                 parsed=parsed, status=status, headers=headers, attempts=attempt, elapsed=elapsed
             )
-        error = _redacted(result, api_key.value)
+        error = _redacted(result, api_key, call)
         error.operation, error.method, error.path = operation.name, operation.method, operation.path
         error.attempts, error.elapsed = attempt, elapsed
         wait = _wait(error, reply, policy, attempt, may_repeat, now, chance)
@@ -203,7 +214,7 @@ def _request(call: Call[Any], settings: Settings, api_key: Key) -> transport.Req
     return transport.Request(
         call.operation.method,
         settings.base_url + call.target,
-        (("Authorization", f"Bearer {api_key.value}"), *body, *settings.headers, *call.headers),
+        (api_key.sent(), *body, *settings.headers, *call.headers),
         call.body,
     )
 
@@ -284,11 +295,18 @@ def _too_large(reply: transport.Response, limit: int) -> APIError:
     )
 
 
-def _redacted(error: APIError, secret: str) -> APIError:
-    """Take the API key out of what a server echoed: debug pages show request headers."""
-    if len(secret) < SHORTEST_SECRET:
-        return error
+def _redacted(error: APIError, api_key: Key, call: Call[Any]) -> APIError:
+    """Take secrets out of what a server echoed: debug pages show requests."""
+    # Not in the frame of the course, whose locals a traceback would show.
+    for secret in (api_key.value, *call.secrets):
+        if len(secret) >= SHORTEST_SECRET:
+            _redact(error, secret)
+    if error.body is not None:
+        error.body = error.body[: _answer.MAX_ERROR_BODY]
+    return error
 
+
+def _redact(error: APIError, secret: str) -> None:
     def clean(text: str) -> str:
         return text.replace(secret, "[redacted]")
 
@@ -302,7 +320,6 @@ def _redacted(error: APIError, secret: str) -> APIError:
     error.request_id = None if error.request_id is None else clean(error.request_id)
     if error.body is not None:
         error.body = _without_start_of(secret, clean(error.body)[: _answer.MAX_ERROR_BODY])
-    return error
 
 
 def _without_start_of(secret: str, text: str) -> str:

@@ -5,10 +5,10 @@ import platform
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable, iscoroutine
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from oneloop_api.client import (
     DEFAULT_BASE_URL,
@@ -41,7 +41,7 @@ MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 
 _OWN_HEADERS = {
     *("accept-encoding", "authorization", "connection", "content-encoding", "content-length"),
-    *("content-type", "expect", "host", "te", "transfer-encoding", "upgrade"),
+    *("content-type", "expect", "host", "te", "transfer-encoding", "upgrade", "x-link-token"),
 }
 _VISIBLE = re.compile(r"[!-~]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -52,13 +52,14 @@ class _Client:
     """What both clients have: settings, and how they are checked."""
 
     _settings: Settings
-    _api_key: Callable[[], Any]
+    _credential: "_Credential"
     _transport: Any
     _shares: bool
 
     def _configure(
         self,
         api_key: str | Callable[[], Any] | None,
+        link_token: str | Callable[[], Any] | None,
         base_url: str | None,
         timeout: float | Timeout | None,
         retry: RetryPolicy,
@@ -75,13 +76,16 @@ class _Client:
             retry=_checked_retry(retry),
             max_response_bytes=_checked_size(max_response_bytes),
         )
-        self._api_key = _key_source(api_key)
+        if api_key is None and link_token is None:
+            api_key = next(filter(None, map(os.environ.get, KEY_VARIABLES)), None)
+        self._credential = _credential(api_key, link_token)
         self._shares = False
 
     def with_options(
         self,
         *,
-        api_key: str | Callable[[], Any] | Unset = UNSET,
+        api_key: str | Callable[[], Any] | None = None,
+        link_token: str | Callable[[], Any] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
         retry: RetryPolicy | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
@@ -102,7 +106,8 @@ class _Client:
             settings = evolve(settings, max_response_bytes=_checked_size(max_response_bytes))
         client = type(self).__new__(type(self))
         client._settings = settings
-        client._api_key = self._api_key if isinstance(api_key, Unset) else _key_source(api_key)
+        same = api_key is None and link_token is None
+        client._credential = self._credential if same else _credential(api_key, link_token)
         client._transport, client._shares = self._transport, True
         return client
 
@@ -124,6 +129,10 @@ class Oneloop(_Client, SyncOperations):
     Args:
         api_key: Your SDK key, or a function that returns it, called once a call, for keys that
             rotate. Default: the environment's `ONELOOP_SDK_KEY`, then `ONELOOP_KEY`.
+        link_token: A link token in place of the SDK key, or a function that returns one. The vendor
+            does not document this: its own embeddable UI calls with a token from
+            `generate_link_token` in a header `X-Link-Token`, to list, create, rotate, edit and
+            delete the keys of one customer.
         base_url: Where the API is. Default: the environment's `ONELOOP_BASE_URL`, then the
             document's server.
         timeout: Limits of one attempt, in seconds; a number, or `None` for no limit, sets both.
@@ -145,6 +154,7 @@ class Oneloop(_Client, SyncOperations):
         self,
         *,
         api_key: str | Callable[[], str] | None = None,
+        link_token: str | Callable[[], str] | None = None,
         base_url: str | None = None,
         timeout: float | Timeout | None = Timeout(),
         retry: RetryPolicy = RetryPolicy(),
@@ -155,7 +165,9 @@ class Oneloop(_Client, SyncOperations):
         transport: Transport | None = None,
     ) -> None:
         """Make a client. Nothing is opened before the first call."""
-        self._configure(api_key, base_url, timeout, retry, headers, max_response_bytes, allow_http)
+        self._configure(
+            api_key, link_token, base_url, timeout, retry, headers, max_response_bytes, allow_http
+        )
         if transport is not None and http_client is not None:
             raise ConfigurationError("give either transport or http_client, not both")
         if transport is not None:
@@ -188,11 +200,12 @@ class Oneloop(_Client, SyncOperations):
         self.close()
 
     def _respond(self, call: Call[T]) -> Response[T]:
-        given = self._api_key()
+        given = self._credential.source()
         if iscoroutine(given):
             given.close()
-            raise ConfigurationError("api_key is an async function: that needs AsyncOneloop")
-        key = _checked_key(given)
+            name = self._credential.name
+            raise ConfigurationError(f"{name} is an async function: that needs AsyncOneloop")
+        key = self._credential.key(given)
         del given
         return run(course(call, self._settings, key), self._transport)
 
@@ -214,6 +227,7 @@ class AsyncOneloop(_Client, AsyncOperations):
         self,
         *,
         api_key: str | Callable[[], str] | Callable[[], Awaitable[str]] | None = None,
+        link_token: str | Callable[[], str] | Callable[[], Awaitable[str]] | None = None,
         base_url: str | None = None,
         timeout: float | Timeout | None = Timeout(),
         retry: RetryPolicy = RetryPolicy(),
@@ -224,7 +238,9 @@ class AsyncOneloop(_Client, AsyncOperations):
         transport: AsyncTransport | None = None,
     ) -> None:
         """Make a client. Nothing is opened before the first call."""
-        self._configure(api_key, base_url, timeout, retry, headers, max_response_bytes, allow_http)
+        self._configure(
+            api_key, link_token, base_url, timeout, retry, headers, max_response_bytes, allow_http
+        )
         if transport is not None and http_client is not None:
             raise ConfigurationError("give either transport or http_client, not both")
         if transport is not None:
@@ -257,8 +273,8 @@ class AsyncOneloop(_Client, AsyncOperations):
         await self.aclose()
 
     async def _respond(self, call: Call[T]) -> Response[T]:
-        given = self._api_key()
-        key = _checked_key(await given if isawaitable(given) else given)
+        given = self._credential.source()
+        key = self._credential.key(await given if isawaitable(given) else given)
         del given
         return await run_async(course(call, self._settings, key), self._transport)
 
@@ -286,28 +302,43 @@ class _AsyncWithResponse(AsyncOperationsWithResponse):
         return await self._respond(call)
 
 
-def _key_source(api_key: str | Callable[[], Any] | None) -> Callable[[], Any]:
-    """Return a function for the key, so that no repr of a client's attributes can show it."""
-    if api_key is None:
-        api_key = next(filter(None, map(os.environ.get, KEY_VARIABLES)), None)
-    if api_key is None:
+@frozen
+class _Credential:
+    """Where a client's key comes from: a function, so that no repr of its attributes shows it."""
+
+    name: Literal["api_key", "link_token"]
+    source: Callable[[], Any]
+
+    def key(self, given: object) -> Key:
+        """Check what the function returned."""
+        return _checked_key(self.name, given)
+
+
+def _credential(
+    api_key: str | Callable[[], Any] | None, link_token: str | Callable[[], Any] | None
+) -> _Credential:
+    if api_key is not None and link_token is not None:
+        raise ConfigurationError("give either api_key or link_token, not both")
+    given = link_token if api_key is None else api_key
+    if given is None:
         raise ConfigurationError(
             f"there is no API key: pass api_key= or set {KEY_VARIABLES[0]} in the environment"
         )
-    if callable(api_key):
-        return api_key
-    key = _checked_key(api_key)
-    return lambda: key
+    name: Literal["api_key", "link_token"] = "link_token" if api_key is None else "api_key"
+    if callable(given):
+        return _Credential(name, given)
+    key = _checked_key(name, given)
+    return _Credential(name, lambda: key)
 
 
-def _checked_key(key: object) -> Key:
-    if isinstance(key, Key):
-        return key
-    if not isinstance(key, str) or not key:
-        raise ConfigurationError("api_key must be a string that is not empty")
-    if not _VISIBLE.fullmatch(key):
-        raise ConfigurationError("api_key must be printable ASCII without spaces: is it whole?")
-    return Key(key)
+def _checked_key(name: str, given: object) -> Key:
+    if isinstance(given, Key):
+        return given
+    if not isinstance(given, str) or not given:
+        raise ConfigurationError(f"{name} must be a string that is not empty")
+    if not _VISIBLE.fullmatch(given):
+        raise ConfigurationError(f"{name} must be printable ASCII without spaces: is it whole?")
+    return Key(given, "X-Link-Token" if name == "link_token" else "Authorization")
 
 
 def _checked_url(url: object, allow_http: object) -> str:

@@ -2,16 +2,78 @@
 
 """The models of the API's document."""
 
+from .api_key import ApiKey
+from .api_key_scope import ApiKeyScope
+from .create_api_key_response import CreateApiKeyResponse
+from .create_customer_billing_meter_response import CreateCustomerBillingMeterResponse
+from .create_jwt_response import CreateJwtResponse
+from .create_workspace_response import CreateWorkspaceResponse
+from .create_workspace_scope_response import CreateWorkspaceScopeResponse
 from .customer_billing_meter import CustomerBillingMeter
+from .daily_usage import DailyUsage
+from .delete_api_key_response import DeleteApiKeyResponse
+from .edit_api_key_response import EditApiKeyResponse
 from .error_response import ErrorResponse
 from .error_response_error import ErrorResponseError
-from .refill_customer_billing_meter_request import RefillCustomerBillingMeterRequest
+from .generate_link_token_response import GenerateLinkTokenResponse
+from .get_customer_billing_meter_response import GetCustomerBillingMeterResponse
+from .issued_api_key import IssuedApiKey
+from .jwt_status import JwtStatus
+from .migrate_api_key_response import MigrateApiKeyResponse
+from .rate_limit import RateLimit
+from .record_usage_api_key_response import RecordUsageApiKeyResponse
 from .refill_customer_billing_meter_response import RefillCustomerBillingMeterResponse
+from .retrieve_all_workspace_scopes_response import RetrieveAllWorkspaceScopesResponse
+from .retrieve_api_key_by_id_response import RetrieveApiKeyByIdResponse
+from .retrieve_api_keys_response import RetrieveApiKeysResponse
+from .retrieve_customer_billing_meter_usage_response import (
+    RetrieveCustomerBillingMeterUsageResponse,
+)
+from .retrieve_workspace_by_id_response import RetrieveWorkspaceByIdResponse
+from .retrieve_workspace_response import RetrieveWorkspaceResponse
+from .rotate_api_key_response import RotateApiKeyResponse
+from .update_workspace_response import UpdateWorkspaceResponse
+from .validate_link_token_response import ValidateLinkTokenResponse
+from .verification_status import VerificationStatus
+from .verify_api_key_response import VerifyApiKeyResponse
+from .verify_jwt_response import VerifyJwtResponse
+from .workspace import Workspace
+from .workspace_scope import WorkspaceScope
 
 __all__ = [
+    "ApiKey",
+    "ApiKeyScope",
+    "CreateApiKeyResponse",
+    "CreateCustomerBillingMeterResponse",
+    "CreateJwtResponse",
+    "CreateWorkspaceResponse",
+    "CreateWorkspaceScopeResponse",
     "CustomerBillingMeter",
+    "DailyUsage",
+    "DeleteApiKeyResponse",
+    "EditApiKeyResponse",
     "ErrorResponse",
     "ErrorResponseError",
-    "RefillCustomerBillingMeterRequest",
+    "GenerateLinkTokenResponse",
+    "GetCustomerBillingMeterResponse",
+    "IssuedApiKey",
+    "JwtStatus",
+    "MigrateApiKeyResponse",
+    "RateLimit",
+    "RecordUsageApiKeyResponse",
     "RefillCustomerBillingMeterResponse",
+    "RetrieveAllWorkspaceScopesResponse",
+    "RetrieveApiKeyByIdResponse",
+    "RetrieveApiKeysResponse",
+    "RetrieveCustomerBillingMeterUsageResponse",
+    "RetrieveWorkspaceByIdResponse",
+    "RetrieveWorkspaceResponse",
+    "RotateApiKeyResponse",
+    "UpdateWorkspaceResponse",
+    "ValidateLinkTokenResponse",
+    "VerificationStatus",
+    "VerifyApiKeyResponse",
+    "VerifyJwtResponse",
+    "Workspace",
+    "WorkspaceScope",
 ]

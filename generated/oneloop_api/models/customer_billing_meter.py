@@ -33,10 +33,11 @@ class CustomerBillingMeter:
 
     Attributes:
         id (str)
-        total_credits (int)
-        used_credits (int)
-        allow_overages (bool)
-        spend_cap (int | None)
+        total_credits (int): All credits given so far, used or not.
+        used_credits (int): The credits used so far.
+        allow_overages (bool): Whether usage beyond the credits is let through. What `spend_cap`
+            does to that is not documented.
+        spend_cap (int | None): The most that may be used where overages are allowed.
         created_at (datetime)
         updated_at (datetime)
         additional_properties (dict[str, Any]): What the server sent beyond the document; sent back

@@ -19,6 +19,8 @@ TRANSPORT = "oneloop.sandbox.transport"
 """Where the server puts the connection's asyncio.Transport, among the scope's extensions."""
 
 
+_BEFORE_A_TOKEN = "/link-token/"  # noqa: S105 - what follows it in a path is one
+
 # For faults that keep the call from its work; none of them looks at it.
 _NOT_ASKED = Answer(0, (), b"")
 
@@ -104,9 +106,12 @@ async def _read_body(receive: Receive, *, keep: int) -> bytes | None:
 
 
 def _target(scope: Scope) -> str:
-    path: bytes = scope["raw_path"]
+    path: str = scope["raw_path"].decode("latin-1")
+    before, found, token = scope["path"].partition(_BEFORE_A_TOKEN)
+    if token:
+        path = f"{before}{found}***"
     query: bytes = scope["query_string"]
-    return (path + b"?" + query if query else path).decode("latin-1")
+    return f"{path}?{query.decode('latin-1')}" if query else path
 
 
 async def _send_answer(send: Send, answer: Answer, now: float) -> None:

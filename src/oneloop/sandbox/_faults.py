@@ -150,7 +150,10 @@ class Fault:
 
     @classmethod
     def wrong_shape(cls, without: str = "totalCredits") -> "Fault":
-        """Apply the request and answer, with one field left out wherever it occurs."""
+        """Apply the request and answer, with one field left out wherever it occurs.
+
+        An answer that has no such field stays as it is: name one that your operation answers with.
+        """
         return cls("wrong-shape", True, WithoutField(without))
 
     @classmethod

@@ -59,7 +59,7 @@ class Canned:
 
 @frozen
 class WithoutField:
-    """The genuine answer, but for one field."""
+    """The genuine answer, but for one field. An answer without that field stays as it is."""
 
     name: str
 
@@ -81,8 +81,9 @@ class Padded:
 
     def perform(self, genuine: Answer, now: float) -> Performance:
         """Add the field; if there is no room for it, it is empty."""
-        # Every genuine answer is a JSON object with at least one member.
-        opened = genuine.body[:-1] + b',"padding":"'
+        # Every genuine answer is a JSON object.
+        comma = b"" if genuine.body == b"{}" else b","
+        opened = genuine.body[:-1] + comma + b'"padding":"'
         padding = b"x" * (self.size - len(opened) - 2)
         body = opened + padding + b'"}'
         return Performance(genuine.status, evolve(genuine, body=body))

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 from oneloop.sandbox._app import application
 from oneloop.sandbox._delivery import TRANSPORT
 from oneloop.sandbox._faults import MAX_TIMES, Fault
-from oneloop.sandbox._state import Meter, ReceivedRequest, State
+from oneloop.sandbox._state import Clock, Meter, ReceivedRequest, State, utc_now
 
 _HOST = "127.0.0.1"
 _API_KEY = "sdk_sandbox"
@@ -37,12 +37,14 @@ class Sandbox:
     Args:
         port: where to listen; 0 for any port that is free.
         api_key: the bearer token to accept: visible ASCII characters.
+        clock: returns what time it is, as an aware datetime; the machine's time if left out. Give
+            one that stands still to test what happens within a second, such as rate limits.
 
     Raises:
         ValueError: `port` is none, or `api_key` cannot be a token or is `restricted_api_key`.
     """
 
-    def __init__(self, *, port: int = 0, api_key: str = _API_KEY) -> None:
+    def __init__(self, *, port: int = 0, api_key: str = _API_KEY, clock: Clock = utc_now) -> None:
         if not 0 <= port <= 65_535:
             raise ValueError(f"port must be from 0 to 65535, not {port}")
         if not re.fullmatch(r"[!-~]+", api_key):
@@ -51,7 +53,7 @@ class Sandbox:
             raise ValueError("api_key must differ from restricted_api_key")
         self._port = port
         self._api_key = api_key
-        self._state = State()
+        self._state = State(clock)
         self._running: _Running | None = None
 
     def start(self) -> None:
@@ -119,7 +121,7 @@ class Sandbox:
         allow_overages: bool = False,
         spend_cap: int | None = None,
     ) -> Meter:
-        """Add a meter, and return it. Amounts are integers of any size, not negative.
+        """Add a meter, and its workspace if need be. Amounts are integers of any size.
 
         Raises:
             ValueError: an amount is negative, or the workspace has a meter of that name.
@@ -139,7 +141,7 @@ class Sandbox:
         Raises:
             LookupError: there is no such meter.
         """
-        meter = self._state.meter(workspace_id, external_meter_id)
+        meter = self._state.meters.find(workspace_id, external_meter_id)
         if meter is None:
             raise LookupError(
                 f"the sandbox has no meter {external_meter_id!r} in workspace {workspace_id!r}"
@@ -171,8 +173,18 @@ class Sandbox:
         """Every API call received since the start or the last reset, oldest first."""
         return self._state.requests()
 
+    def advance(self, seconds: float) -> None:
+        """Move the sandbox's clock forward: keys and tokens expire, rate limits begin anew.
+
+        What faults and answers say of time stays real.
+
+        Raises:
+            ValueError: the clock would go back, or centuries ahead.
+        """
+        self._state.advance(seconds)
+
     def reset(self) -> None:
-        """Take meters, queued faults and the log of requests back to those of a new sandbox."""
+        """Make everything as in a new sandbox: what it remembers, its clock, faults and log."""
         self._state.reset()
 
 

@@ -1,0 +1,1 @@
+"""The handlers: one for each operation of the API, and for each control of the sandbox."""

@@ -1,0 +1,83 @@
+"""The sandbox's own controls, which the API does not have."""
+
+from typing import cast
+
+from attrs import asdict
+from starlette.exceptions import HTTPException
+
+from oneloop.sandbox._answers import Answer, json_answer
+from oneloop.sandbox._bodies import meter_json
+from oneloop.sandbox._calls import Call
+from oneloop.sandbox._faults import MAX_TIMES, Fault
+from oneloop.sandbox._fields import (
+    body_fields,
+    boolean,
+    digits,
+    integer_up_to,
+    nullable,
+    refuse,
+    string,
+)
+from oneloop.sandbox._state import State
+
+
+def misbehave(state: State, call: Call) -> Answer:
+    """Queue a fault."""
+    fields = body_fields(call)
+    try:
+        fault = Fault.named(fields.required("fault", string))
+    except ValueError as error:
+        raise HTTPException(400, f"fault: {error}") from None
+    times = fields.optional("times", integer_up_to(MAX_TIMES), 1)
+    return json_answer(200, {"queued": state.queue_faults([fault] * times)})
+
+
+def create_meter(state: State, call: Call) -> Answer:
+    """Create a meter with any balance, and its workspace if need be."""
+    fields = body_fields(call)
+    meter = state.create_meter(
+        workspace_id=fields.required("workspaceId", string),
+        external_meter_id=fields.required("externalMeterId", string),
+        total_credits=fields.optional("totalCredits", _credits, 0),
+        used_credits=fields.optional("usedCredits", _credits, 0),
+        allow_overages=fields.optional("allowOverages", boolean, False),
+        spend_cap=fields.optional("spendCap", nullable(_credits), None),
+    )
+    return json_answer(200, {"billing": meter_json(meter)})
+
+
+def list_requests(state: State, _: Call) -> Answer:
+    """Show the log."""
+    return json_answer(200, {"requests": [asdict(request) for request in state.requests()]})
+
+
+def advance(state: State, call: Call) -> Answer:
+    """Move the clock forward."""
+    seconds = body_fields(call).required("seconds", _number)
+    try:
+        state.advance(seconds)
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from None
+    return json_answer(200, {})
+
+
+def reset(state: State, _: Call) -> Answer:
+    """Forget everything."""
+    state.reset()
+    return json_answer(200, {})
+
+
+def _credits(path: str, value: object) -> int:
+    """Read an amount, also as a plain integer: for people who type it."""
+    if type(value) is int and value >= 0:
+        return value
+    try:
+        return digits(path, value)
+    except HTTPException:
+        refuse(path, "a string of digits or an integer, not negative")
+
+
+def _number(path: str, value: object) -> float:
+    if type(value) not in (int, float):
+        refuse(path, "a number")
+    return cast(float, value)

@@ -1,0 +1,46 @@
+"""Everything that can be called. A new operation is a handler and a line here."""
+
+from oneloop.sandbox._calls import Operation
+from oneloop.sandbox._delivery import CONTROL_PREFIX
+from oneloop.sandbox._operations import (
+    _billing,
+    _controls,
+    _keys,
+    _tokens,
+    _verification,
+    _workspaces,
+)
+
+_API = "/api/v1/"
+_KEY = "/api/v1/workspace/{id}/api-key/{akid}"
+
+OPERATIONS = (
+    Operation("POST", _API + "workspace", _workspaces.create_workspace),
+    Operation("GET", _API + "workspace", _workspaces.get_workspace),
+    Operation("GET", _API + "workspace/{id}", _workspaces.get_workspace_by_id),
+    Operation("PATCH", _API + "workspace/{id}", _workspaces.update_workspace),
+    Operation("GET", _API + "workspace/{id}/scopes", _workspaces.get_workspace_scopes, linked=True),
+    Operation("POST", _API + "workspace/{id}/scope", _workspaces.create_workspace_scopes),
+    Operation("POST", _API + "api-key", _keys.create_api_key, linked=True),
+    Operation("POST", _API + "api-key/migrate", _keys.migrate_api_key),
+    Operation("GET", _API + "workspace/{id}/api-key", _keys.get_api_keys, linked=True),
+    Operation("GET", _KEY, _keys.get_api_key_by_id),
+    Operation("PATCH", _KEY, _keys.edit_api_key, linked=True),
+    Operation("DELETE", _KEY, _keys.delete_api_key, linked=True),
+    Operation("POST", _KEY + "/rotate", _keys.rotate_api_key, linked=True),
+    Operation("POST", _API + "api-key/verify", _verification.verify_api_key),
+    Operation("POST", _API + "api-key/record-usage", _verification.record_api_key_usage),
+    Operation("POST", _API + "customer-billing", _billing.create_customer_billing),
+    Operation("GET", _API + "customer-billing", _billing.get_customer_billing),
+    Operation("POST", _API + "customer-billing/refill", _billing.refill_billing_limit),
+    Operation("GET", _API + "usage/{bid}", _billing.get_billing_usage),
+    Operation("POST", _API + "link-token", _tokens.generate_link_token),
+    Operation("GET", _API + "link-token/{token}", _tokens.validate_link_token, linked=True),
+    Operation("POST", _API + "jwt", _tokens.create_jwt),
+    Operation("POST", _API + "jwt/verify", _tokens.verify_jwt),
+    Operation("POST", CONTROL_PREFIX + "misbehave", _controls.misbehave),
+    Operation("POST", CONTROL_PREFIX + "meters", _controls.create_meter),
+    Operation("GET", CONTROL_PREFIX + "requests", _controls.list_requests),
+    Operation("POST", CONTROL_PREFIX + "advance", _controls.advance),
+    Operation("POST", CONTROL_PREFIX + "reset", _controls.reset),
+)
