@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from calling import AT_ONCE, ClientKind
 from generating import Generate, generating
+from sandbox_calls import Api, serving
 
 from oneloop.sandbox import Sandbox
 
@@ -28,6 +29,13 @@ def generate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generate]:
     """Return a function from components and paths to an imported package."""
     with generating(tmp_path_factory.mktemp("packages")) as generated:
         yield generated
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """A sandbox whose clock stands still, and a way to call it without the client."""
+    with serving() as called:
+        yield called
 
 
 @pytest.fixture

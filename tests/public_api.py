@@ -1,4 +1,4 @@
-"""The public API as text: `scripts/public-api` prints what tests/public_api.txt has to hold.
+"""The public API as text: `scripts/public-api` writes it to tests/public_api.txt.
 
 A change of that file in review is a change for users.
 """
@@ -66,4 +66,3 @@ def members(owner: type) -> Iterator[str]:
             yield f"    {kind}{name}{signature(value)}"
         else:
             yield f"    {name}"
-

@@ -205,15 +205,22 @@ def test_an_object_is_given_whole_or_not_at_all(
 
 def test_a_body_of_arguments_needs_no_class(generate: Generate) -> None:
     """But what is an argument or an answer elsewhere keeps its own."""
-    body = model({"part": model({"kind": {**TEXT, "enum": ["A"]}}), "all": ref("Kept")})
+    either = {"oneOf": [ref("Kept"), {"type": "array", "items": ref("Item")}]}
+    body = model({"part": model({"kind": {**TEXT, "enum": ["A"]}}), "all": either})
     api = generate(
-        {"Body": body, "Kept": model({"a": TEXT}), "Echo": model({"a": TEXT}), "Lone": model({})},
+        {
+            "Body": body,
+            "Kept": model({"a": TEXT}),
+            "Item": model({"self": {"type": "array", "items": ref("Item")}}),
+            "Echo": model({"a": TEXT}),
+            "Lone": model({}),
+        },
         {
             **post(requestBody=takes(ref("Body"))),
             **post("/echo", "echo", requestBody=takes(ref("Echo")), responses=answers(ref("Echo"))),
         },
     )
-    assert set(api.module("models").__all__) == {"BodyPartKind", "Kept", "Echo", "Lone"}
+    assert set(api.module("models").__all__) == {*("BodyPartKind", "Kept", "Item", "Echo", "Lone")}
 
 
 def test_only_what_is_sent_tells_null_from_absent(generate: Generate) -> None:

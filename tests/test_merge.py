@@ -786,6 +786,16 @@ def test_adding_again_changes_nothing_and_says_so(run: Run) -> None:
     assert state(run.document, *run.package.iterdir()) == before
 
 
+def test_a_run_that_adds_nothing_does_not_write_the_document(run: Run) -> None:
+    """Neither its bytes nor its time, though the package is made."""
+    run.document.write_text(run.merged, encoding="utf-8")
+    before = state(run.document)
+    assert (run()[0], run.package.exists()) == (0, True)
+    (run.package / "paths").write_text("edited", encoding="utf-8")
+    assert run("--add", run.page)[1].endswith(f" 1 files changed in {run.package}\n")
+    assert state(run.document) == before
+
+
 @pytest.mark.parametrize(("which", "title"), [("--ours", "T"), ("--theirs", "U")])
 def test_ours_and_theirs_decide(run: Run, which: str, title: str) -> None:
     """Without them nothing is written."""

@@ -1,18 +1,9 @@
 """The sandbox's meters and their usage, as the API has them."""
 
-from collections.abc import Iterator
-
 import pytest
-from test_sandbox_calls import Api, serving
+from sandbox_calls import Api
 
 QUERY = "GET /customer-billing?workspaceId={}&externalMeterId={}"
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    """A new sandbox that is serving."""
-    with serving() as api:
-        yield api
 
 
 def test_a_new_meter_has_what_it_is_given(api: Api) -> None:

@@ -1,180 +1,25 @@
-"""What all of the sandbox's operations have in common; and how its other tests call it."""
+"""What all of the sandbox's operations have in common."""
 
 import http.client
 import json
 import re
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from attrs import asdict, define, field, frozen
+from attrs import asdict
+from sandbox_calls import (
+    DEFAULTS,
+    KEY,
+    NEW_KEY,
+    OPERATIONS,
+    SCOPE,
+    Api,
+)
 
-from oneloop.sandbox import Fault, Sandbox
+from oneloop.sandbox import Fault
 from oneloop.sandbox._access import Access
 
-START = datetime(2026, 1, 31, 23, 59, 0, 123_456, tzinfo=UTC)
-RIGHTS = {"create": False, "read": True, "update": False, "del": False}
-SCOPE = {"representation": "files", **RIGHTS}
-NEW_KEY = {
-    "name": "first",
-    "workspaceId": "ws_1",
-    "scopes": [SCOPE],
-    "enabled": True,
-    "customerId": "carol",
-}
-DEFAULTS = {
-    "defaultKeyPrefix": None,
-    "defaultAllowedIPs": [],
-    "defaultRateLimitPerSecond": None,
-    "defaultExpiration": None,
-}
-
-
-@define
-class StoppedClock:
-    """Shows the same time until it is moved."""
-
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        """Return that time."""
-        return self.now
-
-    def move(self, **by: float) -> None:
-        """Move it on by so many `seconds`, `hours` ..."""
-        self.now += timedelta(**by)
-
-    @property
-    def seconds(self) -> int:
-        """The whole POSIX seconds that it shows."""
-        return int(self.now.timestamp())
-
-
-@frozen
-class Api:
-    """Calls the API of a sandbox, with nothing but the standard library."""
-
-    sandbox: Sandbox
-    clock: StoppedClock = field(factory=StoppedClock)
-
-    def send(
-        self,
-        call: str,
-        body: object = None,
-        *,
-        link: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> tuple[int, Any]:
-        """Send a call such as ``GET /workspace``; return the status and the JSON."""
-        method, path = call.split(" ")
-        if headers is None:
-            headers = {"Authorization": f"Bearer {self.sandbox.api_key}"}
-        if link is not None:
-            headers = {"X-Link-Token": link}
-        client = http.client.HTTPConnection(self.sandbox.url.removeprefix("http://"), timeout=5)
-        try:
-            sent = None if body is None else json.dumps(body)
-            path = path if path.startswith("/_") else f"/api/v1{path}"
-            client.request(method, path, sent, {"Content-Type": "application/json", **headers})
-            response = client.getresponse()
-            return response.status, json.loads(response.read() or "null")
-        finally:
-            client.close()
-
-    def ask(self, call: str, body: object = None, *, link: str | None = None) -> Any:
-        """Return the JSON of a call that must succeed."""
-        status, answer = self.send(call, body, link=link)
-        assert status == 200, answer
-        return answer
-
-    def refusal(
-        self, call: str, body: object = None, *, link: str | None = None
-    ) -> tuple[int, str]:
-        """Return status and message of a call that must fail, in the documented shape."""
-        status, answer = self.send(call, body, link=link)
-        assert answer == {"error": {"code": status, "message": answer["error"]["message"]}}
-        return status, answer["error"]["message"]
-
-    def new_key(self, **fields: object) -> Any:
-        """Create an API key; fields are as on the wire."""
-        return self.ask("POST /api-key", NEW_KEY | fields)["apiKey"]
-
-    def verify(self, key: str, usage: int = 0, **fields: object) -> Any:
-        """Verify a key's value."""
-        asked = {"key": key, "requestedScopes": [], "billing": {"usage": str(usage)}}
-        return self.ask("POST /api-key/verify", asked | fields)
-
-    def status_of(self, key: str, usage: int = 0, **fields: object) -> str:
-        """Return the status of a verification."""
-        return str(self.verify(key, usage, **fields)["status"])
-
-    def set_defaults(self, **fields: object) -> Any:
-        """Set the defaults of the first workspace."""
-        return self.ask("PATCH /workspace/ws_1", DEFAULTS | fields)["workspace"]
-
-    def new_meter(self, **fields: object) -> Any:
-        """Create a meter named ``carol`` with 10 credits."""
-        names = {"workspaceId": "ws_1", "externalMeterId": "carol", "totalCredits": "10"}
-        return self.ask("POST /customer-billing", names | fields)["billing"]
-
-    def new_link(self, **fields: object) -> str:
-        """Return a link token for ``carol``."""
-        names = {"workspaceId": "ws_1", "customerId": "carol"}
-        return str(self.ask("POST /link-token", names | fields)["token"])
-
-    def applied(self) -> bool:
-        """Tell whether the last call changed anything, as the log has it."""
-        return self.sandbox.requests[-1].applied
-
-
-@contextmanager
-def serving() -> Iterator[Api]:
-    """Serve with a new sandbox, whose clock stands still."""
-    clock = StoppedClock()
-    with Sandbox(clock=clock) as sandbox:
-        yield Api(sandbox, clock)
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    """A new sandbox that is serving."""
-    with serving() as api:
-        yield api
-
-
-KEY = "/workspace/ws_1/api-key/none"
-OPERATIONS: dict[str, object] = {
-    "POST /workspace": {"name": "test"},
-    "GET /workspace": None,
-    "GET /workspace/ws_1": None,
-    "PATCH /workspace/ws_1": DEFAULTS,
-    "GET /workspace/ws_1/scopes": None,
-    "POST /workspace/ws_1/scope": {"name": "Files", "representation": "files"},
-    "POST /api-key": NEW_KEY,
-    "POST /api-key/migrate": {"key": "old", **NEW_KEY},
-    "GET /workspace/ws_1/api-key": None,
-    f"GET {KEY}": None,
-    f"PATCH {KEY}": {},
-    f"DELETE {KEY}": None,
-    f"POST {KEY}/rotate": None,
-    "POST /api-key/verify": {"key": "k", "requestedScopes": []},
-    "POST /api-key/record-usage": {"key": "k"},
-    "POST /customer-billing": {"workspaceId": "ws_1", "externalMeterId": "new"},
-    "GET /customer-billing?workspaceId=ws_1&externalMeterId=acme": None,
-    "POST /customer-billing/refill": {
-        "workspaceId": "ws_1",
-        "externalMeterId": "acme",
-        "refill": 1,
-    },
-    "GET /usage/acme": None,
-    "POST /link-token": {"workspaceId": "ws_1", "customerId": "carol"},
-    "GET /link-token/lt_none": None,
-    "POST /jwt": {"payload": {}},
-    "POST /jwt/verify": {"jwt": ""},
-}
 NOT_THERE = {
     f"GET {KEY}",
     f"PATCH {KEY}",

@@ -1,20 +1,12 @@
 """The sandbox's clock, which tests may move."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from test_sandbox_calls import START, Api, serving
+from sandbox_calls import START, Api
 
 from oneloop.sandbox import Fault, Sandbox
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    """A new sandbox that is serving."""
-    with serving() as api:
-        yield api
 
 
 def test_advancing_lets_a_key_expire(api: Api) -> None:

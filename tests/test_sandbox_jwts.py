@@ -2,20 +2,12 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_sandbox_calls import Api, serving
+from sandbox_calls import Api, serving
 
 NOT_OURS = {"status": "INVALID", "payload": {}, "exp": 1}
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    """A new sandbox that is serving."""
-    with serving() as api:
-        yield api
 
 
 def make(api: Api, **fields: object) -> str:

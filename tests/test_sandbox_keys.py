@@ -1,19 +1,11 @@
 """The sandbox's API keys: their making, their changes and their end."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from test_sandbox_calls import NEW_KEY, RIGHTS, SCOPE, Api, serving
+from sandbox_calls import NEW_KEY, RIGHTS, SCOPE, Api
 
 KEYS = "/workspace/ws_1/api-key"
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    """A new sandbox that is serving."""
-    with serving() as api:
-        yield api
 
 
 def test_a_new_key_has_every_documented_field_and_its_value(api: Api) -> None:

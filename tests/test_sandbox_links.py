@@ -1,18 +1,9 @@
 """The sandbox's link tokens, and what they let a customer's browser do."""
 
-from collections.abc import Iterator
-
 import pytest
-from test_sandbox_calls import NEW_KEY, OPERATIONS, SCOPE, Api, serving
+from sandbox_calls import NEW_KEY, OPERATIONS, SCOPE, Api
 
 KEYS = "/workspace/ws_1/api-key"
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    """A new sandbox that is serving."""
-    with serving() as api:
-        yield api
 
 
 def test_a_new_token_is_valid_for_an_hour(api: Api) -> None:

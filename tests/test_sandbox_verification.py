@@ -6,16 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_sandbox_calls import RIGHTS, SCOPE, Api, serving
+from sandbox_calls import RIGHTS, SCOPE, Api
 
 KEYS = "/workspace/ws_1/api-key"
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    """A new sandbox that is serving."""
-    with serving() as api:
-        yield api
 
 
 def used(api: Api, name: str = "carol") -> int:

@@ -1,16 +1,7 @@
 """The sandbox's workspaces, and the scopes that they define."""
 
-from collections.abc import Iterator
-
 import pytest
-from test_sandbox_calls import DEFAULTS, Api, serving
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    """A new sandbox that is serving."""
-    with serving() as api:
-        yield api
+from sandbox_calls import DEFAULTS, Api
 
 
 def test_a_new_sandbox_has_one_workspace(api: Api) -> None:
