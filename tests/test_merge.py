@@ -372,15 +372,17 @@ components.schemas.Old: --theirs takes the page's, --ours keeps that of openapi.
 --- openapi.yaml
 +++ a.yaml, page.yaml
  Old:
+   description: old
 +  nullable: true
    type: object"""
 
 
 def test_a_component_that_differs_is_told_with_both_definitions() -> None:
     """As a diff of YAML with the names of the files, and with the remedies."""
-    text = schema("{type: object, nullable: true}")
-    same = schema("{nullable: true, type: object}")
-    assert refused(BASE, text, page(same, "a.yaml")) == SCHEMA_DIFFERS
+    base = BASE.replace("{  type: object  }", "{type: object, description: old}")
+    text = schema("{nullable: true, type: object, description: old}")
+    same = schema("{description: old, type: object, nullable: true}")
+    assert refused(base, text, page(same, "a.yaml")) == SCHEMA_DIFFERS
 
 
 def test_theirs_takes_the_pages_definition_and_ours_keeps_the_other() -> None:
@@ -624,7 +626,7 @@ def test_documents_are_read(tmp_path: Path, name: str) -> None:
     "text",
     [
         f"```yaml get /a\n{SMALL}```",
-        f"```yaml GET /a\n{SMALL}```\n",
+        f"```yaml GET /a\nx-a: |\n  ```sh\n{SMALL}```\n",
         f"# A\n\n`````yml\nx-a: |\n  ````\n{SMALL}`````\nmore\n",
         f"~~~ YAML openapi.json get /a\n{SMALL}# ```\n~~~~  \n",
         f"```json get /a\n{json.dumps(parse_document(SMALL, 'a'), indent=1)}\n```\n",
@@ -666,7 +668,7 @@ def test_all_blocks_are_read(tmp_path: Path) -> None:
         ("p.md", f"```yaml get /a\n{SMALL}", ": line 1: the block has no end"),
         ("p.md", f"#\n\n````yaml\n{SMALL}```\n", ": line 3: the block has no end"),
         ("p.md", f"```yaml get /b\n{SMALL}```", ": its block does not hold GET /b"),
-        ("p.md", f"```yaml put /a\n{SMALL}```", ": its block does not hold PUT /a"),
+        ("p.md", f"```yaml PUT /a\n{SMALL}```", ": its block does not hold PUT /a"),
         (
             "p.md",
             f"```yaml get /a\n{HEAD.replace('3.0.3', '3.1.0')}components: {{}}\n```",
@@ -819,6 +821,16 @@ def test_a_link_to_the_document_stays(run: Run, tmp_path: Path) -> None:
     assert run("--add", run.page)[0] == 0
     assert run.document.is_symlink()
     assert (tmp_path / "real.yaml").read_text("utf-8") == run.merged
+
+
+def test_all_files_are_added(run: Run, tmp_path: Path) -> None:
+    """Whether they are told at once or one by one; one that is missing is no small thing."""
+    other = tmp_path / "other.yaml"
+    other.write_text(HEAD + path("/y", get=ANSWER), encoding="utf-8")
+    code, out, _ = run("--add", other, "--add", run.page)
+    assert (code, out.splitlines()[1]) == (0, "    add      2 operations")
+    code, _, err = run("--add", tmp_path / "missing.md", "--add", run.page)
+    assert (code, err.startswith("generate.sh: missing.md cannot be read: ")) == (1, True)
 
 
 @pytest.mark.parametrize("fault", [OSError("no space"), KeyboardInterrupt()])

@@ -111,7 +111,7 @@ def _blocks(text: str, name: str) -> Iterator[tuple[list[str], str]]:
 
     The lines above it come as empty lines, so that errors in it tell the lines of the file.
     """
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    lines = text.removeprefix("\ufeff").split("\n")
     fence, told, first = "", [""], 0
     for number, line in enumerate([*lines, ""]):
         found = FENCE.fullmatch(line)
@@ -249,11 +249,10 @@ def _kind(way: Way) -> str:
 
 def _spliced(text: str, ours: Page, merged: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the text with new lines where the merged document differs, and what it says."""
-    mark = "\ufeff" * text.startswith("\ufeff")  # not among the characters that YAML counts
     newline = "\r\n" if "\r\n" in text else "\n"
     last = "" if text.endswith("\n") else newline
-    old = text.removeprefix(mark) + last
-    new, at = mark, 0
+    old = text + last
+    new, at = "", 0
     try:
         root = YAML(typ="safe", pure=True).compose(old)
         for start, end, lines in _edits(old, root, (), ours.document, merged, (_start(root), 0)):
