@@ -2,4 +2,4 @@
 
 
 class GenerationError(Exception):
-    """The client could not be generated. Its text says what is wrong, and where; on one line, mostly."""
+    """The client could not be generated. Its text says what is wrong, and where."""
