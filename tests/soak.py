@@ -33,7 +33,7 @@ POLICY = RetryPolicy(backoff=0.01, cap=0.02, budget=3)
 TIMEOUT = Timeout(connect=2, read=1)
 MAX_RESPONSE_BYTES = 20_000
 
-GRACE = 1.0
+GRACE = 3.0
 """Seconds past its budget after which a call has taken too long."""
 
 LOST_AFTER = 5.0

@@ -184,7 +184,7 @@ def test_a_model_is_written_with_its_own_method() -> None:
 )
 def test_nothing_else_is_a_model(value: Any) -> None:
     """A dict, another model or the class itself is refused by the model's name."""
-    with pytest.raises(ArgumentTypeError, match="must be a ErrorResponseError, not "):
+    with pytest.raises(ArgumentTypeError, match="must be of type ErrorResponseError, not "):
         encode_model(value, ErrorResponseError)
 
 
@@ -343,7 +343,9 @@ def test_errors_without_a_path_are_sentences_too() -> None:
 )
 def test_errors_show_only_what_cannot_be_a_secret(value: Any, shown: str) -> None:
     """Short numbers, booleans and None are shown; of anything else the type is."""
-    with pytest.raises(ArgumentTypeError, match=f"must be a CustomerBillingMeter, not {shown}$"):
+    with pytest.raises(
+        ArgumentTypeError, match=f"must be of type CustomerBillingMeter, not {shown}$"
+    ):
         encode_model(value, CustomerBillingMeter)
 
 

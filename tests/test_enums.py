@@ -118,7 +118,7 @@ def test_a_value_of_another_type_is_none_of_the_enum(enum: Any, value: Any) -> N
     """An enum is open for values of its own JSON type only: true and 1.0 are not 1."""
     with pytest.raises(DecodeError, match=f"should be a value of {enum.__name__}, not "):
         decode_enum(value, enum)
-    with pytest.raises(ArgumentTypeError, match=f"must be a {enum.__name__}, not "):
+    with pytest.raises(ArgumentTypeError, match=f"must be of type {enum.__name__}, not "):
         encode_enum(value, enum)
 
 

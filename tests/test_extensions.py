@@ -302,6 +302,7 @@ def test_certainty_is_told(generate: Generate) -> None:
     """In the docstring and in the page that lists all operations."""
     paths = {
         **post(**{"x-certainty": "client", "x-inferred": "All of it."}),
+        **post("/seen", "seen", **{"x-certainty": "published"}),
         **post("/plain", "plain", parameters=[parameter("a", "query", TEXT)]),
         **post("/safe", "safeOne", **{"x-safe-to-repeat": "It does nothing"}),
     }
@@ -309,12 +310,14 @@ def test_certainty_is_told(generate: Generate) -> None:
     assert "No page was seen" in api.module("client").SyncOperations.do_it.__doc__
     assert "page was seen" not in api.module("client").SyncOperations.plain.__doc__
     assert "| `POST /things` | `do_it()` | **unsafe** | client |\n" in api.page
-    assert "| `POST /plain` | `plain([a])` | **unsafe** | published |\n" in api.page
-    assert "| `POST /safe` | `safe_one()` | safe | published |\n" in api.page
+    assert "page was seen" not in api.module("client").SyncOperations.seen.__doc__
+    assert "| `POST /seen` | `seen()` | **unsafe** | published |\n" in api.page
+    assert "| `POST /plain` | `plain([a])` | **unsafe** | not stated |\n" in api.page
+    assert "| `POST /safe` | `safe_one()` | safe | not stated |\n" in api.page
     assert "`safe_one` is safe although its method is POST. It does nothing" in api.page
     assert "| `do_it` | All of it. |\n" in api.page
     told = failure(generate, {}, post(**{"x-certainty": "sure"}))
-    assert told == "POST /things: x-certainty must be one of partial, rendered, client"
+    assert told == "POST /things: x-certainty must be one of published, partial, rendered, client"
 
 
 def test_an_operation_without_an_id_has_no_extensions(generate: Generate) -> None:

@@ -630,7 +630,7 @@ def test_a_body_that_is_no_object_is_one_argument(operations: Api) -> None:
     assert operations.body("free", body={"a": [1]}) == {"a": [1]}
     blank = operations.Blank(additional_properties={"a": 1})
     assert operations.body("blank", body=blank) == {"a": 1}
-    with pytest.raises(ArgumentError, match=r"^body\[0\] must be a Part"):
+    with pytest.raises(ArgumentError, match=r"^body\[0\] must be of type Part"):
         operations.call("many", body=[{"name": "a"}])
 
 

@@ -114,8 +114,26 @@ def test_usage_is_found_by_either_id_of_a_meter(api: Api) -> None:
 def test_there_is_no_usage_of_what_is_unknown_or_unused(api: Api) -> None:
     """Nor a row for a usage of 0."""
     api.verify(api.new_key(externalMeterId="acme")["key"])
+    key = api.new_key(externalMeterId="acme")["key"]
+    api.ask("POST /api-key/record-usage", {"key": key, "usage": "0"})
+    assert not api.applied()
     assert api.ask("GET /usage/acme") == {"data": []}
     assert api.ask("GET /usage/nobody") == {"data": []}
+
+
+def test_usage_is_listed_by_day_and_name(api: Api) -> None:
+    """Whatever came first."""
+    key = api.new_key(externalMeterId="acme")["key"]
+
+    def record(name: str) -> None:
+        api.ask("POST /api-key/record-usage", {"key": key, "usage": "1", "usageName": name})
+
+    for name in ("b", "a"):
+        record(name)
+    api.clock.move(days=1)
+    record("A")
+    listed = [(day, name) for day, _, name in rows(api, "acme")]
+    assert listed == [("2026-01-31", "a"), ("2026-01-31", "b"), ("2026-02-01", "A")]
 
 
 def test_sums_of_usage_may_be_of_any_size(api: Api) -> None:

@@ -1,5 +1,6 @@
 """The API key shows up nowhere, after success and after failure."""
 
+import json
 import logging
 import pickle
 import traceback
@@ -9,8 +10,9 @@ import pytest
 from calling import AT_ONCE, REFILL, ClientKind
 
 from oneloop import AsyncOneloop, Oneloop, OneloopError
+from oneloop._answer import MAX_ERROR_BODY
 from oneloop.sandbox import Fault, Sandbox
-from oneloop_api.api.v1 import verify_api_key
+from oneloop_api.api.v1 import validate_link_token, verify_api_key
 
 KEY = "sdk_very_secret_4711"
 FAULTS = ["hang", "drop-after", "truncated-body", "html-page", "wrong-shape", "429-bare"]
@@ -78,3 +80,31 @@ def test_an_error_does_not_show_a_key_that_was_verified(status: int, kind: Clien
     error = caught.value
     assert CUSTOMERS_KEY not in f"{error!s} {error!r} {vars(error)} {call!r}"
     assert "[redacted]" in vars(error)["body"]
+
+
+@pytest.mark.parametrize("token", ["ol/CUST KEY+0987=65", 'ol_"quoted"_key'])
+def test_an_error_does_not_show_a_secret_in_another_spelling(token: str, kind: ClientKind) -> None:
+    """As it was in the path, or as JSON spells it."""
+    call = validate_link_token.call(token=token)
+    echo = json.dumps({"error": {"code": 404, "message": f"none: {call.target}", "was": token}})
+    with Sandbox() as sandbox:
+        sandbox.misbehave(Fault.status(404, body=echo.encode()))
+        with pytest.raises(OneloopError) as caught:
+            kind.respond(call, api_key=KEY, base_url=sandbox.url)
+    shown = f"{caught.value!s} {vars(caught.value)}"
+    assert "[redacted]" in shown
+    for part in (token, call.target.rpartition("/")[2], json.dumps(token)[1:-1]):
+        assert part not in shown
+
+
+def test_a_secret_that_is_cut_is_cut_off_whole(kind: ClientKind) -> None:
+    """What is left of it at the end of a body that is kept in part is a part of it, too."""
+    for left in (8, len(CUSTOMERS_KEY) - 1):
+        echo = b"x" * (MAX_ERROR_BODY - left) + CUSTOMERS_KEY.encode()
+        call = verify_api_key.call(key=CUSTOMERS_KEY, requested_scopes=[])
+        with Sandbox() as sandbox:
+            sandbox.misbehave(Fault.status(400, body=echo))
+            with pytest.raises(OneloopError) as caught:
+                kind.respond(call, api_key=KEY, base_url=sandbox.url)
+        body = vars(caught.value)["body"]
+        assert CUSTOMERS_KEY[:5] not in body

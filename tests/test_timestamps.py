@@ -1,5 +1,6 @@
 """Timestamps: aware datetimes in Python, RFC 3339 as JavaScript writes it on the wire."""
 
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -92,6 +93,20 @@ def test_fractions_are_cut_to_microseconds(fraction: str, microsecond: int, zone
     """No digit up to the sixth is lost, and the rest is cut off, not rounded."""
     moment = decode_timestamp(f"2026-11-23T10:15:00{fraction}{zone}")
     assert moment == QUARTER_PAST.replace(microsecond=microsecond)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be set")
+def test_the_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for what is read nor for what is written."""
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    try:
+        moment = decode_timestamp("2026-11-23T10:00:00Z")
+        assert (moment.hour, moment.utcoffset()) == (10, timedelta(0))
+        assert encode_timestamp(moment) == "2026-11-23T10:00:00.000Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_an_offset_is_kept() -> None:

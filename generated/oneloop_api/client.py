@@ -79,7 +79,7 @@ class SyncOperations:
             enabled: Whether the key may be used.
             customer_id: Your own id of the customer that the key is for.
             prefix: What the key's value begins with.
-            expires_at: When it expires. Whether in seconds or milliseconds since 1970 is not
+            expires_at: When the key expires. Whether in seconds or milliseconds since 1970 is not
                 documented. Greater than 0, at most 9007199254740991.
             external_meter_id: Your own name for the customer's meter, unique in the workspace.
             metadata: Your own notes on the key; a verification gives them back.
@@ -127,8 +127,8 @@ class SyncOperations:
         Args:
             external_meter_id: Your own name for the customer's meter, unique in the workspace.
             workspace_id: The workspace id.
-            total_credits: All credits given so far, used or not. Left out, the server takes "0". At
-                least 0, of any size.
+            total_credits: Credits to begin with. Left out, the server takes "0". At least 0, of any
+                size.
             allow_overages: Whether usage beyond the credits is let through. What `spend_cap` does
                 to that is not documented. Left out, the server takes false.
             spend_cap: The most that may be used where overages are allowed. At least 0, of any
@@ -332,7 +332,7 @@ class SyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            customer_id: Your own id of the customer that the key is for.
+            customer_id: Your own id of the customer whose keys the token is for.
             workspace_id: The workspace id.
             external_billing_id: Your own name for the customer's meter: by its name and place the
                 same as `external_meter_id`, but the vendor does not say so.
@@ -564,7 +564,7 @@ class SyncOperations:
         Its page was seen as rendered only, not as a document; parts of it were inferred.
 
         Args:
-            key: The value of an API key: a secret, never logged.
+            key: The value that the key has already: a secret, never logged.
             name: A name, for people to read.
             workspace_id: The workspace id.
             scopes: What the key may do.
@@ -605,9 +605,9 @@ class SyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            key: The value of an API key: a secret, never logged.
-            usage: Credits to charge to the key's meter. Whether a verification that is not valid is
-                charged is not documented. Left out, the server takes "0". At least 0, of any size.
+            key: The value of the key, as the customer sent it: a secret, never logged.
+            usage: Credits to charge to the key's meter. Left out, the server takes "0". At least 0,
+                of any size.
             usage_name: A name for what was used; daily usage is summed by it.
 
         Returns:
@@ -787,18 +787,20 @@ class SyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            key: The value of an API key: a secret, never logged.
+            key: The value of the key, as the customer sent it: a secret, never logged.
             requested_scopes: What the key has to allow for the verification to be valid; an empty
                 list asks for the key alone.
             route: The route that was called, such as `/users/{id}`; the vendor's kits send the
                 pattern, not the path.
-            billing_usage: Credits to charge to the key's meter. Whether a verification that is not
-                valid is charged is not documented. Left out, the server takes "0". At least 0, of
+            billing_usage: Credits to charge to the key's meter. Whether they are charged when the
+                key is not valid is not documented. Left out, the server takes "0". At least 0, of
                 any size.
             billing_usage_name: A name for what was used; daily usage is summed by it.
-            rate_limit_config_id
-            rate_limit_config_limit: How many requests are allowed in the time window, by name one
-                second. Greater than 0, at most 9007199254740991.
+            rate_limit_config_id: What requests are counted by. The limit takes the place of the
+                workspace's own.
+            rate_limit_config_limit: How many requests are allowed in the time window, which by the
+                name of the workspace's default is a second. Greater than 0, at most
+                9007199254740991.
 
         Returns:
             The verification result.
@@ -838,9 +840,10 @@ class SyncOperations:
 
         Args:
             jwt: The token, encoded and signed: a secret.
-            rate_limit_config_id
-            rate_limit_config_limit: How many requests are allowed in the time window, by name one
-                second. Greater than 0, at most 9007199254740991.
+            rate_limit_config_id: What requests are counted by. The limit takes the place of the
+                workspace's own.
+            rate_limit_config_limit: How many requests are allowed in the interval. Greater than 0,
+                at most 9007199254740991.
             rate_limit_config_interval: The time window of the limit. Its format is not documented.
 
         Returns:
@@ -899,7 +902,7 @@ class AsyncOperations:
             enabled: Whether the key may be used.
             customer_id: Your own id of the customer that the key is for.
             prefix: What the key's value begins with.
-            expires_at: When it expires. Whether in seconds or milliseconds since 1970 is not
+            expires_at: When the key expires. Whether in seconds or milliseconds since 1970 is not
                 documented. Greater than 0, at most 9007199254740991.
             external_meter_id: Your own name for the customer's meter, unique in the workspace.
             metadata: Your own notes on the key; a verification gives them back.
@@ -947,8 +950,8 @@ class AsyncOperations:
         Args:
             external_meter_id: Your own name for the customer's meter, unique in the workspace.
             workspace_id: The workspace id.
-            total_credits: All credits given so far, used or not. Left out, the server takes "0". At
-                least 0, of any size.
+            total_credits: Credits to begin with. Left out, the server takes "0". At least 0, of any
+                size.
             allow_overages: Whether usage beyond the credits is let through. What `spend_cap` does
                 to that is not documented. Left out, the server takes false.
             spend_cap: The most that may be used where overages are allowed. At least 0, of any
@@ -1152,7 +1155,7 @@ class AsyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            customer_id: Your own id of the customer that the key is for.
+            customer_id: Your own id of the customer whose keys the token is for.
             workspace_id: The workspace id.
             external_billing_id: Your own name for the customer's meter: by its name and place the
                 same as `external_meter_id`, but the vendor does not say so.
@@ -1388,7 +1391,7 @@ class AsyncOperations:
         Its page was seen as rendered only, not as a document; parts of it were inferred.
 
         Args:
-            key: The value of an API key: a secret, never logged.
+            key: The value that the key has already: a secret, never logged.
             name: A name, for people to read.
             workspace_id: The workspace id.
             scopes: What the key may do.
@@ -1429,9 +1432,9 @@ class AsyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            key: The value of an API key: a secret, never logged.
-            usage: Credits to charge to the key's meter. Whether a verification that is not valid is
-                charged is not documented. Left out, the server takes "0". At least 0, of any size.
+            key: The value of the key, as the customer sent it: a secret, never logged.
+            usage: Credits to charge to the key's meter. Left out, the server takes "0". At least 0,
+                of any size.
             usage_name: A name for what was used; daily usage is summed by it.
 
         Returns:
@@ -1611,18 +1614,20 @@ class AsyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            key: The value of an API key: a secret, never logged.
+            key: The value of the key, as the customer sent it: a secret, never logged.
             requested_scopes: What the key has to allow for the verification to be valid; an empty
                 list asks for the key alone.
             route: The route that was called, such as `/users/{id}`; the vendor's kits send the
                 pattern, not the path.
-            billing_usage: Credits to charge to the key's meter. Whether a verification that is not
-                valid is charged is not documented. Left out, the server takes "0". At least 0, of
+            billing_usage: Credits to charge to the key's meter. Whether they are charged when the
+                key is not valid is not documented. Left out, the server takes "0". At least 0, of
                 any size.
             billing_usage_name: A name for what was used; daily usage is summed by it.
-            rate_limit_config_id
-            rate_limit_config_limit: How many requests are allowed in the time window, by name one
-                second. Greater than 0, at most 9007199254740991.
+            rate_limit_config_id: What requests are counted by. The limit takes the place of the
+                workspace's own.
+            rate_limit_config_limit: How many requests are allowed in the time window, which by the
+                name of the workspace's default is a second. Greater than 0, at most
+                9007199254740991.
 
         Returns:
             The verification result.
@@ -1662,9 +1667,10 @@ class AsyncOperations:
 
         Args:
             jwt: The token, encoded and signed: a secret.
-            rate_limit_config_id
-            rate_limit_config_limit: How many requests are allowed in the time window, by name one
-                second. Greater than 0, at most 9007199254740991.
+            rate_limit_config_id: What requests are counted by. The limit takes the place of the
+                workspace's own.
+            rate_limit_config_limit: How many requests are allowed in the interval. Greater than 0,
+                at most 9007199254740991.
             rate_limit_config_interval: The time window of the limit. Its format is not documented.
 
         Returns:

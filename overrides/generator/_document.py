@@ -145,8 +145,8 @@ def _overlay(action: dict[str, Any]) -> str:
 def _stale(action: dict[str, Any], why: str) -> GenerationError:
     overlay = _overlay(action)
     return GenerationError(
-        f"{overlay}: the override {_quirk(action)} is stale, {why}:"
-        f" the document no longer has this quirk. Remove the action from overrides/{overlay}"
+        f"{overlay}: the override {_quirk(action)} is stale, {why}: the document has no such"
+        f" quirk, or not the part that had it. Remove the action from overrides/{overlay}"
     )
 
 

@@ -52,11 +52,12 @@ CLIENT_NAMES = frozenset({"aclose", "close", "date", "with_options", "with_respo
 """Names that the hand-written clients, or the types in signatures, have: no operation may."""
 
 CERTAINTIES = {
+    "published": "",
     "partial": "The start of its page was seen; the rest was inferred.",
     "rendered": "Its page was seen as rendered only, not as a document; parts of it were inferred.",
     "client": "No page was seen: it is known from the vendor's own clients only.",
 }
-"""What a docstring tells of the values of `x-certainty`; without one, the page itself was seen."""
+"""What a docstring tells of the values of `x-certainty`. The vendor's own page needs no word."""
 
 PATH = re.compile(r"/[\w/{}.~!$&'()*+,;=:@%-]*", re.ASCII)
 """What a path may be made of (RFC 3986), with braces around the names of parameters."""
@@ -580,7 +581,8 @@ class Model:
     def docstring(self) -> str:
         """Its docstring, without the quotes."""
         summary = (
-            _text(self.prop.description) or f"{_schema(self.prop)}, as the API's document calls it"
+            _text(self.prop.description)
+            or f"`{self.name}`, which the API's document does not describe"
         )
         attributes = [
             _item(

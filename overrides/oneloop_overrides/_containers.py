@@ -111,7 +111,7 @@ class _Model(Protocol):
 def encode_model(value: Any, model: type[_Model]) -> dict[str, Any]:
     """Write an instance of a generated model, or raise `ArgumentError`."""
     if not isinstance(value, model):
-        raise wrong_type(f"a {model.__name__}", value)
+        raise wrong_type(f"of type {model.__name__}", value)
     return value.to_dict()
 
 

@@ -72,7 +72,7 @@ def encode_enum(value: Any, enum: type[Enum]) -> Any:
             pass
         else:
             return encode_string(plain) if isinstance(plain, str) else plain
-    raise wrong_type(f"a {enum.__name__}", value)
+    raise wrong_type(f"of type {enum.__name__}", value)
 
 
 def _may_be_member(value: Any) -> bool:

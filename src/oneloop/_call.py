@@ -5,12 +5,14 @@
 """
 
 import asyncio
+import json
 import logging
 import math
 import random
 import time
 from collections.abc import Callable, Generator
 from typing import Any, Literal, TypeVar, cast
+from urllib.parse import quote
 
 from attrs import field, frozen
 
@@ -300,7 +302,8 @@ def _redacted(error: APIError, api_key: Key, call: Call[Any]) -> APIError:
     # Not in the frame of the course, whose locals a traceback would show.
     for secret in (api_key.value, *call.secrets):
         if len(secret) >= SHORTEST_SECRET:
-            _redact(error, secret)
+            for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
+                _redact(error, form)
     if error.body is not None:
         error.body = error.body[: _answer.MAX_ERROR_BODY]
     return error

@@ -157,3 +157,58 @@ with Sandbox() as sandbox:
     )
 
 assert_type(oneloop.__version__, str)
+
+
+def every_operation(client: Oneloop) -> None:
+    """Call what has types of its own."""
+    workspace = client.create_workspace(name="a").workspace
+    assert_type(workspace, models.Workspace)
+    assert_type(workspace.default_allowed_ips, list[str])
+    scopes = client.get_workspace_scopes(workspace_id=workspace.id).scopes
+    assert_type(scopes, list[models.WorkspaceScope])
+    right = models.ApiKeyScope(
+        representation="a", create=True, read=True, update=False, delete=False
+    )
+    issued = client.create_api_key(
+        workspace_id=workspace.id,
+        name="a",
+        customer_id="b",
+        scopes=(right,),
+        enabled=True,
+        metadata={"a": "b"},
+    ).api_key
+    assert_type(issued, models.IssuedApiKey)
+    assert_type(issued.last_used_at, datetime | None)
+    assert_type(issued.key, str)
+    keys = client.get_api_keys(workspace_id=workspace.id).api_keys
+    assert_type(keys, list[models.ApiKey])
+    client.edit_api_key(workspace_id="a", api_key_id=keys[0].id, scopes=keys[0].scopes)
+    client.update_workspace(
+        workspace_id="a",
+        default_key_prefix=None,
+        default_allowed_ips=[],
+        default_rate_limit_per_second=None,
+        default_expiration=60,
+    )
+    result = client.verify_api_key(
+        key=issued.key,
+        requested_scopes=[right],
+        billing_usage=10**30,
+        rate_limit_config_id="a",
+        rate_limit_config_limit=5,
+    )
+    assert_type(result.is_valid, bool)
+    assert_type(result.status, models.VerificationStatus)
+    assert_type(result.metadata, dict[str, str] | None)
+    assert_type(result.billing, models.CustomerBillingMeter | None)
+    for row in client.get_billing_usage(billing_id="a").data:
+        assert_type(row.total_billing_usage, int)
+    token = client.generate_link_token(workspace_id="a", customer_id="b")
+    assert_type(token.expires_at, int)
+    assert_type(client.verify_jwt(jwt="a").payload, dict[str, str])
+    Oneloop(link_token=token.token)
+    client.verify_api_key(issued.key, [])  # type: ignore[call-arg, misc] # pyright: ignore[reportCallIssue]
+    client.refill_billing_limit(  # type: ignore[call-arg]
+        workspace_id="a",  # pyright: ignore[reportCallIssue]
+        external_meter_id="b",
+    )

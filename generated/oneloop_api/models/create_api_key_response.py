@@ -21,7 +21,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class CreateApiKeyResponse:
-    """CreateApiKeyResponse, as the API's document calls it.
+    """`CreateApiKeyResponse`, which the API's document does not describe.
 
     Attributes:
         api_key (IssuedApiKey): An API key with its value, which no later call shows again.

@@ -21,7 +21,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class CreateCustomerBillingMeterResponse:
-    """CreateCustomerBillingMeterResponse, as the API's document calls it.
+    """`CreateCustomerBillingMeterResponse`, which the API's document does not describe.
 
     Attributes:
         billing (CustomerBillingMeter | None): The credits of one of your customers in one

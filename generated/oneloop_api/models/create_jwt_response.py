@@ -22,7 +22,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class CreateJwtResponse:
-    """response, as the API's document calls it.
+    """`CreateJwtResponse`, which the API's document does not describe.
 
     Attributes:
         jwt (str): The token, encoded and signed: a secret.

@@ -21,7 +21,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class CreateWorkspaceScopeResponse:
-    """CreateWorkspaceScopeResponse, as the API's document calls it.
+    """`CreateWorkspaceScopeResponse`, which the API's document does not describe.
 
     Attributes:
         scope (WorkspaceScope): A scope that keys of the workspace may carry.

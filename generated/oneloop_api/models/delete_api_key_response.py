@@ -21,7 +21,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class DeleteApiKeyResponse:
-    """DeleteApiKeyResponse, as the API's document calls it.
+    """`DeleteApiKeyResponse`, which the API's document does not describe.
 
     Attributes:
         api_key (ApiKey): A key of one of your customers, without its value.

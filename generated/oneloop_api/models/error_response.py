@@ -21,7 +21,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class ErrorResponse:
-    """ErrorResponse, as the API's document calls it.
+    """`ErrorResponse`, which the API's document does not describe.
 
     Attributes:
         error (ErrorResponseError)

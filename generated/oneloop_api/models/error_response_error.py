@@ -24,7 +24,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class ErrorResponseError:
-    """error, as the API's document calls it.
+    """`ErrorResponseError`, which the API's document does not describe.
 
     Attributes:
         code (int)

@@ -24,12 +24,12 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class GenerateLinkTokenResponse:
-    """response, as the API's document calls it.
+    """`GenerateLinkTokenResponse`, which the API's document does not describe.
 
     Attributes:
         token (str)
-        expires_at (int): When it expires. Whether in seconds or milliseconds since 1970 is not
-            documented.
+        expires_at (int): When the token expires. Whether in seconds or milliseconds since 1970 is
+            not documented.
         additional_properties (dict[str, Any]): What the server sent beyond the document; sent back
             as it came.
     """

@@ -39,15 +39,15 @@ class IssuedApiKey:
         name (str): A name, for people to read.
         masked_key (str): The key's value with all but a few characters hidden.
         prefix (str | None): What the key's value begins with.
-        expires_at (int | None): When it expires. Whether in seconds or milliseconds since 1970 is
-            not documented.
+        expires_at (int | None): When the key expires. Whether in seconds or milliseconds since 1970
+            is not documented.
         scopes (list[ApiKeyScope]): What the key may do.
         enabled (bool): Whether the key may be used.
         customer_id (str | None): Your own id of the customer that the key is for.
         deleted (bool): Whether the key was deleted; deleted keys stay in lists.
         created_at (datetime)
         updated_at (datetime)
-        key (str): The value of an API key: a secret, never logged.
+        key (str): The key's value: a secret, told this once.
         last_used_at (datetime | None)
         billing_id (str | None)
         additional_properties (dict[str, Any]): What the server sent beyond the document; sent back

@@ -18,7 +18,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class RecordUsageApiKeyResponse:
-    """RecordUsageApiKeyResponse, as the API's document calls it.
+    """`RecordUsageApiKeyResponse`, which the API's document does not describe.
 
     Attributes:
         additional_properties (dict[str, Any]): What the server sent beyond the document; sent back

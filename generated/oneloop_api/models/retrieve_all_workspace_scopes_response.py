@@ -23,7 +23,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class RetrieveAllWorkspaceScopesResponse:
-    """RetrieveAllWorkspaceScopesResponse, as the API's document calls it.
+    """`RetrieveAllWorkspaceScopesResponse`, which the API's document does not describe.
 
     Attributes:
         scopes (list[WorkspaceScope])

@@ -23,7 +23,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class RetrieveApiKeysResponse:
-    """RetrieveApiKeysResponse, as the API's document calls it.
+    """`RetrieveApiKeysResponse`, which the API's document does not describe.
 
     Attributes:
         api_keys (list[ApiKey])

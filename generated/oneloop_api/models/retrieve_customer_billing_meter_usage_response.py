@@ -23,7 +23,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class RetrieveCustomerBillingMeterUsageResponse:
-    """RetrieveCustomerBillingMeterUsageResponse, as the API's document calls it.
+    """`RetrieveCustomerBillingMeterUsageResponse`, which the API's document does not describe.
 
     Attributes:
         data (list[DailyUsage])

@@ -21,7 +21,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class RetrieveWorkspaceByIdResponse:
-    """RetrieveWorkspaceByIdResponse, as the API's document calls it.
+    """`RetrieveWorkspaceByIdResponse`, which the API's document does not describe.
 
     Attributes:
         workspace (Workspace): A place of its own for keys, scopes and meters, such as test or

@@ -23,7 +23,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class RetrieveWorkspaceResponse:
-    """RetrieveWorkspaceResponse, as the API's document calls it.
+    """`RetrieveWorkspaceResponse`, which the API's document does not describe.
 
     Attributes:
         workspaces (list[Workspace])

@@ -26,14 +26,14 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class ValidateLinkTokenResponse:
-    """response, as the API's document calls it.
+    """`ValidateLinkTokenResponse`, which the API's document does not describe.
 
     Attributes:
         valid (bool)
-        expires_at (int): When it expires. Whether in seconds or milliseconds since 1970 is not
-            documented.
+        expires_at (int): When the token expires. Whether in seconds or milliseconds since 1970 is
+            not documented.
         workspace_id (str): The workspace id.
-        customer_id (str): Your own id of the customer that the key is for.
+        customer_id (str): Your own id of the customer whose keys the token is for.
         external_billing_id (str | None): Your own name for the customer's meter: by its name and
             place the same as `external_meter_id`, but the vendor does not say so.
         additional_properties (dict[str, Any]): What the server sent beyond the document; sent back

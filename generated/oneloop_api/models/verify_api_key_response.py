@@ -33,13 +33,12 @@ class VerifyApiKeyResponse:
     """The verification of a key. A key that may not be used is an answer too, not an error.
 
     Attributes:
-        requested_scopes (list[ApiKeyScope]): What the key has to allow for the verification to be
-            valid; an empty list asks for the key alone.
         status (VerificationStatus): What became of the verification of an API key.
-        scopes (list[ApiKeyScope]): What the key may do.
         api_key_id (str | None)
-        expires_at (int | None): When it expires. Whether in seconds or milliseconds since 1970 is
-            not documented.
+        expires_at (int | None): When the key expires. Whether in seconds or milliseconds since 1970
+            is not documented.
+        requested_scopes (list[ApiKeyScope] | None): What the key has to allow for the verification
+            to be valid; an empty list asks for the key alone.
         rate_limit (RateLimit | None): What is left of a rate limit.
         metadata (dict[str, str] | None): Your own notes on the key; a verification gives them back.
         billing (CustomerBillingMeter | None): The credits of one of your customers in one
@@ -47,20 +46,21 @@ class VerifyApiKeyResponse:
         external_meter_id (str | None): Your own name for the customer's meter, unique in the
             workspace.
         customer_id (str | None): Your own id of the customer that the key is for.
+        scopes (list[ApiKeyScope] | None): What the key may do.
         additional_properties (dict[str, Any]): What the server sent beyond the document; sent back
             as it came.
     """
 
-    requested_scopes: list[ApiKeyScope]
     status: VerificationStatus
-    scopes: list[ApiKeyScope]
     api_key_id: str | None = None
     expires_at: int | None = None
+    requested_scopes: list[ApiKeyScope] | None = None
     rate_limit: RateLimit | None = None
     metadata: dict[str, str] | None = None
     billing: CustomerBillingMeter | None = None
     external_meter_id: str | None = None
     customer_id: str | None = None
+    scopes: list[ApiKeyScope] | None = None
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
     @property
@@ -78,18 +78,19 @@ class VerifyApiKeyResponse:
         _rest = decode_object(data)
         _at = ""
         try:
-            _at = "requestedScopes"
-            requested_scopes = decode_list(_rest.pop("requestedScopes"), ApiKeyScope.from_dict)
             _at = "status"
             status = decode_enum(_rest.pop("status"), VerificationStatus)
-            _at = "scopes"
-            scopes = decode_list(_rest.pop("scopes"), ApiKeyScope.from_dict)
             _at = "apiKeyId"
             _value = _rest.pop("apiKeyId", None)
             api_key_id = None if _value is None else decode_string(_value)
             _at = "expiresAt"
             _value = _rest.pop("expiresAt", None)
             expires_at = None if _value is None else decode_integer(_value)
+            _at = "requestedScopes"
+            _value = _rest.pop("requestedScopes", None)
+            requested_scopes = (
+                None if _value is None else decode_list(_value, ApiKeyScope.from_dict)
+            )
             _at = "rateLimit"
             _value = _rest.pop("rateLimit", None)
             rate_limit = None if _value is None else RateLimit.from_dict(_value)
@@ -105,21 +106,24 @@ class VerifyApiKeyResponse:
             _at = "customerId"
             _value = _rest.pop("customerId", None)
             customer_id = None if _value is None else decode_string(_value)
+            _at = "scopes"
+            _value = _rest.pop("scopes", None)
+            scopes = None if _value is None else decode_list(_value, ApiKeyScope.from_dict)
         except KeyError:
             missing(_at)
         except DecodeError as _error:
             raise _error.under(_at) from None
         return cls(
-            requested_scopes=requested_scopes,
             status=status,
-            scopes=scopes,
             api_key_id=api_key_id,
             expires_at=expires_at,
+            requested_scopes=requested_scopes,
             rate_limit=rate_limit,
             metadata=metadata,
             billing=billing,
             external_meter_id=external_meter_id,
             customer_id=customer_id,
+            scopes=scopes,
             additional_properties=_rest,
         )
 
@@ -132,14 +136,8 @@ class VerifyApiKeyResponse:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
-            _at = "requested_scopes"
-            _data["requestedScopes"] = encode_list(
-                self.requested_scopes, lambda item: encode_model(item, ApiKeyScope)
-            )
             _at = "status"
             _data["status"] = encode_enum(self.status, VerificationStatus)
-            _at = "scopes"
-            _data["scopes"] = encode_list(self.scopes, lambda item: encode_model(item, ApiKeyScope))
             _at = "api_key_id"
             if self.api_key_id is not None:
                 _data["apiKeyId"] = encode_string(self.api_key_id)
@@ -147,6 +145,11 @@ class VerifyApiKeyResponse:
             if self.expires_at is not None:
                 _data["expiresAt"] = encode_integer(
                     self.expires_at, above=0, maximum=9007199254740991
+                )
+            _at = "requested_scopes"
+            if self.requested_scopes is not None:
+                _data["requestedScopes"] = encode_list(
+                    self.requested_scopes, lambda item: encode_model(item, ApiKeyScope)
                 )
             _at = "rate_limit"
             if self.rate_limit is not None:
@@ -163,6 +166,11 @@ class VerifyApiKeyResponse:
             _at = "customer_id"
             if self.customer_id is not None:
                 _data["customerId"] = encode_string(self.customer_id)
+            _at = "scopes"
+            if self.scopes is not None:
+                _data["scopes"] = encode_list(
+                    self.scopes, lambda item: encode_model(item, ApiKeyScope)
+                )
         except ArgumentError as _error:
             raise _error.under(_at) from None
         return _data

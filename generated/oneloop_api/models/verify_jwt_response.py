@@ -27,7 +27,7 @@ from oneloop_overrides import (
 
 @define(kw_only=True)
 class VerifyJwtResponse:
-    """response, as the API's document calls it.
+    """`VerifyJwtResponse`, which the API's document does not describe.
 
     Attributes:
         status (JwtStatus): What became of the verification of a JWT.

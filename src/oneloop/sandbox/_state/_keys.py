@@ -15,6 +15,9 @@ from oneloop.sandbox._state._workspaces import Workspaces
 
 _DEFAULT_PREFIX = "sk"
 
+LATEST = 2**53 - 1
+"""The last moment that a key can expire at: a larger integer is none to a JavaScript server."""
+
 
 @frozen(kw_only=True)
 class KeyScope:
@@ -204,7 +207,7 @@ class Keys:
             now = self._now()
             expires_at = request.expires_at
             if expires_at is None and settings.default_expiration is not None:
-                expires_at = posix_seconds(now) + settings.default_expiration
+                expires_at = min(posix_seconds(now) + settings.default_expiration, LATEST)
             key = Key(
                 id=new_id("key"),
                 workspace_id=request.workspace_id,
