@@ -207,7 +207,7 @@ def every_operation(client: Oneloop) -> None:
     assert_type(token.expires_at, int)
     assert_type(client.verify_jwt(jwt="a").payload, dict[str, str])
     Oneloop(link_token=token.token)
-    client.verify_api_key(issued.key, [])  # type: ignore[call-arg, misc] # pyright: ignore[reportCallIssue]
+    client.verify_api_key(issued.key, [])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.refill_billing_limit(  # type: ignore[call-arg]
         workspace_id="a",  # pyright: ignore[reportCallIssue]
         external_meter_id="b",
