@@ -123,6 +123,7 @@ INTERRUPTED = """
 import os, signal, threading
 from oneloop import Oneloop
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 arguments = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 500}
 with Oneloop() as client:
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
