@@ -470,7 +470,7 @@ def test_a_client_works_in_a_second_event_loop(sandbox: Sandbox) -> None:
     async def refill(*, last: bool) -> None:
         await client.refill_billing_limit(**REFILL)
         # Each loop closes what it opened.
-        await client._transport._pools[asyncio.get_running_loop()].connections.aclose()
+        await client._transport._pools[asyncio.get_running_loop()].aclose()
         if last:
             await client.aclose()
 

@@ -78,7 +78,7 @@ def test_cancelled_calls_leave_the_pool_as_it_was(sandbox: Sandbox) -> None:
             await asyncio.gather(*(client.refill_billing_limit(**REFILL) for _ in range(150)))
             (pool,) = client._transport._pools.values()
             assert pool.users == 0
-            assert all(connection.is_idle() for connection in pool.connections.connections)
+            assert all(connection.is_idle() for connection, _ in pool.idle.waiting)
 
     asyncio.run(main())
 
@@ -97,7 +97,7 @@ def test_a_connection_whose_first_request_did_not_begin_is_closed(
         with pytest.raises(KeyboardInterrupt):
             client.refill_billing_limit(**REFILL)
         (pool,) = client._transport._pools.values()
-        assert pool.connections.connections == []
+        assert not pool.idle.waiting
         client.refill_billing_limit(**REFILL)
     assert len(sandbox.requests) == 1
 
@@ -133,7 +133,7 @@ with Oneloop() as client:
         print(interruption.__notes__)
     print(client.refill_billing_limit(**arguments).billing.total_credits)
     (pool,) = client._transport._pools.values()
-    print(pool.users, [one.is_idle() for one in pool.connections.connections])
+    print(pool.users, [one.is_idle() for one, _ in pool.idle.waiting])
 """
 
 

@@ -43,7 +43,7 @@ def test_import_contracts_hold() -> None:
 
 ONLY_IMPORTERS = {
     "httpx": ["_httpx.py"],
-    "httpcore": ["_network.py", "_pool.py"],
+    "httpcore": ["_async_pool.py", "_network.py", "_pool.py"],
     "certifi": ["_pool.py"],
 }
 

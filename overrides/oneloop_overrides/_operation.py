@@ -133,7 +133,10 @@ def encode_header(value: Any) -> str:
 
 def encode_body(body: Any) -> bytes:
     """Encode a checked body as compact JSON."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _JSON.encode(body).encode()
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _text(value: Any) -> str:

@@ -91,10 +91,11 @@ def read_json(body: bytes) -> Any:
     Raises:
         Unreadable: It is not JSON, or nested too deep.
     """
-    if _depth(body) > MAX_JSON_DEPTH and _depth(_STRING.sub(b"", body)) > MAX_JSON_DEPTH:
+    many = body.count(b"{") + body.count(b"[") > MAX_JSON_DEPTH
+    if many and _depth(body) > MAX_JSON_DEPTH and _depth(_STRING.sub(b"", body)) > MAX_JSON_DEPTH:
         raise Unreadable(f"JSON of more than {MAX_JSON_DEPTH} levels")
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+        return _JSON.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"something that is not JSON: {error}") from None
 
@@ -112,6 +113,9 @@ def _depth(body: bytes) -> int:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def error_envelope(body: bytes) -> tuple[int | None, str | None]:

@@ -24,14 +24,16 @@ class Attempt:
 
     deadline: float | None
     secure: bool
+    has_body: bool = False
     wrote: bool = False
+    _head: bytes | None = field(default=None, init=False, repr=False)
     _token: Any = field(default=None, init=False, repr=False)
 
     @classmethod
     def begin(cls, request: Request, limits: Limits) -> "Attempt":
         """Return the attempt of a request that begins now."""
         deadline = None if limits.total is None else time.monotonic() + limits.total
-        return cls(deadline, request.url.startswith("https:"))
+        return cls(deadline, request.url.startswith("https:"), bool(request.body))
 
     def __enter__(self) -> None:
         """Be what this thread or task is about."""
@@ -49,6 +51,14 @@ class Attempt:
         if left <= 0:
             raise out_of_time("the total time is over")
         return left if limit is None else min(limit, left)
+
+    def gathered(self, data: bytes) -> bytes:
+        """Return what to write now: a head waits for its body, so that both are sent at once."""
+        if self._head is None:
+            self._head = data if self.has_body else b""
+            return b"" if self.has_body else data
+        whole, self._head = self._head + data, b""
+        return whole
 
     def check(self, body: bytearray, answer: Any, limits: Limits) -> None:
         """Stop reading an answer that has become too large, or takes too long."""

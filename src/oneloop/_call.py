@@ -4,7 +4,6 @@
 `run` and `run_async` do it, with a blocking and an async transport. No decision is made in them.
 """
 
-import asyncio
 import json
 import logging
 import math
@@ -185,6 +184,8 @@ def run(steps: Course[T], sender: transport.Transport) -> Response[T]:
 
 async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Response[T]:
     """Carry out a course with an async transport."""
+    import asyncio  # here, as a process without async calls does not need it
+
     reply: Reply | None = None
     while True:
         try:

@@ -250,7 +250,7 @@ class AsyncOneloop(_Client, AsyncOperations):
 
             self._transport = AsyncClientTransport(http_client)
         else:
-            from ._pool import AsyncPoolTransport  # the same
+            from ._async_pool import AsyncPoolTransport  # the same
 
             self._transport = AsyncPoolTransport(self._settings.base_url)
 

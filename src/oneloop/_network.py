@@ -48,18 +48,18 @@ class _Stream(httpcore.NetworkStream):
 
     def __init__(self, inner: httpcore.NetworkStream, *, tls: bool = False) -> None:
         self._inner, self._tls = inner, tls
-        self.retired = False  # not to be used for another request
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, current.get().left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if self.retired:
-            raise httpcore.ConnectionNotAvailable  # the pool closes it and takes another
         attempt = current.get()
         limit = attempt.left(timeout, httpcore.WriteTimeout)
-        attempt.wrote |= self._tls or not attempt.secure
-        self._inner.write(buffer, limit)
+        if self._tls or not attempt.secure:
+            buffer = attempt.gathered(buffer)
+            attempt.wrote |= bool(buffer)
+        if buffer:
+            self._inner.write(buffer, limit)
 
     def start_tls(
         self,
@@ -99,19 +99,19 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, *, tls: bool = False) -> None:
         self._inner, self._tls = inner, tls
-        self.retired = False  # not to be used for another request
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         limit = current.get().left(timeout, httpcore.ReadTimeout)
         return await self._inner.read(max_bytes, limit)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if self.retired:
-            raise httpcore.ConnectionNotAvailable  # the pool closes it and takes another
         attempt = current.get()
         limit = attempt.left(timeout, httpcore.WriteTimeout)
-        attempt.wrote |= self._tls or not attempt.secure
-        await self._inner.write(buffer, limit)
+        if self._tls or not attempt.secure:
+            buffer = attempt.gathered(buffer)
+            attempt.wrote |= bool(buffer)
+        if buffer:
+            await self._inner.write(buffer, limit)
 
     async def start_tls(
         self,
@@ -128,53 +128,6 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
-
-
-class ConnectionPool(httpcore.ConnectionPool):
-    """httpcore's pool, without the leak of a connection whose first request did not begin.
-
-    A call that is interrupted between connecting and sending leaves a connection that httpcore
-    takes for one in use, for ever.
-    """
-
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
-        connection = super().create_connection(origin)
-        handle_request = connection.handle_request
-
-        def guarded(request: httpcore.Request) -> httpcore.Response:
-            try:
-                return handle_request(request)
-            except BaseException:
-                if _is_new(connection):
-                    connection.close()
-                raise
-
-        connection.handle_request = guarded  # type: ignore[method-assign]
-        return connection
-
-
-class AsyncConnectionPool(httpcore.AsyncConnectionPool):
-    """The same, async."""
-
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        connection = super().create_connection(origin)
-        handle_async_request = connection.handle_async_request
-
-        async def guarded(request: httpcore.Request) -> httpcore.Response:
-            try:
-                return await handle_async_request(request)
-            except BaseException:
-                if _is_new(connection):
-                    await connection.aclose()
-                raise
-
-        connection.handle_async_request = guarded  # type: ignore[method-assign]
-        return connection
-
-
-def _is_new(connection: httpcore.ConnectionInterface | httpcore.AsyncConnectionInterface) -> bool:
-    """Whether no request ever began on an open connection. httpcore tells it in words only."""
-    return ", NEW," in connection.info()
 
 
 _backend = httpcore.SyncBackend()

@@ -1,38 +1,33 @@
-"""The default transports: httpcore, httpx's engine, driven directly.
+"""The default transport: httpcore, httpx's engine, driven directly. `_async_pool` is its twin.
 
 It is httpx's own pool, TLS, proxy and protocol code, without what an API client must not have:
 redirects that the token would follow, cookies, log lines with URLs.
 """
 
-import asyncio
 import os
 import ssl
 import threading
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections import deque
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
-from weakref import WeakKeyDictionary
 
 import certifi
 import httpcore
-from attrs import define, field
+from attrs import define, field, frozen
 
-from . import _attempt
 from ._attempt import (
     Attempt,
     closed_error,
     headers_of,
     left_over,
-    out_of_time_error,
     timeouts,
     translated,
 )
 from ._hosts import is_loopback
-from ._network import AsyncConnectionPool, AsyncNetwork, ConnectionPool, Network
+from ._network import Network
 from .transport import Limits, Request, Response, TransportError
 
 MAX_CONNECTIONS = 100
@@ -41,12 +36,9 @@ MAX_CONNECTIONS = 100
 MAX_HEADER_BYTES = httpcore.HTTP11Connection.MAX_INCOMPLETE_EVENT_SIZE
 """Bytes of an answer's status line and headers at most: httpcore's own limit, 100 KiB."""
 
-POOL = {
-    "max_connections": MAX_CONNECTIONS,
-    "max_keepalive_connections": 20,
-    # Seconds. Servers close idle connections too (uvicorn after 5); better that we do it first.
-    "keepalive_expiry": 5.0,
-}
+KEEPALIVE = 5.0
+"""Seconds that a connection may be idle. Servers close theirs too (uvicorn after 5); better that we
+do it first."""
 
 ERRORS = (
     httpcore.TimeoutException,
@@ -58,7 +50,7 @@ ERRORS = (
 
 
 class PoolTransport:
-    """Sends requests over a pool of connections, blocking. Threads share it.
+    """Sends requests over connections that are used again, blocking. Threads share it.
 
     A forked process gets connections of its own. `close` lets calls in flight end first: to close
     a socket under a thread that reads from it could give it another call's answer.
@@ -74,42 +66,63 @@ class PoolTransport:
     def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.Transport`."""
         attempt = Attempt.begin(request, limits)
-        with self._connections() as pool, attempt:
+        pool = self._join()
+        try:
+            if not pool.free.acquire(timeout=limits.connect):
+                raise busy()
             try:
-                answer = pool.handle_request(_outgoing(request, limits))
+                return self._exchange(pool, attempt, request, limits)
+            finally:
+                pool.free.release()
+        finally:
+            self._leave(pool)
+
+    def _exchange(
+        self, pool: "_Pool", attempt: Attempt, request: Request, limits: Limits
+    ) -> Response:
+        connection = pool.connection()
+        spent = False
+        with attempt:
+            try:
+                answer = connection.handle_request(pool.site.outgoing(request, limits))
                 try:
                     body = bytearray()
                     for chunk in answer.iter_stream():
                         body += chunk
                         attempt.check(body, answer, limits)
-                    _retire_unless_spent(answer)
+                    spent = left_over(answer.stream) is False
                 finally:
                     answer.close()
             except ERRORS as error:
                 failure = translated(error, sent=attempt.wrote)
             else:
                 return Response(answer.status, headers_of(answer), bytes(body))
+            finally:
+                if spent and connection.is_idle():
+                    pool.idle.put(connection)
+                else:
+                    connection.close()
         # Raised out here, so that the error does not keep httpcore's, and its frames, as context.
         raise failure
 
-    @contextmanager
-    def _connections(self) -> Generator[httpcore.ConnectionPool]:
+    def _join(self) -> "_Pool":
         pid = os.getpid()
         pool = self._pools.get(pid)
         if pool is None:
-            pool = self._pools.setdefault(pid, _Pool(_open_pool(self._base_url)))
+            site = Site.of(self._base_url, httpcore.ConnectionPool, Network())
+            pool = self._pools.setdefault(pid, _Pool(site))
         with pool.lock:
             if self._closed:
                 raise closed_error()
             pool.users += 1
-        try:
-            yield pool.connections
-        finally:
-            with pool.lock:
-                pool.users -= 1
-                last = pool.closing and not pool.users
-            if last:
-                pool.connections.close()
+        return pool
+
+    def _leave(self, pool: "_Pool") -> None:
+        with pool.lock:
+            pool.users -= 1
+            last = pool.closing and not pool.users
+        if last:
+            pool.close()
 
     def close(self) -> None:
         """Refuse calls from now on, and close all connections once those in flight have ended."""
@@ -119,121 +132,116 @@ class PoolTransport:
             return
         with pool.lock:
             self._closed = pool.closing = True
-            idle = not pool.users
-        if idle:
-            pool.connections.close()
+            unused = not pool.users
+        if unused:
+            pool.close()
 
 
-class AsyncPoolTransport:
-    """Sends requests over a pool of connections, async. Each event loop has its own.
+@frozen
+class Site:
+    """What is known of where the requests of a client go: looked at once, not at each request."""
 
-    `aclose` lets calls in flight end first.
+    url: httpcore.URL
+    prefix: str
+    host: bytes
+    factory: Any = field(repr=False)
+
+    @classmethod
+    def of(cls, base_url: str, kind: Any, network: Any) -> "Site":
+        """Look at a base URL and at the environment.
+
+        Raises:
+            TransportError: A proxy or certificates that the environment names cannot be used.
+        """
+        parts = urlsplit(base_url)
+        url, host = httpcore.URL(base_url), parts.netloc.encode("ascii")
+        try:
+            # httpcore's pool makes connections, direct or by way of a proxy, and holds none.
+            factory = kind(network_backend=network, **_options(base_url))
+        except Exception as error:  # noqa: BLE001 - whatever the environment has in store
+            failure = _unopened(error)
+        else:
+            return cls(url, base_url.removesuffix(parts.path), host, factory)
+        raise failure
+
+    def connection(self) -> Any:
+        """Make a connection, which opens with its first request."""
+        return self.factory.create_connection(self.url.origin)
+
+    def outgoing(self, request: Request, limits: Limits) -> httpcore.Request:
+        """Put a request into httpcore's terms."""
+        headers = [(b"Host", self.host)]
+        headers += [(name.encode("ascii"), text.encode("ascii")) for name, text in request.headers]
+        if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
+            headers.append((b"Content-Length", b"%d" % len(request.body or b"")))
+        url = httpcore.URL(
+            scheme=self.url.scheme,
+            host=self.url.host,
+            port=self.url.port,
+            target=request.url.removeprefix(self.prefix).encode("ascii"),
+        )
+        return httpcore.Request(
+            request.method,
+            url,
+            headers=headers,
+            content=request.body,
+            extensions={"timeout": timeouts(limits)},
+        )
+
+
+@define
+class Idle:
+    """Open connections that no call has. The one that was used last is used next.
+
+    httpcore's own pool looks at all of its connections and waiting requests at each step, and slows
+    down as they grow in number.
     """
 
-    def __init__(self, base_url: str) -> None:
-        """Prepare for one host, without opening anything."""
-        self._base_url = base_url
-        self._closed = False
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _AsyncPool] = WeakKeyDictionary()
+    waiting: deque[tuple[Any, float]] = field(factory=deque)
 
-    async def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.AsyncTransport`."""
-        attempt = Attempt.begin(request, limits)
-        total = None if limits.total is None else limits.total + _attempt.GRACE
-        async with self._connections(limits) as pool:
-            with attempt:
-                try:
-                    async with asyncio.timeout(total):
-                        answer = await pool.handle_async_request(_outgoing(request, limits))
-                        try:
-                            body = bytearray()
-                            async for chunk in answer.aiter_stream():
-                                body += chunk
-                                attempt.check(body, answer, limits)
-                            _retire_unless_spent(answer)
-                        finally:
-                            await answer.aclose()
-                except TimeoutError:
-                    failure = out_of_time_error(sent=attempt.wrote)
-                except ERRORS as error:
-                    failure = translated(error, sent=attempt.wrote)
-                else:
-                    return Response(answer.status, headers_of(answer), bytes(body))
-        raise failure  # out here for the reason given in PoolTransport.send
+    def put(self, connection: Any) -> None:
+        """Keep a connection for a later call."""
+        self.waiting.append((connection, time.monotonic()))
 
-    @asynccontextmanager
-    async def _connections(self, limits: Limits) -> AsyncGenerator[httpcore.AsyncConnectionPool]:
-        loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if self._closed:
-            raise closed_error()
-        if pool is None or pool.pid != os.getpid():
-            pool = self._pools[loop] = _AsyncPool(_open_async_pool(self._base_url))
-        pool.users += 1
-        try:
-            # httpcore's pool slows down with each request that waits in it, so they wait out here.
-            try:
-                async with asyncio.timeout(limits.connect):
-                    await pool.free.acquire()
-            except TimeoutError:
-                failure = TransportError("no free connection in time", sent=False, timeout=True)
-            else:
-                try:
-                    yield pool.connections
-                finally:
-                    pool.free.release()
-                return
-            raise failure
-        finally:
-            pool.users -= 1
-            if pool.closing and not pool.users:
-                await pool.connections.aclose()
-
-    async def aclose(self) -> None:
-        """Refuse calls from now on, and close this loop's connections once they are free."""
-        self._closed = True
-        pool = self._pools.get(asyncio.get_running_loop())
-        if pool is not None:
-            pool.closing = True
-            if not pool.users:
-                await pool.connections.aclose()
+    def take(self) -> tuple[Any, list[Any]]:
+        """Return a connection that its server has not closed, or `None`, and those to close."""
+        over: list[Any] = []
+        oldest = time.monotonic() - KEEPALIVE
+        while self.waiting and self.waiting[0][1] < oldest:
+            over.append(self.waiting.popleft()[0])
+        while self.waiting:
+            connection, _ = self.waiting.pop()
+            if not connection.has_expired():
+                return connection, over
+            over.append(connection)
+        return None, over
 
 
 @define
 class _Pool:
-    connections: httpcore.ConnectionPool
+    site: Site
+    idle: Idle = field(factory=Idle)
+    free: threading.Semaphore = field(factory=lambda: threading.Semaphore(MAX_CONNECTIONS))
     lock: threading.Lock = field(factory=threading.Lock)
     users: int = 0
     closing: bool = False
 
+    def connection(self) -> Any:
+        """Return a connection for one call, open or new."""
+        with self.lock:
+            connection, over = self.idle.take()
+        for one in over:
+            one.close()
+        return connection or self.site.connection()
 
-@define
-class _AsyncPool:
-    connections: httpcore.AsyncConnectionPool
-    free: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_CONNECTIONS))
-    pid: int = field(factory=os.getpid)
-    users: int = 0
-    closing: bool = False
-
-
-def _open_pool(base_url: str) -> httpcore.ConnectionPool:
-    try:
-        return ConnectionPool(network_backend=Network(), **_pool_options(base_url))
-    except Exception as error:  # noqa: BLE001 - a proxy or certificates that the environment names
-        failure = _unopened(error)
-    raise failure
+    def close(self) -> None:
+        """Close all connections; no call has one."""
+        while self.idle.waiting:
+            self.idle.waiting.pop()[0].close()
 
 
-def _open_async_pool(base_url: str) -> httpcore.AsyncConnectionPool:
-    try:
-        return AsyncConnectionPool(network_backend=AsyncNetwork(), **_pool_options(base_url))
-    except Exception as error:  # noqa: BLE001 - a proxy or certificates that the environment names
-        failure = _unopened(error)
-    raise failure
-
-
-def _pool_options(base_url: str) -> dict[str, Any]:
-    options: dict[str, Any] = dict(POOL)
+def _options(base_url: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
     if base_url.startswith("https:"):
         named = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
         options["ssl_context"] = _tls(*named)
@@ -263,37 +271,22 @@ def _proxy(url: str) -> httpcore.Proxy:
     return httpcore.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", auth)
 
 
-def environment_proxy(
-    url: str,
-    proxies: Any = getproxies,
-    bypass: Any = proxy_bypass,
-) -> str | None:
+def environment_proxy(url: str) -> str | None:
     """Return the proxy that the environment (`HTTPS_PROXY`, `NO_PROXY` ...) names for a URL."""
     parts = urlsplit(url)
-    if not parts.hostname or is_loopback(parts.hostname) or bypass(parts.netloc):
+    if not parts.hostname or is_loopback(parts.hostname):
         return None
-    found: dict[str, str] = proxies()
+    from urllib import request  # here, as it takes its time and a sandbox needs none of it
+
+    if request.proxy_bypass(parts.netloc):
+        return None
+    found = request.getproxies()
     proxy = found.get(parts.scheme) or found.get("all")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
-def _outgoing(request: Request, limits: Limits) -> httpcore.Request:
-    headers = [("Host", urlsplit(request.url).netloc), *request.headers]
-    if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
-        headers.append(("Content-Length", str(len(request.body or b""))))
-    return httpcore.Request(
-        request.method,
-        request.url,
-        headers=headers,
-        content=request.body,
-        extensions={"timeout": timeouts(limits)},
-    )
-
-
-def _retire_unless_spent(answer: Any) -> None:
-    """Keep a connection from being used again if more than the answer may have arrived on it."""
-    if left_over(answer.stream) is not False:
-        answer.extensions["network_stream"].retired = True
+def busy() -> TransportError:
+    return TransportError("no free connection in time", sent=False, timeout=True)
 
 
 def _unopened(error: Exception) -> TransportError:

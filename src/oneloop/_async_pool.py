@@ -1,0 +1,130 @@
+"""The default transport for asyncio. What it shares with the blocking one is in `_pool`."""
+
+import asyncio
+import os
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import httpcore
+from attrs import define, field
+
+from . import _attempt, _pool
+from ._attempt import Attempt, closed_error, headers_of, left_over, out_of_time_error, translated
+from ._network import AsyncNetwork
+from ._pool import ERRORS, Idle, Site, busy
+from .transport import Limits, Request, Response
+
+
+class AsyncPoolTransport:
+    """Sends requests over connections that are used again, async. Tasks share it.
+
+    Each event loop has connections of its own. `aclose` lets calls in flight end first.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        """Prepare for one host, without opening anything."""
+        self._base_url = base_url
+        self._closed = False
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _AsyncPool] = WeakKeyDictionary()
+
+    async def send(self, request: Request, limits: Limits) -> Response:
+        """Send a request once; see `oneloop.transport.AsyncTransport`."""
+        attempt = Attempt.begin(request, limits)
+        pool = self._join()
+        try:
+            await pool.admit(limits.connect)
+            try:
+                return await self._exchange(pool, attempt, request, limits)
+            finally:
+                pool.free.release()
+        finally:
+            pool.users -= 1
+            if pool.closing and not pool.users:
+                await pool.aclose()
+
+    async def _exchange(
+        self, pool: "_AsyncPool", attempt: Attempt, request: Request, limits: Limits
+    ) -> Response:
+        total = None if limits.total is None else limits.total + _attempt.GRACE
+        connection = await pool.connection()
+        outgoing = pool.site.outgoing(request, limits)
+        spent = False
+        with attempt:
+            try:
+                async with asyncio.timeout(total):
+                    answer = await connection.handle_async_request(outgoing)
+                    try:
+                        body = bytearray()
+                        async for chunk in answer.aiter_stream():
+                            body += chunk
+                            attempt.check(body, answer, limits)
+                        spent = left_over(answer.stream) is False
+                    finally:
+                        await answer.aclose()
+            except TimeoutError:
+                failure = out_of_time_error(sent=attempt.wrote)
+            except ERRORS as error:
+                failure = translated(error, sent=attempt.wrote)
+            else:
+                return Response(answer.status, headers_of(answer), bytes(body))
+            finally:
+                if spent and connection.is_idle():
+                    pool.idle.put(connection)
+                else:
+                    await connection.aclose()
+        raise failure  # out here for the reason given in PoolTransport._exchange
+
+    def _join(self) -> "_AsyncPool":
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if self._closed:
+            raise closed_error()
+        if pool is None or pool.pid != os.getpid():
+            site = Site.of(self._base_url, httpcore.AsyncConnectionPool, AsyncNetwork())
+            pool = self._pools[loop] = _AsyncPool(site)
+        pool.users += 1
+        return pool
+
+    async def aclose(self) -> None:
+        """Refuse calls from now on, and close this loop's connections once they are free."""
+        self._closed = True
+        pool = self._pools.get(asyncio.get_running_loop())
+        if pool is not None:
+            pool.closing = True
+            if not pool.users:
+                await pool.aclose()
+
+
+@define
+class _AsyncPool:
+    site: Site
+    idle: Idle = field(factory=Idle)
+    free: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_pool.MAX_CONNECTIONS))
+    pid: int = field(factory=os.getpid)
+    users: int = 0
+    closing: bool = False
+
+    async def admit(self, limit: float | None) -> None:
+        """Wait until one of the connections is free, at most so many seconds."""
+        if not self.free.locked():
+            await self.free.acquire()  # at once: no timer needed
+            return
+        try:
+            async with asyncio.timeout(limit):
+                await self.free.acquire()
+                return
+        except TimeoutError:
+            pass
+        raise busy()
+
+    async def connection(self) -> Any:
+        """Return a connection for one call, open or new."""
+        connection, over = self.idle.take()
+        for one in over:
+            await one.aclose()
+        return connection or self.site.connection()
+
+    async def aclose(self) -> None:
+        """Close all connections; no call has one."""
+        while self.idle.waiting:
+            await self.idle.waiting.pop()[0].aclose()
