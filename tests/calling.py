@@ -18,28 +18,40 @@ AT_ONCE = RetryPolicy(backoff=0, cap=0)
 """The default policy without its waits."""
 
 
+VIAS = ("pool", "own", "fast")
+"""What a client sends with: the default transport, the application's own httpx client, the engine
+in Rust."""
+
+
+def sending(via: str, http: Any = None) -> dict[str, Any]:
+    """Return the arguments of a client that sends with one of `VIAS`, or with this httpx client."""
+    match via:
+        case "own":
+            return {"http_client": http}
+        case "fast":
+            return {"transport": "fast"}
+    return {}
+
+
 class ClientKind:
     """One of the two clients, called alike."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def respond(self, call: Call[T], *, own: bool = False, **options: Any) -> Response[T]:
+    def respond(self, call: Call[T], *, via: str = "pool", **options: Any) -> Response[T]:
         """Carry out a call with a new client made with these options, and close it.
 
-        With `own`, it sends with a new client of httpx.
+        It sends by `VIAS`: the default transport, a new client of httpx, or the fast transport.
         """
         if self.name == "sync":
-            with (
-                httpx.Client() as http,
-                Oneloop(**options, http_client=http if own else None) as client,
-            ):
+            with httpx.Client() as http, Oneloop(**options, **sending(via, http)) as client:
                 return client._respond(call)
 
         async def respond() -> Response[T]:
             async with (
                 httpx.AsyncClient() as http,
-                AsyncOneloop(**options, http_client=http if own else None) as client,
+                AsyncOneloop(**options, **sending(via, http)) as client,
             ):
                 return await client._respond(call)
 

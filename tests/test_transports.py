@@ -27,7 +27,7 @@ from oneloop import (
     _attempt,
     _pool,
 )
-from oneloop._pool import environment_proxy
+from oneloop._hosts import environment_proxy
 from oneloop.sandbox import Fault, Sandbox
 
 ONCE = RetryPolicy(attempts=1)

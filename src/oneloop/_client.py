@@ -143,7 +143,8 @@ class Oneloop(_Client, SyncOperations):
         http_client: An `httpx.Client` of your own to send with: its connections, proxies, TLS,
             hooks and limits, but not its headers, cookies, redirects and authentication. It stays
             yours: closing this client does not close it.
-        transport: Something else to send with; see `oneloop.transport`.
+        transport: Something else to send with; see `oneloop.transport`. Or "fast": a Rust engine,
+            which needs the extra of that name (`pip install 'oneloop[fast]'`).
 
     Raises:
         ConfigurationError: There is no API key, or something cannot be used as it is.
@@ -162,7 +163,7 @@ class Oneloop(_Client, SyncOperations):
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         allow_http: bool = False,
         http_client: "_httpx.Client | None" = None,
-        transport: Transport | None = None,
+        transport: Transport | Literal["fast"] | None = None,
     ) -> None:
         """Make a client. Nothing is opened before the first call."""
         self._configure(
@@ -170,7 +171,9 @@ class Oneloop(_Client, SyncOperations):
         )
         if transport is not None and http_client is not None:
             raise ConfigurationError("give either transport or http_client, not both")
-        if transport is not None:
+        if isinstance(transport, str):
+            self._transport = _fast(transport).FastTransport(self._settings.base_url)
+        elif transport is not None:
             self._transport = transport
         elif http_client is not None:
             from ._httpx import ClientTransport  # on first use, as importing it takes its time
@@ -235,7 +238,7 @@ class AsyncOneloop(_Client, AsyncOperations):
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         allow_http: bool = False,
         http_client: "_httpx.AsyncClient | None" = None,
-        transport: AsyncTransport | None = None,
+        transport: AsyncTransport | Literal["fast"] | None = None,
     ) -> None:
         """Make a client. Nothing is opened before the first call."""
         self._configure(
@@ -243,7 +246,9 @@ class AsyncOneloop(_Client, AsyncOperations):
         )
         if transport is not None and http_client is not None:
             raise ConfigurationError("give either transport or http_client, not both")
-        if transport is not None:
+        if isinstance(transport, str):
+            self._transport = _fast(transport).AsyncFastTransport(self._settings.base_url)
+        elif transport is not None:
             self._transport = transport
         elif http_client is not None:
             from ._httpx import AsyncClientTransport  # on first use, as importing it takes its time
@@ -360,6 +365,19 @@ def _checked_url(url: object, allow_http: object) -> str:
             f"base_url {url!r} would send the API key in clear: use https:// or allow_http=True"
         )
     return url.rstrip("/")
+
+
+def _fast(name: str) -> Any:
+    """Import the transports of the Rust engine, on first use: not everybody has it."""
+    if name != "fast":
+        raise ConfigurationError(f'transport must be "fast" or an object that sends, not {name!r}')
+    try:
+        from . import _fast
+    except ImportError as error:
+        raise ConfigurationError(
+            "transport=\"fast\" needs pyreqwest: pip install 'oneloop[fast]'"
+        ) from error
+    return _fast
 
 
 def _checked_retry(retry: object) -> RetryPolicy:

@@ -26,7 +26,7 @@ from ._attempt import (
     timeouts,
     translated,
 )
-from ._hosts import is_loopback
+from ._hosts import environment_proxy
 from ._network import Network
 from .transport import Limits, Request, Response, TransportError
 
@@ -269,20 +269,6 @@ def _proxy(url: str) -> httpcore.Proxy:
     if parts.username is not None:
         auth = unquote(parts.username), unquote(parts.password or "")
     return httpcore.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", auth)
-
-
-def environment_proxy(url: str) -> str | None:
-    """Return the proxy that the environment (`HTTPS_PROXY`, `NO_PROXY` ...) names for a URL."""
-    parts = urlsplit(url)
-    if not parts.hostname or is_loopback(parts.hostname):
-        return None
-    from urllib import request  # here, as it takes its time and a sandbox needs none of it
-
-    if request.proxy_bypass(parts.netloc):
-        return None
-    found = request.getproxies()
-    proxy = found.get(parts.scheme) or found.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 def busy() -> TransportError:

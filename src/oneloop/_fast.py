@@ -1,0 +1,327 @@
+"""The transports for `transport="fast"`: pyreqwest, which drives Rust's reqwest and hyper.
+
+The only module that imports it. The engine is kept to HTTP/1.1, as over HTTP/2 it sends again by
+itself what a server refuses; all that it would do beyond one request and its answer is turned off.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from attrs import define, field
+from pyreqwest.client import BaseClientBuilder, Client, ClientBuilder, SyncClient, SyncClientBuilder
+from pyreqwest.exceptions import (
+    BuilderError,
+    DecodeError,
+    DetailedPyreqwestError,
+    RequestPanicError,
+    RequestTimeoutError,
+)
+from pyreqwest.proxy import ProxyBuilder
+from pyreqwest.request import BaseRequestBuilder
+from pyreqwest.response import BaseResponse
+
+from ._attempt import closed_error
+from ._hosts import environment_proxy
+from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
+
+B = TypeVar("B", bound=BaseClientBuilder)
+C = TypeVar("C")
+R = TypeVar("R", bound=BaseRequestBuilder)
+
+Steps: TypeAlias = tuple[float | None, float | None]
+"""Seconds to connect, and to wait for each part of an answer."""
+
+MAX_CONNECTIONS = 100
+"""Calls of one client at a time, as with the default transport. One more waits."""
+
+KEEPALIVE = timedelta(seconds=5)
+"""How long a connection may be idle, as with the default transport."""
+
+KINDS = 8
+"""Engines of one client. The limits of single steps are settings of an engine, so that each pair of
+them has one, with connections of its own; only the latest are kept."""
+
+CONNECTING = "client error (Connect)"
+"""What the engine says of each failure before a connection is ready. pyreqwest's classes do not
+tell: an answer that breaks off is a `ConnectError` too, and silence a `ConnectTimeoutError`."""
+
+CERTIFICATE = "invalid peer certificate"
+"""What it says of a certificate that does not fit: that does not pass by itself."""
+
+BUFFER = BaseRequestBuilder.default_streamed_read_buffer_limit()
+"""Bytes of an answer that the engine reads ahead: 64 KiB."""
+
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+"""Stands for the value of a header that is not ASCII: pyreqwest does not give it."""
+
+
+class FastTransport:
+    """Sends requests with pyreqwest, blocking. Threads share it.
+
+    A forked process whose parent has used the engine gets an error: its threads are not forked.
+    Dropping an engine closes its connections, once the calls in flight have ended.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        """Prepare for one host, without opening anything."""
+
+        @lru_cache(KINDS)
+        def engine(_pid: int, steps: Steps) -> SyncClient:
+            return _opened(lambda: _set_up(SyncClientBuilder(), base_url, steps).build())
+
+        self._engine = engine
+        self._free = threading.Semaphore(MAX_CONNECTIONS)
+        self._closed = False
+
+    def send(self, request: Request, limits: Limits) -> Response:
+        """Send a request once; see `oneloop.transport.Transport`."""
+        if self._closed:
+            raise closed_error()
+        engine = self._engine(os.getpid(), _steps(limits))
+        began = time.monotonic()
+        if not self._free.acquire(timeout=limits.connect):
+            raise _busy_error()
+        body = _Body(request.body or b"")
+        try:
+            outgoing = engine.request(request.method, request.url)
+            if body.content:
+                outgoing = outgoing.body_stream(body)
+            with _filled(outgoing, request, limits, began).build_streamed() as answer:
+                received = bytearray()
+                while (chunk := answer.body_reader.read_chunk()) is not None:
+                    received += chunk
+                    _check(received, answer, limits)
+        except DetailedPyreqwestError as error:
+            failure = _translated(error, body)
+        else:
+            return Response(answer.status, _headers(answer), bytes(received))
+        finally:
+            self._free.release()
+        raise failure  # out here, so that the error does not keep the engine's as context
+
+    def close(self) -> None:
+        """Refuse calls from now on, and close all connections once those in flight have ended."""
+        self._closed = True
+        self._engine.cache_clear()
+
+
+class AsyncFastTransport:
+    """Sends requests with pyreqwest, async. Event loops share its connections."""
+
+    def __init__(self, base_url: str) -> None:
+        """Prepare for one host, without opening anything."""
+
+        @lru_cache(KINDS)
+        def engine(_pid: int, steps: Steps) -> Client:
+            return _opened(lambda: _set_up(ClientBuilder(), base_url, steps).build())
+
+        self._engine = engine
+        self._free: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
+        self._free = WeakKeyDictionary()
+        self._closed = False
+
+    async def send(self, request: Request, limits: Limits) -> Response:
+        """Send a request once; see `oneloop.transport.AsyncTransport`."""
+        if self._closed:
+            raise closed_error()
+        engine = self._engine(os.getpid(), _steps(limits))
+        began = time.monotonic()
+        free = await self._place(limits)
+        body = _Body(request.body or b"")
+        try:
+            outgoing = engine.request(request.method, request.url)
+            if body.content:
+                outgoing = outgoing.body_stream(body)
+            async with _filled(outgoing, request, limits, began).build_streamed() as answer:
+                received = bytearray()
+                while (chunk := await answer.body_reader.read_chunk()) is not None:
+                    received += chunk
+                    _check(received, answer, limits)
+        except DetailedPyreqwestError as error:
+            failure = _translated(error, body)
+        else:
+            return Response(answer.status, _headers(answer), bytes(received))
+        finally:
+            body.withdraw()
+            free.release()
+        raise failure  # out here for the reason given in FastTransport.send
+
+    async def _place(self, limits: Limits) -> asyncio.Semaphore:
+        """Wait for one of this loop's places; in the engine a cancelled call would wait on."""
+        loop = asyncio.get_running_loop()
+        free = self._free.get(loop)
+        if free is None:
+            free = self._free[loop] = asyncio.Semaphore(MAX_CONNECTIONS)
+        try:
+            async with asyncio.timeout(limits.connect):
+                await free.acquire()
+        except TimeoutError:
+            failure = _busy_error()
+        else:
+            return free
+        raise failure
+
+    async def aclose(self) -> None:
+        """Refuse calls from now on, and close all connections once those in flight have ended."""
+        self._closed = True
+        self._engine.cache_clear()
+
+
+@define
+class _Body:
+    """A body that the engine asks for when it has a connection, in the same step as it sends.
+
+    So it is known whether a request had begun. And it can be withdrawn: what a cancelled task no
+    longer waits for, the engine still does.
+    """
+
+    content: bytes = field(repr=False)
+    _asked: bool = False
+    _withdrawn: bool = False
+
+    def __iter__(self) -> "_Body":
+        return self
+
+    def __next__(self) -> bytes:
+        # Asked, then withdrawn: `withdraw` goes the other way, so that one of the two sees it.
+        again, self._asked = self._asked, True
+        if self._withdrawn:
+            raise RuntimeError("the call has ended")
+        if again:
+            raise StopIteration
+        return self.content
+
+    def withdraw(self) -> bool:
+        """Let it be sent no more, and return whether it may have been."""
+        self._withdrawn = True
+        return self._asked or not self.content
+
+
+def _steps(limits: Limits) -> Steps:
+    """Return the limits of single steps, but for those that the end of the call comes before."""
+    total, connect, read = limits.total, limits.connect, limits.read
+    return (
+        connect if total is None or connect is None or connect < total else None,
+        read if total is None or read is None or read < total else None,
+    )
+
+
+def _opened(open_: Callable[[], C]) -> C:
+    try:
+        return open_()
+    except Exception as error:  # noqa: BLE001 - a proxy or certificates of the environment, a fork
+        words = " ".join(str(error).split())
+        failure = TransportError(f"cannot open connections: {words}", sent=False, passing=False)
+    raise failure
+
+
+def _set_up(builder: B, base_url: str, steps: Steps) -> B:
+    builder = (
+        builder.http1_only()
+        .follow_redirects(enable=False)
+        .default_cookie_store(enable=False)
+        .referer(enable=False)
+        .gzip(enable=False)
+        .brotli(enable=False)
+        .zstd(enable=False)
+        .deflate(enable=False)
+        .no_proxy()
+        .pool_idle_timeout(KEEPALIVE)
+        .pool_max_idle_per_host(MAX_CONNECTIONS)
+    )
+    connect, read = steps
+    if connect is not None:
+        builder = builder.connect_timeout(timedelta(seconds=connect))
+    if read is not None:
+        builder = builder.read_timeout(timedelta(seconds=read))
+    proxy = environment_proxy(base_url)
+    if proxy is not None:
+        builder = builder.proxy(_proxy(proxy))
+    if base_url.startswith("https:"):
+        builder = builder.add_root_certificate_pem(_authorities())
+    return builder
+
+
+def _authorities() -> bytes:
+    """Return what is trusted besides what the engine finds by itself.
+
+    That is what SSL_CERT_FILE and SSL_CERT_DIR name, or else what the system trusts.
+    """
+    named = os.environ.get("SSL_CERT_FILE")
+    if not named and os.environ.get("SSL_CERT_DIR"):
+        return b""
+    import certifi  # only here, as importing it takes its time
+
+    return Path(named or certifi.where()).read_bytes()
+
+
+def _proxy(url: str) -> ProxyBuilder:
+    scheme = urlsplit(url).scheme
+    if scheme not in ("http", "https", "socks5", "socks5h"):
+        raise ValueError(f"the environment names a proxy that is none: {scheme}://...")
+    return ProxyBuilder.all(url)
+
+
+def _filled(outgoing: R, request: Request, limits: Limits, began: float) -> R:
+    headers = request.headers
+    if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
+        headers += (("Content-Length", str(len(request.body or b""))),)
+    outgoing = outgoing.headers(headers)
+    # The head is handed over once so much of the body is there, or all of it.
+    outgoing = outgoing.streamed_read_buffer_limit(min(limits.body + 1, BUFFER))
+    if limits.total is not None:
+        left = max(0.0, began + limits.total - time.monotonic())
+        outgoing = outgoing.timeout(timedelta(seconds=left))
+    return outgoing
+
+
+def _check(received: bytearray, answer: BaseResponse, limits: Limits) -> None:
+    if len(received) > limits.body:
+        raise ResponseTooLarge(answer.status, _headers(answer))
+
+
+def _headers(answer: BaseResponse) -> tuple[tuple[str, str], ...]:
+    try:
+        return tuple(answer.headers.items())
+    except ValueError:
+        values = iter(answer.headers.values())
+        return tuple((name, _readable(values)) for name in answer.headers)
+
+
+def _readable(values: Iterator[str]) -> str:
+    try:
+        return next(values)
+    except ValueError:
+        return UNREADABLE
+
+
+def _translated(error: DetailedPyreqwestError, body: _Body) -> TransportError:
+    causes = [cause["message"] for cause in error.details["causes"] or ()]
+    detail = causes[-1] if causes else error.message
+    timeout = isinstance(error, RequestTimeoutError)
+    sent = body.withdraw() and CONNECTING not in causes
+    if timeout:
+        words = "no answer in time" if sent else "no connection in time"
+    elif detail.startswith("tunnel error"):
+        words = "the proxy refused"
+    elif not sent:
+        words = "cannot connect"
+    elif isinstance(error, DecodeError):
+        words = "the server broke HTTP"
+    else:
+        words = "the connection was lost"
+    lasting = isinstance(error, BuilderError | RequestPanicError) or detail.startswith(CERTIFICATE)
+    return TransportError(f"{words}: {detail}", sent=sent, timeout=timeout, passing=not lasting)
+
+
+def _busy_error() -> TransportError:
+    return TransportError("no free connection in time", sent=False, timeout=True)
