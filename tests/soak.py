@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from attrs import define, evolve, field, frozen
+from calling import sending
 
 from oneloop import APIError, AsyncOneloop, Oneloop, Outcome, Retry, RetryPolicy, Timeout
 from oneloop.sandbox import Fault, Meter, Sandbox
@@ -480,6 +481,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             help=f"{name} that share a client (%(default)s)",
         )
     parser.add_argument("--seed", type=int, metavar="N", help="of the faults (a new one each time)")
+    parser.add_argument(
+        "--via", choices=("pool", "fast"), default="pool", help="the transport (%(default)s)"
+    )
     options = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     calls = None if options.seconds else options.calls or 20_000
@@ -501,6 +505,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             until=math.inf if calls else time.monotonic() + options.seconds / 2,
             rate=options.faults,
             chance=random.Random(f"{seed} {kind}"),  # noqa: S311 - faults need no secrecy
+            options=sending(options.via),
             progress=_progress(kind),
         ).run()
         for kind, workers, share in kinds
