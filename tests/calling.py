@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import httpx
@@ -18,60 +19,56 @@ AT_ONCE = RetryPolicy(backoff=0, cap=0)
 """The default policy without its waits."""
 
 
-VIAS = ("pool", "own", "fast")
-"""What a client sends with: the default transport, the application's own httpx client, the engine
-in Rust."""
+KINDS = ("sync", "async", "sync-own", "async-own", "sync-fast", "async-fast")
+"""Each client with the default transport, with a client of httpx that is the application's own, and
+with the engine in Rust."""
 
 
 def sending(via: str, http: Any = None) -> dict[str, Any]:
-    """Return the arguments of a client that sends with one of `VIAS`, or with this httpx client."""
-    match via:
-        case "own":
-            return {"http_client": http}
-        case "fast":
-            return {"transport": "fast"}
-    return {}
+    """Return the arguments of a client that sends with the `own` client of httpx, `fast`, or ..."""
+    return {"own": {"http_client": http}, "fast": {"transport": "fast"}}.get(via, {})
 
 
 class ClientKind:
-    """One of the two clients, called alike."""
+    """One of the two clients with one of its transports, called alike."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, kind: str) -> None:
+        self.name, _, self.via = kind.partition("-")
 
-    def respond(self, call: Call[T], *, via: str = "pool", **options: Any) -> Response[T]:
-        """Carry out a call with a new client made with these options, and close it.
+    def client(self, http: Any = None, **options: Any) -> Any:
+        """Return a new client made with these options."""
+        client = Oneloop if self.name == "sync" else AsyncOneloop
+        return client(**sending(self.via, http), **options)
 
-        It sends by `VIAS`: the default transport, a new client of httpx, or the fast transport.
-        """
-        if self.name == "sync":
-            with httpx.Client() as http, Oneloop(**options, **sending(via, http)) as client:
-                return client._respond(call)
-
-        async def respond() -> Response[T]:
-            async with (
-                httpx.AsyncClient() as http,
-                AsyncOneloop(**options, **sending(via, http)) as client,
-            ):
-                return await client._respond(call)
-
-        return asyncio.run(respond())
+    def respond(self, call: Call[T], **options: Any) -> Response[T]:
+        """Carry out a call with a new client made with these options, and close it."""
+        return self._using(lambda client: client._respond(call), options)
 
     def perform(self, operation: str, arguments: dict[str, Any], **options: Any) -> Any:
         """Call a generated method of a new client made with these options, and close it."""
-        if self.name == "sync":
-            with Oneloop(**options) as client:
-                return getattr(client, operation)(**arguments)
-
-        async def perform() -> Any:
-            async with AsyncOneloop(**options) as client:
-                return await getattr(client, operation)(**arguments)
-
-        return asyncio.run(perform())
+        return self._using(lambda client: getattr(client, operation)(**arguments), options)
 
     def refill(self, arguments: dict[str, Any] = REFILL, **options: Any) -> Any:
         """Refill with a new client made with these options, and close it."""
         return self.perform("refill_billing_limit", arguments, **options)
+
+    def _using(self, use: Callable[[Any], Any], options: dict[str, Any]) -> Any:
+        own = self.via == "own"
+        if self.name == "sync":
+            with (
+                httpx.Client() if own else nullcontext() as http,
+                self.client(http, **options) as client,
+            ):
+                return use(client)
+
+        async def using() -> Any:
+            async with (
+                httpx.AsyncClient() if own else nullcontext() as http,
+                self.client(http, **options) as client,
+            ):
+                return await use(client)
+
+        return asyncio.run(using())
 
 
 def an_operation(method: str, decode: Callable[[Any], Any] | None = lambda parsed: parsed) -> Any:

@@ -11,9 +11,9 @@ from sandbox_calls import Api, serving
 from oneloop.sandbox import Sandbox
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync", "async", "sync-fast", "async-fast"])
 def kind(request: pytest.FixtureRequest) -> ClientKind:
-    """Either client: what holds for one holds for the other."""
+    """Either client with either transport: what holds for one holds for the others."""
     return ClientKind(request.param)
 
 

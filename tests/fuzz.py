@@ -37,14 +37,10 @@ from itertools import chain, pairwise
 from typing import Any
 
 import httpx
-from calling import sending
+from calling import KINDS, sending
 
 import oneloop
 from oneloop import AsyncOneloop, Oneloop, OneloopError, Outcome, RetryPolicy, Timeout
-
-KINDS = ("sync", "async", "sync-own", "async-own", "sync-fast", "async-fast")
-"""Each client with the default transport, with an httpx client of the application's own, and with
-the fast transport."""
 
 KEY = "sdk_fuzz_0123456789abcdef"
 LIMIT = 128 * 1024

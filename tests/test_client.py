@@ -412,14 +412,14 @@ def test_a_closed_client_refuses_calls(sandbox: Sandbox, kind: ClientKind) -> No
     options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
 
     async def main() -> None:
-        client = AsyncOneloop(**options)
+        client = kind.client(**options)
         await client.refill_billing_limit(**REFILL)
         await client.aclose()
         await client.aclose()
         await client.refill_billing_limit(**REFILL)
 
     def call_closed() -> None:
-        client = Oneloop(**options)
+        client = kind.client(**options)
         client.refill_billing_limit(**REFILL)
         client.close()
         client.close()
@@ -510,6 +510,7 @@ if child:
 """
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_a_client_works_after_a_fork(sandbox: Sandbox, kind: ClientKind) -> None:
     """Parent and child go on with the same client, each over connections of its own."""
     environment = {
@@ -548,6 +549,7 @@ def test_an_own_httpx_client_is_used_and_left_open(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("close", ["ours", "theirs"])
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_nothing_is_sent_with_a_client_that_is_closed(
     close: str, sandbox: Sandbox, kind: ClientKind
 ) -> None:
@@ -632,6 +634,7 @@ class AsyncBroken(Broken):
         """Close nothing."""
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_what_a_transport_raises_does_not_escape(kind: ClientKind) -> None:
     """A bug in somebody's transport is an error of ours with an unknown outcome."""
     transport = (Broken if kind.name == "sync" else AsyncBroken)(RuntimeError("my bug"))
@@ -642,6 +645,7 @@ def test_what_a_transport_raises_does_not_escape(kind: ClientKind) -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_a_transport_may_say_that_trying_again_is_in_vain(kind: ClientKind) -> None:
     """`passing=False` ends the call, sent or not."""
     error = TransportError("no way", sent=False, passing=False)

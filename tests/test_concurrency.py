@@ -5,10 +5,14 @@ import threading
 import time
 from typing import Any
 
+import pytest
+from calling import sending
+
 from oneloop import APIConnectionError, AsyncOneloop, Oneloop, Outcome, RetryPolicy
 from oneloop.sandbox import Sandbox
 
 PATIENT = RetryPolicy(budget=120)
+VIAS = ["pool", "fast"]
 
 
 def meters(sandbox: Sandbox, count: int) -> dict[str, str]:
@@ -22,7 +26,8 @@ def meters(sandbox: Sandbox, count: int) -> dict[str, str]:
     return {name: answer.billing.id for name, answer in zip(names, answers, strict=True)}
 
 
-def test_32_threads_get_each_its_own_answers(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("via", VIAS)
+def test_32_threads_get_each_its_own_answers(via: str, sandbox: Sandbox) -> None:
     """Every answer is about the meter that was asked for, with the balance of just then."""
     ids = meters(sandbox, 32)
     wrong: list[Any] = []
@@ -35,7 +40,8 @@ def test_32_threads_get_each_its_own_answers(sandbox: Sandbox) -> None:
             if (billing.id, billing.total_credits) != (ids[name], 2 + number):
                 wrong.append(billing)
 
-    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, retry=PATIENT) as client:
+    options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    with Oneloop(**options, **sending(via), retry=PATIENT) as client:
         threads = [threading.Thread(target=refill, args=(name,)) for name in ids]
         for thread in threads:
             thread.start()
@@ -45,14 +51,14 @@ def test_32_threads_get_each_its_own_answers(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 32 + 32 * 20
 
 
-def test_1000_tasks_get_each_its_own_answer(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("via", VIAS)
+def test_1000_tasks_get_each_its_own_answer(via: str, sandbox: Sandbox) -> None:
     """Ten times as many as there are connections; those that wait are not forgotten."""
     ids = meters(sandbox, 100)
 
     async def main() -> list[tuple[str, Any]]:
-        async with AsyncOneloop(
-            api_key=sandbox.api_key, base_url=sandbox.url, retry=PATIENT, timeout=60
-        ) as client:
+        options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+        async with AsyncOneloop(**options, **sending(via), retry=PATIENT, timeout=60) as client:
 
             async def refill(name: str) -> tuple[str, Any]:
                 answer = await client.refill_billing_limit(
@@ -69,9 +75,10 @@ def test_1000_tasks_get_each_its_own_answer(sandbox: Sandbox) -> None:
     )
 
 
-def test_two_event_loops_at_once_share_a_client(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("via", VIAS)
+def test_two_event_loops_at_once_share_a_client(via: str, sandbox: Sandbox) -> None:
     """Each in a thread of its own, each with its own connections."""
-    client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url)
+    client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
     ready = threading.Barrier(2)
     failures: list[BaseException] = []
 
@@ -81,7 +88,8 @@ def test_two_event_loops_at_once_share_a_client(sandbox: Sandbox) -> None:
             await client.refill_billing_limit(
                 workspace_id="ws_1", external_meter_id="acme", refill=1
             )
-        await client._transport._pools[asyncio.get_running_loop()].aclose()
+        if via == "pool":  # each loop closes what it opened
+            await client._transport._pools[asyncio.get_running_loop()].aclose()
 
     def run() -> None:
         try:
@@ -99,11 +107,15 @@ def test_two_event_loops_at_once_share_a_client(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 40
 
 
-def test_closing_under_load_ends_each_call_in_an_answer_or_not_sent(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("via", VIAS)
+def test_closing_under_load_ends_each_call_in_an_answer_or_not_sent(
+    via: str, sandbox: Sandbox
+) -> None:
     """No call hangs, none is lost in between, and the books agree."""
     applied = refused = 0
     lock = threading.Lock()
-    client = Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, retry=PATIENT)
+    options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    client = Oneloop(**options, **sending(via), retry=PATIENT)
 
     def refill() -> None:
         nonlocal applied, refused
@@ -128,12 +140,15 @@ def test_closing_under_load_ends_each_call_in_an_answer_or_not_sent(sandbox: San
     assert refused == 8
     meter = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
     assert meter.total_credits == 1000 + applied
-    (pool,) = client._transport._pools.values()
-    assert not pool.idle.waiting
+    if via == "pool":
+        (pool,) = client._transport._pools.values()
+        assert not pool.idle.waiting
 
 
-def test_a_client_may_be_made_and_closed_many_times(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("via", VIAS)
+def test_a_client_may_be_made_and_closed_many_times(via: str, sandbox: Sandbox) -> None:
     """Without a socket left open: ResourceWarning is an error here."""
     for _ in range(20):
-        with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+        with Oneloop(**options, **sending(via)) as client:
             client.refill_billing_limit(workspace_id="ws_1", external_meter_id="acme", refill=1)

@@ -7,7 +7,8 @@ from typing import Any
 
 import fuzz
 import pytest
-from fuzz import KEY, KINDS, Answer, Case, Claim, good, judge, parse, read
+from calling import KINDS
+from fuzz import KEY, Answer, Case, Claim, good, judge, parse, read
 
 import oneloop
 from oneloop import Outcome

@@ -8,18 +8,20 @@ from typing import Any
 
 import httpcore
 import pytest
-from calling import REFILL
+from calling import REFILL, sending
 
 from oneloop import AsyncOneloop, Oneloop, RetryPolicy
 from oneloop.sandbox import Fault, Sandbox
 
 
-def cancelled(sandbox: Sandbox, *, after: float, policy: RetryPolicy) -> tuple[list[str], Any]:
+def cancelled(
+    sandbox: Sandbox, *, after: float, policy: RetryPolicy, via: str = "pool"
+) -> tuple[list[str], Any]:
     """Cancel a refill; return the notes of the cancellation and the answer to the next refill."""
 
     async def main() -> tuple[list[str], Any]:
         async with AsyncOneloop(
-            api_key=sandbox.api_key, base_url=sandbox.url, retry=policy
+            api_key=sandbox.api_key, base_url=sandbox.url, retry=policy, **sending(via)
         ) as client:
             task = asyncio.create_task(client.refill_billing_limit(**REFILL))
             while not sandbox.requests:
@@ -33,10 +35,11 @@ def cancelled(sandbox: Sandbox, *, after: float, policy: RetryPolicy) -> tuple[l
     return asyncio.run(main())
 
 
-def test_a_cancelled_call_says_that_it_may_have_happened(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("via", ["pool", "fast"])
+def test_a_cancelled_call_says_that_it_may_have_happened(via: str, sandbox: Sandbox) -> None:
     """In a note on the CancelledError; the client goes on."""
     sandbox.misbehave("hang")
-    notes, answer = cancelled(sandbox, after=0, policy=RetryPolicy())
+    notes, answer = cancelled(sandbox, after=0, policy=RetryPolicy(), via=via)
     assert notes == ["refill_billing_limit was interrupted: it may have happened"]
     assert answer.billing.total_credits == 1500
 

@@ -44,7 +44,8 @@ def test_import_contracts_hold() -> None:
 ONLY_IMPORTERS = {
     "httpx": ["_httpx.py"],
     "httpcore": ["_async_pool.py", "_network.py", "_pool.py"],
-    "certifi": ["_pool.py"],
+    "certifi": ["_fast.py", "_pool.py"],
+    "pyreqwest": ["_fast.py"],
 }
 
 
@@ -67,7 +68,7 @@ def test_run_time_overrides_need_attrs_alone(source: Path) -> None:
 
 
 def test_the_wheel_depends_on_what_it_imports() -> None:
-    """No library beyond attrs, httpx and the two it stands on, and the sandbox's two."""
+    """No library beyond attrs, httpx and the two it stands on, and those of the extras."""
     ours = {"oneloop", "oneloop_api", "oneloop_overrides"}
     third_party = {
         name
@@ -75,4 +76,12 @@ def test_the_wheel_depends_on_what_it_imports() -> None:
         for name in imported(source)
         if name not in sys.stdlib_module_names and name not in ours
     }
-    assert third_party <= {"attrs", "certifi", "httpcore", "httpx", "starlette", "uvicorn"}
+    assert third_party <= {
+        "attrs",
+        "certifi",
+        "httpcore",
+        "httpx",
+        "pyreqwest",
+        "starlette",
+        "uvicorn",
+    }

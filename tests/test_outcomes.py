@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from calling import REFILL, VIAS, ClientKind, an_operation
+from calling import KINDS, REFILL, ClientKind, an_operation
 from failures import LIMIT, ROWS, Row, authority, page, read_request, talking
 
 from oneloop import (
@@ -43,19 +43,18 @@ UNBOUNDED = {"headers in drips", "100 Continue without end"}
 """What httpx has no limit for, so that a blocking client of an application's own waits for it."""
 
 
-@pytest.mark.parametrize("via", VIAS)
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
 @pytest.mark.parametrize("call", [UNSAFE, SAFE], ids=["unsafe", "safe"])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
 def test_each_failure_has_its_error_its_outcome_and_its_number_of_sends(
     row: Row,
     call: Call[Any],
-    via: str,
     kind: ClientKind,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     """The table, row by row."""
-    if via == "own" and kind.name == "sync" and row.what in UNBOUNDED:
+    if (kind.name, kind.via) == ("sync", "own") and row.what in UNBOUNDED:
         pytest.skip("httpx has no limit for it, and the client is the application's own")
     if "unknown authority" not in row.what:
         authority().cert_pem.write_to_path(tmp_path / "authority.pem")
@@ -71,12 +70,12 @@ def test_each_failure_has_its_error_its_outcome_and_its_number_of_sends(
             "max_response_bytes": LIMIT,
         }
         if row.error is None:
-            response = kind.respond(call, via=via, **options)
+            response = kind.respond(call, **options)
             assert type(response.parsed) is models.RefillCustomerBillingMeterResponse
             attempts = response.attempts
         else:
             with pytest.raises(APIError) as caught:
-                kind.respond(call, via=via, **options)
+                kind.respond(call, **options)
             assert type(caught.value) is row.error
             assert caught.value.outcome is row.outcome
             assert caught.value.elapsed < row.budget + 1
@@ -117,13 +116,13 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used(kind: ClientKind) ->
         options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url}
 
         async def twice() -> Any:
-            async with AsyncOneloop(**options) as client:
+            async with kind.client(**options) as client:
                 await client.refill_billing_limit(**REFILL)
                 await asyncio.to_thread(closed.wait, 5)
                 return await client.with_response.refill_billing_limit(**REFILL)
 
         if kind.name == "sync":
-            with Oneloop(**options) as client:
+            with kind.client(**options) as client:
                 client.refill_billing_limit(**REFILL)
                 closed.wait(5)
                 response = client.with_response.refill_billing_limit(**REFILL)

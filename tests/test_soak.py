@@ -44,12 +44,13 @@ def an_entry(word: str, times: float, seconds: float = 0.1, **told: Any) -> Entr
     )
 
 
+@pytest.mark.parametrize("via", ["pool", "fast"])
 def test_a_short_soak_finds_no_discrepancy(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    via: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both clients, all kinds of faults, a restart of the sandbox each; the table says zero."""
     monkeypatch.setattr(soak, "RESTART_EVERY", 500)
-    assert soak.main(["--calls", "1200", "--seed", "1"]) == 0
+    assert soak.main(["--calls", "1200", "--seed", "1", "--via", via]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("1200 calls, 30 % faults, 32 threads, 64 tasks, seed 1\n")
     for kind in BOTH:

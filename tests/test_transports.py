@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from calling import REFILL, ClientKind
+from calling import KINDS, REFILL, ClientKind, sending
 from failures import read_request, talking
 
 from oneloop import (
@@ -25,6 +25,7 @@ from oneloop import (
     ServerError,
     Timeout,
     _attempt,
+    _fast,
     _pool,
 )
 from oneloop._hosts import environment_proxy
@@ -77,6 +78,8 @@ def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
     kind: ClientKind, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     """A wrong variable is one clear error, not one of httpx's."""
+    if kind.via == "fast" and proxy.startswith("socks"):
+        pytest.skip("the fast engine needs no other package for SOCKS")
     monkeypatch.setenv("https_proxy", proxy)
     with pytest.raises(APIConnectionError, match="cannot open connections") as caught:
         kind.refill(api_key="sdk", base_url="https://oneloop.invalid")
@@ -162,21 +165,19 @@ def test_connections_are_kept(sandbox: Sandbox) -> None:
 OWN = {"sync": httpx.Client, "async": httpx.AsyncClient}
 
 
-DRIPS = [("slow-body", False), ("slow-headers", False), ("slow-body", True)]
-"""Of an own blocking client's headers the end cannot be enforced: httpx has no limit for them."""
-
-
-@pytest.mark.parametrize(("what", "own"), DRIPS)
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+@pytest.mark.parametrize("what", ["slow-body", "slow-headers"])
 def test_an_answer_in_drips_does_not_outlive_the_budget(
-    what: str, own: bool, sandbox: Sandbox, kind: ClientKind
+    what: str, sandbox: Sandbox, kind: ClientKind
 ) -> None:
     """Each part comes in time, but not the end."""
+    if (kind.name, kind.via, what) == ("sync", "own", "slow-headers"):
+        pytest.skip("httpx has no limit for it, and the client is the application's own")
     sandbox.misbehave(Fault.slow_body(30) if what == "slow-body" else Fault.slow_headers(30))
     with pytest.raises(APITimeoutError) as caught:
         kind.refill(
             api_key=sandbox.api_key,
             base_url=sandbox.url,
-            http_client=OWN[kind.name]() if own else None,
             retry=RetryPolicy(attempts=1, budget=0.5),
         )
     assert caught.value.outcome is Outcome.UNKNOWN
@@ -207,6 +208,14 @@ def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
         attempt.left(5, TimeoutError)
 
 
+def connections(client: Any) -> list[Any]:
+    """Return the connections that a client holds, or the engines that would."""
+    if isinstance(client._transport, _fast.FastTransport | _fast.AsyncFastTransport):
+        return [None] * client._transport._engine.cache_info().currsize
+    (pool,) = client._transport._pools.values()
+    return [connection for connection, _ in pool.idle.waiting]
+
+
 def two_answers(connection: Any) -> None:
     """Answer the first request on a connection twice: 503, and someone else's 200."""
     for _ in range(2):
@@ -217,17 +226,16 @@ def two_answers(connection: Any) -> None:
         )
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["pool", "own client"])
-def test_what_comes_after_an_answer_is_nobodys_answer(own: bool, kind: ClientKind) -> None:
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
     """A second answer on a kept connection must not become the next call's."""
     with talking(two_answers) as server:
+        http = OWN[kind.name]() if kind.via == "own" else None
         options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url, "retry": ONCE}
-        if own:
-            options["http_client"] = OWN[kind.name]()
 
         def with_threads() -> list[type[Exception]]:
             found: list[type[Exception]] = []
-            with Oneloop(**options) as client:
+            with kind.client(http, **options) as client:
                 for _ in range(3):
                     with pytest.raises(ServerError) as caught:
                         client.refill_billing_limit(**REFILL)
@@ -236,7 +244,7 @@ def test_what_comes_after_an_answer_is_nobodys_answer(own: bool, kind: ClientKin
 
         async def with_tasks() -> list[type[Exception]]:
             found: list[type[Exception]] = []
-            async with AsyncOneloop(**options) as client:
+            async with kind.client(http, **options) as client:
                 for _ in range(3):
                     with pytest.raises(ServerError) as caught:
                         await client.refill_billing_limit(**REFILL)
@@ -253,6 +261,7 @@ def test_a_stream_of_another_make_is_not_known_to_be_spent() -> None:
     assert _attempt.left_over(object()) is None
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_a_transport_of_an_own_client_needs_no_connection(kind: ClientKind) -> None:
     """Httpx's own stand-in for a network works as well."""
     network = httpx.MockTransport(lambda _: httpx.Response(200, json={"billing": None}))
@@ -265,6 +274,7 @@ def test_a_call_that_finds_all_connections_busy_is_not_sent(
 ) -> None:
     """It waits for a free one as long as for opening one, and says so."""
     monkeypatch.setattr(_pool, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(_fast, "MAX_CONNECTIONS", 1)
     sandbox.misbehave(Fault.slow_body(1))
     options: dict[str, Any] = {
         "api_key": sandbox.api_key,
@@ -274,7 +284,7 @@ def test_a_call_that_finds_all_connections_busy_is_not_sent(
     }
 
     def with_threads() -> None:
-        with Oneloop(**options) as client:
+        with kind.client(**options) as client:
             busy = threading.Thread(target=lambda: client.refill_billing_limit(**REFILL))
             busy.start()
             while not sandbox.requests:
@@ -285,7 +295,7 @@ def test_a_call_that_finds_all_connections_busy_is_not_sent(
                 busy.join()
 
     async def with_tasks() -> None:
-        async with AsyncOneloop(**options) as client:
+        async with kind.client(**options) as client:
             busy = asyncio.create_task(client.refill_billing_limit(**REFILL))
             while not sandbox.requests:
                 await asyncio.sleep(0.01)
@@ -300,11 +310,12 @@ def test_a_call_that_finds_all_connections_busy_is_not_sent(
     assert len(sandbox.requests) == 1
 
 
-def test_closing_lets_a_call_in_flight_end(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("via", ["pool", "fast"])
+def test_closing_lets_a_call_in_flight_end(via: str, sandbox: Sandbox) -> None:
     """To close a socket under a thread that reads from it could cross answers."""
     sandbox.misbehave(Fault.slow_body(0.5))
     answers: list[Any] = []
-    client = Oneloop(api_key=sandbox.api_key, base_url=sandbox.url)
+    client = Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
     thread = threading.Thread(target=lambda: answers.append(client.refill_billing_limit(**REFILL)))
     thread.start()
     while not sandbox.requests:
@@ -313,17 +324,17 @@ def test_closing_lets_a_call_in_flight_end(sandbox: Sandbox) -> None:
     with pytest.raises(APIConnectionError, match="the client is closed"):
         client.refill_billing_limit(**REFILL)
     thread.join()
-    (pool,) = client._transport._pools.values()
     assert answers[0].billing.total_credits == 1500
-    assert not pool.idle.waiting
+    assert connections(client) == []
 
 
-def test_closing_lets_an_async_call_in_flight_end(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("via", ["pool", "fast"])
+def test_closing_lets_an_async_call_in_flight_end(via: str, sandbox: Sandbox) -> None:
     """The same with tasks."""
 
     async def main() -> Any:
         sandbox.misbehave(Fault.slow_body(0.5))
-        client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url)
+        client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
         task = asyncio.create_task(client.refill_billing_limit(**REFILL))
         while not sandbox.requests:
             await asyncio.sleep(0.01)
@@ -331,8 +342,7 @@ def test_closing_lets_an_async_call_in_flight_end(sandbox: Sandbox) -> None:
         with pytest.raises(APIConnectionError, match="the client is closed"):
             await client.refill_billing_limit(**REFILL)
         answer = await task
-        (pool,) = client._transport._pools.values()
-        assert not pool.idle.waiting
+        assert connections(client) == []
         return answer
 
     assert asyncio.run(main()).billing.total_credits == 1500
@@ -342,12 +352,12 @@ def test_closing_a_client_that_was_never_used_is_fine(kind: ClientKind) -> None:
     """There is nothing to close, and calls are refused all the same."""
 
     async def main() -> None:
-        client = AsyncOneloop(api_key="sdk", base_url="http://127.0.0.1:1")
+        client = kind.client(api_key="sdk", base_url="http://127.0.0.1:1")
         await client.aclose()
         await client.refill_billing_limit(**REFILL)
 
     def main_sync() -> None:
-        client = Oneloop(api_key="sdk", base_url="http://127.0.0.1:1")
+        client = kind.client(api_key="sdk", base_url="http://127.0.0.1:1")
         client.close()
         client.refill_billing_limit(**REFILL)
 

@@ -43,6 +43,10 @@ Steps: TypeAlias = tuple[float | None, float | None]
 MAX_CONNECTIONS = 100
 """Calls of one client at a time, as with the default transport. One more waits."""
 
+MAX_HEADER_BYTES = 100 * 1024
+"""Of an answer, as with the default transport. The engine itself takes some 400 KiB, in 100 headers
+at most."""
+
 KEEPALIVE = timedelta(seconds=5)
 """How long a connection may be idle, as with the default transport."""
 
@@ -291,10 +295,15 @@ def _check(received: bytearray, answer: BaseResponse, limits: Limits) -> None:
 
 def _headers(answer: BaseResponse) -> tuple[tuple[str, str], ...]:
     try:
-        return tuple(answer.headers.items())
+        headers = tuple(answer.headers.items())
     except ValueError:
         values = iter(answer.headers.values())
-        return tuple((name, _readable(values)) for name in answer.headers)
+        headers = tuple((name, _readable(values)) for name in answer.headers)
+    if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+        raise TransportError(
+            f"the server broke HTTP: more than {MAX_HEADER_BYTES} bytes of headers"
+        )
+    return headers
 
 
 def _readable(values: Iterator[str]) -> str:

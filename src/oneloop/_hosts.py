@@ -1,7 +1,6 @@
 """Which hosts are this machine: there keys may travel in clear, and no proxy is asked."""
 
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -13,15 +12,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def environment_proxy(url: str, proxies: Any = None, bypass: Any = None) -> str | None:
+def environment_proxy(url: str) -> str | None:
     """Return the proxy that the environment (`HTTPS_PROXY`, `NO_PROXY` ...) names for a URL."""
     parts = urlsplit(url)
     if not parts.hostname or is_loopback(parts.hostname):
         return None
-    from urllib.request import getproxies, proxy_bypass  # here, as importing it takes its time
+    from urllib import request  # here, as importing it takes its time
 
-    if (bypass or proxy_bypass)(parts.netloc):
+    if request.proxy_bypass(parts.netloc):
         return None
-    found: dict[str, str] = (proxies or getproxies)()
+    found = request.getproxies()
     proxy = found.get(parts.scheme) or found.get("all")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
