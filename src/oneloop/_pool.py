@@ -197,7 +197,7 @@ class Idle:
     down as they grow in number.
     """
 
-    waiting: deque[tuple[Any, float]] = field(factory=deque)
+    waiting: deque[tuple[Any, float]] = field(factory=deque[tuple[Any, float]])
 
     def put(self, connection: Any) -> None:
         """Keep a connection for a later call."""
