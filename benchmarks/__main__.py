@@ -1,0 +1,132 @@
+"""`benchmarks/run [--quick] [--output FOLDER] [PEER ...]`.
+
+Without names it measures all peers and writes docs/benchmarks.md, docs/benchmarks.svg and the table
+in README.md. With names, or --quick, it prints the tables and writes to FOLDER, if one is given.
+"""
+
+import argparse
+import datetime as dt
+import os
+import platform
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from . import chart, peering, report
+from .harness import Client, serving
+from .peering import ROOT, Peer, SetupError
+from .rounds import QUICK, Effort, Results, run
+
+START, END = "<!-- benchmarks/run: -->", "<!-- :benchmarks/run -->"
+"""The lines of README.md that its table is between."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="benchmarks/run", description=__doc__)
+    parser.add_argument("peers", nargs="*", metavar="PEER", help="default: all")
+    parser.add_argument("--quick", action="store_true", help="see whether it works; nothing more")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write")
+    given = parser.parse_args(arguments)
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"{time.monotonic() - began:6.1f} s  {line}", file=sys.stderr, flush=True)
+
+    try:
+        peers = peering.chosen(given.peers or (peering.QUICK if given.quick else []))
+        pythons: dict[str, Path] = {}
+        for peer in peers:
+            if given.quick and peer.name in peering.QUICK:
+                pythons[peer.name] = Path(sys.executable)
+            else:
+                say(f"environment: {peer.name}")
+                pythons[peer.name] = peering.interpreter(peer)
+    except SetupError as error:
+        print(f"benchmarks/run: {error}", file=sys.stderr)
+        return 1
+    complete = not given.quick and not given.peers
+    if complete and "fast" not in pythons:
+        say("not measured: fast, which this oneloop does not have")
+
+    busy = _load()
+    with serving() as place, ExitStack() as stack:
+        clients = [stack.enter_context(Client(peer, pythons[peer.name], place)) for peer in peers]
+        versions = {client.peer.name: client.version() for client in clients}
+        results = run(clients, QUICK if given.quick else Effort(), say)
+
+    facts = report.Facts(_facts(busy), versions)
+    text = report.document(results, peers, facts)
+    folder = given.output or (ROOT / "docs" if complete else None)
+    if folder is None:
+        print(text)
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "benchmarks.md").write_text(text, "utf-8")
+    (folder / "benchmarks.svg").write_text(_chart(results, peers), "utf-8")
+    if folder == ROOT / "docs":
+        _insert(ROOT / "README.md", report.summary(results, peers))
+    print(report.goals(results, peers))
+    return 0
+
+
+def _chart(results: Results, peers: list[Peer]) -> str:
+    def bars(name: str) -> list[chart.Bar]:
+        return [
+            chart.Bar(peer.title.replace("*", "").replace("`", ""), value, ours=peer.ours)
+            for peer in peers
+            if (value := results.median(name, peer.name)) is not None
+        ]
+
+    shorter, longer = "shorter is better", "longer is better"
+    panels = [
+        chart.Panel("CPU per blocking call, µs", shorter, bars("cpu")),
+        chart.Panel("Async calls per second, 100 in flight", longer, bars("async 100")),
+        chart.Panel("Process start to first answer, ms", shorter, bars("first")),
+        chart.Panel("Import, ms", shorter, bars("import")),
+    ]
+    return chart.draw(panels, "How fast oneloop is, beside other clients: see docs/benchmarks.md")
+
+
+def _insert(readme: Path, table: str) -> None:
+    """Put a table between the two marks of a file."""
+    text = readme.read_text("utf-8")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{START}\n{table}\n{END}{after}", "utf-8")
+
+
+def _facts(load: str) -> list[str]:
+    """Return the lines on the machine, the date and ours."""
+    git = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*")
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        commit = ""
+    return [
+        f"- {dt.datetime.now(dt.UTC):%Y-%m-%d}, oneloop at {commit or 'no commit'}",
+        f"- {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()};"
+        f" load before the run {load}",
+        f"- {platform.python_implementation()} {platform.python_version()}",
+    ]
+
+
+def _processor() -> str:
+    """Return the name of the processor, where the system tells it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return platform.processor() or "unknown processor"
+    name = text.partition("model name")[2].partition("\n")[0].strip("\t :")
+    return name or platform.machine()
+
+
+def _load() -> str:
+    """Return how busy the machine is: 0 if it is not, 1 a core if it is."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,27 @@
+"""What is called and what is answered; the server and the peers share it. Imports nothing."""
+
+KEY = "sk_test_benchmark"
+WORKSPACE = "ws_5f2b8c1e9a7d4036"
+METER = "acme-production-meter"
+CREDITS = 500
+
+PATH = "/api/v1/customer-billing/refill"
+BODY = (
+    f'{{"workspaceId": "{WORKSPACE}", "externalMeterId": "{METER}", "refill": {CREDITS}}}'
+).encode()
+
+# ruff: noqa: E501 - bodies as they are on the wire
+_REFILLED = b'{"billing":{"id":"cbm_833a6778b834ffdf87a01c2604a4f7a8","totalCredits":"1500","usedCredits":"250","allowOverages":false,"spendCap":null,"createdAt":"2026-11-23T14:46:18.730Z","updatedAt":"2026-11-23T14:46:18.773Z"}}'
+_LEDGER_ENTRY = b'{"id":"cle_833a6778b834ffdf","entry_type":"increment","entry_status":"committed","ledger_sequence_number":7,"customer":{"id":"acme"},"amount":500.0,"starting_balance":1000.0,"ending_balance":1500.0,"currency":"credits","description":null,"created_at":"2026-11-23T14:46:18.730Z","metadata":{}}'
+_LOYALTY_EVENT = b'{"event":{"id":"833a6778b834ffdf87a01c2604a4f7a8","type":"ADJUST_POINTS","created_at":"2026-11-23T14:46:18.730Z","adjust_points":{"loyalty_program_id":"d619f755","points":500,"reason":"refill"},"loyalty_account_id":"acme","location_id":"P034NEENMD09F","source":"LOYALTY_API"}}'
+_METER_EVENT = b'{"object":"billing.meter_event","created":1795445178,"event_name":"refill","identifier":"833a6778b834ffdf87a01c2604a4f7a8","livemode":false,"payload":{"stripe_customer_id":"cus_acme","value":"500"},"timestamp":1795445178}'
+
+ANSWERS = {
+    PATH: _REFILLED,
+    "/customers/acme/credits/ledger_entry": _LEDGER_ENTRY,
+    "/v2/loyalty/accounts/acme/adjust": _LOYALTY_EVENT,
+    "/v1/billing/meter_events": _METER_EVENT,
+}
+"""The body of each answer, by path. All are answered 200."""
+
+ANSWER = ANSWERS[PATH]

@@ -1,0 +1,53 @@
+"""Ours, as it comes."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from benchmarks.calls import ANSWER, CREDITS, KEY, METER, WORKSPACE
+from oneloop import AsyncOneloop, Oneloop
+
+
+def make(url: str, **options: Any) -> Callable[[], object]:
+    """Return a blocking call of a client with these options."""
+    client = Oneloop(api_key=KEY, base_url=url, **options)
+
+    def call() -> object:
+        return client.refill_billing_limit(
+            workspace_id=WORKSPACE, external_meter_id=METER, refill=CREDITS
+        )
+
+    return call
+
+
+def make_async(
+    url: str, **options: Any
+) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
+    """Return an async call of a client with these options, and what closes it."""
+    client = AsyncOneloop(api_key=KEY, base_url=url, timeout=60, **options)
+
+    async def call() -> object:
+        return await client.refill_billing_limit(
+            workspace_id=WORKSPACE, external_meter_id=METER, refill=CREDITS
+        )
+
+    return call, client.aclose
+
+
+def codec() -> tuple[Callable[[], object], Callable[[], object]]:
+    """Return what makes a body of arguments, and a model of parsed JSON."""
+    import json
+
+    from oneloop_api.api.v1 import refill_billing_limit
+    from oneloop_api.models import RefillCustomerBillingMeterResponse
+
+    parsed = json.loads(ANSWER)
+
+    def encode() -> object:
+        return refill_billing_limit.call(
+            workspace_id=WORKSPACE, external_meter_id=METER, refill=CREDITS
+        ).body
+
+    def decode() -> object:
+        return RefillCustomerBillingMeterResponse.from_dict(parsed)
+
+    return encode, decode

@@ -1,0 +1,78 @@
+"""A raw socket: the floor. It takes what comes for the answer, and checks nothing."""
+
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from benchmarks.calls import BODY, KEY, PATH
+
+HEAD = (
+    f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
+    f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+).encode()
+CONNECTIONS = 100
+
+
+def make(url: str) -> Callable[[], object]:
+    """Return a blocking call."""
+    parts = urlsplit(url)
+    connection = socket.create_connection((parts.hostname, parts.port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if parts.scheme == "https":
+        import ssl
+
+        context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+        connection = context.wrap_socket(connection, server_hostname=parts.hostname)
+
+    def call() -> object:
+        connection.sendall(HEAD + BODY)
+        answer = connection.recv(65536)
+        return json.loads(answer[answer.index(b"\r\n\r\n") + 4 :])
+
+    return call
+
+
+def make_async(
+    url: str,
+) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
+    """Return an async call, and what closes its client."""
+    import asyncio  # here, as a blocking call needs none
+
+    class Connection(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - as TCP connections have
+            self.transport = transport
+
+        def send(self, answer: asyncio.Future[bytes]) -> None:
+            self.answer = answer
+            self.transport.write(HEAD + BODY)
+
+        def data_received(self, data: bytes) -> None:
+            self.answer.set_result(data)
+
+    host, _, port = urlsplit(url).netloc.partition(":")
+    free: list[Connection] = []
+    made: list[Connection] = []
+    places = asyncio.Semaphore(CONNECTIONS)
+    loop = asyncio.get_running_loop()
+
+    async def call() -> object:
+        async with places:
+            if free:
+                connection = free.pop()
+            else:
+                _, connection = await loop.create_connection(Connection, host, int(port))
+                made.append(connection)
+            future = loop.create_future()
+            connection.send(future)
+            answer = await future
+            free.append(connection)
+        return json.loads(answer[answer.index(b"\r\n\r\n") + 4 :])
+
+    async def close() -> None:
+        for connection in made:
+            connection.transport.close()
+
+    return call, close

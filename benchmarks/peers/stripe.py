@@ -1,0 +1,31 @@
+"""stripe. Its refill: an event of a billing meter."""
+
+import os
+from collections.abc import Awaitable, Callable
+
+import stripe
+
+from benchmarks.calls import CREDITS, KEY
+
+EVENT = {
+    "event_name": "refill",
+    "payload": {"stripe_customer_id": "cus_acme", "value": str(CREDITS)},
+}
+# It trusts its own certificates, whatever the environment names.
+stripe.ca_bundle_path = os.environ.get("SSL_CERT_FILE", stripe.ca_bundle_path)
+
+
+def make(url: str) -> Callable[[], object]:
+    """Return a blocking call."""
+    events = stripe.StripeClient(KEY, base_addresses={"api": url}).v1.billing.meter_events
+    return lambda: events.create(EVENT)
+
+
+def make_async(
+    url: str,
+) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
+    """Return an async call, and what closes its client."""
+    http = stripe.HTTPXClient()
+    client = stripe.StripeClient(KEY, base_addresses={"api": url}, http_client=http)
+    events = client.v1.billing.meter_events
+    return lambda: events.create_async(EVENT), http.close_async

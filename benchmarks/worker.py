@@ -1,0 +1,117 @@
+"""A process that makes the calls: `python worker.py PEER`, in the peer's environment.
+
+It reads a JSON object a line, `{"measure": NAME, ...arguments}`, and answers with one.
+"""
+
+import asyncio
+import json
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+sys.path[0] = str(Path(__file__).parents[1])
+
+from benchmarks.first import resident  # noqa: E402 - found by the line above
+
+WARM_UP = 200
+"""Calls before those that count."""
+GENTLE = 100
+"""Tasks at most in the first of them, which open connections: for 1,000 that open them at once,
+httpcore's pool takes half a minute."""
+
+
+class Worker:
+    """Measures one peer."""
+
+    def __init__(self, peer: Any) -> None:
+        self.peer = peer
+        self.calls: dict[str, Callable[[], object]] = {}
+
+    def sync(self, url: str, calls: int) -> dict[str, float]:
+        """Return microseconds of CPU time (of all threads) and of wall time per blocking call."""
+        call = self._warm(url)
+        cpu, wall = time.process_time(), time.perf_counter()
+        for _ in range(calls):
+            call()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        return {"cpu": cpu / calls * 1e6, "wall": wall / calls * 1e6}
+
+    def growth(self, url: str, calls: int) -> dict[str, float]:
+        """Return KiB that this process grows by in so many blocking calls."""
+        call = self._warm(url)
+        before = resident()
+        for _ in range(calls):
+            call()
+        return {"growth": resident() - before}
+
+    def parallel(self, url: str, in_flight: int, seconds: float) -> dict[str, float]:
+        """Return calls per second of tasks that call one after the other, for about so long."""
+        return {"rate": asyncio.run(self._parallel(url, in_flight, seconds))}
+
+    def codec(self, times: int) -> dict[str, float]:
+        """Return nanoseconds of CPU time to make a body, and to make a model."""
+        encode, decode = self.peer.codec()
+        taken = {}
+        for name, step in (("encode", encode), ("decode", decode)):
+            step()
+            start = time.process_time()
+            for _ in range(times):
+                step()
+            taken[name] = (time.process_time() - start) / times * 1e9
+        return taken
+
+    def _warm(self, url: str) -> Callable[[], object]:
+        """Return the call of the one client for this URL, after some calls."""
+        call = self.calls.get(url) or self.calls.setdefault(url, self.peer.make(url))
+        for _ in range(WARM_UP):
+            call()
+        return call
+
+    async def _parallel(self, url: str, in_flight: int, seconds: float) -> float:
+        call, close = self.peer.make_async(url)
+        few = min(in_flight, GENTLE)
+        warm_up = WARM_UP // few
+        estimate = few * warm_up / await _laps(call, few, warm_up)
+        if in_flight > few:
+            await _laps(call, in_flight, 1)
+        laps = max(2, round(estimate * seconds / in_flight))
+        rate = in_flight * laps / await _laps(call, in_flight, laps)
+        await close()
+        return rate
+
+
+async def _laps(call: Callable[[], Awaitable[object]], tasks: int, laps: int) -> float:
+    """Let each task make so many calls; return the seconds that all of it took."""
+
+    async def some() -> None:
+        for _ in range(laps):
+            await call()
+
+    start = time.perf_counter()
+    await asyncio.gather(*(some() for _ in range(tasks)))
+    return time.perf_counter() - start
+
+
+def main(name: str) -> None:
+    """Do what is asked for, until nobody asks."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is a file
+    worker = Worker(import_module(f"benchmarks.peers.{name}"))
+    for line in sys.stdin:
+        arguments = json.loads(line)
+        try:
+            told = getattr(worker, arguments.pop("measure"))(**arguments)
+        except Exception as error:  # noqa: BLE001 - a peer may raise anything, and the others go on
+            traceback.print_exc()
+            told = {"error": f"{type(error).__name__}: {error}"}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
