@@ -21,12 +21,11 @@ from .peering import HERE, ROOT, Peer
 IMPORT = """
 import sys
 from time import perf_counter
-sys.path.insert(0, "")
-from benchmarks.first import resident
 before, start = len(sys.modules), perf_counter()
 {statement}
-taken = perf_counter() - start
-print(taken * 1e3, len(sys.modules) - before, resident())
+taken, modules = perf_counter() - start, len(sys.modules) - before
+from benchmarks.first import resident
+print(taken * 1e3, modules, resident())
 """
 
 

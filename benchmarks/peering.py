@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 from attrs import frozen
@@ -57,7 +58,7 @@ PEERS = [
         "plain openapi-python-client",
         "from plain_client.client import AuthenticatedClient;"
         "from plain_client.api.default import refill_billing_limit",
-        "'0.29.1'",
+        repr(metadata.version("openapi-python-client")),
         codec=True,
     ),
     Peer(
@@ -82,12 +83,10 @@ def chosen(names: list[str]) -> list[Peer]:
         raise SetupError(f"no such peer: {', '.join(sorted(unknown))}")
     with (ROOT / "pyproject.toml").open("rb") as file:
         extras = tomllib.load(file)["project"]["optional-dependencies"]
-    # Until oneloop has its extra `fast`, there is nothing to measure.
-    return [
-        peer
-        for peer in PEERS
-        if (peer.name in names or not names) and (peer.name != "fast" or "fast" in extras)
-    ]
+    there = [peer for peer in PEERS if peer.name != "fast" or "fast" in extras]
+    if "fast" in names and "fast" not in extras:
+        raise SetupError("this oneloop has no extra `fast`")
+    return [peer for peer in there if peer.name in names or not names]
 
 
 def interpreter(peer: Peer) -> Path:
@@ -125,7 +124,7 @@ def _made_of(peer: Peer) -> str:
     """Return all that an environment depends on, in one word."""
     sources = [HERE / "peers" / f"{peer.name}.txt", Path(__file__)]
     if peer.name == "plain":
-        sources.append(ROOT / "openapi.yaml")
+        sources += [ROOT / "openapi.yaml", ROOT / "requirements" / "generate.txt"]
     if peer.name == "vendor":
         sources.append(ROOT / "requirements" / "vendor.txt")
     texts = [path.read_text("utf-8") for path in sources if path.exists()]

@@ -21,7 +21,8 @@ class Effort:
         seconds: How long they are, at least and for each of these.
         codec: How often a model is made.
         growth: Blocking calls by which the growth of memory is told.
-        long_rounds: How often that is measured, and the most in flight, which take long.
+        long_rounds: How often the most in flight are measured, which takes long.
+        growth_rounds: How often growth is, which takes longer.
     """
 
     rounds: int = 5
@@ -31,6 +32,7 @@ class Effort:
     codec: int = 20_000
     growth: int = 10_000
     long_rounds: int = 3
+    growth_rounds: int = 1
 
 
 QUICK = Effort(
@@ -133,16 +135,17 @@ def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Re
         ("models", _codec(effort)),
         *((f"async calls, {n} in flight", _parallel(effort, n)) for n in fewer),
     ]
-    long_ones: list[tuple[str, Measure]] = [
-        (f"async calls, {most} in flight", _parallel(effort, most)),
-        ("growth of memory", _growth(effort)),
-    ]
+    long_ones = [(f"async calls, {most} in flight", _parallel(effort, most))]
+    longest_ones = [("growth of memory", _growth(effort))]
     for client in clients:  # compiles what is not compiled yet, and fills the system's caches
         _once(client, "import", Client.imports, say)
         _once(client, "first answer", _first, say)
     for turn in range(effort.rounds):
         first = turn % len(clients)
-        for what, measure in each_round + (long_ones if turn < effort.long_rounds else []):
+        measures = list(each_round)
+        measures += long_ones if turn < effort.long_rounds else []
+        measures += longest_ones if turn < effort.growth_rounds else []
+        for what, measure in measures:
             say(f"round {turn + 1} of {effort.rounds}: {what}")
             for client in clients[first:] + clients[:first]:
                 if (what == "models" and not client.peer.codec) or (
