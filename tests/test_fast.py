@@ -29,6 +29,7 @@ from pyreqwest.exceptions import (
     NetworkError,
     RequestPanicError,
 )
+from pyreqwest.response import ResponseBuilder
 
 from oneloop import (
     APIConnectionError,
@@ -44,7 +45,7 @@ from oneloop import (
     _fast,
 )
 from oneloop.sandbox import Fault, Sandbox
-from oneloop.transport import Limits
+from oneloop.transport import Limits, Request
 from oneloop_api.api.v1 import refill_billing_limit
 from oneloop_overrides import Call
 
@@ -257,7 +258,6 @@ def test_a_body_is_handed_over_once_and_not_after_it_is_withdrawn() -> None:
     assert not withdrawn.withdraw()
     with pytest.raises(RuntimeError, match="the call has ended"):
         next(withdrawn)
-    assert _fast._Body(b"").withdraw()
 
 
 # Sent or not
@@ -296,7 +296,7 @@ def test_the_engines_errors_are_told_by_their_causes(
 ) -> None:
     """Their classes say "connect" also where a request was sent."""
     details: Any = {"causes": [{"message": text} for text in causes] or None}
-    found = _fast._translated(error("words", details), _fast._Body(b""))
+    found = _fast._translated(error("words", details), b"{}")
     assert words in found.problem
     assert (found.sent, found.passing) == (sent, passing)
 
@@ -573,6 +573,52 @@ def test_a_file_of_certificates_that_is_not_there_is_said(
     with pytest.raises(APIConnectionError, match="cannot open connections") as caught:
         kind.refill(api_key="sdk", base_url="https://oneloop.invalid")
     assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 1)
+
+
+def test_a_url_that_is_none_to_the_engine_is_said(kind: ClientKind) -> None:
+    """Before anything is sent."""
+    with pytest.raises(APIConnectionError, match="cannot open connections") as caught:
+        kind.refill(api_key="sdk", base_url="https://a%zz.test")
+    assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 1)
+
+
+def test_a_warm_connection_that_was_lost_may_have_carried_the_call(kind: ClientKind) -> None:
+    """Its body was handed over in the quick way, of which nothing is known."""
+    answers = iter([OK, b""])
+
+    def talk(connection: socket.socket) -> None:
+        for answer in answers:
+            read_whole(connection)
+            connection.sendall(answer)
+
+    async def with_tasks(options: dict[str, Any]) -> None:
+        async with kind.client(**options) as client:
+            await client.refill_billing_limit(**REFILL)
+            await client.refill_billing_limit(**REFILL)
+
+    def with_threads(options: dict[str, Any]) -> None:
+        with kind.client(**options) as client:
+            client.refill_billing_limit(**REFILL)
+            client.refill_billing_limit(**REFILL)
+
+    with talking(talk) as server:
+        options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url}
+        with pytest.raises(APIConnectionError) as caught:
+            with_threads(options) if kind.name == "sync" else asyncio.run(with_tasks(options))
+    assert (caught.value.outcome, caught.value.attempts) == (Outcome.UNKNOWN, 1)
+
+
+def test_a_connection_that_the_server_ends_is_not_counted_on() -> None:
+    """The next call may have to wait for another."""
+    engine = _fast._Engine(None)
+    answer = ResponseBuilder().header("Connection", "close").build_sync()
+    engine.response(answer, bytearray())
+    assert engine._idle == []
+    assert engine.response(ResponseBuilder().build_sync(), bytearray()).status == 200
+    assert len(engine._idle) == 1
+    engine._idle = [time.monotonic() - _fast.KEEPALIVE - 1]
+    request = Request("POST", "http://127.0.0.1", (), b"{}")
+    assert isinstance(engine.body(request), _fast._Body)
 
 
 def test_cancelled_calls_leave_room_for_others(sandbox: Sandbox) -> None:

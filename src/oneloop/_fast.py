@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -25,6 +25,7 @@ from pyreqwest.exceptions import (
     RequestPanicError,
     RequestTimeoutError,
 )
+from pyreqwest.http import Url
 from pyreqwest.proxy import ProxyBuilder
 from pyreqwest.request import BaseRequestBuilder
 from pyreqwest.response import BaseResponse
@@ -47,8 +48,8 @@ MAX_HEADER_BYTES = 100 * 1024
 """Of an answer, as with the default transport. The engine itself takes some 400 KiB, in 100 headers
 at most."""
 
-KEEPALIVE = timedelta(seconds=5)
-"""How long a connection may be idle, as with the default transport."""
+KEEPALIVE = 5.0
+"""Seconds for which a connection may be idle, as with the default transport."""
 
 KINDS = 8
 """Engines of one client. The limits of single steps are settings of an engine, so that each pair of
@@ -79,7 +80,7 @@ class FastTransport:
         """Prepare for one host, without opening anything."""
 
         @lru_cache(KINDS)
-        def engine(_pid: int, steps: Steps) -> SyncClient:
+        def engine(_pid: int, steps: Steps) -> _Engine[SyncClient]:
             return _opened(lambda: _set_up(SyncClientBuilder(), base_url, steps).build())
 
         self._engine = engine
@@ -90,15 +91,17 @@ class FastTransport:
         """Send a request once; see `oneloop.transport.Transport`."""
         if self._closed:
             raise closed_error()
-        engine = self._engine(os.getpid(), _steps(limits))
         began = time.monotonic()
+        engine = self._engine(os.getpid(), _steps(limits))
         if not self._free.acquire(timeout=limits.connect):
             raise _busy_error()
-        body = _Body(request.body or b"")
+        body = engine.body(request)
         try:
-            outgoing = engine.request(request.method, request.url)
-            if body.content:
+            outgoing = engine.client.request(request.method, request.url)
+            if isinstance(body, _Body):
                 outgoing = outgoing.body_stream(body)
+            elif body:
+                outgoing = outgoing.body_bytes(body)
             with _filled(outgoing, request, limits, began).build_streamed() as answer:
                 received = bytearray()
                 while (chunk := answer.body_reader.read_chunk()) is not None:
@@ -107,7 +110,7 @@ class FastTransport:
         except DetailedPyreqwestError as error:
             failure = _translated(error, body)
         else:
-            return Response(answer.status, _headers(answer), bytes(received))
+            return engine.response(answer, received)
         finally:
             self._free.release()
         raise failure  # out here, so that the error does not keep the engine's as context
@@ -125,7 +128,7 @@ class AsyncFastTransport:
         """Prepare for one host, without opening anything."""
 
         @lru_cache(KINDS)
-        def engine(_pid: int, steps: Steps) -> Client:
+        def engine(_pid: int, steps: Steps) -> _Engine[Client]:
             return _opened(lambda: _set_up(ClientBuilder(), base_url, steps).build())
 
         self._engine = engine
@@ -137,14 +140,16 @@ class AsyncFastTransport:
         """Send a request once; see `oneloop.transport.AsyncTransport`."""
         if self._closed:
             raise closed_error()
-        engine = self._engine(os.getpid(), _steps(limits))
         began = time.monotonic()
+        engine = self._engine(os.getpid(), _steps(limits))
         free = await self._place(limits)
-        body = _Body(request.body or b"")
+        body = engine.body(request)
         try:
-            outgoing = engine.request(request.method, request.url)
-            if body.content:
+            outgoing = engine.client.request(request.method, request.url)
+            if isinstance(body, _Body):
                 outgoing = outgoing.body_stream(body)
+            elif body:
+                outgoing = outgoing.body_bytes(body)
             async with _filled(outgoing, request, limits, began).build_streamed() as answer:
                 received = bytearray()
                 while (chunk := await answer.body_reader.read_chunk()) is not None:
@@ -153,9 +158,10 @@ class AsyncFastTransport:
         except DetailedPyreqwestError as error:
             failure = _translated(error, body)
         else:
-            return Response(answer.status, _headers(answer), bytes(received))
+            return engine.response(answer, received)
         finally:
-            body.withdraw()
+            if isinstance(body, _Body):
+                body.withdraw()
             free.release()
         raise failure  # out here for the reason given in FastTransport.send
 
@@ -165,6 +171,9 @@ class AsyncFastTransport:
         free = self._free.get(loop)
         if free is None:
             free = self._free[loop] = asyncio.Semaphore(MAX_CONNECTIONS)
+        if not free.locked():
+            await free.acquire()  # at once
+            return free
         try:
             async with asyncio.timeout(limits.connect):
                 await free.acquire()
@@ -178,6 +187,34 @@ class AsyncFastTransport:
         """Refuse calls from now on, and close all connections once those in flight have ended."""
         self._closed = True
         self._engine.cache_clear()
+
+
+@define
+class _Engine(Generic[C]):
+    """A client of pyreqwest, and when its idle connections were last used, as far as one can tell.
+
+    Whether one is at hand decides how a body is handed over: in the usual way, which is quicker, or
+    when the engine asks for it, since it may take a while to connect.
+    """
+
+    client: C
+    _idle: list[float] = field(factory=list[float])
+
+    def body(self, request: Request) -> "_Body | bytes | None":
+        """Return the body to send."""
+        try:
+            if time.monotonic() - self._idle.pop() < KEEPALIVE:
+                return request.body
+        except IndexError:
+            pass  # not asked before, as another thread may be quicker
+        return _Body(request.body) if request.body else None
+
+    def response(self, answer: BaseResponse, body: bytearray) -> Response:
+        """Return an answer that was read to its end."""
+        headers = _headers(answer)
+        if ("connection", "close") not in headers:
+            self._idle.append(time.monotonic())
+        return Response(answer.status, headers, bytes(body))
 
 
 @define
@@ -207,7 +244,7 @@ class _Body:
     def withdraw(self) -> bool:
         """Let it be sent no more, and return whether it may have been."""
         self._withdrawn = True
-        return self._asked or not self.content
+        return self._asked
 
 
 def _steps(limits: Limits) -> Steps:
@@ -219,9 +256,9 @@ def _steps(limits: Limits) -> Steps:
     )
 
 
-def _opened(open_: Callable[[], C]) -> C:
+def _opened(open_: Callable[[], C]) -> _Engine[C]:
     try:
-        return open_()
+        return _Engine(open_())
     except Exception as error:  # noqa: BLE001 - a proxy or certificates of the environment, a fork
         words = " ".join(str(error).split())
         failure = TransportError(f"cannot open connections: {words}", sent=False, passing=False)
@@ -229,6 +266,7 @@ def _opened(open_: Callable[[], C]) -> C:
 
 
 def _set_up(builder: B, base_url: str, steps: Steps) -> B:
+    Url(base_url)  # which may be none to the engine
     builder = (
         builder.http1_only()
         .follow_redirects(enable=False)
@@ -239,7 +277,7 @@ def _set_up(builder: B, base_url: str, steps: Steps) -> B:
         .zstd(enable=False)
         .deflate(enable=False)
         .no_proxy()
-        .pool_idle_timeout(KEEPALIVE)
+        .pool_idle_timeout(timedelta(seconds=KEEPALIVE))
         .pool_max_idle_per_host(MAX_CONNECTIONS)
     )
     connect, read = steps
@@ -280,8 +318,9 @@ def _filled(outgoing: R, request: Request, limits: Limits, began: float) -> R:
     if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
         headers += (("Content-Length", str(len(request.body or b""))),)
     outgoing = outgoing.headers(headers)
-    # The head is handed over once so much of the body is there, or all of it.
-    outgoing = outgoing.streamed_read_buffer_limit(min(limits.body + 1, BUFFER))
+    if limits.body < BUFFER:
+        # The head is handed over once so much of the body is there, or all of it.
+        outgoing = outgoing.streamed_read_buffer_limit(limits.body + 1)
     if limits.total is not None:
         left = max(0.0, began + limits.total - time.monotonic())
         outgoing = outgoing.timeout(timedelta(seconds=left))
@@ -313,11 +352,12 @@ def _readable(values: Iterator[str]) -> str:
         return UNREADABLE
 
 
-def _translated(error: DetailedPyreqwestError, body: _Body) -> TransportError:
+def _translated(error: DetailedPyreqwestError, body: _Body | bytes | None) -> TransportError:
     causes = [cause["message"] for cause in error.details["causes"] or ()]
     detail = causes[-1] if causes else error.message
     timeout = isinstance(error, RequestTimeoutError)
-    sent = body.withdraw() and CONNECTING not in causes
+    begun = body.withdraw() if isinstance(body, _Body) else True
+    sent = begun and CONNECTING not in causes
     if timeout:
         words = "no answer in time" if sent else "no connection in time"
     elif detail.startswith("tunnel error"):
