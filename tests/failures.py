@@ -382,8 +382,8 @@ PAGE = """\
 # What can go wrong with a call
 
 Each line is shown by `tests/test_outcomes.py` over real sockets, for `Oneloop` and for
-`AsyncOneloop`, with the number of requests that the server saw. This page is printed from the same
-table by `scripts/failures`.
+`AsyncOneloop` with each kind of transport, with the number of requests that the server saw. This
+page is printed from the same table by `scripts/failures`.
 
 *Tried* is how often a call is sent with the default three attempts: a call that is not safe to
 repeat, such as a refill, and one that is, such as a GET. A call that does not leave is tried, but

@@ -104,6 +104,26 @@ def test_another_name_is_refused(client: Any) -> None:
         client(api_key="sdk", transport="quick")
 
 
+LOADED = """
+import sys
+from oneloop import APIConnectionError, Oneloop
+
+client = Oneloop(api_key="sdk", base_url="http://127.0.0.1:1", transport="fast")
+try:
+    client.get_workspace_by_id(workspace_id="ws_1")
+except APIConnectionError:
+    print(*sys.modules)
+"""
+
+
+def test_a_call_loads_no_other_engine() -> None:
+    """Nor what only proxies and certificates need."""
+    program = [sys.executable, "-c", LOADED]
+    loaded = subprocess.run(program, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert "pyreqwest" in loaded.split()
+    assert not {*loaded.split()} & {"httpx", "httpcore", "certifi", "urllib.request"}
+
+
 # Once
 
 
