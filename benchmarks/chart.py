@@ -4,8 +4,8 @@ from xml.sax.saxutils import escape
 
 from attrs import frozen
 
-WIDTH = 860
-LABELS = 170
+WIDTH = 900
+LABELS = 186
 """Pixels for the names in front of the bars."""
 NUMBERS = 62
 """Pixels for the numbers behind them."""

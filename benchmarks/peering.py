@@ -63,7 +63,7 @@ PEERS = [
     ),
     Peer(
         "vendor",
-        "oneloop-python",
+        "oneloop-python (vendor's)",
         "from oneloop_client.client import Oneloop",
         _of("oneloop-python"),
     ),
