@@ -30,6 +30,7 @@ from oneloop import (
 )
 from oneloop._hosts import environment_proxy
 from oneloop.sandbox import Fault, Sandbox
+from oneloop.transport import Limits, Request
 
 ONCE = RetryPolicy(attempts=1)
 PROXIES = {"https": "http://secure.proxy:1", "http": "plain.proxy:2"}
@@ -254,6 +255,25 @@ def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
         found = with_threads() if kind.name == "sync" else asyncio.run(with_tasks())
     assert found == [ServerError] * 3
     assert server.sends() == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "written", "sent"),
+    [
+        (b"{}", [b"HEAD\r\n\r\n", b"{}", b""], [b"", b"HEAD\r\n\r\n{}", b""]),
+        (b"{}", [b"\5\1\0", b"HEAD\r\n\r\n", b"{}"], [b"\5\1\0", b"", b"HEAD\r\n\r\n{}"]),
+        (b"\r\n\r\n", [b"H\r\n\r\n", b"\r\n\r\n"], [b"", b"H\r\n\r\n\r\n\r\n"]),
+        (None, [b"HEAD\r\n\r\n", b""], [b"HEAD\r\n\r\n", b""]),
+    ],
+    ids=["head and body", "greeting of a proxy", "a body like the end of a head", "no body"],
+)
+def test_a_head_is_sent_with_its_body(
+    body: bytes | None, written: list[bytes], sent: list[bytes]
+) -> None:
+    """One system call and one packet; nothing else waits."""
+    request = Request("POST", "http://api.test/", (), body)
+    attempt = _attempt.Attempt.begin(request, Limits(1, 1, 1, 1))
+    assert [attempt.gathered(data) for data in written] == sent
 
 
 def test_a_stream_of_another_make_is_not_known_to_be_spent() -> None:

@@ -53,10 +53,15 @@ class Attempt:
         return left if limit is None else min(limit, left)
 
     def gathered(self, data: bytes) -> bytes:
-        """Return what to write now: a head waits for its body, so that both are sent at once."""
+        """Return what to write now: a head waits for its body, so that both are sent at once.
+
+        What comes before the head, to a SOCKS proxy, does not wait.
+        """
         if self._head is None:
-            self._head = data if self.has_body else b""
-            return b"" if self.has_body else data
+            if not (self.has_body and data.endswith(b"\r\n\r\n")):
+                return data
+            self._head = data
+            return b""
         whole, self._head = self._head + data, b""
         return whole
 
