@@ -126,26 +126,27 @@ def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Re
     down for a while slows them all; each round begins with another peer.
     """
     results = Results()
+    every, long, longest = effort.rounds, effort.long_rounds, effort.growth_rounds
     *fewer, most = effort.in_flight
-    each_round: list[tuple[str, Measure]] = [
-        ("import", Client.imports),
-        ("first answer", _first),
-        ("first answer, TLS", _first_tls),
-        ("sync calls", _sync(effort)),
-        ("models", _codec(effort)),
-        *((f"async calls, {n} in flight", _parallel(effort, n)) for n in fewer),
+    measures: list[tuple[str, int, Measure]] = [
+        ("import", every, Client.imports),
+        ("first answer", every, _first),
+        ("first answer, TLS", every, _first_tls),
+        ("sync calls", every, _sync(effort)),
+        # Before the async calls, which leave free memory behind for what grows to hide in.
+        ("growth of memory", longest, _growth(effort)),
+        ("models", every, _codec(effort)),
+        *((f"async calls, {n} in flight", every, _parallel(effort, n)) for n in fewer),
+        (f"async calls, {most} in flight", long, _parallel(effort, most)),
     ]
-    long_ones = [(f"async calls, {most} in flight", _parallel(effort, most))]
-    longest_ones = [("growth of memory", _growth(effort))]
     for client in clients:  # compiles what is not compiled yet, and fills the system's caches
         _once(client, "import", Client.imports, say)
         _once(client, "first answer", _first, say)
     for turn in range(effort.rounds):
         first = turn % len(clients)
-        measures = list(each_round)
-        measures += long_ones if turn < effort.long_rounds else []
-        measures += longest_ones if turn < effort.growth_rounds else []
-        for what, measure in measures:
+        for what, rounds, measure in measures:
+            if turn >= rounds:
+                continue
             say(f"round {turn + 1} of {effort.rounds}: {what}")
             for client in clients[first:] + clients[:first]:
                 if (what == "models" and not client.peer.codec) or (
