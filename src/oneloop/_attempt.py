@@ -1,6 +1,5 @@
 """What both kinds of transports know of a request under way, and how they say what went wrong."""
 
-import ssl
 import time
 from contextvars import ContextVar
 from typing import Any
@@ -136,6 +135,8 @@ def translated(error: Exception, *, sent: bool) -> TransportError:
 
 def _is_certificate_failure(error: BaseException | None) -> bool:
     """Whether TLS failed over a certificate: that does not pass by itself."""
+    import ssl  # here, as the fast engine has a TLS of its own
+
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return True

@@ -4,7 +4,6 @@ The only module that imports it. The engine is kept to HTTP/1.1, as over HTTP/2 
 itself what a server refuses; all that it would do beyond one request and its answer is turned off.
 """
 
-import asyncio
 import os
 import threading
 import time
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -33,6 +32,9 @@ from pyreqwest.response import BaseResponse
 from ._attempt import closed_error
 from ._hosts import environment_proxy
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Semaphore
 
 B = TypeVar("B", bound=BaseClientBuilder)
 C = TypeVar("C")
@@ -132,7 +134,7 @@ class AsyncFastTransport:
             return _opened(lambda: _set_up(ClientBuilder(), base_url, steps).build())
 
         self._engine = engine
-        self._free: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
+        self._free: WeakKeyDictionary[AbstractEventLoop, Semaphore]
         self._free = WeakKeyDictionary()
         self._closed = False
 
@@ -165,8 +167,10 @@ class AsyncFastTransport:
             free.release()
         raise failure  # out here for the reason given in FastTransport.send
 
-    async def _place(self, limits: Limits) -> asyncio.Semaphore:
+    async def _place(self, limits: Limits) -> "Semaphore":
         """Wait for one of this loop's places; in the engine a cancelled call would wait on."""
+        import asyncio  # here, as a process without async calls does not need it
+
         loop = asyncio.get_running_loop()
         free = self._free.get(loop)
         if free is None:
