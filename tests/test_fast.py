@@ -379,6 +379,7 @@ import os, signal, threading
 from oneloop import Oneloop, Timeout
 
 arguments = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 500}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 with Oneloop(transport="fast", timeout=Timeout(read=1)) as client:
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:

@@ -163,6 +163,20 @@ def test_connections_are_kept(sandbox: Sandbox) -> None:
         assert len(pool.idle.waiting) == 1
 
 
+def test_a_connection_that_has_waited_too_long_is_closed(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server may be about to close it, too."""
+    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.refill_billing_limit(**REFILL)
+        (old,) = connections(client)
+        monkeypatch.setattr(_pool, "KEEPALIVE", -1.0)
+        client.refill_billing_limit(**REFILL)
+        (new,) = connections(client)
+        assert old.is_closed()
+        assert new is not old
+
+
 OWN = {"sync": httpx.Client, "async": httpx.AsyncClient}
 
 
