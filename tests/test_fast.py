@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,9 @@ def read_whole(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("client", [Oneloop, AsyncOneloop])
+@pytest.mark.parametrize("thread", ["main", "other"])
 def test_without_the_extra_the_error_says_what_to_install(
-    client: Any, monkeypatch: pytest.MonkeyPatch
+    thread: str, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As soon as the client is made."""
     for name in [*sys.modules]:
@@ -93,8 +95,13 @@ def test_without_the_extra_the_error_says_what_to_install(
             monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "oneloop._fast")
     monkeypatch.delattr("oneloop._fast")
-    with pytest.raises(ConfigurationError, match=r"pip install 'oneloop\[fast\]'"):
-        client(api_key="sdk", transport="fast")
+    with (
+        ThreadPoolExecutor() as pool,
+        pytest.raises(ConfigurationError, match=r"pip install 'oneloop\[fast\]'"),
+    ):
+        if thread == "main":
+            client(api_key="sdk", transport="fast")
+        pool.submit(client, api_key="sdk", transport="fast").result()
 
 
 @pytest.mark.parametrize("client", [Oneloop, AsyncOneloop])
@@ -122,6 +129,37 @@ def test_a_call_loads_no_other_engine() -> None:
     loaded = subprocess.run(program, capture_output=True, text=True, timeout=30, check=True).stdout
     assert "pyreqwest" in loaded.split()
     assert not {*loaded.split()} & {"httpx", "httpcore", "certifi", "urllib.request"}
+
+
+LOADED_ON_A_THREAD = """
+import sys, threading
+from oneloop import Oneloop
+
+def refill():
+    with Oneloop(transport="fast") as client:
+        client.refill_billing_limit(workspace_id="ws_1", external_meter_id="acme", refill=1)
+    print("done")
+
+for _ in range(20):
+    thread = threading.Thread(target=refill)
+    thread.start()
+    thread.join()
+"""
+
+
+def test_the_engine_may_be_loaded_on_a_thread_that_ends(sandbox: Sandbox) -> None:
+    """Its allocator would crash in a later thread that gets the same id."""
+    environment = {
+        **os.environ,
+        "ONELOOP_SDK_KEY": sandbox.api_key,
+        "ONELOOP_BASE_URL": sandbox.url,
+    }
+    program = [sys.executable, "-c", LOADED_ON_A_THREAD]
+    result = subprocess.run(
+        program, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "done\n" * 20
 
 
 # Once

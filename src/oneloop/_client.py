@@ -3,7 +3,9 @@
 import os
 import platform
 import re
+import threading
 from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, cast
 from urllib.parse import urlsplit
@@ -372,12 +374,35 @@ def _fast(name: str) -> Any:
     if name != "fast":
         raise ConfigurationError(f'transport must be "fast" or an object that sends, not {name!r}')
     try:
-        from . import _fast
+        if threading.current_thread() is threading.main_thread():
+            return import_module("oneloop._fast")
+        return _imported_for_good("oneloop._fast")
     except ImportError as error:
         raise ConfigurationError(
             "transport=\"fast\" needs pyreqwest: pip install 'oneloop[fast]'"
         ) from error
-    return _fast
+
+
+def _imported_for_good(name: str) -> Any:
+    """Import a module on a thread that does not end before the process does.
+
+    The allocator in pyreqwest (mimalloc 3.3, its issue 1287) takes the thread that loads it for the
+    main one. When that one has ended, the process crashes in a later thread with the same id.
+    """
+    from concurrent.futures import Future  # here, as few processes need it
+
+    imported: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            imported.set_result(import_module(name))
+        except BaseException as error:  # noqa: BLE001 - raised by `result`
+            imported.set_exception(error)
+        else:
+            threading.Event().wait()
+
+    threading.Thread(target=run, name="oneloop-fast", daemon=True).start()
+    return imported.result()
 
 
 def _checked_retry(retry: object) -> RetryPolicy:
