@@ -34,7 +34,8 @@ def described(name: str, value: Any, where: str) -> Iterator[str]:
         if issubclass(value, enum.Enum):
             yield from (f"    {one.name} = {one.value!r}" for one in value)
         else:
-            yield f"    __init__{signature(value.__init__)}"
+            made_by = "__new__" if issubclass(value, tuple) else "__init__"
+            yield f"    {made_by}{signature(getattr(value, made_by))}"
         yield from members(value)
     elif callable(value):
         yield f"{where}.{name}{signature(value)}"

@@ -43,6 +43,7 @@ def test_import_contracts_hold() -> None:
 
 ONLY_IMPORTERS = {
     "httpx": ["_httpx.py"],
+    "h11": ["_pool.py"],
     "httpcore": ["_async_pool.py", "_network.py", "_pool.py"],
     "certifi": ["_fast.py", "_pool.py"],
     "pyreqwest": ["_fast.py"],
@@ -68,7 +69,7 @@ def test_run_time_overrides_need_attrs_alone(source: Path) -> None:
 
 
 def test_the_wheel_depends_on_what_it_imports() -> None:
-    """No library beyond attrs, httpx and the two it stands on, and those of the extras."""
+    """No library beyond attrs, httpx and the three it stands on, and those of the extras."""
     ours = {"oneloop", "oneloop_api", "oneloop_overrides"}
     third_party = {
         name
@@ -79,6 +80,7 @@ def test_the_wheel_depends_on_what_it_imports() -> None:
     assert third_party <= {
         "attrs",
         "certifi",
+        "h11",
         "httpcore",
         "httpx",
         "pyreqwest",

@@ -87,7 +87,7 @@ def test_a_call_without_body_and_headers_has_none() -> None:
 @pytest.mark.parametrize("thing", [PAUSE, Call(PAUSE, "/")], ids=["operation", "call"])
 def test_what_will_be_sent_cannot_be_changed(thing: Any) -> None:
     """A retry sends the very same thing."""
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         thing.body = b""
 
 

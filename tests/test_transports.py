@@ -218,7 +218,7 @@ def test_a_call_that_nothing_else_ends_is_cancelled(
 
 def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
     """After the total time there is no time for another read."""
-    attempt = _attempt.Attempt(deadline=0.0, secure=False)
+    attempt = _attempt.Attempt(Request("GET", "http://api", (), None), Limits(None, None, 0.0, 1))
     with pytest.raises(TimeoutError, match="the total time is over"):
         attempt.left(5, TimeoutError)
 
@@ -286,7 +286,7 @@ def test_a_head_is_sent_with_its_body(
 ) -> None:
     """One system call and one packet; nothing else waits."""
     request = Request("POST", "http://api.test/", (), body)
-    attempt = _attempt.Attempt.begin(request, Limits(1, 1, 1, 1))
+    attempt = _attempt.Attempt(request, Limits(1, 1, 1, 1))
     assert [attempt.gathered(data) for data in written] == sent
 
 
@@ -307,8 +307,7 @@ def test_a_call_that_finds_all_connections_busy_is_not_sent(
     kind: ClientKind, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a free one as long as for opening one, and says so."""
-    monkeypatch.setattr(_pool, "MAX_CONNECTIONS", 1)
-    monkeypatch.setattr(_fast, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(_attempt, "MAX_CONNECTIONS", 1)
     sandbox.misbehave(Fault.slow_body(1))
     options: dict[str, Any] = {
         "api_key": sandbox.api_key,

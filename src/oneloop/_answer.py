@@ -3,6 +3,7 @@
 import json
 import re
 import zlib
+from codecs import BOM_UTF8
 from itertools import accumulate
 from typing import Any, NoReturn, cast
 
@@ -95,7 +96,12 @@ def read_json(body: bytes) -> Any:
     if many and _depth(body) > MAX_JSON_DEPTH and _depth(_STRING.sub(b"", body)) > MAX_JSON_DEPTH:
         raise Unreadable(f"JSON of more than {MAX_JSON_DEPTH} levels")
     try:
-        return _JSON.decode(body.decode("utf-8-sig"))
+        text = body.removeprefix(BOM_UTF8).decode()
+        if text[:1] == "{":
+            value, end = _JSON.raw_decode(text)  # `decode` but for the white space around it
+            if end == len(text):
+                return value
+        return _JSON.decode(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"something that is not JSON: {error}") from None
 

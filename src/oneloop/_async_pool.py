@@ -6,12 +6,19 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import httpcore
-from attrs import define, field
 
-from . import _attempt, _pool
-from ._attempt import Attempt, closed_error, headers_of, left_over, out_of_time_error, translated
+from . import _attempt
+from ._attempt import (
+    Attempt,
+    busy_error,
+    closed_error,
+    headers_of,
+    left_over,
+    out_of_time_error,
+    translated,
+)
 from ._network import AsyncNetwork
-from ._pool import ERRORS, Idle, Site, busy
+from ._pool import ERRORS, Idle, Site
 from .transport import Limits, Request, Response
 
 
@@ -29,7 +36,7 @@ class AsyncPoolTransport:
 
     async def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.AsyncTransport`."""
-        attempt = Attempt.begin(request, limits)
+        attempt = Attempt(request, limits)
         pool = self._join()
         try:
             await pool.admit(limits.connect)
@@ -80,7 +87,7 @@ class AsyncPoolTransport:
         if self._closed:
             raise closed_error()
         if pool is None or pool.pid != os.getpid():
-            site = Site.of(self._base_url, httpcore.AsyncConnectionPool, AsyncNetwork())
+            site = Site(self._base_url, httpcore.AsyncConnectionPool, AsyncNetwork())
             pool = self._pools[loop] = _AsyncPool(site)
         pool.users += 1
         return pool
@@ -95,14 +102,14 @@ class AsyncPoolTransport:
                 await pool.aclose()
 
 
-@define
 class _AsyncPool:
-    site: Site
-    idle: Idle = field(factory=Idle)
-    free: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_pool.MAX_CONNECTIONS))
-    pid: int = field(factory=os.getpid)
-    users: int = 0
-    closing: bool = False
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.idle = Idle()
+        self.free = asyncio.Semaphore(_attempt.MAX_CONNECTIONS)
+        self.pid = os.getpid()
+        self.users = 0
+        self.closing = False
 
     async def admit(self, limit: float | None) -> None:
         """Wait until one of the connections is free, at most so many seconds."""
@@ -115,7 +122,7 @@ class _AsyncPool:
                 return
         except TimeoutError:
             pass
-        raise busy()
+        raise busy_error()
 
     async def connection(self) -> Any:
         """Return a connection for one call, open or new."""

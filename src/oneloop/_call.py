@@ -2,6 +2,9 @@
 
 `course` is a generator. It yields what is to be done (`Send`, `Wait`) and is told how it went;
 `run` and `run_async` do it, with a blocking and an async transport. No decision is made in them.
+
+Classes of ours are plain ones here and in the transports: attrs takes half a millisecond to make
+one, and all of them are needed before the first answer.
 """
 
 import json
@@ -10,10 +13,8 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 from urllib.parse import quote
-
-from attrs import field, frozen
 
 from oneloop_overrides import Call, DecodeError, Outcome, Response
 
@@ -41,8 +42,7 @@ _WEIGHTS = [Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED
 """Outcomes of single attempts, from the one that says least of the whole call."""
 
 
-@frozen
-class Settings:
+class Settings(NamedTuple):
     """What a client brings to each of its calls.
 
     Attributes:
@@ -54,44 +54,38 @@ class Settings:
     """
 
     base_url: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    headers: tuple[tuple[str, str], ...]
     timeout: Timeout
     retry: RetryPolicy
     max_response_bytes: int
 
+    def __repr__(self) -> str:
+        """Show where calls go; an application's own headers may be secret."""
+        return f"Settings(base_url={self.base_url!r})"
 
-@frozen
+
 class Key:
     """A credential that no repr shows: not even that of the locals in a traceback.
 
     Attributes:
         value: The API key, or the link token.
-        header: The header that it goes into.
+        header: The header that it goes into, with what is sent there.
     """
 
-    value: str = field(repr=False)
-    header: Literal["Authorization", "X-Link-Token"] = "Authorization"
+    __slots__ = ("header", "value")
 
-    def sent(self) -> tuple[str, str]:
-        """Return the header with its value."""
-        bearer = self.header == "Authorization"
-        return self.header, f"Bearer {self.value}" if bearer else self.value
-
-
-@frozen
-class Send:
-    """Send a request once, and tell how it went: a response, or the exception."""
-
-    request: transport.Request
-    limits: transport.Limits
+    def __init__(
+        self, value: str, name: Literal["Authorization", "X-Link-Token"] = "Authorization"
+    ) -> None:
+        self.value = value
+        self.header = (name, f"Bearer {value}" if name == "Authorization" else value)
 
 
-@frozen
-class Wait:
-    """Wait for some seconds."""
+Send: TypeAlias = tuple[transport.Request, transport.Limits]
+"""To send a request once, and tell how it went: a response, or the exception."""
 
-    seconds: float
-
+Wait: TypeAlias = float
+"""To wait for some seconds."""
 
 Reply = transport.Response | transport.TransportError | transport.ResponseTooLarge
 Course = Generator[Send | Wait, Reply | None, Response[T]]
@@ -129,7 +123,7 @@ def course(
         attempt += 1
         left = None if policy.budget is None else max(0.0, policy.budget - (clock() - started))
         try:
-            reply = cast("Reply", (yield Send(request, _limits(settings, left))))
+            reply = cast("Reply", (yield request, _limits(settings, left)))
         except BaseException as interruption:
             interruption.add_note(f"{operation.name} was interrupted: it may have happened")
             raise
@@ -153,7 +147,7 @@ def course(
         logger.info("%s: again in %.3f s: %s", operation.name, wait, error.problem)
         _tell(policy, Retry(operation=operation.name, attempt=attempt, wait=wait, error=error))
         try:
-            yield Wait(wait)
+            yield wait
         except BaseException as interruption:
             unknown = outcome is Outcome.UNKNOWN
             happened = "it may have happened" if unknown else "nothing happened"
@@ -171,11 +165,11 @@ def run(steps: Course[T], sender: transport.Transport) -> Response[T]:
             done: Response[T] = end.value
             return done
         try:
-            if isinstance(step, Wait):
-                reply = None
-                time.sleep(step.seconds)
+            if isinstance(step, tuple):
+                reply = sender.send(*step)
             else:
-                reply = sender.send(step.request, step.limits)
+                reply = None
+                time.sleep(step)
         except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
             reply = _failure(error)
         except BaseException as interruption:  # noqa: BLE001 - the course raises it again
@@ -194,11 +188,11 @@ async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Respo
             done: Response[T] = end.value
             return done
         try:
-            if isinstance(step, Wait):
-                reply = None
-                await asyncio.sleep(step.seconds)
+            if isinstance(step, tuple):
+                reply = await sender.send(*step)
             else:
-                reply = await sender.send(step.request, step.limits)
+                reply = None
+                await asyncio.sleep(step)
         except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
             reply = _failure(error)
         except BaseException as interruption:  # noqa: BLE001 - the course raises it again
@@ -213,23 +207,24 @@ def _failure(error: Exception) -> transport.TransportError | transport.ResponseT
 
 
 def _request(call: Call[Any], settings: Settings, api_key: Key) -> transport.Request:
-    body = () if call.body is None else (("Content-Type", "application/json"),)
+    body = () if call.body is None else _JSON
     return transport.Request(
         call.operation.method,
         settings.base_url + call.target,
-        (api_key.sent(), *body, *settings.headers, *call.headers),
+        (api_key.header, *body, *settings.headers, *call.headers),
         call.body,
     )
 
 
-def _limits(settings: Settings, left: float | None) -> transport.Limits:
-    def within(limit: float | None) -> float | None:
-        return limit if left is None else left if limit is None else min(limit, left)
+_JSON = (("Content-Type", "application/json"),)
 
-    timeout = settings.timeout
-    return transport.Limits(
-        within(timeout.connect), within(timeout.read), left, settings.max_response_bytes
-    )
+
+def _limits(settings: Settings, left: float | None) -> transport.Limits:
+    connect, read = settings.timeout.connect, settings.timeout.read
+    if left is not None:
+        connect = left if connect is None or connect > left else connect
+        read = left if read is None or read > left else read
+    return transport.Limits(connect, read, left, settings.max_response_bytes)
 
 
 def _judge(call: Call[T], reply: Reply, limit: int) -> tuple[T, int, dict[str, str]] | APIError:
@@ -250,7 +245,6 @@ def _judge(call: Call[T], reply: Reply, limit: int) -> tuple[T, int, dict[str, s
         body, unreadable = b"", str(error)
     else:
         unreadable = ""
-    known = _known(reply, headers, body)
     if not 200 <= reply.status <= 299:
         code, message = _answer.error_envelope(body)
         rejected = 300 <= reply.status <= 499
@@ -259,7 +253,7 @@ def _judge(call: Call[T], reply: Reply, limit: int) -> tuple[T, int, dict[str, s
             outcome=Outcome.REJECTED if rejected else Outcome.UNKNOWN,
             code=code,
             message=message,
-            **known,
+            **_known(reply, headers, body),
         )
     if call.operation.decode is None:
         return cast("T", None), reply.status, headers
@@ -269,11 +263,13 @@ def _judge(call: Call[T], reply: Reply, limit: int) -> tuple[T, int, dict[str, s
         parsed = _answer.read_json(body)
     except _answer.Unreadable as error:
         problem = f"the server answered {reply.status}, but with {error}"
+        known = _known(reply, headers, body)
         return ResponseDecodeError(problem, outcome=Outcome.UNKNOWN, **known)
     try:
         return call.operation.decode(parsed), reply.status, headers
     except DecodeError as error:
         problem = f"the server answered {reply.status}, but {error}"
+        known = _known(reply, headers, body)
         return ResponseDecodeError(problem, outcome=Outcome.APPLIED, field=error.path, **known)
 
 

@@ -1,16 +1,14 @@
 """The clients: configuration in, calls out."""
 
 import os
-import platform
 import re
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, cast
 from urllib.parse import urlsplit
-
-from attrs import evolve, frozen
 
 from oneloop_api.client import (
     DEFAULT_BASE_URL,
@@ -99,13 +97,13 @@ class _Client:
         """
         settings = self._settings
         if not isinstance(timeout, Unset):
-            settings = evolve(settings, timeout=Timeout.of(timeout))
+            settings = settings._replace(timeout=Timeout.of(timeout))
         if not isinstance(retry, Unset):
-            settings = evolve(settings, retry=_checked_retry(retry))
+            settings = settings._replace(retry=_checked_retry(retry))
         if not isinstance(headers, Unset):
-            settings = evolve(settings, headers=_all_headers(headers))
+            settings = settings._replace(headers=_all_headers(headers))
         if not isinstance(max_response_bytes, Unset):
-            settings = evolve(settings, max_response_bytes=_checked_size(max_response_bytes))
+            settings = settings._replace(max_response_bytes=_checked_size(max_response_bytes))
         client = type(self).__new__(type(self))
         client._settings = settings
         same = api_key is None and link_token is None
@@ -206,11 +204,7 @@ class Oneloop(_Client, SyncOperations):
 
     def _respond(self, call: Call[T]) -> Response[T]:
         given = self._credential.source()
-        if iscoroutine(given):
-            given.close()
-            name = self._credential.name
-            raise ConfigurationError(f"{name} is an async function: that needs AsyncOneloop")
-        key = self._credential.key(given)
+        key = given if isinstance(given, Key) else self._credential.key(given)
         del given
         return run(course(call, self._settings, key), self._transport)
 
@@ -281,7 +275,9 @@ class AsyncOneloop(_Client, AsyncOperations):
 
     async def _respond(self, call: Call[T]) -> Response[T]:
         given = self._credential.source()
-        key = self._credential.key(await given if isawaitable(given) else given)
+        if not isinstance(given, Key):
+            given = self._credential.key(await given if isawaitable(given) else given)
+        key: Key = given
         del given
         return await run_async(course(call, self._settings, key), self._transport)
 
@@ -309,15 +305,20 @@ class _AsyncWithResponse(AsyncOperationsWithResponse):
         return await self._respond(call)
 
 
-@frozen
 class _Credential:
     """Where a client's key comes from: a function, so that no repr of its attributes shows it."""
 
-    name: Literal["api_key", "link_token"]
-    source: Callable[[], Any]
+    __slots__ = ("name", "source")
+
+    def __init__(self, name: Literal["api_key", "link_token"], source: Callable[[], Any]) -> None:
+        self.name: Literal["api_key", "link_token"] = name
+        self.source = source
 
     def key(self, given: object) -> Key:
-        """Check what the function returned."""
+        """Check what an application's own function returned."""
+        if iscoroutine(given):
+            given.close()
+            raise ConfigurationError(f"{self.name} is an async function: that needs AsyncOneloop")
         return _checked_key(self.name, given)
 
 
@@ -339,8 +340,6 @@ def _credential(
 
 
 def _checked_key(name: str, given: object) -> Key:
-    if isinstance(given, Key):
-        return given
     if not isinstance(given, str) or not given:
         raise ConfigurationError(f"{name} must be a string that is not empty")
     if not _VISIBLE.fullmatch(given):
@@ -421,7 +420,7 @@ def _all_headers(more: object) -> tuple[tuple[str, str], ...]:
     own: dict[str, str] = {
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
-        "User-Agent": f"oneloop/{__version__} Python/{platform.python_version()}",
+        "User-Agent": f"oneloop/{__version__} Python/{sys.version.partition(' ')[0]}",
     }
     if not isinstance(more, Mapping):
         raise ConfigurationError("headers must be a mapping of names to values")

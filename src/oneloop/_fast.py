@@ -5,17 +5,16 @@ itself what a server refuses; all that it would do beyond one request and its an
 """
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import lru_cache
-from pathlib import Path
+from itertools import chain
+from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from attrs import define, field
 from pyreqwest.client import BaseClientBuilder, Client, ClientBuilder, SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import (
     BuilderError,
@@ -29,7 +28,8 @@ from pyreqwest.proxy import ProxyBuilder
 from pyreqwest.request import BaseRequestBuilder
 from pyreqwest.response import BaseResponse
 
-from ._attempt import closed_error
+from . import _attempt
+from ._attempt import KEEPALIVE, busy_error, closed_error, places
 from ._hosts import environment_proxy
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
@@ -43,15 +43,9 @@ R = TypeVar("R", bound=BaseRequestBuilder)
 Steps: TypeAlias = tuple[float | None, float | None]
 """Seconds to connect, and to wait for each part of an answer."""
 
-MAX_CONNECTIONS = 100
-"""Calls of one client at a time, as with the default transport. One more waits."""
-
 MAX_HEADER_BYTES = 100 * 1024
 """Of an answer, as with the default transport. The engine itself takes some 400 KiB, in 100 headers
 at most."""
-
-KEEPALIVE = 5.0
-"""Seconds for which a connection may be idle, as with the default transport."""
 
 KINDS = 8
 """Engines of one client. The limits of single steps are settings of an engine, so that each pair of
@@ -86,7 +80,7 @@ class FastTransport:
             return _opened(lambda: _set_up(SyncClientBuilder(), base_url, steps).build())
 
         self._engine = engine
-        self._free = threading.Semaphore(MAX_CONNECTIONS)
+        self._places = places()
         self._closed = False
 
     def send(self, request: Request, limits: Limits) -> Response:
@@ -95,8 +89,10 @@ class FastTransport:
             raise closed_error()
         began = time.monotonic()
         engine = self._engine(os.getpid(), _steps(limits))
-        if not self._free.acquire(timeout=limits.connect):
-            raise _busy_error()
+        try:
+            place = self._places.get(timeout=limits.connect)
+        except Empty:
+            raise busy_error() from None
         body = engine.body(request)
         try:
             outgoing = engine.client.request(request.method, request.url)
@@ -108,13 +104,14 @@ class FastTransport:
                 received = bytearray()
                 while (chunk := answer.body_reader.read_chunk()) is not None:
                     received += chunk
-                    _check(received, answer, limits)
+                    if len(received) > limits.body:
+                        raise ResponseTooLarge(answer.status, _headers(answer))
         except DetailedPyreqwestError as error:
             failure = _translated(error, body)
         else:
             return engine.response(answer, received)
         finally:
-            self._free.release()
+            self._places.put(place)
         raise failure  # out here, so that the error does not keep the engine's as context
 
     def close(self) -> None:
@@ -156,7 +153,8 @@ class AsyncFastTransport:
                 received = bytearray()
                 while (chunk := await answer.body_reader.read_chunk()) is not None:
                     received += chunk
-                    _check(received, answer, limits)
+                    if len(received) > limits.body:
+                        raise ResponseTooLarge(answer.status, _headers(answer))
         except DetailedPyreqwestError as error:
             failure = _translated(error, body)
         else:
@@ -174,7 +172,7 @@ class AsyncFastTransport:
         loop = asyncio.get_running_loop()
         free = self._free.get(loop)
         if free is None:
-            free = self._free[loop] = asyncio.Semaphore(MAX_CONNECTIONS)
+            free = self._free[loop] = asyncio.Semaphore(_attempt.MAX_CONNECTIONS)
         if not free.locked():
             await free.acquire()  # at once
             return free
@@ -182,7 +180,7 @@ class AsyncFastTransport:
             async with asyncio.timeout(limits.connect):
                 await free.acquire()
         except TimeoutError:
-            failure = _busy_error()
+            failure = busy_error()
         else:
             return free
         raise failure
@@ -193,7 +191,6 @@ class AsyncFastTransport:
         self._engine.cache_clear()
 
 
-@define
 class _Engine(Generic[C]):
     """A client of pyreqwest, and when its idle connections were last used, as far as one can tell.
 
@@ -201,8 +198,9 @@ class _Engine(Generic[C]):
     when the engine asks for it, since it may take a while to connect.
     """
 
-    client: C
-    _idle: list[float] = field(factory=list[float])
+    def __init__(self, client: C) -> None:
+        self.client = client
+        self._idle: list[float] = []
 
     def body(self, request: Request) -> "_Body | bytes | None":
         """Return the body to send."""
@@ -221,7 +219,6 @@ class _Engine(Generic[C]):
         return Response(answer.status, headers, bytes(body))
 
 
-@define
 class _Body:
     """A body that the engine asks for when it has a connection, in the same step as it sends.
 
@@ -229,9 +226,12 @@ class _Body:
     longer waits for, the engine still does.
     """
 
-    content: bytes = field(repr=False)
-    _asked: bool = False
-    _withdrawn: bool = False
+    __slots__ = ("_asked", "_content", "_withdrawn")
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._asked = False
+        self._withdrawn = False
 
     def __iter__(self) -> "_Body":
         return self
@@ -243,7 +243,7 @@ class _Body:
             raise RuntimeError("the call has ended")
         if again:
             raise StopIteration
-        return self.content
+        return self._content
 
     def withdraw(self) -> bool:
         """Let it be sent no more, and return whether it may have been."""
@@ -282,7 +282,7 @@ def _set_up(builder: B, base_url: str, steps: Steps) -> B:
         .deflate(enable=False)
         .no_proxy()
         .pool_idle_timeout(timedelta(seconds=KEEPALIVE))
-        .pool_max_idle_per_host(MAX_CONNECTIONS)
+        .pool_max_idle_per_host(_attempt.MAX_CONNECTIONS)
     )
     connect, read = steps
     if connect is not None:
@@ -307,7 +307,8 @@ def _authorities() -> bytes:
         return b""
     import certifi  # only here, as importing it takes its time
 
-    return Path(named or certifi.where()).read_bytes()
+    with open(named or certifi.where(), "rb") as file:  # noqa: PTH123 - pathlib takes its time
+        return file.read()
 
 
 def _proxy(url: str) -> ProxyBuilder:
@@ -331,18 +332,13 @@ def _filled(outgoing: R, request: Request, limits: Limits, began: float) -> R:
     return outgoing
 
 
-def _check(received: bytearray, answer: BaseResponse, limits: Limits) -> None:
-    if len(received) > limits.body:
-        raise ResponseTooLarge(answer.status, _headers(answer))
-
-
 def _headers(answer: BaseResponse) -> tuple[tuple[str, str], ...]:
     try:
         headers = tuple(answer.headers.items())
     except ValueError:
         values = iter(answer.headers.values())
         headers = tuple((name, _readable(values)) for name in answer.headers)
-    if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+    if sum(map(len, chain.from_iterable(headers))) > MAX_HEADER_BYTES:
         raise TransportError(
             f"the server broke HTTP: more than {MAX_HEADER_BYTES} bytes of headers"
         )
@@ -374,7 +370,3 @@ def _translated(error: DetailedPyreqwestError, body: _Body | bytes | None) -> Tr
         words = "the connection was lost"
     lasting = isinstance(error, BuilderError | RequestPanicError) or detail.startswith(CERTIFICATE)
     return TransportError(f"{words}: {detail}", sent=sent, timeout=timeout, passing=not lasting)
-
-
-def _busy_error() -> TransportError:
-    return TransportError("no free connection in time", sent=False, timeout=True)

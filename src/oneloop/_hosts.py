@@ -1,15 +1,20 @@
 """Which hosts are this machine: there keys may travel in clear, and no proxy is asked."""
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
 def is_loopback(host: str) -> bool:
     """Return whether a host of a URL is this machine, by its name or address alone."""
+    if host in ("localhost", "127.0.0.1"):
+        return True
+    if not (":" in host or host[-1:].isdigit()):
+        return False
+    from ipaddress import ip_address  # here, as importing it takes its time
+
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False
 
 
 def environment_proxy(url: str) -> str | None:

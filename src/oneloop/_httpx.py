@@ -49,7 +49,7 @@ class ClientTransport:
         """Send a request once; see `oneloop.transport.Transport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
-        attempt = Attempt.begin(request, limits)
+        attempt = Attempt(request, limits)
         try:
             outgoing = _outgoing(request, limits)
             answer = self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
@@ -91,7 +91,7 @@ class AsyncClientTransport:
         """Send a request once; see `oneloop.transport.AsyncTransport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
-        attempt = Attempt.begin(request, limits)
+        attempt = Attempt(request, limits)
         total = None if limits.total is None else limits.total + _attempt.GRACE
         try:
             async with asyncio.timeout(total):

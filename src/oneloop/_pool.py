@@ -9,20 +9,25 @@ import ssl
 import threading
 import time
 from collections import deque
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from importlib.util import find_spec
+from queue import Empty
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import certifi
+import h11
 import httpcore
-from attrs import define, field, frozen
 
 from ._attempt import (
+    KEEPALIVE,
     Attempt,
+    busy_error,
     closed_error,
     headers_of,
     left_over,
+    places,
     timeouts,
     translated,
 )
@@ -30,15 +35,8 @@ from ._hosts import environment_proxy
 from ._network import Network
 from .transport import Limits, Request, Response, TransportError
 
-MAX_CONNECTIONS = 100
-"""Connections of one client at most, in use or not. A call that finds them all busy waits."""
-
 MAX_HEADER_BYTES = httpcore.HTTP11Connection.MAX_INCOMPLETE_EVENT_SIZE
 """Bytes of an answer's status line and headers at most: httpcore's own limit, 100 KiB."""
-
-KEEPALIVE = 5.0
-"""Seconds that a connection may be idle. Servers close theirs too (uvicorn after 5); better that we
-do it first."""
 
 ERRORS = (
     httpcore.TimeoutException,
@@ -65,15 +63,17 @@ class PoolTransport:
 
     def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.Transport`."""
-        attempt = Attempt.begin(request, limits)
+        attempt = Attempt(request, limits)
         pool = self._join()
         try:
-            if not pool.free.acquire(timeout=limits.connect):
-                raise busy()
+            try:
+                place = pool.places.get(timeout=limits.connect)
+            except Empty:
+                raise busy_error() from None
             try:
                 return self._exchange(pool, attempt, request, limits)
             finally:
-                pool.free.release()
+                pool.places.put(place)
         finally:
             self._leave(pool)
 
@@ -109,7 +109,7 @@ class PoolTransport:
         pid = os.getpid()
         pool = self._pools.get(pid)
         if pool is None:
-            site = Site.of(self._base_url, httpcore.ConnectionPool, Network())
+            site = Site(self._base_url, httpcore.ConnectionPool, Network())
             pool = self._pools.setdefault(pid, _Pool(site))
         with pool.lock:
             if self._closed:
@@ -137,31 +137,26 @@ class PoolTransport:
             pool.close()
 
 
-@frozen
 class Site:
     """What is known of where the requests of a client go: looked at once, not at each request."""
 
-    url: httpcore.URL
-    prefix: str
-    host: bytes
-    factory: Any = field(repr=False)
-
-    @classmethod
-    def of(cls, base_url: str, kind: Any, network: Any) -> "Site":
+    def __init__(self, base_url: str, kind: Any, network: Any) -> None:
         """Look at a base URL and at the environment.
 
         Raises:
             TransportError: A proxy or certificates that the environment names cannot be used.
         """
         parts = urlsplit(base_url)
-        url, host = httpcore.URL(base_url), parts.netloc.encode("ascii")
+        self.url = httpcore.URL(base_url)
+        self.prefix = base_url.removesuffix(parts.path)
+        self.headers = _prepared(parts.netloc.encode("ascii"))
         try:
             # httpcore's pool makes connections, direct or by way of a proxy, and holds none.
-            factory = kind(network_backend=network, **_options(base_url))
+            self.factory = kind(network_backend=network, **_options(base_url))
         except Exception as error:  # noqa: BLE001 - whatever the environment has in store
             failure = _unopened(error)
         else:
-            return cls(url, base_url.removesuffix(parts.path), host, factory)
+            return
         raise failure
 
     def connection(self) -> Any:
@@ -170,26 +165,40 @@ class Site:
 
     def outgoing(self, request: Request, limits: Limits) -> httpcore.Request:
         """Put a request into httpcore's terms."""
-        headers = [(b"Host", self.host)]
-        headers += [(name.encode("ascii"), text.encode("ascii")) for name, text in request.headers]
-        if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
-            headers.append((b"Content-Length", b"%d" % len(request.body or b"")))
         url = httpcore.URL(
             scheme=self.url.scheme,
             host=self.url.host,
             port=self.url.port,
             target=request.url.removeprefix(self.prefix).encode("ascii"),
         )
-        return httpcore.Request(
-            request.method,
-            url,
-            headers=headers,
-            content=request.body,
-            extensions={"timeout": timeouts(limits)},
+        outgoing = httpcore.Request(
+            request.method, url, content=request.body, extensions={"timeout": timeouts(limits)}
         )
+        has_length = request.body is not None or request.method in ("POST", "PUT", "PATCH")
+        outgoing.headers = self.headers(
+            request.headers, len(request.body or b"") if has_length else None
+        )
+        return outgoing
 
 
-@define
+def _prepared(host: bytes) -> Callable[[tuple[tuple[str, str], ...], int | None], Any]:
+    """Return what prepares the headers of a request to a host.
+
+    httpcore and h11 look through each header of each request, which takes an eighth of a call. Most
+    requests have the headers of an earlier one, and h11 takes its own `Headers` as they are.
+    """
+
+    @lru_cache(128)
+    def prepare(headers: tuple[tuple[str, str], ...], length: int | None) -> Any:
+        pairs = [(b"Host", host)]
+        pairs += [(name.encode("ascii"), text.encode("ascii")) for name, text in headers]
+        if length is not None:
+            pairs.append((b"Content-Length", b"%d" % length))
+        return h11.Request(method=b"GET", target=b"/", headers=pairs).headers
+
+    return prepare
+
+
 class Idle:
     """Open connections that no call has. The one that was used last is used next.
 
@@ -197,7 +206,9 @@ class Idle:
     down as they grow in number.
     """
 
-    waiting: deque[tuple[Any, float]] = field(factory=deque[tuple[Any, float]])
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.waiting: deque[tuple[Any, float]] = deque()
 
     def put(self, connection: Any) -> None:
         """Keep a connection for a later call."""
@@ -217,14 +228,14 @@ class Idle:
         return None, over
 
 
-@define
 class _Pool:
-    site: Site
-    idle: Idle = field(factory=Idle)
-    free: threading.Semaphore = field(factory=lambda: threading.Semaphore(MAX_CONNECTIONS))
-    lock: threading.Lock = field(factory=threading.Lock)
-    users: int = 0
-    closing: bool = False
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.idle = Idle()
+        self.places = places()
+        self.lock = threading.Lock()
+        self.users = 0
+        self.closing = False
 
     def connection(self) -> Any:
         """Return a connection for one call, open or new."""
@@ -269,10 +280,6 @@ def _proxy(url: str) -> httpcore.Proxy:
     if parts.username is not None:
         auth = unquote(parts.username), unquote(parts.password or "")
     return httpcore.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", auth)
-
-
-def busy() -> TransportError:
-    return TransportError("no free connection in time", sent=False, timeout=True)
 
 
 def _unopened(error: Exception) -> TransportError:

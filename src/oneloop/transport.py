@@ -5,9 +5,7 @@ nothing, keeps no cookie and decodes nothing. The default one drives httpcore, h
 your own as `Oneloop(transport=...)`.
 """
 
-from typing import Protocol
-
-from attrs import define, field, frozen
+from typing import NamedTuple, Protocol
 
 __all__ = [
     "AsyncTransport",
@@ -20,8 +18,7 @@ __all__ = [
 ]
 
 
-@frozen
-class Request:
+class Request(NamedTuple):
     """One HTTP request. Only its method is shown in a repr: the rest may hold secrets.
 
     Attributes:
@@ -32,13 +29,16 @@ class Request:
     """
 
     method: str
-    url: str = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    body: bytes | None = field(repr=False)
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None
+
+    def __repr__(self) -> str:
+        """Show the method alone."""
+        return f"Request(method={self.method!r})"
 
 
-@frozen
-class Limits:
+class Limits(NamedTuple):
     """What one request may take.
 
     Attributes:
@@ -54,9 +54,8 @@ class Limits:
     body: int
 
 
-@frozen
-class Response:
-    """One HTTP response, whole.
+class Response(NamedTuple):
+    """One HTTP response, whole. Only its status is shown in a repr.
 
     Attributes:
         status: HTTP status code.
@@ -65,11 +64,14 @@ class Response:
     """
 
     status: int
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def __repr__(self) -> str:
+        """Show the status alone."""
+        return f"Response(status={self.status})"
 
 
-@define(eq=False)
 class TransportError(Exception):
     """No response came.
 
@@ -81,13 +83,22 @@ class TransportError(Exception):
         passing: Whether the same request may well succeed a little later.
     """
 
-    problem: str = field(repr=False)  # it may quote what was sent or received
-    sent: bool = field(default=True, kw_only=True)
-    timeout: bool = field(default=False, kw_only=True)
-    passing: bool = field(default=True, kw_only=True)
+    def __init__(
+        self, problem: str, *, sent: bool = True, timeout: bool = False, passing: bool = True
+    ) -> None:
+        """Hold what is known; see the class for the arguments."""
+        super().__init__(problem)
+        self.problem = problem
+        self.sent = sent
+        self.timeout = timeout
+        self.passing = passing
+
+    def __repr__(self) -> str:
+        """Leave out the problem, as it may quote what was sent or received."""
+        flags = f"sent={self.sent}, timeout={self.timeout}, passing={self.passing}"
+        return f"{type(self).__name__}({flags})"
 
 
-@define(eq=False)
 class ResponseTooLarge(Exception):  # noqa: N818 - a limit, not a fault of the transport
     """The response body is larger than `Limits.body`.
 
@@ -96,8 +107,11 @@ class ResponseTooLarge(Exception):  # noqa: N818 - a limit, not a fault of the t
         headers: Headers of the response.
     """
 
-    status: int
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    def __init__(self, status: int, headers: tuple[tuple[str, str], ...]) -> None:
+        """Hold the start of the response."""
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
 
 
 class Transport(Protocol):
