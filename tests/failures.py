@@ -6,6 +6,7 @@ docs/failures.md is printed from it by scripts/failures.
 
 import gzip
 import json
+import re
 import socket
 import ssl
 import threading
@@ -119,11 +120,18 @@ def talking(talk: Callable[[socket.socket], object], scheme: str = "http") -> It
             thread.join()
 
 
-def read_request(connection: socket.socket) -> None:
-    """Read a request to its end: the bodies of these tests hold one closing brace, at the end."""
+def read_request(connection: socket.socket) -> bytes:
+    """Read a request by its Content-Length; nothing if the client has gone."""
     received = b""
-    while not (received.startswith(b"GET") and b"\r\n\r\n" in received) and b"}" not in received:
-        received += connection.recv(65536) or b"}"
+    while True:
+        head, found, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: *([0-9]+)", head)
+        if found and len(body) >= (int(length[1]) if length else 0):
+            return received
+        part = connection.recv(65536)
+        if not part:
+            return b""
+        received += part
 
 
 def slowly(head: str, part: bytes = b"") -> Serve:

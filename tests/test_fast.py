@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import trustme
 from calling import REFILL, ClientKind, an_operation
-from failures import LIMIT, endlessly, full_backlog, raw, slowly, talking
+from failures import LIMIT, endlessly, full_backlog, raw, read_request, slowly, talking
 from pyreqwest.exceptions import (
     BuilderError,
     ConnectError,
@@ -66,20 +66,6 @@ def listening() -> Iterator[tuple[socket.socket, str]]:
     """Listen, and tell the URL."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         yield listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def read_whole(connection: socket.socket) -> bytes:
-    """Read a request by its Content-Length; nothing if the client has gone."""
-    received = b""
-    while True:
-        head, found, body = received.partition(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: *([0-9]+)", head)
-        if found and len(body) >= (int(length[1]) if length else 0):
-            return received
-        part = connection.recv(65536)
-        if not part:
-            return b""
-        received += part
 
 
 # Asking for it
@@ -166,7 +152,7 @@ def test_the_engine_may_be_loaded_on_a_thread_that_ends(sandbox: Sandbox) -> Non
 def torment(connection: socket.socket, seen: Counter[str], chance: random.Random) -> None:
     """Count requests by name, and close the connection at all the wrong moments."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    while request := read_whole(connection):
+    while request := read_request(connection):
         name = re.search(rb'"externalMeterId":"([^"]*)"', request)
         assert name is not None
         seen[name[1].decode()] += 1
@@ -263,7 +249,7 @@ def test_http_2_is_not_spoken(
     def talk(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as secure:
             spoken.append(secure.selected_alpn_protocol())
-            spoken.append(read_whole(secure).split(b"\r\n")[0].rpartition(b" ")[2])
+            spoken.append(read_request(secure).split(b"\r\n")[0].rpartition(b" ")[2])
             secure.sendall(OK)
 
     with talking(talk, "https") as server:
@@ -448,45 +434,6 @@ def test_ctrl_c_is_noticed_when_the_attempt_ends(sandbox: Sandbox) -> None:
 # What is sent, and what is read
 
 
-@pytest.mark.parametrize(
-    ("method", "body", "lengths"),
-    [
-        ("POST", b'{"a": "\xc3\xa9"}', [b"11"]),
-        ("POST", None, [b"0"]),
-        ("POST", b"", [b"0"]),
-        ("PATCH", None, [b"0"]),
-        ("DELETE", None, []),
-        ("GET", None, []),
-    ],
-)
-def test_a_request_goes_out_as_it_is(
-    method: str, body: bytes | None, lengths: list[bytes], kind: ClientKind
-) -> None:
-    """With our headers, Host and Content-Length, and nothing of the engine's own."""
-    heard: list[bytes] = []
-
-    def talk(connection: socket.socket) -> None:
-        heard.append(read_whole(connection))
-        connection.sendall(OK)
-
-    with talking(talk) as server:
-        call = Call(an_operation(method), "/a%2Fb/%25..?q=%27~", body=body)
-        kind.respond(
-            call, api_key="sdk", base_url=server.url, headers={"X-Team": "é".encode().hex()}
-        )
-    head, _, sent = heard[0].partition(b"\r\n\r\n")
-    line, *headers = head.split(b"\r\n")
-    pairs = [header.lower().split(b": ", 1) for header in headers]
-    assert line == f"{method} /a%2Fb/%25..?q=%27~ HTTP/1.1".encode()
-    assert sent == (body or b"")
-    assert [value for name, value in pairs if name == b"content-length"] == lengths
-    names = {name for name, _ in pairs} - {b"content-length", b"content-type"}
-    ours = b"host accept accept-encoding authorization user-agent x-team".split()
-    assert names == set(ours)
-    assert dict(pairs)[b"accept-encoding"] == b"gzip, deflate"
-    assert dict(pairs)[b"user-agent"].startswith(b"oneloop/")
-
-
 def answered(kind: ClientKind, answer: bytes, **options: Any) -> Any:
     """Return the response to a GET that is answered with these bytes."""
     call = Call(an_operation("GET"), "/")
@@ -572,7 +519,7 @@ def test_connections_are_kept_and_closed_with_the_client(kind: ClientKind) -> No
     events: list[str] = []
 
     def talk(connection: socket.socket) -> None:
-        while read_whole(connection):
+        while read_request(connection):
             events.append("request")
             connection.sendall(OK)
         events.append("end")
@@ -609,7 +556,7 @@ def test_certificates_may_be_named_by_their_folder(
 
     def talk(connection: socket.socket) -> bool:
         with suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
-            read_whole(secure)
+            read_request(secure)
             secure.sendall(OK)
         return True
 
@@ -645,7 +592,7 @@ def test_a_warm_connection_that_was_lost_may_have_carried_the_call(kind: ClientK
 
     def talk(connection: socket.socket) -> None:
         for answer in answers:
-            read_whole(connection)
+            read_request(connection)
             connection.sendall(answer)
 
     async def with_tasks(options: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The transports: proxies, certificates, limits and closing, over real sockets."""
 
 import asyncio
+import socket
 import ssl
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from calling import KINDS, REFILL, ClientKind, sending
+from calling import KINDS, REFILL, ClientKind, an_operation, sending
 from failures import read_request, talking
 
 from oneloop import (
@@ -31,8 +32,10 @@ from oneloop import (
 from oneloop._hosts import environment_proxy
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request
+from oneloop_overrides import Call
 
 ONCE = RetryPolicy(attempts=1)
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}'
 PROXIES = {"https": "http://secure.proxy:1", "http": "plain.proxy:2"}
 
 
@@ -214,6 +217,89 @@ def test_a_call_that_nothing_else_ends_is_cancelled(
             retry=RetryPolicy(attempts=1, budget=1),
         )
     assert caught.value.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "lengths"),
+    [
+        ("POST", b'{"a": "\xc3\xa9"}', [b"11"]),
+        ("POST", None, [b"0"]),
+        ("POST", b"", [b"0"]),
+        ("PATCH", None, [b"0"]),
+        ("DELETE", None, []),
+        ("GET", None, []),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_a_request_goes_out_as_it_is(
+    kind: ClientKind, method: str, body: bytes | None, lengths: list[bytes]
+) -> None:
+    """With our headers, Host and Content-Length, and nothing of the engine's own."""
+    heard: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        heard.append(read_request(connection))
+        connection.sendall(OK)
+
+    with talking(talk) as server:
+        call = Call(an_operation(method), "/a%2Fb/%25..?q=%27~", body=body)
+        kind.respond(
+            call, api_key="sdk", base_url=server.url, headers={"X-Team": "é".encode().hex()}
+        )
+    head, _, sent = heard[0].partition(b"\r\n\r\n")
+    line, *headers = head.split(b"\r\n")
+    pairs = [header.lower().split(b": ", 1) for header in headers]
+    assert line == f"{method} /a%2Fb/%25..?q=%27~ HTTP/1.1".encode()
+    assert sent == (body or b"")
+    assert [value for name, value in pairs if name == b"content-length"] == lengths
+    names = {name for name, _ in pairs} - {b"content-length", b"content-type"}
+    ours = b"host accept accept-encoding authorization user-agent x-team".split()
+    assert names == set(ours)
+    assert dict(pairs)[b"accept-encoding"] == b"gzip, deflate"
+    assert dict(pairs)[b"user-agent"].startswith(b"oneloop/")
+
+
+def test_each_request_has_the_headers_of_its_own_call(kind: ClientKind) -> None:
+    """Whose key, which type and what length, though connections and headers are used again."""
+    heard: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        while request := read_request(connection):
+            heard.append(request)
+            connection.sendall(OK)
+
+    async def call(url: str) -> None:
+        client = kind.client(api_key="sdk", base_url=url)
+
+        async def send(client: Any, method: str, body: bytes | None) -> None:
+            answer = client._respond(Call(an_operation(method), "/", body=body))
+            if kind.name == "async":
+                await answer
+
+        for body in [b"1", b"22", b"1", None, b"22"]:
+            await send(client, "POST", body)
+            await send(client.with_options(api_key="other"), "GET", None)
+            await send(client.with_options(link_token="sdk"), "POST", body)
+        client.close() if kind.name == "sync" else await client.aclose()
+
+    with talking(talk) as server:
+        asyncio.run(call(server.url))
+    told = []
+    for request in heard:
+        head, _, body = request.partition(b"\r\n\r\n")
+        pairs = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        names = (b"authorization", b"x-link-token", b"content-type", b"content-length")
+        told.append((*map(pairs.get, names), body))
+    json = b"application/json"
+    expected = []
+    for body in [b"1", b"22", b"1", None, b"22"]:
+        of_body = (json if body else None, b"%d" % len(body or b""), body or b"")
+        expected += [
+            (b"bearer sdk", None, *of_body),
+            (b"bearer other", None, None, None, b""),
+            (None, b"sdk", *of_body),
+        ]
+    assert told == expected
 
 
 def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
