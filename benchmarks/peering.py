@@ -50,6 +50,7 @@ _OURS = "__import__('oneloop').__version__"
 
 PEERS = [
     Peer("raw", "raw socket"),
+    Peer("engine", "bare pyreqwest", "import pyreqwest.client", _of("pyreqwest")),
     Peer("fast", "**oneloop, `fast`**", "import oneloop", _OURS, ours=True),
     Peer("default", "**oneloop**", "import oneloop", _OURS, ours=True, codec=True),
     Peer("httpx", "bare httpx", "import httpx", _of("httpx")),
@@ -72,7 +73,7 @@ PEERS = [
     Peer("stainless", "orb-billing (Stainless)", "import orb", _of("orb-billing")),
 ]
 
-QUICK = ["raw", "default", "httpx"]
+QUICK = ["raw", "engine", "default", "httpx"]
 """Those that run in the development environment, with nothing to install."""
 
 

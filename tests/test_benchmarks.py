@@ -15,13 +15,13 @@ LINES = {"modules": 10, "instructions": 1000}
 
 
 def test_a_quick_run_measures_what_needs_no_installing(tmp_path: Path) -> None:
-    """Raw socket, bare httpx and ours, through the whole harness, into a table and a chart."""
+    """Raw socket, bare engines and ours, through the whole harness, into a table and a chart."""
     command = [ROOT / "benchmarks" / "run", "--quick", "--output", tmp_path]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "failed" not in result.stderr
     text = (tmp_path / "benchmarks.md").read_text("utf-8")
-    for title in ("raw socket", "**oneloop**", "bare httpx"):
+    for title in ("raw socket", "bare pyreqwest", "**oneloop**", "bare httpx"):
         calls, rates, starts, memory, *_ = [
             line.split(" | ")[1:] for line in text.splitlines() if line.startswith(f"| {title} |")
         ]
