@@ -30,8 +30,9 @@ class Peer:
         title: What reports call it.
         statement: The import that its import time is of; none where there is nothing to import.
         version: Expression of its version; none where it has none of its own.
-        ours: Whether it is this SDK.
+        ours: Whether it is this SDK, or a part of it.
         codec: Whether its models are measured alone.
+        calls: Whether it makes calls; if not, it is there for its models.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Peer:
     version: str = ""
     ours: bool = False
     codec: bool = False
+    calls: bool = True
 
 
 def _of(distribution: str) -> str:
@@ -62,6 +64,8 @@ PEERS = [
         repr(metadata.version("openapi-python-client")),
         codec=True,
     ),
+    Peer("slots", "slots by hand", ours=True, codec=True, calls=False),
+    Peer("msgspec", "msgspec", version=_of("msgspec"), codec=True, calls=False),
     Peer(
         "vendor",
         "oneloop-python (vendor's)",
@@ -73,7 +77,7 @@ PEERS = [
     Peer("stainless", "orb-billing (Stainless)", "import orb", _of("orb-billing")),
 ]
 
-QUICK = ["raw", "engine", "default", "httpx"]
+QUICK = ["raw", "engine", "default", "httpx", "slots"]
 """Those that run in the development environment, with nothing to install."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from attrs import field, frozen
 
 from .harness import Client, Measure, PeerError
+from .peering import Peer
 
 IN_FLIGHT = (1, 10, 100, 1000)
 
@@ -20,6 +21,7 @@ class Effort:
         in_flight: How many async calls are made at once.
         seconds: How long they are, at least and for each of these.
         codec: How often a model is made.
+        definitions: How often its class is.
         growth: Blocking calls by which the growth of memory is told.
         long_rounds: How often the most in flight are measured, which takes long.
         growth_rounds: How often growth is, which takes longer.
@@ -30,13 +32,21 @@ class Effort:
     in_flight: tuple[int, ...] = IN_FLIGHT
     seconds: float = 0.5
     codec: int = 20_000
+    definitions: int = 100
     growth: int = 10_000
     long_rounds: int = 3
     growth_rounds: int = 1
 
 
 QUICK = Effort(
-    rounds=1, calls=100, in_flight=(1, 10), seconds=0.05, codec=200, growth=200, long_rounds=1
+    rounds=1,
+    calls=100,
+    in_flight=(1, 10),
+    seconds=0.05,
+    codec=200,
+    definitions=2,
+    growth=200,
+    long_rounds=1,
 )
 
 
@@ -116,7 +126,16 @@ def _first_tls(client: Client) -> dict[str, float]:
 
 
 def _codec(effort: Effort) -> Measure:
-    return lambda client: client.measure("codec", times=effort.codec)
+    return lambda client: client.measure(
+        "codec", times=effort.codec, definitions=effort.definitions
+    )
+
+
+def _asked(peer: Peer, what: str) -> bool:
+    """Say whether this is measured of a peer."""
+    if what == "import":
+        return bool(peer.statement)
+    return peer.codec if what == "models" else peer.calls
 
 
 def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Results:
@@ -140,8 +159,9 @@ def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Re
         (f"async calls, {most} in flight", long, _parallel(effort, most)),
     ]
     for client in clients:  # compiles what is not compiled yet, and fills the system's caches
-        _once(client, "import", Client.imports, say)
-        _once(client, "first answer", _first, say)
+        if client.peer.calls:
+            _once(client, "import", Client.imports, say)
+            _once(client, "first answer", _first, say)
     for turn in range(effort.rounds):
         first = turn % len(clients)
         for what, rounds, measure in measures:
@@ -149,9 +169,7 @@ def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Re
                 continue
             say(f"round {turn + 1} of {effort.rounds}: {what}")
             for client in clients[first:] + clients[:first]:
-                if (what == "models" and not client.peer.codec) or (
-                    what == "import" and not client.peer.statement
-                ):
+                if not _asked(client.peer, what):
                     continue
                 for name, value in _once(client, what, measure, say).items():
                     results.add(name, client.peer.name, turn, value)

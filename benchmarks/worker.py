@@ -9,8 +9,9 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib import import_module
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,10 @@ class Worker:
         """Return calls per second of tasks that call one after the other, for about so long."""
         return {"rate": asyncio.run(self._parallel(url, in_flight, seconds))}
 
-    def codec(self, times: int) -> dict[str, float]:
-        """Return nanoseconds of CPU time to make a body, and to make a model."""
-        encode, decode = self.peer.codec()
-        taken = {}
-        for name, step in (("encode", encode), ("decode", decode)):
-            step()
-            start = time.process_time()
-            for _ in range(times):
-                step()
-            taken[name] = (time.process_time() - start) / times * 1e9
-        return taken
+    def codec(self, times: int, definitions: int) -> dict[str, float]:
+        """Return microseconds of CPU time of each step of the models, and to define them."""
+        taken = {name: _cpu(step, times) for name, step in self.peer.codec().items()}
+        return taken | {"definition": _cpu(_definition(self.peer.MODELS), definitions)}
 
     def _warm(self, url: str) -> Callable[[], object]:
         """Return the call of the one client for this URL, after some calls."""
@@ -83,6 +77,30 @@ class Worker:
         rate = in_flight * laps / await _laps(call, in_flight, laps)
         await close()
         return rate
+
+
+def _cpu(step: Callable[[], object], times: int) -> float:
+    """Return microseconds of CPU time that a step takes, after a first one."""
+    step()
+    start = time.process_time()
+    for _ in range(times):
+        step()
+    return (time.process_time() - start) / times * 1e6
+
+
+def _definition(names: Iterable[str]) -> Callable[[], None]:
+    """Return what runs these modules once more, compiled already, and what they import is there."""
+    modules = [import_module(name) for name in names]
+    compiled = [
+        (compile(getsource(module), module.__name__, "exec"), module.__name__, module.__package__)
+        for module in modules
+    ]
+
+    def define() -> None:
+        for code, name, package in compiled:
+            exec(code, {"__name__": name, "__package__": package})  # noqa: S102 - a peer's own
+
+    return define
 
 
 async def _laps(call: Callable[[], Awaitable[object]], tasks: int, laps: int) -> float:

@@ -6,9 +6,14 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import attrs
 import pytest
 from benchmarks import budgeting, chart, peering, report
+from benchmarks.calls import ANSWER
+from benchmarks.peers import slots
 from benchmarks.rounds import Ratio, Results
+
+from oneloop import DecodeError, models
 
 ROOT = Path(__file__).parents[1]
 LINES = {"modules": 10, "instructions": 1000}
@@ -27,6 +32,11 @@ def test_a_quick_run_measures_what_needs_no_installing(tmp_path: Path) -> None:
         ]
         for told in (*calls, *rates[:2], *starts[2:4], memory[1]):
             assert any(digit.isdigit() for digit in told), (title, calls, rates, starts, memory)
+    alone, _version = [  # in no other table
+        line.split(" | ")[1:] for line in text.splitlines() if line.startswith("| slots by hand |")
+    ]
+    for told in (*alone[1:4], alone[-1]):
+        assert any(digit.isdigit() for digit in told), alone
     drawn = ET.parse(tmp_path / "benchmarks.svg")  # noqa: S314 - written a moment ago, by us
     assert drawn.getroot().tag.endswith("svg")
 
@@ -78,6 +88,48 @@ def test_a_round_without_a_value_is_left_out() -> None:
     results.add("cpu", "httpx", 1, 4.0)
     assert results.ratio("cpu", "default", "httpx") == Ratio(0.75, 0.75, 0.75)
     assert results.ratio("cpu", "fast", "httpx") is None
+
+
+def test_what_makes_no_calls_is_told_with_the_models_alone() -> None:
+    """It is no row of another table, nor of the README's, and no column of the goals."""
+    peers = peering.chosen(["default", "slots", "msgspec"])
+    silent = [peer.title for peer in peers if not peer.calls]
+    text = report.document(Results(), peers, report.Facts([], {}))
+    tables = {part.partition("\n")[0]: part for part in text.split("\n## ")}
+    for title in silent:
+        rows = {head for head, part in tables.items() if f"| {title} |" in part}
+        assert rows == {"Models alone", "What is compared"}
+        assert title not in report.goals(Results(), peers) + report.summary(Results(), peers)
+    assert len(silent) == 2
+
+
+def test_models_are_a_part_of_a_whole_call_of_ours() -> None:
+    """Of a blocking one, in the same round and unit, whoever's models they are."""
+    results = Results()
+    for turn in range(2):
+        results.add("from bytes", "msgspec", turn, 5.0)
+        results.add("cpu", "default", turn, 200.0 + turn * 50)
+    text = report.document(results, peering.chosen(["msgspec"]), report.Facts([], {}))
+    assert "| msgspec | - | - | 5 | - | - | - | 2.2% (2.1% to 2.4%) |" in text
+
+
+def test_slots_by_hand_read_as_our_models_do() -> None:
+    """The same values of the same answer, and the same errors, so that only classes differ."""
+    ours = models.RefillCustomerBillingMeterResponse
+    theirs = slots.RefillCustomerBillingMeterResponse
+    answer = json.loads(ANSWER) | {"new": 1}
+    answer["billing"]["newer"] = 2
+    wanted, read = ours.from_dict(answer), theirs.from_dict(answer)
+    values = {name: getattr(read.billing, name) for name in slots.CustomerBillingMeter.__slots__}
+    assert values == attrs.asdict(wanted)["billing"]
+    assert read.additional_properties == wanted.additional_properties == {"new": 1}
+    for broken in ({}, {"billing": {}}, {"billing": answer["billing"] | {"totalCredits": "-1"}}):
+        told = []
+        for model in (ours, theirs):
+            with pytest.raises(DecodeError) as caught:
+                model.from_dict(broken)
+            told.append(str(caught.value))
+        assert told[0] == told[1]
 
 
 def test_the_readme_keeps_its_place_for_the_table() -> None:

@@ -6,6 +6,11 @@ from typing import Any
 from benchmarks.calls import ANSWER, CREDITS, KEY, METER, WORKSPACE
 from oneloop import AsyncOneloop, Oneloop
 
+MODELS = (
+    "oneloop_api.models.customer_billing_meter",
+    "oneloop_api.models.refill_customer_billing_meter_response",
+)
+
 
 def make(url: str, **options: Any) -> Callable[[], object]:
     """Return a blocking call of a client with these options."""
@@ -33,21 +38,19 @@ def make_async(
     return call, client.aclose
 
 
-def codec() -> tuple[Callable[[], object], Callable[[], object]]:
-    """Return what makes a body of arguments, and a model of parsed JSON."""
-    import json
-
+def codec() -> dict[str, Callable[[], object]]:
+    """Return the steps of a call that are the models'."""
+    from oneloop._answer import read_json
     from oneloop_api.api.v1 import refill_billing_limit
     from oneloop_api.models import RefillCustomerBillingMeterResponse
 
-    parsed = json.loads(ANSWER)
-
-    def encode() -> object:
-        return refill_billing_limit.call(
-            workspace_id=WORKSPACE, external_meter_id=METER, refill=CREDITS
-        ).body
-
-    def decode() -> object:
-        return RefillCustomerBillingMeterResponse.from_dict(parsed)
-
-    return encode, decode
+    parsed = read_json(ANSWER)
+    return {
+        "encode": lambda: (
+            refill_billing_limit.call(
+                workspace_id=WORKSPACE, external_meter_id=METER, refill=CREDITS
+            ).body
+        ),
+        "decode": lambda: RefillCustomerBillingMeterResponse.from_dict(parsed),
+        "from bytes": lambda: RefillCustomerBillingMeterResponse.from_dict(read_json(ANSWER)),
+    }

@@ -15,6 +15,11 @@ from plain_client.models.refill_customer_billing_meter_response import (
 
 from benchmarks.calls import ANSWER, CREDITS, KEY, METER, WORKSPACE
 
+MODELS = (
+    "plain_client.models.customer_billing_meter_type_0",
+    "plain_client.models.refill_customer_billing_meter_response",
+)
+
 
 def make(url: str) -> Callable[[], object]:
     """Return a blocking call."""
@@ -48,8 +53,8 @@ def make_async(
     return call, client.get_async_httpx_client().aclose
 
 
-def codec() -> tuple[Callable[[], object], Callable[[], object]]:
-    """Return what makes a body of arguments, and a model of parsed JSON."""
+def codec() -> dict[str, Callable[[], object]]:
+    """Return the steps of a call that are the models'."""
     parsed = json.loads(ANSWER)
 
     def encode() -> object:
@@ -58,7 +63,8 @@ def codec() -> tuple[Callable[[], object], Callable[[], object]]:
         )
         return json.dumps(request.to_dict()).encode()
 
-    def decode() -> object:
-        return RefillCustomerBillingMeterResponse.from_dict(parsed)
-
-    return encode, decode
+    return {
+        "encode": encode,
+        "decode": lambda: RefillCustomerBillingMeterResponse.from_dict(parsed),
+        "from bytes": lambda: RefillCustomerBillingMeterResponse.from_dict(json.loads(ANSWER)),
+    }
