@@ -1,8 +1,9 @@
 """Counts what one call takes, in a process that has nothing else to do: `python counting.py URL`.
 
 It prints names and numbers as JSON. Each number is one that most of many calls had, after some to
-warm up. Instructions of the standard library's own Python do not count, as they are not ours and
-change with its releases; calls into it do.
+warm up; from Python 3.12 on, the first that is traced tells only a part of its instructions.
+Instructions of the standard library's own Python do not count, as they are not ours and change with
+its releases; calls into it do.
 """
 
 import asyncio

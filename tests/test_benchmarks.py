@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -190,6 +191,18 @@ def test_the_budget_fails_and_names_what_has_grown(
     assert budgeting.main([]) == 0
     expected = {"3.9": LINES, budgeting.VERSION: LINES | {"modules": 11}}
     assert json.dumps(budgeting.read(budgeting.FILE)) == json.dumps(expected)
+
+
+def test_each_python_that_we_support_has_its_lines() -> None:
+    """The same ones, so that no version goes unchecked; pyproject.toml names the versions."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    named = "Programming Language :: Python :: 3."
+    supported = {
+        text.rpartition(" ")[2] for text in project["classifiers"] if text.startswith(named)
+    }
+    versions = budgeting.read(budgeting.FILE)
+    assert supported == set(versions)
+    assert len({tuple(lines) for lines in versions.values()}) == 1
 
 
 def test_a_version_of_python_without_lines_is_not_checked(
