@@ -146,6 +146,37 @@ def test_the_engine_may_be_loaded_on_a_thread_that_ends(sandbox: Sandbox) -> Non
     assert result.stdout == "done\n" * 20
 
 
+ENDS = """
+import asyncio, sys
+from oneloop import AsyncOneloop
+
+async def main():
+    client = AsyncOneloop(transport="fast")
+    async def refill():
+        await client.refill_billing_limit(workspace_id="ws_1", external_meter_id="acme", refill=1)
+    await refill()
+    tasks = [asyncio.create_task(refill()) for _ in range(20)]
+    await asyncio.sleep(float(sys.argv[1]))
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_may_end_while_answers_arrive(sandbox: Sandbox) -> None:
+    """One in fifteen of these was aborted, by an engine in the midst of telling asyncio of one."""
+    environment = {
+        **os.environ,
+        "ONELOOP_SDK_KEY": sandbox.api_key,
+        "ONELOOP_BASE_URL": sandbox.url,
+    }
+    for number in range(60):
+        program = [sys.executable, "-c", ENDS, str(0.002 + number % 5 / 1000)]
+        result = subprocess.run(
+            program, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (result.returncode, result.stderr) == (0, "")
+
+
 # Once
 
 

@@ -4,11 +4,13 @@ The only module that imports it. The engine is kept to HTTP/1.1, as over HTTP/2 
 itself what a server refuses; all that it would do beyond one request and its answer is turned off.
 """
 
+import atexit
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
@@ -262,11 +264,32 @@ def _steps(limits: Limits) -> Steps:
 
 def _opened(open_: Callable[[], C]) -> _Engine[C]:
     try:
-        return _Engine(open_())
+        client = open_()
     except Exception as error:  # noqa: BLE001 - a proxy or certificates of the environment, a fork
         words = " ".join(str(error).split())
         failure = TransportError(f"cannot open connections: {words}", sent=False, passing=False)
+    else:
+        _settle_at_exit()
+        return _Engine(client)
     raise failure
+
+
+@cache
+def _settle_at_exit() -> None:
+    atexit.register(_settle)
+
+
+def _settle() -> None:
+    """Wait until the engine's thread has left what it was doing.
+
+    It tells asyncio of an answer in a few steps of Python. A process that ends in the midst of them
+    is aborted: "PyGILState_Release: thread state must be current". So this makes a request to where
+    nobody is, behind all that its one thread has to do.
+    """
+    with suppress(Exception):  # such as after a fork, where there is no such thread
+        # Loading certificates, which are not needed, would take ten milliseconds.
+        client = SyncClientBuilder().no_proxy().danger_accept_invalid_certs(enable=True).build()
+        client.get("http://127.0.0.1:0").timeout(timedelta(seconds=1)).build().send()
 
 
 def _set_up(builder: B, base_url: str, steps: Steps) -> B:
