@@ -38,6 +38,7 @@ print(len(sys.modules) - before)
 STATEMENTS = {
     "modules, import oneloop": "import oneloop",
     "modules, first sync call": ("from benchmarks.peers.default import make; make({url!r})()"),
+    "modules, first sync call, fast": ("from benchmarks.peers.fast import make; make({url!r})()"),
     "modules, first async call": """
 import asyncio
 from benchmarks.peers.default import make_async

@@ -172,6 +172,7 @@ def main(url: str) -> None:
         **of_sync("in memory", url, transport=InMemory()),
         **asyncio.run(of_async("in memory", url, transport=AsyncInMemory())),
         **of_sync("loopback", url),
+        **of_sync("loopback, fast", url, transport="fast"),
         **asyncio.run(of_async("loopback", url)),
     }
     sys.stdout.write(json.dumps(told))

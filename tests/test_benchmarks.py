@@ -157,6 +157,17 @@ def test_every_goal_names_what_is_measured(tmp_path: Path) -> None:
     )
 
 
+def test_a_goal_that_was_missed_is_marked() -> None:
+    """Whichever side of its limit is the wrong one."""
+    peers = [peer for peer in peering.PEERS if peer.name == "default"]
+    results = Results()
+    for name, ours, theirs in [("cpu", 0.7, 1.0), ("async 100", 3.4, 1.0), ("import", 0.1, 1.0)]:
+        results.add(name, "default", 0, ours)
+        results.add(name, "httpx", 0, theirs)
+    marks = [line.count(", missed") for line in report.goals(results, peers).splitlines()[2:]]
+    assert marks == [1, 1, 0, 0, 0, 0]
+
+
 def test_a_count_past_its_line_is_wrong() -> None:
     """By one is enough, as counts are the same on every run."""
     assert budgeting.compare(LINES | {"modules": 11}, LINES) == (

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from attrs import evolve
 from calling import an_operation
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,7 +55,7 @@ class Clock:
 
 def begin(call: Call[Any], clock: Clock | None = None, **changed: Any) -> Course[Any]:
     """Start a course with some settings changed, half of each longest wait, at the epoch."""
-    settings = SETTINGS._replace(**changed)
+    settings = evolve(SETTINGS, **changed)
     return course(
         call, settings, Key(KEY), clock=clock or Clock(), now=lambda: 0.0, chance=lambda: 0.5
     )

@@ -195,6 +195,12 @@ def test_with_options_may_change_the_credential() -> None:
 # The base URL
 
 
+def test_the_scheme_of_the_base_url_may_be_in_capitals() -> None:
+    """What is compared with it later is not."""
+    client = Oneloop(api_key="sdk", base_url="HTTPS://api/V1/")
+    assert client._settings.base_url == "https://api/V1"
+
+
 def test_the_base_url_is_the_documents() -> None:
     """Without a word, calls go to the vendor's server."""
     request = sent_by(Oneloop(api_key="sdk", transport=Recorder()))

@@ -4,6 +4,7 @@ import json
 import logging
 import pickle
 import traceback
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import pytest
@@ -34,6 +35,15 @@ def test_a_client_does_not_show_its_key(client_class: Any) -> None:
         assert KEY not in repr(getattr(one, "__dict__", {}))
 
 
+def shown(value: Any) -> str:
+    """Return what is seen by those who report errors: they walk through containers themselves."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{shown(key)} {shown(item)}" for key, item in value.items())
+    if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes):
+        return " ".join(map(shown, value))
+    return repr(value)
+
+
 @pytest.mark.parametrize(
     "fault", [*FAULTS, *ECHOES], ids=lambda fault: getattr(fault, "kind", fault)
 )
@@ -50,10 +60,10 @@ def test_an_error_does_not_show_the_key(
     error = caught.value
     assert KEY not in f"{error!s} {error!r} {vars(error)}"
     assert KEY.encode() not in pickle.dumps(error)
-    frames = traceback.TracebackException.from_exception(error, capture_locals=True)
-    ours = [frame for frame in frames.stack if "/oneloop" in frame.filename]
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [frame for frame in frames if "/oneloop" in frame.f_code.co_filename]
     assert ours
-    assert not [frame for frame in ours if KEY in str(frame.locals)]
+    assert not [frame for frame in ours if KEY in shown(frame.f_locals)]
     assert error.__context__ is None
     assert KEY not in caplog.text
 

@@ -1,6 +1,7 @@
 """The transports: proxies, certificates, limits and closing, over real sockets."""
 
 import asyncio
+import pickle
 import socket
 import ssl
 import threading
@@ -31,7 +32,7 @@ from oneloop import (
 )
 from oneloop._hosts import environment_proxy
 from oneloop.sandbox import Fault, Sandbox
-from oneloop.transport import Limits, Request
+from oneloop.transport import Limits, Request, ResponseTooLarge, TransportError
 from oneloop_overrides import Call
 
 ONCE = RetryPolicy(attempts=1)
@@ -300,6 +301,45 @@ def test_each_request_has_the_headers_of_its_own_call(kind: ClientKind) -> None:
             (None, b"sdk", *of_body),
         ]
     assert told == expected
+
+
+def test_a_call_that_is_cancelled_before_it_is_sent_loses_no_connection(sandbox: Sandbox) -> None:
+    """It closes one that waited too long, and has another one in hand."""
+
+    async def main() -> None:
+        async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            await asyncio.gather(*(client.refill_billing_limit(**REFILL) for _ in range(3)))
+            (pool,) = client._transport._pools.values()
+            kept = {connection for connection, _ in pool.idle.waiting}
+            oldest, _ = pool.idle.waiting[0]
+            pool.idle.waiting[0] = (oldest, time.monotonic() - 10)
+            task = asyncio.create_task(client.refill_billing_limit(**REFILL))
+            await asyncio.sleep(0)  # now it closes the oldest
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert task.cancelled()
+            assert {connection for connection, _ in pool.idle.waiting} == kept - {oldest}
+            assert oldest.is_closed()
+
+    asyncio.run(main())
+    assert len(sandbox.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TransportError("no", sent=False, passing=False), ResponseTooLarge(200, (("A", "1"),))],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_a_transport_raises_survives_pickle_and_shows_no_more_than_its_kind(
+    error: Any,
+) -> None:
+    """A transport may run in another process; what it quotes may be secret."""
+    copy = pickle.loads(pickle.dumps(error))
+    assert vars(copy) == vars(error)
+    assert repr(error) in (
+        "TransportError(sent=False, timeout=False, passing=False)",
+        "ResponseTooLarge(200)",
+    )
 
 
 def test_a_step_that_would_begin_too_late_does_not_begin() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import define, field, frozen
@@ -34,7 +34,8 @@ class Operation(Generic[T_co]):
     decode: Callable[[Any], T_co] | None
 
 
-class Call(NamedTuple, Generic[T_co]):
+@frozen
+class Call(Generic[T_co]):
     """One call of an operation, its arguments checked and encoded.
 
     Attributes:
@@ -46,14 +47,10 @@ class Call(NamedTuple, Generic[T_co]):
     """
 
     operation: Operation[T_co]
-    target: str
-    body: bytes | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    secrets: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        """Show the operation alone."""
-        return f"Call(operation={self.operation!r})"
+    target: str = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @define(kw_only=True)

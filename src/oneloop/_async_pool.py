@@ -54,20 +54,21 @@ class AsyncPoolTransport:
     ) -> Response:
         total = None if limits.total is None else limits.total + _attempt.GRACE
         connection = await pool.connection()
-        outgoing = pool.site.outgoing(request, limits)
         spent = False
         with attempt:
             try:
                 async with asyncio.timeout(total):
+                    outgoing = pool.site.outgoing(request, limits)
                     answer = await connection.handle_async_request(outgoing)
                     try:
                         body = bytearray()
                         async for chunk in answer.aiter_stream():
                             body += chunk
                             attempt.check(body, answer, limits)
-                        spent = left_over(answer.stream) is False
+                        more = left_over(answer.stream)
                     finally:
                         await answer.aclose()
+                    spent = more is False
             except TimeoutError:
                 failure = out_of_time_error(sent=attempt.wrote)
             except ERRORS as error:
@@ -126,12 +127,21 @@ class _AsyncPool:
 
     async def connection(self) -> Any:
         """Return a connection for one call, open or new."""
-        connection, over = self.idle.take()
-        for one in over:
-            await one.aclose()
+        connection = self.idle.take()
+        try:
+            await self._close_those_over()
+        except asyncio.CancelledError:
+            if connection:
+                self.idle.put(connection)
+            raise
         return connection or self.site.connection()
+
+    async def _close_those_over(self) -> None:
+        while self.idle.over:
+            await self.idle.over.pop().aclose()
 
     async def aclose(self) -> None:
         """Close all connections; no call has one."""
-        while self.idle.waiting:
-            await self.idle.waiting.pop()[0].aclose()
+        self.idle.give_up()
+        await self._close_those_over()
+        self.site.headers.cache_clear()

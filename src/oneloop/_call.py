@@ -3,8 +3,9 @@
 `course` is a generator. It yields what is to be done (`Send`, `Wait`) and is told how it went;
 `run` and `run_async` do it, with a blocking and an async transport. No decision is made in them.
 
-Classes of ours are plain ones here and in the transports: attrs takes half a millisecond to make
-one, and all of them are needed before the first answer.
+Where a class need not be compared or shown, it is a plain one, here and in the transports: attrs
+takes half a millisecond to make one, and all of them are needed before the first answer. What holds
+secrets is no tuple: tools that report errors walk through the tuples of a frame, and see no repr.
 """
 
 import json
@@ -13,8 +14,10 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote
+
+from attrs import field, frozen
 
 from oneloop_overrides import Call, DecodeError, Outcome, Response
 
@@ -42,7 +45,8 @@ _WEIGHTS = [Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED
 """Outcomes of single attempts, from the one that says least of the whole call."""
 
 
-class Settings(NamedTuple):
+@frozen
+class Settings:
     """What a client brings to each of its calls.
 
     Attributes:
@@ -54,14 +58,10 @@ class Settings(NamedTuple):
     """
 
     base_url: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     timeout: Timeout
     retry: RetryPolicy
     max_response_bytes: int
-
-    def __repr__(self) -> str:
-        """Show where calls go; an application's own headers may be secret."""
-        return f"Settings(base_url={self.base_url!r})"
 
 
 class Key:

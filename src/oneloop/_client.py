@@ -10,6 +10,8 @@ from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
+from attrs import evolve
+
 from oneloop_api.client import (
     DEFAULT_BASE_URL,
     AsyncOperations,
@@ -97,13 +99,13 @@ class _Client:
         """
         settings = self._settings
         if not isinstance(timeout, Unset):
-            settings = settings._replace(timeout=Timeout.of(timeout))
+            settings = evolve(settings, timeout=Timeout.of(timeout))
         if not isinstance(retry, Unset):
-            settings = settings._replace(retry=_checked_retry(retry))
+            settings = evolve(settings, retry=_checked_retry(retry))
         if not isinstance(headers, Unset):
-            settings = settings._replace(headers=_all_headers(headers))
+            settings = evolve(settings, headers=_all_headers(headers))
         if not isinstance(max_response_bytes, Unset):
-            settings = settings._replace(max_response_bytes=_checked_size(max_response_bytes))
+            settings = evolve(settings, max_response_bytes=_checked_size(max_response_bytes))
         client = type(self).__new__(type(self))
         client._settings = settings
         same = api_key is None and link_token is None
@@ -365,7 +367,8 @@ def _checked_url(url: object, allow_http: object) -> str:
         raise ConfigurationError(
             f"base_url {url!r} would send the API key in clear: use https:// or allow_http=True"
         )
-    return url.rstrip("/")
+    # The scheme in lower case, as it is compared with.
+    return parts.scheme + url[len(parts.scheme) :].rstrip("/")
 
 
 def _fast(name: str) -> Any:
@@ -373,9 +376,10 @@ def _fast(name: str) -> Any:
     if name != "fast":
         raise ConfigurationError(f'transport must be "fast" or an object that sends, not {name!r}')
     try:
-        if threading.current_thread() is threading.main_thread():
-            return import_module("oneloop._fast")
-        return _imported_for_good("oneloop._fast")
+        name = "oneloop._fast"
+        if name in sys.modules or threading.current_thread() is threading.main_thread():
+            return import_module(name)
+        return _imported_for_good(name)
     except ImportError as error:
         raise ConfigurationError(
             "transport=\"fast\" needs pyreqwest: pip install 'oneloop[fast]'"
@@ -393,12 +397,14 @@ def _imported_for_good(name: str) -> Any:
     imported: Future[Any] = Future()
 
     def run() -> None:
+        first = name not in sys.modules
         try:
             imported.set_result(import_module(name))
         except BaseException as error:  # noqa: BLE001 - raised by `result`
             imported.set_exception(error)
         else:
-            threading.Event().wait()
+            if first:
+                threading.Event().wait()
 
     threading.Thread(target=run, name="oneloop-fast", daemon=True).start()
     return imported.result()

@@ -9,7 +9,6 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from queue import Empty
@@ -90,9 +89,10 @@ class PoolTransport:
                     for chunk in answer.iter_stream():
                         body += chunk
                         attempt.check(body, answer, limits)
-                    spent = left_over(answer.stream) is False
+                    more = left_over(answer.stream)
                 finally:
                     answer.close()
+                spent = more is False
             except ERRORS as error:
                 failure = translated(error, sent=attempt.wrote)
             else:
@@ -181,11 +181,12 @@ class Site:
         return outgoing
 
 
-def _prepared(host: bytes) -> Callable[[tuple[tuple[str, str], ...], int | None], Any]:
+def _prepared(host: bytes) -> Any:
     """Return what prepares the headers of a request to a host.
 
     httpcore and h11 look through each header of each request, which takes an eighth of a call. Most
-    requests have the headers of an earlier one, and h11 takes its own `Headers` as they are.
+    requests have the headers of an earlier one, and h11 takes its own `Headers` as they are. The
+    latest are kept, with their credentials, until the client is closed.
     """
 
     @lru_cache(128)
@@ -209,23 +210,29 @@ class Idle:
     def __init__(self) -> None:
         """Begin with none."""
         self.waiting: deque[tuple[Any, float]] = deque()
+        self.over: list[Any] = []
+        """Connections that are to be closed."""
 
     def put(self, connection: Any) -> None:
         """Keep a connection for a later call."""
         self.waiting.append((connection, time.monotonic()))
 
-    def take(self) -> tuple[Any, list[Any]]:
-        """Return a connection that its server has not closed, or `None`, and those to close."""
-        over: list[Any] = []
+    def take(self) -> Any:
+        """Return a connection that its server has not closed, or `None`."""
         oldest = time.monotonic() - KEEPALIVE
         while self.waiting and self.waiting[0][1] < oldest:
-            over.append(self.waiting.popleft()[0])
+            self.over.append(self.waiting.popleft()[0])
         while self.waiting:
             connection, _ = self.waiting.pop()
             if not connection.has_expired():
-                return connection, over
-            over.append(connection)
-        return None, over
+                return connection
+            self.over.append(connection)
+        return None
+
+    def give_up(self) -> None:
+        """Keep none of them open."""
+        while self.waiting:
+            self.over.append(self.waiting.pop()[0])
 
 
 class _Pool:
@@ -240,15 +247,21 @@ class _Pool:
     def connection(self) -> Any:
         """Return a connection for one call, open or new."""
         with self.lock:
-            connection, over = self.idle.take()
+            connection, over = self.idle.take(), self.idle.over
+            if over:
+                self.idle.over = []
         for one in over:
             one.close()
         return connection or self.site.connection()
 
     def close(self) -> None:
         """Close all connections; no call has one."""
-        while self.idle.waiting:
-            self.idle.waiting.pop()[0].close()
+        with self.lock:
+            self.idle.give_up()
+            over, self.idle.over = self.idle.over, []
+        for one in over:
+            one.close()
+        self.site.headers.cache_clear()
 
 
 def _options(base_url: str) -> dict[str, Any]:

@@ -5,7 +5,9 @@ nothing, keeps no cookie and decodes nothing. The default one drives httpcore, h
 your own as `Oneloop(transport=...)`.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
+
+from attrs import field, frozen
 
 __all__ = [
     "AsyncTransport",
@@ -18,7 +20,8 @@ __all__ = [
 ]
 
 
-class Request(NamedTuple):
+@frozen
+class Request:
     """One HTTP request. Only its method is shown in a repr: the rest may hold secrets.
 
     Attributes:
@@ -29,13 +32,9 @@ class Request(NamedTuple):
     """
 
     method: str
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes | None
-
-    def __repr__(self) -> str:
-        """Show the method alone."""
-        return f"Request(method={self.method!r})"
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes | None = field(repr=False)
 
 
 class Limits(NamedTuple):
@@ -54,7 +53,7 @@ class Limits(NamedTuple):
     body: int
 
 
-class Response(NamedTuple):
+class Response:
     """One HTTP response, whole. Only its status is shown in a repr.
 
     Attributes:
@@ -63,9 +62,13 @@ class Response(NamedTuple):
         body: Body as it came: a `Content-Encoding` is not undone yet.
     """
 
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
+        """Hold what came."""
+        self.status = status
+        self.headers = headers
+        self.body = body
 
     def __repr__(self) -> str:
         """Show the status alone."""
@@ -112,6 +115,10 @@ class ResponseTooLarge(Exception):  # noqa: N818 - a limit, not a fault of the t
         super().__init__(status)
         self.status = status
         self.headers = headers
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int, tuple[tuple[str, str], ...]]]:
+        """Be pickled with the headers, which a repr does not show."""
+        return type(self), (self.status, self.headers)
 
 
 class Transport(Protocol):
