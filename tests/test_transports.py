@@ -30,14 +30,22 @@ from oneloop import (
     _fast,
     _pool,
 )
-from oneloop._hosts import environment_proxy
+from oneloop._hosts import environment_proxy, is_loopback
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request, ResponseTooLarge, TransportError
 from oneloop_overrides import Call
 
 ONCE = RetryPolicy(attempts=1)
+LOOPBACK = ["localhost", "127.0.0.1", "127.1.2.3", "::1"]
+ELSEWHERE = ["api.test", "10.0.0.1", "::2", "127.0.0.256", "127.0.0.1.v2", "v2"]
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}'
 PROXIES = {"https": "http://secure.proxy:1", "http": "plain.proxy:2"}
+
+
+@pytest.mark.parametrize("host", [*LOOPBACK, *ELSEWHERE])
+def test_this_machine_is_known_by_name_or_address(host: str) -> None:
+    """What only looks like an address is a name, which may lead anywhere."""
+    assert is_loopback(host) == (host in LOOPBACK)
 
 
 @pytest.mark.parametrize(
@@ -303,12 +311,15 @@ def test_each_request_has_the_headers_of_its_own_call(kind: ClientKind) -> None:
     assert told == expected
 
 
-def test_a_call_that_is_cancelled_before_it_is_sent_loses_no_connection(sandbox: Sandbox) -> None:
-    """It closes one that waited too long, and has another one in hand."""
+@pytest.mark.parametrize("calls", [3, 1])
+def test_a_call_that_is_cancelled_before_it_is_sent_loses_no_connection(
+    calls: int, sandbox: Sandbox
+) -> None:
+    """It closes one that waited too long, and has another one in hand, if there is one."""
 
     async def main() -> None:
         async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-            await asyncio.gather(*(client.refill_billing_limit(**REFILL) for _ in range(3)))
+            await asyncio.gather(*(client.refill_billing_limit(**REFILL) for _ in range(calls)))
             (pool,) = client._transport._pools.values()
             kept = {connection for connection, _ in pool.idle.waiting}
             oldest, _ = pool.idle.waiting[0]
@@ -322,7 +333,7 @@ def test_a_call_that_is_cancelled_before_it_is_sent_loses_no_connection(sandbox:
             assert oldest.is_closed()
 
     asyncio.run(main())
-    assert len(sandbox.requests) == 3
+    assert len(sandbox.requests) == calls
 
 
 @pytest.mark.parametrize(
