@@ -148,7 +148,7 @@ def _is_certificate_failure(error: BaseException | None) -> bool:
 
 
 def places() -> "SimpleQueue[None]":
-    """Return a semaphore of `MAX_CONNECTIONS`, from C: threading's takes ten times as long."""
+    """Return a semaphore of `MAX_CONNECTIONS`, written in C, as threading's is not."""
     free: SimpleQueue[None] = SimpleQueue()
     for _ in range(MAX_CONNECTIONS):
         free.put(None)

@@ -4,7 +4,7 @@
 `run` and `run_async` do it, with a blocking and an async transport. No decision is made in them.
 
 Where a class need not be compared or shown, it is a plain one, here and in the transports: attrs
-takes half a millisecond to make one, and all of them are needed before the first answer. What holds
+takes its time to make one, and all of them are needed before the first answer. What holds
 secrets is no tuple: tools that report errors walk through the tuples of a frame, and see no repr.
 """
 

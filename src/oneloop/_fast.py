@@ -287,7 +287,7 @@ def _settle() -> None:
     nobody is, behind all that its one thread has to do.
     """
     with suppress(Exception):  # such as after a fork, where there is no such thread
-        # Loading certificates, which are not needed, would take ten milliseconds.
+        # Loading certificates, which are not needed, would take its time.
         client = SyncClientBuilder().no_proxy().danger_accept_invalid_certs(enable=True).build()
         client.get("http://127.0.0.1:0").timeout(timedelta(seconds=1)).build().send()
 

@@ -184,7 +184,7 @@ class Site:
 def _prepared(host: bytes) -> Any:
     """Return what prepares the headers of a request to a host.
 
-    httpcore and h11 look through each header of each request, which takes an eighth of a call. Most
+    httpcore and h11 look through each header of each request, which takes its time. Most
     requests have the headers of an earlier one, and h11 takes its own `Headers` as they are. The
     latest are kept, with their credentials, until the client is closed.
     """
