@@ -390,21 +390,20 @@ def _imported_for_good(name: str) -> Any:
     """Import a module on a thread that does not end before the process does.
 
     The allocator in pyreqwest (mimalloc 3.3, its issue 1287) takes the thread that loads it for the
-    main one. When that one has ended, the process crashes in a later thread with the same id.
+    main one. When that one has ended, the process crashes in a later thread with the same id. Each of
+    several threads that come at once leaves one behind; who comes later leaves none.
     """
     from concurrent.futures import Future  # here, as few processes need it
 
     imported: Future[Any] = Future()
 
     def run() -> None:
-        first = name not in sys.modules
         try:
             imported.set_result(import_module(name))
         except BaseException as error:  # noqa: BLE001 - raised by `result`
             imported.set_exception(error)
         else:
-            if first:
-                threading.Event().wait()
+            threading.Event().wait()
 
     threading.Thread(target=run, name="oneloop-fast", daemon=True).start()
     return imported.result()
