@@ -390,8 +390,8 @@ def _imported_for_good(name: str) -> Any:
     """Import a module on a thread that does not end before the process does.
 
     The allocator in pyreqwest (mimalloc 3.3, its issue 1287) takes the thread that loads it for the
-    main one. When that one has ended, the process crashes in a later thread with the same id. Each of
-    several threads that come at once leaves one behind; who comes later leaves none.
+    main one. When that one has ended, the process crashes in a later thread with the same id. Each
+    of several threads that come at once leaves one behind; who comes later leaves none.
     """
     from concurrent.futures import Future  # here, as few processes need it
 
