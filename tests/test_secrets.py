@@ -1,19 +1,25 @@
 """The API key shows up nowhere, after success and after failure."""
 
+import asyncio
 import json
 import logging
 import pickle
+import time
 import traceback
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import Any, NoReturn
 
+import httpx
 import pytest
-from calling import AT_ONCE, REFILL, ClientKind
+from calling import AT_ONCE, KINDS, REFILL, ClientKind, an_operation
+from failures import talking
 
-from oneloop import AsyncOneloop, Oneloop, OneloopError
+from oneloop import AsyncOneloop, Oneloop, OneloopError, _pool
 from oneloop._answer import MAX_ERROR_BODY
 from oneloop.sandbox import Fault, Sandbox
+from oneloop.transport import Limits, Request
 from oneloop_api.api.v1 import validate_link_token, verify_api_key
+from oneloop_overrides import Call
 
 KEY = "sdk_very_secret_4711"
 FAULTS = ["hang", "drop-after", "truncated-body", "html-page", "wrong-shape", "429-bare"]
@@ -105,6 +111,55 @@ def test_an_error_does_not_show_a_secret_in_another_spelling(token: str, kind: C
     assert "[redacted]" in shown
     for part in (token, call.target.rpartition("/")[2], json.dumps(token)[1:-1]):
         assert part not in shown
+
+
+@pytest.mark.parametrize("key", ["sk_'a\"b\\c_4711", "sk_a'b\"c4711", "sk\\'4711xyz", "sk\\x4711"])
+def test_an_error_does_not_show_a_key_in_the_repr_of_bytes(key: str, kind: ClientKind) -> None:
+    """As h11 quotes what is no HTTP, with escapes where there are quotes and backslashes."""
+    with Sandbox(api_key=key) as sandbox:
+        for quotes in ("", "'", '"', "'\""):
+            sandbox.misbehave(Fault.raw(f"HTTP/1.1 {quotes}{key}\r\n\r\n".encode()))
+            with pytest.raises(OneloopError) as caught:
+                kind.refill(api_key=key, base_url=sandbox.url, retry=AT_ONCE)
+            assert "4711" not in f"{caught.value!s} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_an_interruption_does_not_show_the_key(kind: ClientKind) -> None:
+    """Nor the frames of engines in which the request lies in bytes, while it is being sent."""
+    call = Call(an_operation("POST"), "/", body=b"x" * 20_000_000)
+    frames: list[Any] = []
+
+    async def main(url: str) -> None:
+        async with (
+            httpx.AsyncClient() as http,
+            kind.client(http, api_key=KEY, base_url=url) as client,
+        ):
+            task = asyncio.create_task(client._respond(call))
+            await asyncio.sleep(0.3)
+            task.cancel()
+            try:
+                await task
+            except asyncio.CancelledError as interruption:
+                frames.extend(frame for frame, _ in traceback.walk_tb(interruption.__traceback__))
+
+    class Interrupting(_pool.PoolTransport):
+        def send(self, request: Request, limits: Limits) -> NoReturn:
+            header = request.headers[0][1]
+            raise KeyboardInterrupt(len(header))
+
+    if kind.name == "sync":
+        with Oneloop(api_key=KEY, transport=Interrupting("https://oneloop.invalid")) as client:
+            try:
+                client._respond(call)
+            except KeyboardInterrupt as interruption:
+                frames.extend(frame for frame, _ in traceback.walk_tb(interruption.__traceback__))
+    else:
+        with talking(lambda _: time.sleep(1) is None) as server:
+            asyncio.run(main(server.url))
+    names = [frame.f_code.co_name for frame in frames]
+    assert "course" in names
+    assert not [frame for frame in frames[1:] if KEY in shown(frame.f_locals)]
 
 
 def test_a_secret_that_is_cut_is_cut_off_whole(kind: ClientKind) -> None:

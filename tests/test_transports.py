@@ -1,13 +1,17 @@
 """The transports: proxies, certificates, limits and closing, over real sockets."""
 
 import asyncio
+import gc
 import pickle
 import socket
 import ssl
 import threading
 import time
 import urllib.request
+import warnings
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -18,6 +22,7 @@ from failures import read_request, talking
 
 from oneloop import (
     APIConnectionError,
+    APIError,
     APITimeoutError,
     AsyncOneloop,
     NotFoundError,
@@ -86,7 +91,7 @@ def test_a_call_goes_through_the_proxy(
     assert sandbox.requests[0].path.startswith("http://oneloop.invalid/api/v1/")
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://a"])
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://a", "http://u:p4ss/w@a:80"])
 def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
     kind: ClientKind, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
@@ -98,6 +103,7 @@ def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
         kind.refill(api_key="sdk", base_url="https://oneloop.invalid")
     assert caught.value.outcome is Outcome.NOT_SENT
     assert caught.value.attempts == 1
+    assert "p4ss" not in str(caught.value)
 
 
 def test_a_proxy_may_want_a_password(
@@ -408,6 +414,190 @@ def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
     assert server.sends() == 3
 
 
+class Secured:
+    """The server's end of TLS, over a socket or over another such end."""
+
+    def __init__(self, outer: Any, context: ssl.SSLContext) -> None:
+        self.outer = outer
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._inside = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    def recv(self, size: int) -> bytes:
+        """Return what comes next, nothing at the end."""
+        while True:
+            try:
+                return self._inside.read(size)
+            except ssl.SSLWantReadError:
+                if data := self._outgoing.read():  # of the handshake
+                    self.outer.sendall(data)
+                if not (received := self.outer.recv(65536)):
+                    return b""
+                self._incoming.write(received)
+
+    def sendall(self, *records: bytes) -> None:
+        """Send several records at once."""
+        for record in records:
+            self._inside.write(record)
+        self.outer.sendall(self._outgoing.read())
+
+
+@pytest.fixture
+def tls_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLContext:
+    """Return what a server needs for TLS that clients trust, as this machine or as the API."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1", "oneloop.invalid").configure_cert(context)
+    return context
+
+
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}"
+LONG = b"HTTP/1.1 503 Busy\r\nContent-Length: 65492\r\n\r\n".ljust(65536)
+"""As much as is taken from a connection at once."""
+
+
+@pytest.mark.parametrize("way", ["http", "https", "broken https", "https proxy"])
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_what_is_received_with_an_answer_is_nobodys_answer(
+    kind: ClientKind, way: str, tls_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it has left the socket, but not yet come to the parser: in TLS, in asyncio."""
+    connections: list[Any] = []
+
+    def talk(connection: Any) -> None:
+        connections.append(connection)
+        if way == "http":
+            while read_request(connection):
+                connection.sendall(LONG + OK)
+            return
+        secure = Secured(connection, tls_context)
+        if way == "https proxy":
+            read_request(secure)
+            secure.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            secure = Secured(secure, tls_context)
+        while read_request(secure):
+            if way == "broken https":
+                rubbish = b"\x17\x03\x03\x00\x05rubbish"
+                secure._inside.write(BUSY)
+                connection.sendall(secure._outgoing.read() + rubbish)
+            else:
+                secure.sendall(BUSY, OK)
+
+    with talking(talk, "http" if way == "http" else "https") as server:
+        url = server.url
+        if way == "https proxy":
+            monkeypatch.setenv("https_proxy", url)
+            monkeypatch.setenv("no_proxy", "")
+            url = "https://oneloop.invalid"
+        http = OWN[kind.name]() if kind.via == "own" else None
+        options: dict[str, Any] = {"api_key": "sdk", "base_url": url, "retry": ONCE}
+
+        def with_threads() -> None:
+            with kind.client(http, **options) as client:
+                for _ in range(3):
+                    with pytest.raises(APIError):
+                        client.refill_billing_limit(**REFILL)
+                    time.sleep(0.05)
+
+        async def with_tasks() -> None:
+            async with kind.client(http, **options) as client:
+                for _ in range(3):
+                    with pytest.raises(APIError):
+                        await client.refill_billing_limit(**REFILL)
+                    await asyncio.sleep(0.05)
+            if http is not None:
+                await http.aclose()
+
+        if kind.name == "sync":
+            with_threads()
+            if http is not None:
+                http.close()
+        else:
+            asyncio.run(with_tasks())
+    assert len(connections) == 3
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", b""])
+def test_a_proxy_with_tls_that_refuses_was_not_passed(
+    answer: bytes, kind: ClientKind, tls_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes to it inside of its own TLS is not yet the request."""
+
+    def talk(connection: Any) -> None:
+        secure = Secured(connection, tls_context)
+        read_request(secure)
+        secure.sendall(answer)
+
+    with talking(talk, "https") as server:
+        monkeypatch.setenv("https_proxy", server.url)
+        monkeypatch.setenv("no_proxy", "")
+        retry = RetryPolicy(backoff=0)
+        with pytest.raises(APIConnectionError) as caught:
+            kind.refill(api_key="sdk", base_url="https://oneloop.invalid", retry=retry)
+    assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 3)
+
+
+def test_a_call_that_is_cancelled_in_the_handshake_ends_its_connection(
+    tls_context: ssl.SSLContext,
+) -> None:
+    """At once, not when the garbage is collected."""
+    ended = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+        ended.set()
+
+    async def main(url: str) -> bool:
+        async with AsyncOneloop(api_key="sdk", base_url=url) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await client.refill_billing_limit(**REFILL)
+            return await asyncio.to_thread(ended.wait, 2)
+
+    gc.disable()
+    try:
+        with talking(talk, "https") as server:
+            assert asyncio.run(main(server.url))
+    finally:
+        gc.enable()
+
+
+def test_a_body_that_is_taken_slowly_does_not_outlive_the_budget(kind: ClientKind) -> None:
+    """Each part is taken in time."""
+
+    def talk(connection: socket.socket) -> None:
+        with suppress(OSError):
+            while connection.recv(65536):
+                time.sleep(0.02)
+
+    call = Call(an_operation("POST"), "/", body=b"x" * 20_000_000)
+    with talking(talk) as server, pytest.raises(APITimeoutError) as caught:
+        kind.respond(
+            call, api_key="sdk", base_url=server.url, retry=RetryPolicy(attempts=1, budget=0.7)
+        )
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert caught.value.elapsed < 1.5
+
+
+def test_the_connections_of_closed_loops_are_forgotten(sandbox: Sandbox) -> None:
+    """A client may serve any number of loops, one after the other."""
+    client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url)
+
+    async def main(*, last: bool) -> int:
+        await client.refill_billing_limit(**REFILL)
+        loops = len(client._transport._pools)
+        if last:
+            await client.aclose()
+        return loops
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of sockets that nobody could close
+        assert [asyncio.run(main(last=number == 2)) for number in range(3)] == [1, 1, 1]
+        gc.collect()
+
+
 @pytest.mark.parametrize(
     ("body", "written", "sent"),
     [
@@ -430,6 +620,9 @@ def test_a_head_is_sent_with_its_body(
 def test_a_stream_of_another_make_is_not_known_to_be_spent() -> None:
     """Then the default transports do not use its connection again."""
     assert _attempt.left_over(object()) is None
+    parser = SimpleNamespace(trailing_data=(b"", False))
+    connection = SimpleNamespace(_h11_state=parser, _network_stream=object())
+    assert _attempt.left_over(SimpleNamespace(_connection=connection)) is None
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)

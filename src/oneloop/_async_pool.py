@@ -3,7 +3,6 @@
 import asyncio
 import os
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import httpcore
 
@@ -32,7 +31,8 @@ class AsyncPoolTransport:
         """Prepare for one host, without opening anything."""
         self._base_url = base_url
         self._closed = False
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _AsyncPool] = WeakKeyDictionary()
+        # Not weak: the connections of a loop hold it.
+        self._pools: dict[asyncio.AbstractEventLoop, _AsyncPool] = {}
 
     async def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.AsyncTransport`."""
@@ -88,14 +88,22 @@ class AsyncPoolTransport:
         if self._closed:
             raise closed_error()
         if pool is None or pool.pid != os.getpid():
-            site = Site(self._base_url, httpcore.AsyncConnectionPool, AsyncNetwork())
+            self._forget_closed_loops()
+            site = Site(self._base_url, httpcore.AsyncConnectionPool, AsyncNetwork)
             pool = self._pools[loop] = _AsyncPool(site)
         pool.users += 1
         return pool
 
+    def _forget_closed_loops(self) -> None:
+        # Their connections cannot be closed any more; their sockets are, when they are collected.
+        for loop in [*self._pools]:
+            if loop.is_closed():
+                self._pools.pop(loop, None)
+
     async def aclose(self) -> None:
         """Refuse calls from now on, and close this loop's connections once they are free."""
         self._closed = True
+        self._forget_closed_loops()
         pool = self._pools.get(asyncio.get_running_loop())
         if pool is not None:
             pool.closing = True

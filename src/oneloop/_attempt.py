@@ -100,14 +100,50 @@ def left_over(stream: Any) -> bool | None:
     """Return whether more than the answer arrived on its connection; `None` if that is not known.
 
     httpcore would take what is left over for the answer to the next request on that connection. It
-    does not tell of it, so this looks inside: through httpx's wrappers to h11's parser.
+    does not tell of it, so this looks inside: through httpx's wrappers to h11's parser, and from
+    there down to the socket. (What is left in the socket, httpcore sees before the next request.)
     """
     while stream is not None:
-        parser = getattr(getattr(stream, "_connection", None), "_h11_state", None)
+        connection = getattr(stream, "_connection", None)
+        parser = getattr(connection, "_h11_state", None)
         if parser is not None:
-            return bool(parser.trailing_data[0])
+            return bool(parser.trailing_data[0]) or _unread(connection)
         stream = getattr(stream, "_stream", None) or getattr(stream, "_httpcore_stream", None)
     return None
+
+
+def _unread(connection: Any) -> bool | None:
+    """Return whether something was received that the parser was not given yet."""
+    layer = getattr(connection, "_network_stream", None)
+    while layer is not None:
+        # TLS over memory: that of anyio, or httpcore's inside of a proxy's.
+        secure = getattr(layer, "_ssl_object", None) or getattr(layer, "ssl_obj", None)
+        if secure is not None and _has_more(secure):
+            return True
+        protocol = getattr(layer, "_protocol", None)
+        if protocol is not None:  # anyio's, on asyncio, which reads ahead
+            return bool(protocol.read_queue)
+        socket = getattr(layer, "_sock", None)
+        if socket is not None:
+            return hasattr(socket, "pending") and socket.pending() > 0
+        layer = (
+            getattr(layer, "_inner", None)  # ours
+            or getattr(layer, "_stream", None)  # httpcore's around anyio's
+            or getattr(layer, "transport_stream", None)  # under anyio's TLS
+        )
+    return None
+
+
+def _has_more(secure: Any) -> bool:
+    import ssl  # here for the reason given below
+
+    try:
+        secure.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        pass  # broken, which is no better
+    return True
 
 
 _WORDS = {

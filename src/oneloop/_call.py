@@ -173,7 +173,8 @@ def run(steps: Course[T], sender: transport.Transport) -> Response[T]:
         except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
             reply = _failure(error)
         except BaseException as interruption:  # noqa: BLE001 - the course raises it again
-            steps.throw(interruption)
+            # Without the frames of engines, in whose locals the request lies in bytes.
+            steps.throw(interruption.with_traceback(None))
 
 
 async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Response[T]:
@@ -196,7 +197,8 @@ async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Respo
         except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
             reply = _failure(error)
         except BaseException as interruption:  # noqa: BLE001 - the course raises it again
-            steps.throw(interruption)
+            # Without the frames of engines, in whose locals the request lies in bytes.
+            steps.throw(interruption.with_traceback(None))
 
 
 def _failure(error: Exception) -> transport.TransportError | transport.ResponseTooLarge:
@@ -299,11 +301,23 @@ def _redacted(error: APIError, api_key: Key, call: Call[Any]) -> APIError:
     # Not in the frame of the course, whose locals a traceback would show.
     for secret in (api_key.value, *call.secrets):
         if len(secret) >= SHORTEST_SECRET:
-            for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
+            for form in _spellings(secret):
                 _redact(error, form)
     if error.body is not None:
         error.body = error.body[: _answer.MAX_ERROR_BODY]
     return error
+
+
+def _spellings(secret: str) -> set[str]:
+    """Return how a text may have it: as it is, in a URL, in JSON, in the repr of bytes."""
+    shown = repr(secret.encode() + b'"')[2:-2]  # as it stands between ' and '
+    return {
+        secret,
+        quote(secret, safe=""),
+        json.dumps(secret)[1:-1],
+        shown,
+        shown.replace("\\'", "'"),
+    }
 
 
 def _redact(error: APIError, secret: str) -> None:

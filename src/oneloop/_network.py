@@ -12,9 +12,17 @@ import httpcore
 
 from ._attempt import current
 
+PIECE = 16 * 1024
+"""Bytes that are sent in one step, at most: one record of TLS. httpcore would give each part that a
+slow server takes of a large body the same time again."""
+
 
 class Network(httpcore.NetworkBackend):
     """Opens connections, address by address, each within what is left of the call's time."""
+
+    def __init__(self, layers: int) -> None:
+        """Know how many layers of TLS a request for https is inside of."""
+        self._layers = layers
 
     def connect_tcp(
         self,
@@ -36,7 +44,8 @@ class Network(httpcore.NetworkBackend):
                 return _Stream(
                     _backend.connect_tcp(
                         str(address[0]), port, limit, local_address, socket_options
-                    )
+                    ),
+                    self._layers,
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
@@ -44,10 +53,13 @@ class Network(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection whose every step ends with the call that it is for."""
+    """A connection whose every step ends with the call that it is for.
 
-    def __init__(self, inner: httpcore.NetworkStream, *, tls: bool = False) -> None:
-        self._inner, self._tls = inner, tls
+    What is sent for https before the last layer of TLS is there is for proxies.
+    """
+
+    def __init__(self, inner: httpcore.NetworkStream, layers: int) -> None:
+        self._inner, self._layers = inner, layers
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, current.get().left(timeout, httpcore.ReadTimeout))
@@ -55,11 +67,13 @@ class _Stream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         attempt = current.get()
         limit = attempt.left(timeout, httpcore.WriteTimeout)
-        if self._tls or not attempt.secure:
+        if not (self._layers and attempt.secure):
             buffer = attempt.gathered(buffer)
             attempt.wrote |= bool(buffer)
-        if buffer:
-            self._inner.write(buffer, limit)
+        for start in range(0, len(buffer), PIECE):
+            if start:
+                limit = attempt.left(timeout, httpcore.WriteTimeout)
+            self._inner.write(buffer[start : start + PIECE], limit)
 
     def start_tls(
         self,
@@ -68,7 +82,8 @@ class _Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         limit = current.get().left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, limit), tls=True)
+        secure = self._inner.start_tls(ssl_context, server_hostname, limit)
+        return _Stream(secure, self._layers - 1)
 
     def close(self) -> None:
         self._inner.close()
@@ -80,6 +95,10 @@ class _Stream(httpcore.NetworkStream):
 class AsyncNetwork(httpcore.AsyncNetworkBackend):
     """The same, async. anyio tries all addresses within one limit."""
 
+    def __init__(self, layers: int) -> None:
+        """Know how many layers of TLS a request for https is inside of."""
+        self._layers = layers
+
     async def connect_tcp(
         self,
         host: str,
@@ -90,15 +109,16 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         limit = current.get().left(timeout, httpcore.ConnectTimeout)
         return _AsyncStream(
-            await _async_backend.connect_tcp(host, port, limit, local_address, socket_options)
+            await _async_backend.connect_tcp(host, port, limit, local_address, socket_options),
+            self._layers,
         )
 
 
 class _AsyncStream(httpcore.AsyncNetworkStream):
-    """The same as `_Stream`, async."""
+    """The same as `_Stream`, async. A write has one limit of time, however large it is."""
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream, *, tls: bool = False) -> None:
-        self._inner, self._tls = inner, tls
+    def __init__(self, inner: httpcore.AsyncNetworkStream, layers: int) -> None:
+        self._inner, self._layers = inner, layers
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         limit = current.get().left(timeout, httpcore.ReadTimeout)
@@ -107,7 +127,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         attempt = current.get()
         limit = attempt.left(timeout, httpcore.WriteTimeout)
-        if self._tls or not attempt.secure:
+        if not (self._layers and attempt.secure):
             buffer = attempt.gathered(buffer)
             attempt.wrote |= bool(buffer)
         if buffer:
@@ -120,8 +140,12 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
         limit = current.get().left(timeout, httpcore.ConnectTimeout)
-        secure = await self._inner.start_tls(ssl_context, server_hostname, limit)
-        return _AsyncStream(secure, tls=True)
+        try:
+            secure = await self._inner.start_tls(ssl_context, server_hostname, limit)
+        except BaseException:  # httpcore closes it after an error, but not when a call is cancelled
+            await self._inner.aclose()
+            raise
+        return _AsyncStream(secure, self._layers - 1)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -109,7 +109,7 @@ class PoolTransport:
         pid = os.getpid()
         pool = self._pools.get(pid)
         if pool is None:
-            site = Site(self._base_url, httpcore.ConnectionPool, Network())
+            site = Site(self._base_url, httpcore.ConnectionPool, Network)
             pool = self._pools.setdefault(pid, _Pool(site))
         with pool.lock:
             if self._closed:
@@ -126,12 +126,12 @@ class PoolTransport:
 
     def close(self) -> None:
         """Refuse calls from now on, and close all connections once those in flight have ended."""
+        self._closed = True  # before the look, so that no pool is made and used after it
         pool = self._pools.get(os.getpid())
         if pool is None:
-            self._closed = True
             return
         with pool.lock:
-            self._closed = pool.closing = True
+            pool.closing = True
             unused = not pool.users
         if unused:
             pool.close()
@@ -151,8 +151,11 @@ class Site:
         self.prefix = base_url.removesuffix(parts.path)
         self.headers = _prepared(parts.netloc.encode("ascii"))
         try:
+            options = _options(base_url)
+            proxy = options.get("proxy")
+            layers = 2 if proxy is not None and proxy.url.scheme == b"https" else 1
             # httpcore's pool makes connections, direct or by way of a proxy, and holds none.
-            self.factory = kind(network_backend=network, **_options(base_url))
+            self.factory = kind(network_backend=network(layers), **options)
         except Exception as error:  # noqa: BLE001 - whatever the environment has in store
             failure = _unopened(error)
         else:
@@ -285,7 +288,11 @@ def _tls(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
 
 def _proxy(url: str) -> httpcore.Proxy:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
+    try:
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # which would quote what may be a part of the password
+        whole = False
+    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not whole:
         raise ValueError(f"the environment names a proxy that is none: {parts.scheme}://...")
     if parts.scheme.startswith("socks") and find_spec("socksio") is None:
         raise ImportError("a SOCKS proxy needs the package socksio")
