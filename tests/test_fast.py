@@ -350,6 +350,44 @@ def test_a_total_time_that_ends_while_connecting_is_not_sent(kind: ClientKind) -
     assert "no connection in time" in str(caught.value)
 
 
+def test_a_total_time_that_ends_while_connecting_without_a_body_is_unknown(
+    kind: ClientKind,
+) -> None:
+    """The engine does not tell what it was at."""
+    with full_backlog() as server, pytest.raises(APITimeoutError) as caught:
+        kind.respond(
+            Call(an_operation("POST"), "/"),
+            api_key="sdk",
+            base_url=server.url,
+            timeout=Timeout(connect=5),
+            retry=RetryPolicy(attempts=1, budget=0.4),
+        )
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "timeout",
+    [0.4, Timeout(connect=5, read=0.4), Timeout(connect=None, read=0.4), Timeout(connect=0.4)],
+    ids=["a number", "read first", "connect without limit", "connect first"],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_without_a_body_a_connection_that_takes_too_long_is_not_sent(
+    method: str, timeout: float | Timeout, kind: ClientKind
+) -> None:
+    """There is no body to be asked for: the engine's words alone tell it."""
+    call = Call(an_operation(method), "/")
+    with full_backlog() as server, pytest.raises(APITimeoutError) as caught:
+        kind.respond(
+            call,
+            api_key="sdk",
+            base_url=server.url,
+            timeout=Timeout.of(timeout),
+            retry=RetryPolicy(backoff=0, cap=0),
+        )
+    assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 3)
+    assert "no connection in time" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("error", "causes", "words", "sent", "passing"),
     [
@@ -524,6 +562,11 @@ def test_an_endless_body_in_drips_ends_with_the_budget(kind: ClientKind) -> None
         (Limits(3, 3, 3, 1), (None, None)),
         (Limits(None, None, 60, 1), (None, None)),
         (Limits(5, 30, None, 1), (5, 30)),
+        (Limits(40, 40, 60, 1), (38, 40)),
+        (Limits(39, 40, 60, 1), (38, 40)),
+        (Limits(60, 40, 60, 1), (38, 40)),
+        (Limits(None, 40, None, 1), (38, 40)),
+        (Limits(40, None, None, 1), (40, None)),
     ],
 )
 def test_a_step_has_a_limit_of_its_own_only_where_it_ends_first(

@@ -581,17 +581,23 @@ def test_a_body_that_is_taken_slowly_does_not_outlive_the_budget(kind: ClientKin
     assert caught.value.elapsed < 1.5
 
 
-def test_the_connections_of_closed_loops_are_forgotten(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(("via", "kept"), [("pool", "_pools"), ("fast", "_free")])
+def test_closed_loops_are_forgotten(
+    via: str, kept: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A client may serve any number of loops, one after the other."""
-    client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url)
+    client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
 
     async def main(*, last: bool) -> int:
-        await client.refill_billing_limit(**REFILL)
-        loops = len(client._transport._pools)
+        # More than have a place at a time: one that has to wait ties its semaphore to the loop.
+        calls = (client.refill_billing_limit(**REFILL) for _ in range(3))
+        await asyncio.gather(*calls)
+        loops = len(getattr(client._transport, kept))
         if last:
             await client.aclose()
         return loops
 
+    monkeypatch.setattr(_attempt, "MAX_CONNECTIONS", 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of sockets that nobody could close
         assert [asyncio.run(main(last=number == 2)) for number in range(3)] == [1, 1, 1]

@@ -11,6 +11,7 @@ from ._attempt import (
     Attempt,
     busy_error,
     closed_error,
+    forget_closed,
     headers_of,
     left_over,
     out_of_time_error,
@@ -31,7 +32,6 @@ class AsyncPoolTransport:
         """Prepare for one host, without opening anything."""
         self._base_url = base_url
         self._closed = False
-        # Not weak: the connections of a loop hold it.
         self._pools: dict[asyncio.AbstractEventLoop, _AsyncPool] = {}
 
     async def send(self, request: Request, limits: Limits) -> Response:
@@ -88,22 +88,16 @@ class AsyncPoolTransport:
         if self._closed:
             raise closed_error()
         if pool is None or pool.pid != os.getpid():
-            self._forget_closed_loops()
+            forget_closed(self._pools)
             site = Site(self._base_url, httpcore.AsyncConnectionPool, AsyncNetwork)
             pool = self._pools[loop] = _AsyncPool(site)
         pool.users += 1
         return pool
 
-    def _forget_closed_loops(self) -> None:
-        # Their connections cannot be closed any more; their sockets are, when they are collected.
-        for loop in [*self._pools]:
-            if loop.is_closed():
-                self._pools.pop(loop, None)
-
     async def aclose(self) -> None:
         """Refuse calls from now on, and close this loop's connections once they are free."""
         self._closed = True
-        self._forget_closed_loops()
+        forget_closed(self._pools)
         pool = self._pools.get(asyncio.get_running_loop())
         if pool is not None:
             pool.closing = True

@@ -3,9 +3,12 @@
 import time
 from contextvars import ContextVar
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .transport import Limits, Request, ResponseTooLarge, TransportError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 MAX_CONNECTIONS = 100
 """Connections of one client at most, in use or not. A call that finds them all busy waits."""
@@ -189,6 +192,17 @@ def places() -> "SimpleQueue[None]":
     for _ in range(MAX_CONNECTIONS):
         free.put(None)
     return free
+
+
+def forget_closed(by_loop: "dict[AbstractEventLoop, Any]") -> None:
+    """Forget what is kept for event loops that were closed.
+
+    It holds its loop, so that a weak reference would not do. Connections cannot be closed there any
+    more; their sockets are, when they are collected.
+    """
+    for loop in [*by_loop]:
+        if loop.is_closed():
+            by_loop.pop(loop, None)
 
 
 def busy_error() -> TransportError:

@@ -218,7 +218,8 @@ class AsyncOneloop(_Client, AsyncOperations):
     """A client of the Oneloop API for asyncio.
 
     One client serves all tasks; used from a second event loop it opens connections of its own
-    there, and forgets those of loops that were closed. It is an async context manager; outside of an `async with`, await `aclose()` when done.
+    there, and forgets those of loops that were closed. It is an async context manager; outside of
+    an `async with`, await `aclose()` when done.
 
     Arguments and errors are those of `Oneloop`, but `api_key` may be an async function, and
     `http_client` is an `httpx.AsyncClient`.

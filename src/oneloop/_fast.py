@@ -15,7 +15,6 @@ from itertools import chain
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 from pyreqwest.client import BaseClientBuilder, Client, ClientBuilder, SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import (
@@ -31,7 +30,7 @@ from pyreqwest.request import BaseRequestBuilder
 from pyreqwest.response import BaseResponse
 
 from . import _attempt
-from ._attempt import KEEPALIVE, busy_error, closed_error, places
+from ._attempt import KEEPALIVE, busy_error, closed_error, forget_closed, places
 from ._hosts import environment_proxy
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
@@ -59,6 +58,9 @@ tell: an answer that breaks off is a `ConnectError` too, and silence a `ConnectT
 
 CERTIFICATE = "invalid peer certificate"
 """What it says of a certificate that does not fit: that does not pass by itself."""
+
+EARLIER = 0.95
+"""Part of the limit to read that there is to connect, at most."""
 
 BUFFER = BaseRequestBuilder.default_streamed_read_buffer_limit()
 """Bytes of an answer that the engine reads ahead: 64 KiB."""
@@ -133,8 +135,7 @@ class AsyncFastTransport:
             return _opened(lambda: _set_up(ClientBuilder(), base_url, steps).build())
 
         self._engine = engine
-        self._free: WeakKeyDictionary[AbstractEventLoop, Semaphore]
-        self._free = WeakKeyDictionary()
+        self._free: dict[AbstractEventLoop, Semaphore] = {}
         self._closed = False
 
     async def send(self, request: Request, limits: Limits) -> Response:
@@ -174,6 +175,7 @@ class AsyncFastTransport:
         loop = asyncio.get_running_loop()
         free = self._free.get(loop)
         if free is None:
+            forget_closed(self._free)
             free = self._free[loop] = asyncio.Semaphore(_attempt.MAX_CONNECTIONS)
         if not free.locked():
             await free.acquire()  # at once
@@ -254,12 +256,19 @@ class _Body:
 
 
 def _steps(limits: Limits) -> Steps:
-    """Return the limits of single steps, but for those that the end of the call comes before."""
-    total, connect, read = limits.total, limits.connect, limits.read
-    return (
-        connect if total is None or connect is None or connect < total else None,
-        read if total is None or read is None or read < total else None,
-    )
+    """Return the limits of single steps, but for those that the end of the call comes before.
+
+    The engine's limit to read counts from the start, so that connecting ends with it at the latest.
+    It ends a little earlier, as only the error of its own limit tells that nothing was sent.
+    """
+    connect, read, total, _ = limits
+    if read is not None and (total is None or read < total):
+        if connect is None or connect > read * EARLIER:
+            connect = read * EARLIER
+        return connect, read
+    if connect is not None and total is not None and connect >= total:
+        connect = None
+    return connect, None
 
 
 def _opened(open_: Callable[[], C]) -> _Engine[C]:
