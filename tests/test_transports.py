@@ -144,17 +144,12 @@ def test_a_proxy_that_refuses_was_not_passed(
 
 
 def test_a_certificate_that_the_machine_trusts_is_accepted(
-    kind: ClientKind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kind: ClientKind, tls_context: ssl.SSLContext
 ) -> None:
     """SSL_CERT_FILE names the authorities, as everywhere."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
 
     def talk(connection: Any) -> None:
-        with context.wrap_socket(connection, server_side=True) as secure:
+        with tls_context.wrap_socket(connection, server_side=True) as secure:
             while b"}" not in secure.recv(4096):
                 pass
             secure.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}')
