@@ -30,9 +30,9 @@ from oneloop import (
     Timeout,
     _waits,
 )
-from oneloop._call import Course, Key, Settings, course
+from oneloop._call import Course, Key, Progress, Settings, course
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
-from oneloop_overrides import Call
+from oneloop_overrides import Call, Secret
 
 KEY = "sdk_of_the_test"
 SETTINGS = Settings("https://api.test", (("X-Team", "a"),), Timeout(), RetryPolicy(), 1000)
@@ -57,7 +57,13 @@ def begin(call: Call[Any], clock: Clock | None = None, **changed: Any) -> Course
     """Start a course with some settings changed, half of each longest wait, at the epoch."""
     settings = evolve(SETTINGS, **changed)
     return course(
-        call, settings, Key(KEY), clock=clock or Clock(), now=lambda: 0.0, chance=lambda: 0.5
+        call,
+        settings,
+        Key(Secret(KEY)),
+        Progress(call.operation.name),
+        clock=clock or Clock(),
+        now=lambda: 0.0,
+        chance=lambda: 0.5,
     )
 
 
@@ -400,7 +406,7 @@ def test_brackets_in_strings_are_no_levels() -> None:
 
 def test_a_key_too_short_to_hide_garbles_nothing() -> None:
     """Nobody has a key of one letter but in a test."""
-    steps = course(POST, SETTINGS, Key("a"), clock=Clock())
+    steps = course(POST, SETTINGS, Key(Secret("a")), Progress("an_operation"), clock=Clock())
     next(steps)
     with pytest.raises(APIError, match="the server answered 400"):
         steps.send(answer(400))

@@ -62,7 +62,7 @@ class Recorder:
 def sent_by(client: Oneloop) -> Request:
     """Return what a client whose transport is a Recorder sends for a refill."""
     client.refill_billing_limit(**REFILL)
-    request: Request = client._transport.requests[-1]
+    request: Request = client._transport._transport.requests[-1]
     return request
 
 
@@ -178,7 +178,7 @@ def test_a_link_token_may_come_from_a_function() -> None:
 @pytest.mark.parametrize("token", ["", "a b", "a\n", 5])
 def test_a_link_token_that_cannot_be_sent_is_refused(token: Any, client_class: Any) -> None:
     """By its own name, and not shown."""
-    with pytest.raises(ConfigurationError, match="link_token must be") as caught:
+    with pytest.raises(ConfigurationError, match="link_token (must be|contains)") as caught:
         client_class(link_token=token)
     assert not token or repr(token) not in str(caught.value)
 
@@ -342,7 +342,7 @@ def test_with_options_changes_a_copy_and_shares_the_connections() -> None:
         headers={"X-Team": "b"},
         max_response_bytes=5,
     )
-    assert other._transport is recorder
+    assert other._transport is client._transport
     assert other._settings.timeout == Timeout(connect=3, read=3)
     assert other._settings.retry.attempts == 9
     assert other._settings.max_response_bytes == 5
@@ -644,7 +644,9 @@ class AsyncBroken(Broken):
 def test_what_a_transport_raises_does_not_escape(kind: ClientKind) -> None:
     """A bug in somebody's transport is an error of ours with an unknown outcome."""
     transport = (Broken if kind.name == "sync" else AsyncBroken)(RuntimeError("my bug"))
-    with pytest.raises(APIConnectionError, match="RuntimeError: my bug") as caught:
+    with pytest.raises(
+        APIConnectionError, match=r"the transport raised RuntimeError \(my bug\)"
+    ) as caught:
         kind.refill(api_key="sdk", transport=transport, retry=AT_ONCE)
     assert caught.value.outcome is Outcome.UNKNOWN
     assert caught.value.__cause__ is None

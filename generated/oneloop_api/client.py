@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from oneloop_overrides import Call, Response
+from oneloop_overrides import Call, Response, hide
 
 if TYPE_CHECKING:
     from .models.api_key_scope import ApiKeyScope
@@ -564,7 +564,8 @@ class SyncOperations:
         Its page was seen as rendered only, not as a document; parts of it were inferred.
 
         Args:
-            key: The value that the key has already: a secret, never logged.
+            key: The value that the key has already: a secret, never logged. At most 8192
+                characters.
             name: A name, for people to read.
             workspace_id: The workspace id.
             scopes: What the key may do.
@@ -579,6 +580,7 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.migrate_api_key import call
 
@@ -605,7 +607,8 @@ class SyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            key: The value of the key, as the customer sent it: a secret, never logged.
+            key: The value of the key, as the customer sent it: a secret, never logged. At most 8192
+                characters.
             usage: Credits to charge to the key's meter. Left out, the server takes "0". At least 0,
                 of any size.
             usage_name: A name for what was used; daily usage is summed by it.
@@ -617,6 +620,7 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.record_api_key_usage import call
 
@@ -748,7 +752,7 @@ class SyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            token: The link token.
+            token: The link token. At most 8192 characters.
 
         Returns:
             The validation result.
@@ -757,6 +761,7 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        token = hide(token)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.validate_link_token import call
 
@@ -787,7 +792,8 @@ class SyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            key: The value of the key, as the customer sent it: a secret, never logged.
+            key: The value of the key, as the customer sent it: a secret, never logged. At most 8192
+                characters.
             requested_scopes: What the key has to allow for the verification to be valid; an empty
                 list asks for the key alone.
             route: The route that was called, such as `/users/{id}`; the vendor's kits send the
@@ -809,6 +815,7 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.verify_api_key import call
 
@@ -839,7 +846,7 @@ class SyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            jwt: The token, encoded and signed: a secret.
+            jwt: The token, encoded and signed: a secret. At most 8192 characters.
             rate_limit_config_id: What requests are counted by. The limit takes the place of the
                 workspace's own.
             rate_limit_config_limit: How many requests are allowed in the interval. Greater than 0,
@@ -853,6 +860,7 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        jwt = hide(jwt)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.verify_jwt import call
 
@@ -1391,7 +1399,8 @@ class AsyncOperations:
         Its page was seen as rendered only, not as a document; parts of it were inferred.
 
         Args:
-            key: The value that the key has already: a secret, never logged.
+            key: The value that the key has already: a secret, never logged. At most 8192
+                characters.
             name: A name, for people to read.
             workspace_id: The workspace id.
             scopes: What the key may do.
@@ -1406,6 +1415,7 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.migrate_api_key import call
 
@@ -1432,7 +1442,8 @@ class AsyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            key: The value of the key, as the customer sent it: a secret, never logged.
+            key: The value of the key, as the customer sent it: a secret, never logged. At most 8192
+                characters.
             usage: Credits to charge to the key's meter. Left out, the server takes "0". At least 0,
                 of any size.
             usage_name: A name for what was used; daily usage is summed by it.
@@ -1444,6 +1455,7 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.record_api_key_usage import call
 
@@ -1575,7 +1587,7 @@ class AsyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            token: The link token.
+            token: The link token. At most 8192 characters.
 
         Returns:
             The validation result.
@@ -1584,6 +1596,7 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        token = hide(token)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.validate_link_token import call
 
@@ -1614,7 +1627,8 @@ class AsyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            key: The value of the key, as the customer sent it: a secret, never logged.
+            key: The value of the key, as the customer sent it: a secret, never logged. At most 8192
+                characters.
             requested_scopes: What the key has to allow for the verification to be valid; an empty
                 list asks for the key alone.
             route: The route that was called, such as `/users/{id}`; the vendor's kits send the
@@ -1636,6 +1650,7 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.verify_api_key import call
 
@@ -1666,7 +1681,7 @@ class AsyncOperations:
         The start of its page was seen; the rest was inferred.
 
         Args:
-            jwt: The token, encoded and signed: a secret.
+            jwt: The token, encoded and signed: a secret. At most 8192 characters.
             rate_limit_config_id: What requests are counted by. The limit takes the place of the
                 workspace's own.
             rate_limit_config_limit: How many requests are allowed in the interval. Greater than 0,
@@ -1680,6 +1695,7 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
+        jwt = hide(jwt)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.verify_jwt import call
 
@@ -1944,6 +1960,7 @@ class SyncOperationsWithResponse:
         metadata: Mapping[str, str] | None = None,
     ) -> Response[MigrateApiKeyResponse]:
         """`migrate_api_key`, with the response around the answer."""
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.migrate_api_key import call
 
@@ -1963,6 +1980,7 @@ class SyncOperationsWithResponse:
         self, *, key: str, usage: int | None = None, usage_name: str | None = None
     ) -> Response[RecordUsageApiKeyResponse]:
         """`record_api_key_usage`, with the response around the answer."""
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.record_api_key_usage import call
 
@@ -2028,6 +2046,7 @@ class SyncOperationsWithResponse:
 
     def validate_link_token(self, *, token: str) -> Response[ValidateLinkTokenResponse]:
         """`validate_link_token`, with the response around the answer."""
+        token = hide(token)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.validate_link_token import call
 
@@ -2049,6 +2068,7 @@ class SyncOperationsWithResponse:
         rate_limit_config_limit: int | None = None,
     ) -> Response[VerifyApiKeyResponse]:
         """`verify_api_key`, with the response around the answer."""
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.verify_api_key import call
 
@@ -2073,6 +2093,7 @@ class SyncOperationsWithResponse:
         rate_limit_config_interval: str | None = None,
     ) -> Response[VerifyJwtResponse]:
         """`verify_jwt`, with the response around the answer."""
+        jwt = hide(jwt)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.verify_jwt import call
 
@@ -2339,6 +2360,7 @@ class AsyncOperationsWithResponse:
         metadata: Mapping[str, str] | None = None,
     ) -> Response[MigrateApiKeyResponse]:
         """`migrate_api_key`, with the response around the answer."""
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.migrate_api_key import call
 
@@ -2358,6 +2380,7 @@ class AsyncOperationsWithResponse:
         self, *, key: str, usage: int | None = None, usage_name: str | None = None
     ) -> Response[RecordUsageApiKeyResponse]:
         """`record_api_key_usage`, with the response around the answer."""
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.record_api_key_usage import call
 
@@ -2423,6 +2446,7 @@ class AsyncOperationsWithResponse:
 
     async def validate_link_token(self, *, token: str) -> Response[ValidateLinkTokenResponse]:
         """`validate_link_token`, with the response around the answer."""
+        token = hide(token)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.validate_link_token import call
 
@@ -2444,6 +2468,7 @@ class AsyncOperationsWithResponse:
         rate_limit_config_limit: int | None = None,
     ) -> Response[VerifyApiKeyResponse]:
         """`verify_api_key`, with the response around the answer."""
+        key = hide(key)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.verify_api_key import call
 
@@ -2468,6 +2493,7 @@ class AsyncOperationsWithResponse:
         rate_limit_config_interval: str | None = None,
     ) -> Response[VerifyJwtResponse]:
         """`verify_jwt`, with the response around the answer."""
+        jwt = hide(jwt)
         # Imported on first use: a process pays for the operations that it calls.
         from .api.v1.verify_jwt import call
 

@@ -452,9 +452,16 @@ def bounds(prop: PropertyProtocol) -> str:
 
 
 def is_secret(prop: PropertyProtocol) -> bool:
-    """Return whether a property is a secret."""
-    inner = prop.inner if isinstance(prop, Nullable) else prop
-    return isinstance(inner, Text) and inner.secret
+    """Return whether a property is a secret, or a list, map or union of secrets."""
+    match prop:
+        case Wrapper():
+            return is_secret(prop.inner)
+        case ListProperty():
+            return is_secret(prop.inner_property)
+        case UnionProperty():
+            return any(map(is_secret, prop.inner_properties))
+        case _:
+            return isinstance(prop, Text) and prop.secret
 
 
 def _name(prop: PropertyProtocol) -> str:

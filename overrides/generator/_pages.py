@@ -32,9 +32,9 @@ from ._kinds import (
     decode,
     decoder,
     encode,
-    encoder,
     is_secret,
 )
+from ._kinds import encoder as encoder_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """Methods whose operations do no more when sent twice, by HTTP (RFC 9110, section 9.2.2)."""
@@ -139,9 +139,25 @@ class Argument:
         return isinstance(self.prop, Nullable)
 
     @property
-    def encoded(self) -> str:
-        """An expression that checks and encodes it."""
-        return encode(self.prop, self.name)
+    def secret(self) -> bool:
+        """Whether no error may show it."""
+        return is_secret(self.prop)
+
+    def encoded(self, function: str = "") -> str:
+        """Return an expression that checks and encodes it.
+
+        Args:
+            function: What encodes it further, for its place in a path or a header.
+        """
+
+        def expression(source: str) -> str:
+            plain = encode(self.prop, source)
+            return f"{function}({plain})" if function else plain
+
+        if not self.secret:
+            return expression(self.name)
+        encoder = f"lambda item: {expression('item')}" if function else encoder_of(self.prop)
+        return f"encode_secret({self.name}, {encoder})"
 
 
 @frozen
@@ -219,7 +235,7 @@ class Operation:
     @property
     def secrets(self) -> list[Argument]:
         """The arguments that no error may show."""
-        return [one for one in self.arguments if is_secret(one.prop)]
+        return [one for one in self.arguments if one.secret]
 
     @property
     def groups(self) -> list[Group]:
@@ -252,12 +268,15 @@ class Operation:
     @property
     def target(self) -> str:
         """The inside of an f-string that makes the path."""
-        names = {str(one.prop.python_name): one.name for one in self.path_arguments}
+        by_name = {str(one.prop.python_name): one for one in self.path_arguments}
         parts = re.split(r"\{(\w+)\}", self.path)
         return "".join(
-            f"{{_path_{names[part]}}}" if index % 2 else in_f_string_literal(part)
+            self._segment(by_name[part]) if index % 2 else in_f_string_literal(part)
             for index, part in enumerate(parts)
         )
+
+    def _segment(self, argument: Argument) -> str:
+        return f"{{_path_{argument.name}{'.reveal()' if argument.secret else ''}}}"
 
     @property
     def imports(self) -> list[str]:
@@ -546,6 +565,11 @@ class Model:
             ) from None
 
     @property
+    def has_secrets(self) -> bool:
+        """Whether one of its fields is a secret."""
+        return any(is_secret(one) for one in _fields(self.prop))
+
+    @property
     def additional(self) -> PropertyProtocol | None:
         """What fields the document does not name may hold."""
         return self.prop.additional_properties
@@ -568,7 +592,7 @@ class Model:
     @property
     def additional_encoder(self) -> str:
         """A function that checks and encodes one field that the document does not name."""
-        return encoder(self.additional) if self.additional else "encode_json"
+        return encoder_of(self.additional) if self.additional else "encode_json"
 
     @property
     def imports(self) -> list[str]:
@@ -616,7 +640,8 @@ def _imports(props: Iterable[PropertyProtocol], prefix: str) -> list[str]:
 
 
 def _told(prop: PropertyProtocol) -> str:
-    return " ".join(filter(None, (_sentence(_text(prop.description)), _text(bounds(prop)))))
+    limit = f"At most {oneloop_overrides.MAX_SECRET_LENGTH} characters." if is_secret(prop) else ""
+    return " ".join(filter(None, (_sentence(_text(prop.description)), _text(bounds(prop)), limit)))
 
 
 def _text(text: Any) -> str:

@@ -28,11 +28,9 @@ from ._errors import (
 )
 from ._integers import MAX_DIGITS, decode_digits, decode_integer, encode_digits, encode_integer
 from ._operation import (
-    UNSET,
     Call,
     Operation,
     Response,
-    Unset,
     encode_body,
     encode_header,
     encode_path_segment,
@@ -48,10 +46,13 @@ from ._scalars import (
     encode_number,
     encode_string,
 )
+from ._secrets import MAX_SECRET_LENGTH, Secret, encode_secret, given_secrets, hide, strings_in
 from ._timestamps import decode_date, decode_timestamp, encode_date, encode_timestamp
+from ._unset import UNSET, Unset
 
 __all__ = [
     "MAX_DIGITS",
+    "MAX_SECRET_LENGTH",
     "UNSET",
     "ArgumentError",
     "ArgumentTypeError",
@@ -64,6 +65,7 @@ __all__ = [
     "Operation",
     "Outcome",
     "Response",
+    "Secret",
     "Unset",
     "decode_boolean",
     "decode_constant",
@@ -93,9 +95,13 @@ __all__ = [
     "encode_number",
     "encode_path_segment",
     "encode_query",
+    "encode_secret",
     "encode_string",
     "encode_timestamp",
     "encode_union",
+    "given_secrets",
+    "hide",
     "missing",
     "required_with",
+    "strings_in",
 ]

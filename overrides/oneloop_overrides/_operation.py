@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import define, field, frozen
 
 from ._errors import ArgumentValueError
 from ._scalars import encode_string
+from ._secrets import Secret
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -40,17 +41,17 @@ class Call(Generic[T_co]):
 
     Attributes:
         operation: The operation.
-        target: Path and query, percent-encoded. May hold secrets: not shown.
-        body: The JSON body, or `None`. May hold keys: not shown.
-        headers: Header parameters. May hold secrets: not shown.
-        secrets: Arguments that no error may show, should a server echo them.
+        target: Path and query, percent-encoded. It may contain secrets, so no repr shows it.
+        body: The JSON body, or `None`. It may contain keys, so no repr shows it.
+        headers: Header parameters; the value of one that is a secret is wrapped.
+        secrets: Secret arguments. They are redacted wherever an answer echoes them.
     """
 
     operation: Operation[T_co]
     target: str = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    headers: tuple[tuple[str, "str | Secret"], ...] = field(default=(), repr=False)
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
 
 
 @define(kw_only=True)
@@ -72,27 +73,6 @@ class Response(Generic[T]):
     elapsed: float
 
 
-class Unset:
-    """The type of `UNSET`: a nullable argument that was left out, as `None` means null there."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        """Return the name of the only instance."""
-        return "UNSET"
-
-    def __bool__(self) -> Literal[False]:
-        """Be false, as nothing was given."""
-        return False
-
-    def __reduce__(self) -> str:
-        """Stay one object through pickle and copy."""
-        return "UNSET"
-
-
-UNSET = Unset()
-
-
 def encode_path_segment(value: Any) -> str:
     """Encode a path parameter so that it can name nothing but one segment of the path.
 
@@ -112,7 +92,7 @@ def encode_query(parameters: Iterable[tuple[str, Any]]) -> str:
     pairs = [
         (name, _text(item))
         for name, value in parameters
-        for item in (value if isinstance(value, list) else [value])  # pyright: ignore[reportUnknownVariableType]
+        for item in _items(value)
         if item is not None
     ]
     return "?" + urlencode(pairs, quote_via=quote, safe="") if pairs else ""
@@ -136,7 +116,19 @@ def encode_body(body: Any) -> bytes:
     return _JSON.encode(body).encode()
 
 
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+def _revealed(value: Any) -> Any:
+    """Unwrap a secret where it becomes bytes. The body has been checked: it holds nothing else."""
+    return value.reveal()
+
+
+_JSON = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_revealed
+)
+
+
+def _items(value: Any) -> list[Any]:
+    plain = value.reveal() if isinstance(value, Secret) else value
+    return plain if isinstance(plain, list) else [plain]  # pyright: ignore[reportUnknownVariableType]
 
 
 def _text(value: Any) -> str:

@@ -40,7 +40,7 @@ def encode_string(
             value.encode()
         except UnicodeEncodeError:
             raise ArgumentValueError("must be valid Unicode, without lone surrogates") from None
-    return str(value)
+    return str.__str__(value)  # the characters themselves, also of an Enum member
 
 
 def decode_boolean(value: Any) -> bool:

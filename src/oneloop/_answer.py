@@ -7,10 +7,7 @@ from codecs import BOM_UTF8
 from itertools import accumulate
 from typing import Any, NoReturn, cast
 
-from .transport import Response
-
-MAX_ERROR_BODY = 64 * 1024
-"""Bytes of an answer's body that an error keeps."""
+from .transport import Response, ResponseTooLarge
 
 MAX_JSON_DEPTH = 100
 """Levels of objects and arrays in an answer's JSON. The document's answers have five at most."""
@@ -30,7 +27,7 @@ class TooLarge(Exception):  # noqa: N818 - never leaves the package
     """A body is larger than the limit once its encoding is undone."""
 
 
-def lower_headers(response: Response) -> dict[str, str]:
+def lower_headers(response: Response | ResponseTooLarge) -> dict[str, str]:
     """Return the headers with lower-case names; repeated ones joined as HTTP allows."""
     headers: dict[str, str] = {}
     for name, value in response.headers:

@@ -14,12 +14,11 @@ from ._attempt import (
     forget_closed,
     headers_of,
     left_over,
-    out_of_time_error,
     translated,
 )
 from ._network import AsyncNetwork
-from ._pool import ERRORS, Idle, Site
-from .transport import Limits, Request, Response
+from ._pool import Idle, Site
+from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 
 class AsyncPoolTransport:
@@ -69,9 +68,9 @@ class AsyncPoolTransport:
                     finally:
                         await answer.aclose()
                     spent = more is False
-            except TimeoutError:
-                failure = out_of_time_error(sent=attempt.wrote)
-            except ERRORS as error:
+            except (TransportError, ResponseTooLarge):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is known
                 failure = translated(error, sent=attempt.wrote)
             else:
                 return Response(answer.status, headers_of(answer), bytes(body))

@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from ._signals import raised_by_handler
 from .transport import Limits, Request, ResponseTooLarge, TransportError
 
 if TYPE_CHECKING:
@@ -159,19 +160,30 @@ _WORDS = {
     "WriteError": "the connection was lost while sending",
     "RemoteProtocolError": "the server broke HTTP",
     "ProxyError": "the proxy refused",
+    "TimeoutError": "no whole answer within the total time",
 }
 """Both libraries' errors by name: httpx's are httpcore's, made anew."""
 
 
 def translated(error: Exception, *, sent: bool) -> TransportError:
-    """Say in our words what httpx or httpcore raised."""
+    """Say in our words what httpx, httpcore or whatever is under them raised.
+
+    Raises:
+        BaseException: What a signal handler raised, which is not about the call.
+    """
+    interruption = raised_by_handler(error)
+    if interruption is not None:
+        raise interruption
     name = type(error).__name__
-    words, detail = _WORDS.get(name, name), " ".join(str(error).split())
+    words = _WORDS.get(name)
+    if words is None and isinstance(error, OSError):  # such as an ssl.SSLError while reading
+        words = "the connection was lost" if sent else "cannot connect"
     return TransportError(
-        f"{words}: {detail}" if detail else words,
+        words or name,
+        detail=str(error),
         sent=sent,
-        timeout=name.endswith("Timeout"),
-        passing=name in _WORDS and not _is_certificate_failure(error),
+        timeout=name.endswith("Timeout") or isinstance(error, TimeoutError),
+        passing=words is not None and not _is_certificate_failure(error),
     )
 
 

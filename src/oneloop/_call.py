@@ -8,10 +8,10 @@ takes its time to make one, and all of them are needed before the first answer. 
 secrets is no tuple: tools that report errors walk through the tuples of a frame, and see no repr.
 """
 
-import json
 import logging
 import math
 import random
+import sys
 import time
 from collections.abc import Callable, Generator
 from typing import Any, Literal, TypeAlias, TypeVar, cast
@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from attrs import field, frozen
 
-from oneloop_overrides import Call, DecodeError, Outcome, Response
+from oneloop_overrides import Call, DecodeError, Outcome, Response, Secret, strings_in
 
 from . import _answer, transport
 from ._errors import (
@@ -32,14 +32,18 @@ from ._errors import (
     status_error,
 )
 from ._policy import Retry, RetryPolicy, Timeout
+from ._secrets import REDACTED, Redactor
 from ._waits import LONGEST_WAIT, backoff, retry_after
 
 T = TypeVar("T")
 
 logger = logging.getLogger("oneloop")
 
-SHORTEST_SECRET = 6
-"""Characters. To take a shorter key out of texts would garble them and hide nothing."""
+MAX_BODY = 64 * 1024
+"""Characters of an answer's body that an error keeps."""
+
+MAX_TEXT = 2000
+"""Characters of any other text of a server that an error keeps."""
 
 _WEIGHTS = [Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED]
 """Outcomes of single attempts, from the one that says least of the whole call."""
@@ -68,17 +72,56 @@ class Key:
     """A credential that no repr shows: not even that of the locals in a traceback.
 
     Attributes:
-        value: The API key, or the link token.
+        secret: The API key, or the link token.
         header: The header that it goes into, with what is sent there.
     """
 
-    __slots__ = ("header", "value")
+    __slots__ = ("header", "secret")
 
     def __init__(
-        self, value: str, name: Literal["Authorization", "X-Link-Token"] = "Authorization"
+        self, secret: Secret, name: Literal["Authorization", "X-Link-Token"] = "Authorization"
     ) -> None:
-        self.value = value
-        self.header = (name, f"Bearer {value}" if name == "Authorization" else value)
+        self.secret = secret
+        bearer = name == "Authorization"
+        self.header = (name, f"Bearer {secret.reveal()}" if bearer else secret.reveal())
+
+
+class Progress:
+    """What is known of a call under way, for the note on an exception that interrupts it.
+
+    Attributes:
+        operation: Name of the client method.
+        outcome: The outcome so far; `UNKNOWN` from just before a request is handed to the transport
+            until its answer has been judged.
+        waiting: Whether the call is between two attempts.
+    """
+
+    __slots__ = ("operation", "outcome", "waiting")
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+        self.outcome = Outcome.NOT_SENT
+        self.waiting = False
+
+    def interrupted(self, interruption: BaseException, handled: BaseException | None) -> None:
+        """Note on an exception what is known, and cut it off from the frames of the transport.
+
+        Their local variables hold the request, with its key. The same goes for errors of the
+        transport that were being handled; `handled` is what the application was handling.
+        """
+        where = " between attempts" if self.waiting else ""
+        known = _NOTES[self.outcome]
+        interruption.add_note(f"{self.operation} was interrupted{where}: {known}")
+        interruption.__context__ = handled
+        interruption.__traceback__ = None
+
+
+_NOTES = {
+    Outcome.NOT_SENT: "nothing happened",
+    Outcome.REJECTED: "nothing happened",
+    Outcome.UNKNOWN: "it may have happened",
+    Outcome.APPLIED: "it happened",
+}
 
 
 Send: TypeAlias = tuple[transport.Request, transport.Limits]
@@ -95,6 +138,7 @@ def course(
     call: Call[T],
     settings: Settings,
     api_key: Key,
+    progress: Progress,
     *,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], float] = time.time,
@@ -106,6 +150,7 @@ def course(
         call: The call.
         settings: The client's settings.
         api_key: The API key, or the link token.
+        progress: What is known so far is kept here.
         clock: Seconds that only ever go up.
         now: Seconds since the epoch, to read Retry-After dates by.
         chance: Random numbers from 0 to 1.
@@ -118,104 +163,115 @@ def course(
     request = _request(call, settings, api_key)
     started = clock()
     attempt = 0
-    outcome = Outcome.NOT_SENT
     while True:
         attempt += 1
         left = None if policy.budget is None else max(0.0, policy.budget - (clock() - started))
-        try:
-            reply = cast("Reply", (yield request, _limits(settings, left)))
-        except BaseException as interruption:
-            interruption.add_note(f"{operation.name} was interrupted: it may have happened")
-            raise
-        result = _judge(call, reply, settings.max_response_bytes)
+        before = progress.outcome
+        progress.waiting, progress.outcome = False, Outcome.UNKNOWN
+        reply = cast("Reply", (yield request, _limits(settings, left)))
+        result = _judge(call, reply, settings.max_response_bytes, api_key)
         elapsed = clock() - started
         if not isinstance(result, APIError):
+            progress.outcome = Outcome.APPLIED
             logger.debug("%s: done, attempt %d, %.3f s", operation.name, attempt, elapsed)
             parsed, status, headers = result
             return Response(
                 parsed=parsed, status=status, headers=headers, attempts=attempt, elapsed=elapsed
             )
-        error = _redacted(result, api_key, call)
+        error = result
         error.operation, error.method, error.path = operation.name, operation.method, operation.path
         error.attempts, error.elapsed = attempt, elapsed
         wait = _wait(error, reply, policy, attempt, may_repeat, now, chance)
         # An earlier attempt that may have taken effect outweighs a later one that did not.
-        outcome = error.outcome = max(outcome, error.outcome, key=_WEIGHTS.index)
+        progress.outcome = error.outcome = max(before, error.outcome, key=_WEIGHTS.index)
+        progress.waiting = True
         if wait is None or elapsed + wait >= (policy.budget or math.inf):
             logger.debug("%s: failed: %s", operation.name, error.problem)
             raise error
         logger.info("%s: again in %.3f s: %s", operation.name, wait, error.problem)
         _tell(policy, Retry(operation=operation.name, attempt=attempt, wait=wait, error=error))
-        try:
-            yield wait
-        except BaseException as interruption:
-            unknown = outcome is Outcome.UNKNOWN
-            happened = "it may have happened" if unknown else "nothing happened"
-            interruption.add_note(f"{operation.name} was interrupted between attempts: {happened}")
-            raise
+        yield wait
 
 
-def run(steps: Course[T], sender: transport.Transport) -> Response[T]:
-    """Carry out a course with a blocking transport."""
+def run(steps: Course[T], sender: transport.Transport, progress: Progress) -> Response[T]:
+    """Carry out a course with a blocking transport.
+
+    Whatever is raised but an error of ours comes from outside, such as from a signal handler. It
+    reaches the caller with a note on the outcome, and no further attempt is made.
+    """
+    handled = sys.exception()
     reply: Reply | None = None
-    while True:
-        try:
-            step = steps.send(reply)
-        except StopIteration as end:
-            done: Response[T] = end.value
-            return done
-        try:
+    try:
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as end:
+                done: Response[T] = end.value
+                return done
             if isinstance(step, tuple):
-                reply = sender.send(*step)
+                try:
+                    reply = sender.send(*step)
+                except (transport.TransportError, transport.ResponseTooLarge) as error:
+                    reply = error.with_traceback(None)
             else:
                 reply = None
                 time.sleep(step)
-        except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
-            reply = _failure(error)
-        except BaseException as interruption:  # noqa: BLE001 - the course raises it again
-            # Without the frames of engines, in whose locals the request lies in bytes.
-            steps.throw(interruption.with_traceback(None))
+    except APIError:
+        raise
+    except BaseException as interruption:
+        progress.interrupted(interruption, handled)
+        raise
 
 
-async def run_async(steps: Course[T], sender: transport.AsyncTransport) -> Response[T]:
-    """Carry out a course with an async transport."""
+async def run_async(
+    steps: Course[T], sender: transport.AsyncTransport, progress: Progress
+) -> Response[T]:
+    """Carry out a course with an async transport; see `run`."""
     import asyncio  # here, as a process without async calls does not need it
 
+    handled = sys.exception()
     reply: Reply | None = None
-    while True:
-        try:
-            step = steps.send(reply)
-        except StopIteration as end:
-            done: Response[T] = end.value
-            return done
-        try:
+    try:
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as end:
+                done: Response[T] = end.value
+                return done
             if isinstance(step, tuple):
-                reply = await sender.send(*step)
+                try:
+                    reply = await sender.send(*step)
+                except (transport.TransportError, transport.ResponseTooLarge) as error:
+                    reply = error.with_traceback(None)
             else:
                 reply = None
                 await asyncio.sleep(step)
-        except Exception as error:  # noqa: BLE001 - nothing but our own errors may escape
-            reply = _failure(error)
-        except BaseException as interruption:  # noqa: BLE001 - the course raises it again
-            # Without the frames of engines, in whose locals the request lies in bytes.
-            steps.throw(interruption.with_traceback(None))
-
-
-def _failure(error: Exception) -> transport.TransportError | transport.ResponseTooLarge:
-    if isinstance(error, transport.TransportError | transport.ResponseTooLarge):
-        return error.with_traceback(None)
-    # A transport should raise nothing else. If it does, nothing is known of the request.
-    return transport.TransportError(f"{type(error).__name__}: {error}", passing=False)
+    except APIError:
+        raise
+    except BaseException as interruption:
+        progress.interrupted(interruption, handled)
+        raise
 
 
 def _request(call: Call[Any], settings: Settings, api_key: Key) -> transport.Request:
     body = () if call.body is None else _JSON
+    target, shown = call.target, call.target
+    for secret in call.secrets:
+        for text in strings_in(secret.reveal()):
+            shown = shown.replace(quote(text, safe=""), REDACTED) if text else shown
+    headers = [(name, _plain(value)) for name, value in call.headers] if call.headers else ()
     return transport.Request(
         call.operation.method,
-        settings.base_url + call.target,
-        (api_key.header, *body, *settings.headers, *call.headers),
+        settings.base_url + target,
+        (api_key.header, *body, *settings.headers, *headers),
         call.body,
+        None if shown == target else settings.base_url + shown,
     )
+
+
+def _plain(value: str | Secret) -> str:
+    plain: str = value.reveal() if isinstance(value, Secret) else value
+    return plain
 
 
 _JSON = (("Content-Type", "application/json"),)
@@ -229,119 +285,90 @@ def _limits(settings: Settings, left: float | None) -> transport.Limits:
     return transport.Limits(connect, read, left, settings.max_response_bytes)
 
 
-def _judge(call: Call[T], reply: Reply, limit: int) -> tuple[T, int, dict[str, str]] | APIError:
+def _judge(
+    call: Call[T], reply: Reply, limit: int, api_key: Key
+) -> tuple[T, int, dict[str, str]] | APIError:
     """Say what a reply means for one attempt: an answer, or an error with its outcome."""
     if isinstance(reply, transport.TransportError):
-        kind = APITimeoutError if reply.timeout else APIConnectionError
-        outcome = Outcome.UNKNOWN if reply.sent else Outcome.NOT_SENT
-        return kind(reply.problem, outcome=outcome)
+        clean = Redactor((api_key.secret, *call.secrets)).clean
+        return (APITimeoutError if reply.timeout else APIConnectionError)(
+            clean(reply.problem, MAX_TEXT),
+            outcome=Outcome.UNKNOWN if reply.sent else Outcome.NOT_SENT,
+            detail=clean(reply.detail, MAX_TEXT) or None,
+        )
     if isinstance(reply, transport.ResponseTooLarge):
-        reply = transport.Response(reply.status, reply.headers, b"")
-        return _too_large(reply, limit)
-    headers = _answer.lower_headers(reply)
+        return _too_large(call, api_key, reply.status, _answer.lower_headers(reply), limit)
+    status, headers = reply.status, _answer.lower_headers(reply)
     try:
         body = _answer.plain_body(reply.body, headers.get("content-encoding", ""), limit)
     except _answer.TooLarge:
-        return _too_large(reply, limit)
+        return _too_large(call, api_key, status, headers, limit)
     except _answer.Unreadable as error:
         body, unreadable = b"", str(error)
     else:
         unreadable = ""
-    if not 200 <= reply.status <= 299:
+    if not 200 <= status <= 299:
+        # After a 303 (See Other) to anything but a read, the thing was mostly done: the server
+        # points to where its result can be seen (RFC 9110, section 15.4.4).
+        done = status == 303 and call.operation.method not in ("GET", "HEAD")
+        rejected = 300 <= status <= 499 and not done
         code, message = _answer.error_envelope(body)
-        rejected = 300 <= reply.status <= 499
-        return status_error(reply.status)(
-            f"the server answered {reply.status}",
+        return status_error(status)(
+            f"the server answered {status}",
             outcome=Outcome.REJECTED if rejected else Outcome.UNKNOWN,
             code=code,
-            message=message,
-            **_known(reply, headers, body),
+            **_said(call, api_key, status, headers, body, message=message),
         )
     if call.operation.decode is None:
-        return cast("T", None), reply.status, headers
+        return cast("T", None), status, headers
     try:
         if unreadable:
             raise _answer.Unreadable(unreadable)
         parsed = _answer.read_json(body)
     except _answer.Unreadable as error:
-        problem = f"the server answered {reply.status}, but with {error}"
-        known = _known(reply, headers, body)
-        return ResponseDecodeError(problem, outcome=Outcome.UNKNOWN, **known)
-    try:
-        return call.operation.decode(parsed), reply.status, headers
-    except DecodeError as error:
-        problem = f"the server answered {reply.status}, but {error}"
-        known = _known(reply, headers, body)
-        return ResponseDecodeError(problem, outcome=Outcome.APPLIED, field=error.path, **known)
-
-
-def _known(reply: transport.Response, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    return {
-        "status_code": reply.status,
-        "request_id": _answer.request_id(headers),
-        "headers": headers,
-        # A little more than is kept, so that a key across the cut is found before it is cut.
-        "body": body[: _answer.MAX_ERROR_BODY + 4096].decode("utf-8", "replace"),
-    }
-
-
-def _too_large(reply: transport.Response, limit: int) -> APIError:
-    headers = _answer.lower_headers(reply)
-    return ResponseTooLargeError(
-        f"the server answered {reply.status} with more than {limit} bytes",
-        outcome=Outcome.UNKNOWN,
-        status_code=reply.status,
-        request_id=_answer.request_id(headers),
-        headers=headers,
+        problem, outcome, field, detail = f"with {error}", Outcome.UNKNOWN, "", None
+    else:
+        try:
+            return call.operation.decode(parsed), status, headers
+        except DecodeError as error:
+            problem, outcome = "not with what the document promises", Outcome.APPLIED
+            field, detail = error.path, str(error)
+    said = _said(call, api_key, status, headers, body, field=field, detail=detail)
+    return ResponseDecodeError(
+        f"the server answered {status}, but {problem}", outcome=outcome, **said
     )
 
 
-def _redacted(error: APIError, api_key: Key, call: Call[Any]) -> APIError:
-    """Take secrets out of what a server echoed: debug pages show requests."""
-    # Not in the frame of the course, whose locals a traceback would show.
-    for secret in (api_key.value, *call.secrets):
-        if len(secret) >= SHORTEST_SECRET:
-            for form in _spellings(secret):
-                _redact(error, form)
-    if error.body is not None:
-        error.body = error.body[: _answer.MAX_ERROR_BODY]
-    return error
+def _too_large(
+    call: Call[Any], api_key: Key, status: int, headers: dict[str, str], limit: int
+) -> APIError:
+    return ResponseTooLargeError(
+        f"the server answered {status} with more than {limit} bytes",
+        outcome=Outcome.UNKNOWN,
+        **_said(call, api_key, status, headers, None),
+    )
 
 
-def _spellings(secret: str) -> set[str]:
-    """Return how a text may have it: as it is, in a URL, in JSON, in the repr of bytes."""
-    shown = repr(secret.encode() + b'"')[2:-2]  # as it stands between ' and '
+def _said(
+    call: Call[Any],
+    api_key: Key,
+    status: int,
+    headers: dict[str, str],
+    body: bytes | None,
+    **more: str | None,
+) -> dict[str, Any]:
+    """Return what a server said, as arguments of an error: redacted and bounded here alone."""
+    redactor = Redactor((api_key.secret, *call.secrets))
+    clean = redactor.clean
+    # At most four bytes a character; what comes after the part that is looked at is not decoded.
+    start = None if body is None else body[: 4 * (MAX_BODY + redactor.reach)]
+    texts = {**more, "request_id": _answer.request_id(headers)}
     return {
-        secret,
-        quote(secret, safe=""),
-        json.dumps(secret)[1:-1],
-        shown,
-        shown.replace("\\'", "'"),
+        "status_code": status,
+        "headers": {clean(name, MAX_BODY): clean(text, MAX_BODY) for name, text in headers.items()},
+        "body": None if start is None else clean(start.decode("utf-8", "replace"), MAX_BODY),
+        **{name: text and clean(text, MAX_TEXT) for name, text in texts.items()},
     }
-
-
-def _redact(error: APIError, secret: str) -> None:
-    def clean(text: str) -> str:
-        return text.replace(secret, "[redacted]")
-
-    error.args = tuple(clean(str(part)) for part in error.args)
-    error.problem = clean(error.problem)
-    error.headers = {
-        name.replace(secret.lower(), "[redacted]"): clean(value)
-        for name, value in error.headers.items()
-    }
-    error.message = None if error.message is None else clean(error.message)
-    error.request_id = None if error.request_id is None else clean(error.request_id)
-    if error.body is not None:
-        error.body = _without_start_of(secret, clean(error.body)[: _answer.MAX_ERROR_BODY])
-
-
-def _without_start_of(secret: str, text: str) -> str:
-    """Take the start of a key off the end of a text that was cut in the middle of it."""
-    for size in range(len(secret) - 1, 7, -1):
-        if text.endswith(secret[:size]):
-            return text[:-size] + "[redacted]"
-    return text
 
 
 def _wait(

@@ -19,9 +19,10 @@ from oneloop_api.client import (
     SyncOperations,
     SyncOperationsWithResponse,
 )
-from oneloop_overrides import UNSET, Call, Response, Unset
+from oneloop_overrides import MAX_SECRET_LENGTH, UNSET, Call, Response, Secret, Unset, strings_in
 
-from ._call import Key, Settings, course, run, run_async
+from ._call import Key, Progress, Settings, course, run, run_async
+from ._custom import AsyncCustomTransport, CustomTransport
 from ._errors import ConfigurationError
 from ._hosts import is_loopback
 from ._policy import RetryPolicy, Timeout
@@ -60,8 +61,8 @@ class _Client:
 
     def _configure(
         self,
-        api_key: str | Callable[[], Any] | None,
-        link_token: str | Callable[[], Any] | None,
+        api_key: object,
+        link_token: object,
         base_url: str | None,
         timeout: float | Timeout | None,
         retry: RetryPolicy,
@@ -79,7 +80,9 @@ class _Client:
             max_response_bytes=_checked_size(max_response_bytes),
         )
         if api_key is None and link_token is None:
-            api_key = next(filter(None, map(os.environ.get, KEY_VARIABLES)), None)
+            api_key = next(
+                (_wrapped(os.environ[v]) for v in KEY_VARIABLES if os.environ.get(v)), None
+            )
         self._credential = _credential(api_key, link_token)
         self._shares = False
 
@@ -97,6 +100,7 @@ class _Client:
 
         Closing it does nothing: close this one. Arguments are those of the constructor.
         """
+        api_key, link_token = _wrapped(api_key), _wrapped(link_token)
         settings = self._settings
         if not isinstance(timeout, Unset):
             settings = evolve(settings, timeout=Timeout.of(timeout))
@@ -168,6 +172,7 @@ class Oneloop(_Client, SyncOperations):
         transport: Transport | Literal["fast"] | None = None,
     ) -> None:
         """Make a client. Nothing is opened before the first call."""
+        api_key, link_token = _wrapped(api_key), _wrapped(link_token)
         self._configure(
             api_key, link_token, base_url, timeout, retry, headers, max_response_bytes, allow_http
         )
@@ -176,7 +181,7 @@ class Oneloop(_Client, SyncOperations):
         if isinstance(transport, str):
             self._transport = _fast(transport).FastTransport(self._settings.base_url)
         elif transport is not None:
-            self._transport = transport
+            self._transport = CustomTransport(transport)
         elif http_client is not None:
             from ._httpx import ClientTransport  # on first use, as importing it takes its time
 
@@ -205,10 +210,9 @@ class Oneloop(_Client, SyncOperations):
         self.close()
 
     def _respond(self, call: Call[T]) -> Response[T]:
-        given = self._credential.source()
-        key = given if isinstance(given, Key) else self._credential.key(given)
-        del given
-        return run(course(call, self._settings, key), self._transport)
+        progress = Progress(call.operation.name)
+        key = self._credential.key()
+        return run(course(call, self._settings, key, progress), self._transport, progress)
 
     def _perform(self, call: Call[T]) -> T:
         return self._respond(call).parsed
@@ -240,6 +244,7 @@ class AsyncOneloop(_Client, AsyncOperations):
         transport: AsyncTransport | Literal["fast"] | None = None,
     ) -> None:
         """Make a client. Nothing is opened before the first call."""
+        api_key, link_token = _wrapped(api_key), _wrapped(link_token)
         self._configure(
             api_key, link_token, base_url, timeout, retry, headers, max_response_bytes, allow_http
         )
@@ -248,7 +253,7 @@ class AsyncOneloop(_Client, AsyncOperations):
         if isinstance(transport, str):
             self._transport = _fast(transport).AsyncFastTransport(self._settings.base_url)
         elif transport is not None:
-            self._transport = transport
+            self._transport = AsyncCustomTransport(transport)
         elif http_client is not None:
             from ._httpx import AsyncClientTransport  # on first use, as importing it takes its time
 
@@ -277,12 +282,12 @@ class AsyncOneloop(_Client, AsyncOperations):
         await self.aclose()
 
     async def _respond(self, call: Call[T]) -> Response[T]:
-        given = self._credential.source()
-        if not isinstance(given, Key):
-            given = self._credential.key(await given if isawaitable(given) else given)
-        key: Key = given
-        del given
-        return await run_async(course(call, self._settings, key), self._transport)
+        progress = Progress(call.operation.name)
+        key = self._credential.key_or_awaitable()
+        if not isinstance(key, Key):
+            key = await key
+        steps = course(call, self._settings, key, progress)
+        return await run_async(steps, self._transport, progress)
 
     async def _perform(self, call: Call[T]) -> T:
         return (await self._respond(call)).parsed
@@ -309,25 +314,44 @@ class _AsyncWithResponse(AsyncOperationsWithResponse):
 
 
 class _Credential:
-    """Where a client's key comes from: a function, so that no repr of its attributes shows it."""
+    """Where a client's key comes from: made once, or by a function of the application."""
 
-    __slots__ = ("name", "source")
+    __slots__ = ("_key", "_name", "_source")
 
-    def __init__(self, name: Literal["api_key", "link_token"], source: Callable[[], Any]) -> None:
-        self.name: Literal["api_key", "link_token"] = name
-        self.source = source
+    def __init__(self, name: Literal["api_key", "link_token"], given: Any) -> None:
+        self._name: Literal["api_key", "link_token"] = name
+        self._source = None if isinstance(given, Secret) else cast("Callable[[], Any]", given)
+        self._key = _checked_key(name, given) if isinstance(given, Secret) else None
 
-    def key(self, given: object) -> Key:
-        """Check what an application's own function returned."""
-        if iscoroutine(given):
-            given.close()
-            raise ConfigurationError(f"{self.name} is an async function: that needs AsyncOneloop")
-        return _checked_key(self.name, given)
+    def key(self) -> Key:
+        """Return the key for one call of a client that blocks."""
+        if self._source is None:
+            return cast("Key", self._key)
+        given = Secret(self._source())
+        if iscoroutine(given.reveal()):
+            given.reveal().close()
+            raise ConfigurationError(f"{self._name} is an async function: that needs AsyncOneloop")
+        return _checked_key(self._name, given)
+
+    def key_or_awaitable(self) -> Key | Awaitable[Key]:
+        """Return the key for one call of an async client, or what to await for it."""
+        if self._source is None:
+            return cast("Key", self._key)
+        given = Secret(self._source())
+        return (
+            self._awaited(given) if isawaitable(given.reveal()) else _checked_key(self._name, given)
+        )
+
+    async def _awaited(self, given: Secret) -> Key:
+        return _checked_key(self._name, Secret(await given.reveal()))
 
 
-def _credential(
-    api_key: str | Callable[[], Any] | None, link_token: str | Callable[[], Any] | None
-) -> _Credential:
+def _wrapped(given: Any) -> Any:
+    """Wrap a credential that was given as it is: the frames of an error must not show it."""
+    return given if given is None or callable(given) or isinstance(given, Secret) else Secret(given)
+
+
+def _credential(api_key: object, link_token: object) -> _Credential:
     if api_key is not None and link_token is not None:
         raise ConfigurationError("give either api_key or link_token, not both")
     given = link_token if api_key is None else api_key
@@ -335,19 +359,27 @@ def _credential(
         raise ConfigurationError(
             f"there is no API key: pass api_key= or set {KEY_VARIABLES[0]} in the environment"
         )
-    name: Literal["api_key", "link_token"] = "link_token" if api_key is None else "api_key"
-    if callable(given):
-        return _Credential(name, given)
-    key = _checked_key(name, given)
-    return _Credential(name, lambda: key)
+    return _Credential("link_token" if api_key is None else "api_key", given)
 
 
-def _checked_key(name: str, given: object) -> Key:
-    if not isinstance(given, str) or not given:
-        raise ConfigurationError(f"{name} must be a string that is not empty")
-    if not _VISIBLE.fullmatch(given):
-        raise ConfigurationError(f"{name} must be printable ASCII without spaces: is it whole?")
-    return Key(given, "X-Link-Token" if name == "link_token" else "Authorization")
+def _checked_key(name: Literal["api_key", "link_token"], given: Secret) -> Key:
+    problem = _key_problem(given)
+    if problem:
+        raise ConfigurationError(f"{name} {problem}")
+    text = Secret(*strings_in(given.reveal()))  # the characters, also of an Enum member
+    return Key(text, "X-Link-Token" if name == "link_token" else "Authorization")
+
+
+def _key_problem(given: Secret) -> str:
+    """Say why a key cannot be one. Nothing is raised here: this frame holds the plain key."""
+    key = given.reveal()
+    if not isinstance(key, str) or not key:
+        return "must be a string that is not empty"
+    if len(key) > MAX_SECRET_LENGTH:
+        return f"must have at most {MAX_SECRET_LENGTH} characters"
+    if not _VISIBLE.fullmatch(key):
+        return "contains a space or a non-ASCII character; check that it was copied completely"
+    return ""
 
 
 def _checked_url(url: object, allow_http: object) -> str:

@@ -35,8 +35,8 @@ _OUTCOMES = {
     Outcome.APPLIED: "applied: it happened, only the answer is unusable",
 }
 
-_LONGEST_MESSAGE = 300
-"""Characters of a server's message that `str(error)` shows."""
+_LONGEST_TEXT = 300
+"""Characters of each text that `str(error)` shows."""
 
 
 class ConfigurationError(OneloopError, ValueError):
@@ -48,6 +48,10 @@ class ConfigurationError(OneloopError, ValueError):
 class APIError(OneloopError):
     """A call failed.
 
+    Whatever a server said is in `message`, `detail`, `request_id`, `headers` and `body` alone,
+    bounded in length, and with the secrets of the call replaced by `[redacted]`. `str` shows the
+    first three in one part in parentheses, on one line.
+
     Attributes:
         outcome: Whether the call took effect.
         operation: Name of the client method, such as `refill_billing_limit`.
@@ -55,10 +59,13 @@ class APIError(OneloopError):
         path: Path of the operation, its parameters by name.
         status_code: HTTP status of the last answer; `None` without one.
         code: The `error.code` that the server gave; `None` without one.
+        problem: What went wrong, in our own words.
         message: The `error.message` that the server gave; `None` without one.
+        detail: What the server, the system or a library says of the problem beyond that, such as
+            where an answer is not as promised; `None` without it.
         request_id: The answer's request id; `None` without one.
         headers: The answer's headers, names in lower case; empty without an answer.
-        body: The first 64 KiB of the answer's body, as text; `None` without one.
+        body: The first 65,536 characters of the answer's body; `None` without one.
         attempts: How often the call was tried, at least 1.
         elapsed: Seconds from the start of the call to its end, waits included.
     """
@@ -76,6 +83,7 @@ class APIError(OneloopError):
         status_code: int | None = None,
         code: int | None = None,
         message: str | None = None,
+        detail: str | None = None,
         request_id: str | None = None,
         headers: dict[str, str] | None = None,
         body: str | None = None,
@@ -92,6 +100,7 @@ class APIError(OneloopError):
         self.status_code = status_code
         self.code = code
         self.message = message
+        self.detail = detail
         self.request_id = request_id
         self.headers = headers or {}
         self.body = body
@@ -102,21 +111,23 @@ class APIError(OneloopError):
         """Return one line: where, what, what the server said, how often tried, the outcome."""
         said = [
             "" if self.code is None else f"code {self.code}",
-            "" if self.message is None else _shown(self.message),
-            "" if self.request_id is None else f"request id {_shown(self.request_id)}",
+            self.message,
+            self.detail,
+            self.request_id and f"request id {self.request_id}",
         ]
-        details = ", ".join(filter(None, said))
+        details = ", ".join(_shown(text) for text in said if text)
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        what = f"{_shown(self.problem)} ({details})" if details else _shown(self.problem)
         return (
-            f"{self.method} {self.path}: {self.problem}{f' ({details})' if details else ''}; "
+            f"{self.method} {self.path}: {what}; "
             f"{tries} in {self.elapsed:.2f} s; {_OUTCOMES[self.outcome]}"
         )
 
 
 def _shown(text: str) -> str:
     """Make a server's text fit for one line of a log."""
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + " ..."
+    start = text[:_LONGEST_TEXT] + (" ..." if len(text) > _LONGEST_TEXT else "")
+    return "".join(character if character.isprintable() else " " for character in start)
 
 
 class APIConnectionError(APIError):

@@ -275,8 +275,9 @@ def _opened(open_: Callable[[], C]) -> _Engine[C]:
     try:
         client = open_()
     except Exception as error:  # noqa: BLE001 - a proxy or certificates of the environment, a fork
-        words = " ".join(str(error).split())
-        failure = TransportError(f"cannot open connections: {words}", sent=False, passing=False)
+        failure = TransportError(
+            "cannot open connections", detail=str(error), sent=False, passing=False
+        )
     else:
         _settle_at_exit()
         return _Engine(client)
@@ -401,4 +402,4 @@ def _translated(error: DetailedPyreqwestError, body: _Body | bytes | None) -> Tr
     else:
         words = "the connection was lost"
     lasting = isinstance(error, BuilderError | RequestPanicError) or detail.startswith(CERTIFICATE)
-    return TransportError(f"{words}: {detail}", sent=sent, timeout=timeout, passing=not lasting)
+    return TransportError(words, detail=detail, sent=sent, timeout=timeout, passing=not lasting)

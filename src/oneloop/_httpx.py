@@ -5,7 +5,7 @@ authentication would replace the API key, and redirects must never be followed.
 """
 
 import asyncio
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import httpx
 
@@ -15,20 +15,14 @@ from ._attempt import (
     closed_error,
     headers_of,
     left_over,
-    out_of_time_error,
     timeouts,
     translated,
 )
 from ._errors import ConfigurationError
-from .transport import Limits, Request, Response
+from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 Client: TypeAlias = httpx.Client
 AsyncClient: TypeAlias = httpx.AsyncClient
-
-NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
-"""What `httpx.Client` raises before the first byte of a request goes out."""
-
-ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
 
 
 class ClientTransport:
@@ -44,14 +38,16 @@ class ClientTransport:
             raise ConfigurationError("http_client must be an httpx.Client")
         self._client = client
         self._closed = False
+        self._engine = _Engine()
 
     def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.Transport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)
+        watch = _Watch(self._engine)
         try:
-            outgoing = _outgoing(request, limits)
+            outgoing = _outgoing(request, limits, watch, watch.trace)
             answer = self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
             try:
                 body = bytearray()
@@ -62,8 +58,10 @@ class ClientTransport:
                     answer.extensions["network_stream"].close()
             finally:
                 answer.close()
-        except ERRORS as error:
-            failure = translated(error, sent=type(error).__name__ not in NEVER_SENT)
+        except ResponseTooLarge:
+            raise
+        except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
+            failure = _failure(error, watch)
         else:
             return Response(answer.status_code, headers_of(answer), bytes(body))
         raise failure  # out here: httpx's errors hold the request with its token
@@ -86,16 +84,18 @@ class AsyncClientTransport:
             raise ConfigurationError("http_client must be an httpx.AsyncClient")
         self._client = client
         self._closed = False
+        self._engine = _Engine()
 
     async def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.AsyncTransport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)
+        watch = _Watch(self._engine)
         total = None if limits.total is None else limits.total + _attempt.GRACE
         try:
             async with asyncio.timeout(total):
-                outgoing = _outgoing(request, limits)
+                outgoing = _outgoing(request, limits, watch, watch.async_trace)
                 answer = await self._client.send(
                     outgoing, stream=True, auth=None, follow_redirects=False
                 )
@@ -108,10 +108,10 @@ class AsyncClientTransport:
                         await answer.extensions["network_stream"].aclose()
                 finally:
                     await answer.aclose()
-        except TimeoutError:
-            failure = out_of_time_error(sent=True)
-        except ERRORS as error:
-            failure = translated(error, sent=type(error).__name__ not in NEVER_SENT)
+        except ResponseTooLarge:
+            raise
+        except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
+            failure = _failure(error, watch)
         else:
             return Response(answer.status_code, headers_of(answer), bytes(body))
         raise failure  # out here: httpx's errors hold the request with its token
@@ -121,11 +121,99 @@ class AsyncClientTransport:
         self._closed = True
 
 
-def _outgoing(request: Request, limits: Limits) -> httpx.Request:
-    return httpx.Request(
+class _Engine:
+    """What is known of the transport of an application's client.
+
+    Attributes:
+        traces: Whether it reports its steps to the `trace` extension, as httpcore does.
+    """
+
+    __slots__ = ("traces",)
+
+    def __init__(self) -> None:
+        self.traces = False
+
+
+class _Watch:
+    """Finds out how far a request got, whatever the error says that it ends in.
+
+    An application's hooks may raise any error, after the answer too: its class proves nothing.
+
+    Attributes:
+        asked: Whether the client's transport was asked to send: its stream was looked at.
+        sent: Whether the engine reported that it began to send the request.
+    """
+
+    __slots__ = ("_engine", "asked", "sent")
+
+    def __init__(self, engine: _Engine) -> None:
+        self._engine = engine
+        self.asked = False
+        self.sent = False
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of a step: see "Request extensions" in the documentation of httpx."""
+        self._engine.traces = True
+        if event.endswith(".send_request_headers.started"):
+            # What a proxy is asked for before the request is not the request.
+            request = info.get("request")
+            self.sent |= getattr(request, "method", b"") != b"CONNECT"
+
+    async def async_trace(self, event: str, info: dict[str, Any]) -> None:
+        """The same, as httpx expects it from an async client."""
+        self.trace(event, info)
+
+    @property
+    def may_have_been_sent(self) -> bool:
+        """Whether it is not certain that nothing was sent."""
+        return self.sent or (self.asked and not self._engine.traces)
+
+
+class _Outgoing(httpx.Request):
+    """A request that notes when it is about to be sent: until then nobody looks at its stream."""
+
+    watch: _Watch | None = None
+
+    @property
+    def stream(self) -> Any:
+        """What the client's transport sends."""
+        if self.watch is not None:
+            self.watch.asked = True
+        return self._content_stream
+
+    @stream.setter
+    def stream(self, stream: Any) -> None:
+        self._content_stream = stream
+
+
+class _QuietURL(httpx.URL):
+    """A URL with a secret in its path. httpx logs URLs, and so do hooks of applications."""
+
+    shown = ""
+
+    def __str__(self) -> str:
+        return self.shown
+
+    def __repr__(self) -> str:
+        return f"URL({self.shown!r})"
+
+
+def _failure(error: Exception, watch: _Watch) -> TransportError:
+    if isinstance(error, TransportError):  # the total time is over while reading
+        return error.with_traceback(None)
+    return translated(error, sent=watch.may_have_been_sent)
+
+
+def _outgoing(request: Request, limits: Limits, watch: _Watch, trace: Any) -> httpx.Request:
+    outgoing = _Outgoing(
         request.method,
         request.url,
         headers=list(request.headers),
         content=request.body,
-        extensions={"timeout": timeouts(limits)},
+        extensions={"timeout": timeouts(limits), "trace": trace},
     )
+    if request.safe_url is not None:
+        outgoing.url = _QuietURL(request.url)
+        outgoing.url.shown = request.safe_url
+    outgoing.watch = watch
+    return outgoing

@@ -32,18 +32,10 @@ from ._attempt import (
 )
 from ._hosts import environment_proxy
 from ._network import Network
-from .transport import Limits, Request, Response, TransportError
+from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 MAX_HEADER_BYTES = httpcore.HTTP11Connection.MAX_INCOMPLETE_EVENT_SIZE
 """Bytes of an answer's status line and headers at most: httpcore's own limit, 100 KiB."""
-
-ERRORS = (
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-)
 
 
 class PoolTransport:
@@ -93,7 +85,9 @@ class PoolTransport:
                 finally:
                     answer.close()
                 spent = more is False
-            except ERRORS as error:
+            except (TransportError, ResponseTooLarge):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is known
                 failure = translated(error, sent=attempt.wrote)
             else:
                 return Response(answer.status, headers_of(answer), bytes(body))
@@ -303,4 +297,4 @@ def _proxy(url: str) -> httpcore.Proxy:
 
 
 def _unopened(error: Exception) -> TransportError:
-    return TransportError(f"cannot open connections: {error}", sent=False, passing=False)
+    return TransportError("cannot open connections", detail=str(error), sent=False, passing=False)

@@ -29,12 +29,15 @@ class Request:
         url: Absolute URL, percent-encoded.
         headers: Names and values, in order; ASCII. No `Host` and no `Content-Length`.
         body: Body; `None` sends none.
+        safe_url: The URL to use in a log, if `url` contains a secret: the same, with the secret
+            replaced by `[redacted]`. Otherwise `None`.
     """
 
     method: str
     url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes | None = field(repr=False)
+    safe_url: str | None = field(default=None, repr=False)
 
 
 class Limits(NamedTuple):
@@ -79,7 +82,9 @@ class TransportError(Exception):
     """No response came.
 
     Attributes:
-        problem: What happened, on one line, without secrets.
+        problem: What happened, in the transport's own words, on one line. It is logged.
+        detail: What the server, the system or a library says of it. It becomes part of the error,
+            bounded and redacted, and is never logged.
         sent: Whether any part of the request may have reached the server's application. Only a
             transport that knows it did not may say `False`.
         timeout: Whether it is a limit of time that ran out.
@@ -87,11 +92,18 @@ class TransportError(Exception):
     """
 
     def __init__(
-        self, problem: str, *, sent: bool = True, timeout: bool = False, passing: bool = True
+        self,
+        problem: str,
+        *,
+        detail: str = "",
+        sent: bool = True,
+        timeout: bool = False,
+        passing: bool = True,
     ) -> None:
         """Hold what is known; see the class for the arguments."""
         super().__init__(problem)
         self.problem = problem
+        self.detail = detail
         self.sent = sent
         self.timeout = timeout
         self.passing = passing

@@ -60,11 +60,13 @@ class CreateJwtResponse:
         Raises:
             ArgumentError: A field may not be sent.
         """
+        _data: dict[str, Any] = {}
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
             _at = "jwt"
             _data["jwt"] = encode_string(self.jwt)
         except ArgumentError as _error:
+            _data.clear()  # a traceback shows the variables of this frame
             raise _error.under(_at) from None
         return _data

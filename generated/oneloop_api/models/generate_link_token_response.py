@@ -68,6 +68,7 @@ class GenerateLinkTokenResponse:
         Raises:
             ArgumentError: A field may not be sent.
         """
+        _data: dict[str, Any] = {}
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -76,5 +77,6 @@ class GenerateLinkTokenResponse:
             _at = "expires_at"
             _data["expiresAt"] = encode_integer(self.expires_at, above=0, maximum=9007199254740991)
         except ArgumentError as _error:
+            _data.clear()  # a traceback shows the variables of this frame
             raise _error.under(_at) from None
         return _data

@@ -141,6 +141,7 @@ class IssuedApiKey:
         Raises:
             ArgumentError: A field may not be sent.
         """
+        _data: dict[str, Any] = {}
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -181,6 +182,7 @@ class IssuedApiKey:
             if self.billing_id is not None:
                 _data["billingId"] = encode_string(self.billing_id)
         except ArgumentError as _error:
+            _data.clear()  # a traceback shows the variables of this frame
             raise _error.under(_at) from None
         return _data
 

@@ -16,7 +16,10 @@ from oneloop_overrides import (
     encode_list,
     encode_map,
     encode_model,
+    encode_secret,
     encode_string,
+    given_secrets,
+    hide,
 )
 
 from ...models.api_key_scope import ApiKeyScope
@@ -46,11 +49,12 @@ def call(
     Raises:
         ArgumentError: One of them may not be sent.
     """
+    key = hide(key)
     _body: Any = {}
     _at = ""
     try:
         _at = "key"
-        _body["key"] = encode_string(key)
+        _body["key"] = encode_secret(key, encode_string)
         _at = "name"
         _body["name"] = encode_string(name)
         _at = "workspace_id"
@@ -71,5 +75,5 @@ def call(
         OPERATION,
         "/api/v1/api-key/migrate",
         body=encode_body(_body),
-        secrets=(key,),
+        secrets=given_secrets(key),
     )

@@ -12,7 +12,10 @@ from oneloop_overrides import (
     Operation,
     encode_body,
     encode_digits,
+    encode_secret,
     encode_string,
+    given_secrets,
+    hide,
 )
 
 from ...models.record_usage_api_key_response import RecordUsageApiKeyResponse
@@ -37,11 +40,12 @@ def call(
     Raises:
         ArgumentError: One of them may not be sent.
     """
+    key = hide(key)
     _body: Any = {}
     _at = ""
     try:
         _at = "key"
-        _body["key"] = encode_string(key)
+        _body["key"] = encode_secret(key, encode_string)
         _at = "usage"
         if usage is not None:
             _body["usage"] = encode_digits(usage)
@@ -55,5 +59,5 @@ def call(
         OPERATION,
         "/api/v1/api-key/record-usage",
         body=encode_body(_body),
-        secrets=(key,),
+        secrets=given_secrets(key),
     )

@@ -11,7 +11,10 @@ from oneloop_overrides import (
     Call,
     Operation,
     encode_path_segment,
+    encode_secret,
     encode_string,
+    given_secrets,
+    hide,
 )
 
 from ...models.validate_link_token_response import ValidateLinkTokenResponse
@@ -34,15 +37,16 @@ def call(
     Raises:
         ArgumentError: One of them may not be sent.
     """
+    token = hide(token)
     _at = ""
     try:
         _at = "token"
-        _path_token = encode_path_segment(encode_string(token))
+        _path_token = encode_secret(token, lambda item: encode_path_segment(encode_string(item)))
     except ArgumentError as _error:
         _error.operation = OPERATION.name
         raise _error.under(_at) from None
     return Call(
         OPERATION,
-        f"/api/v1/link-token/{_path_token}",
-        secrets=(token,),
+        f"/api/v1/link-token/{_path_token.reveal()}",
+        secrets=given_secrets(token),
     )

@@ -16,7 +16,10 @@ from oneloop_overrides import (
     encode_integer,
     encode_list,
     encode_model,
+    encode_secret,
     encode_string,
+    given_secrets,
+    hide,
     required_with,
 )
 
@@ -47,13 +50,14 @@ def call(
     Raises:
         ArgumentError: One of them may not be sent.
     """
+    key = hide(key)
     _body: Any = {}
     _group_billing: Any = {}
     _group_rate_limit_config: Any = {}
     _at = ""
     try:
         _at = "key"
-        _body["key"] = encode_string(key)
+        _body["key"] = encode_secret(key, encode_string)
         _at = "requested_scopes"
         _body["requestedScopes"] = encode_list(
             requested_scopes, lambda item: encode_model(item, ApiKeyScope)
@@ -90,5 +94,5 @@ def call(
         OPERATION,
         "/api/v1/api-key/verify",
         body=encode_body(_body),
-        secrets=(key,),
+        secrets=given_secrets(key),
     )

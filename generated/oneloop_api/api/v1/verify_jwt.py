@@ -12,7 +12,10 @@ from oneloop_overrides import (
     Operation,
     encode_body,
     encode_integer,
+    encode_secret,
     encode_string,
+    given_secrets,
+    hide,
     required_with,
 )
 
@@ -39,12 +42,13 @@ def call(
     Raises:
         ArgumentError: One of them may not be sent.
     """
+    jwt = hide(jwt)
     _body: Any = {}
     _group_rate_limit_config: Any = {}
     _at = ""
     try:
         _at = "jwt"
-        _body["jwt"] = encode_string(jwt)
+        _body["jwt"] = encode_secret(jwt, encode_string)
         _at = "rate_limit_config_id"
         if rate_limit_config_id is not None:
             _group_rate_limit_config["id"] = encode_string(rate_limit_config_id)
@@ -71,5 +75,5 @@ def call(
         OPERATION,
         "/api/v1/jwt/verify",
         body=encode_body(_body),
-        secrets=(jwt,),
+        secrets=given_secrets(jwt),
     )

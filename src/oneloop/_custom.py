@@ -1,0 +1,141 @@
+"""An application's own transport, held to what `oneloop.transport` promises.
+
+Whatever it returns or raises, the call ends in an answer or in an error with its outcome.
+"""
+
+from inspect import iscoroutinefunction
+from typing import Any, cast
+
+from ._errors import ConfigurationError
+from ._signals import raised_by_handler
+from .transport import (
+    AsyncTransport,
+    Limits,
+    Request,
+    Response,
+    ResponseTooLarge,
+    Transport,
+    TransportError,
+)
+
+
+class CustomTransport:
+    """Sends requests with an application's own blocking transport."""
+
+    def __init__(self, transport: object) -> None:
+        """Use this transport.
+
+        Raises:
+            ConfigurationError: It is not one.
+        """
+        self._transport = cast("Transport", _checked(transport, ("send", "close"), False))
+
+    def send(self, request: Request, limits: Limits) -> Response:
+        """Send a request once; see `oneloop.transport.Transport`."""
+        try:
+            answer = self._transport.send(request, limits)
+        except (TransportError, ResponseTooLarge):
+            raise
+        except Exception as error:  # noqa: BLE001 - the contract is broken: nothing is known
+            failure = _foreign(error)
+        else:
+            wrong = _problem(answer)
+            if wrong is None:
+                return answer
+            failure = wrong
+        raise failure  # out here, so that it does not keep the frames of what was raised
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+
+class AsyncCustomTransport:
+    """Sends requests with an application's own async transport."""
+
+    def __init__(self, transport: object) -> None:
+        """Use this transport.
+
+        Raises:
+            ConfigurationError: It is not one.
+        """
+        self._transport = cast("AsyncTransport", _checked(transport, ("send", "aclose"), True))
+
+    async def send(self, request: Request, limits: Limits) -> Response:
+        """Send a request once; see `oneloop.transport.AsyncTransport`."""
+        try:
+            answer = await self._transport.send(request, limits)
+        except (TransportError, ResponseTooLarge):
+            raise
+        except Exception as error:  # noqa: BLE001 - the contract is broken: nothing is known
+            failure = _foreign(error)
+        else:
+            wrong = _problem(answer)
+            if wrong is None:
+                return answer
+            failure = wrong
+        raise failure  # out here, so that it does not keep the frames of what was raised
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+
+
+def _foreign(error: Exception) -> TransportError:
+    """Return the error for what an application's own code raised while it was sending.
+
+    Nothing is known of the request then.
+
+    Raises:
+        BaseException: What a signal handler raised, which is not about the call.
+    """
+    interruption = raised_by_handler(error)
+    if interruption is not None:
+        raise interruption
+    problem = f"the transport raised {type(error).__name__}"
+    return TransportError(problem, detail=str(error), passing=False)
+
+
+def _checked(transport: object, methods: tuple[str, str], is_async: bool) -> object:
+    found = [getattr(transport, name, None) for name in methods]
+    if not all(map(callable, found)) or isinstance(transport, type):
+        raise ConfigurationError(
+            f"transport must have the methods {' and '.join(methods)} of oneloop.transport, which"
+            f" {type(transport).__name__} does not; pass an httpx client as http_client="
+        )
+    if not is_async and any(map(iscoroutinefunction, found)):
+        raise ConfigurationError(
+            f"transport is async, and this client is not: {type(transport).__name__} needs an"
+            " AsyncOneloop"
+        )
+    return transport
+
+
+def _problem(answer: object) -> TransportError | None:
+    """Return what is wrong with what a transport returned, or `None`."""
+    if isinstance(answer, Response):
+        status, headers, body = cast(
+            "tuple[Any, Any, Any]", (answer.status, answer.headers, answer.body)
+        )
+        if not isinstance(status, int) or not 100 <= status <= 999:
+            part = "status"
+        elif not isinstance(headers, tuple | list) or not all(
+            map(_is_header, cast("Any", headers))
+        ):
+            part = "headers"
+        elif not isinstance(body, bytes):
+            part = "body"
+        else:
+            return None
+        problem = f"the transport returned a response whose {part} is not what it promises"
+    else:
+        problem = f"the transport returned {type(answer).__name__} instead of a Response"
+    return TransportError(problem, passing=False)
+
+
+def _is_header(pair: Any) -> bool:
+    return (
+        isinstance(pair, tuple | list)
+        and len(cast("tuple[Any, ...]", pair)) == 2
+        and all(isinstance(text, str) for text in cast("tuple[Any, ...]", pair))
+    )

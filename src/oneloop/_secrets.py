@@ -1,0 +1,176 @@
+"""Secrets taken out of what a server said, in time linear in its length.
+
+A server, or a proxy in front of it, may quote the request in its answer. Every text of a server
+goes through `Redactor.clean` before it becomes part of an error.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from oneloop_overrides import Secret, strings_in
+
+SHORTEST_SECRET = 6
+"""Characters. Redacting a shorter secret would garble every text and hide nothing."""
+
+SHORTEST_START = 8
+"""Characters of a secret at the end of a text that was cut off which are redacted as well."""
+
+LAYERS = 4
+"""Layers of escapes that are undone. A URL in JSON in an HTML page has three; one more is for
+secrets that look like escapes themselves."""
+
+LONGEST_SPELLING = 16
+"""Characters that stand for one character of a secret at most, in several layers of escapes."""
+
+REDACTED = "[redacted]"
+
+_ESCAPES = re.compile(
+    r"%[0-9a-fA-F]{2}"
+    r"|\\u[0-9a-fA-F]{4}|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[0-7]{3}"
+    r"|\\."
+    r"|&\#[0-9]{1,7};?|&\#[xX][0-9a-fA-F]{1,6};?|&[A-Za-z][A-Za-z0-9]{1,30};",
+    re.DOTALL,
+)
+"""Escapes of URLs, of JSON, JavaScript and Python, and of HTML."""
+
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+
+
+class Redactor:
+    """Finds a call's secrets in any of the usual spellings, and replaces them.
+
+    Found: a secret as it is, in other letter case, percent-encoded, with the escapes of JSON,
+    JavaScript, Python and HTML, and in up to three layers of these; and the start of one that the
+    end of a text cuts off. Not found: another part of a secret, one in base64 or another encoding
+    of the whole, and one of fewer than `SHORTEST_SECRET` characters.
+    """
+
+    __slots__ = ("_needles", "reach")
+
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        """Prepare for the secrets of one call."""
+        self._needles = Secret(_needles(secrets))
+        longest = max(map(len, self._needles.reveal()), default=0)
+        self.reach = longest * LONGEST_SPELLING
+        """Characters after the limit that `clean` looks at: a secret that begins before the limit
+        is seen whole, whatever its spelling."""
+
+    def clean(self, text: str, limit: int) -> str:
+        """Return the first `limit` characters of a text without the secrets in them."""
+        text = text[: limit + self.reach]
+        parts: list[str] = []
+        at = 0
+        for start, end in sorted(_found(text, self._needles.reveal())):
+            if start >= at:
+                parts += (text[at:start], REDACTED)
+            at = max(at, end)
+        return ("".join(parts) + text[at:])[:limit]
+
+
+def _needles(secrets: Iterable[Secret]) -> set[str]:
+    """Return what to look for: each secret, folded, as it is and with its own escapes undone."""
+    spelled = [_spellings(text) for secret in secrets for text in strings_in(secret.reveal())]
+    layers = (layer for plain in chain.from_iterable(spelled) for layer, _ in _layers(plain))
+    return {_folded(one) for one in layers if len(one) >= SHORTEST_SECRET}
+
+
+def _spellings(secret: str) -> tuple[str, ...]:
+    """Return a secret as it is, as UTF-8 byte by byte, and as UTF-16 unit by unit."""
+    if secret.isascii():
+        return (secret,)
+    units = secret.encode("utf-16-be", "surrogatepass")
+    pairs = "".join(chr(high << 8 | low) for high, low in zip(units[::2], units[1::2], strict=True))
+    return secret, secret.encode("utf-8", "surrogatepass").decode("latin-1"), pairs
+
+
+def _folded(text: str) -> str:
+    """Return a text of the same length, without letter case and the difference of `+` and space."""
+    # U+0130 is the one character whose lower case has another length.
+    return text.replace("\u0130", "i").replace("+", " ").lower()
+
+
+def _found(text: str, needles: set[str]) -> Iterator[tuple[int, int]]:
+    """Yield where in a text the needles are, in each layer of escapes."""
+    for plain, places in _layers(text):
+        folded = _folded(plain)
+        for needle in needles:
+            at = folded.find(needle)
+            while at >= 0:
+                end = at + len(needle)
+                yield places[at], places[end]
+                at = folded.find(needle, end)
+            cut_off = _overlap(folded, needle)
+            if cut_off >= SHORTEST_START:
+                yield places[len(plain) - cut_off], places[-1]
+
+
+def _overlap(text: str, needle: str) -> int:
+    """Return how many characters at the end of a text are the start of a needle, but not all of it.
+
+    This is the table of Knuth, Morris and Pratt, so that each character is looked at once or twice.
+    """
+    end = text[-len(needle) + 1 :]
+    if needle[:SHORTEST_START] not in end:
+        return 0
+    table = [0]
+    for character in needle[1:]:
+        length = table[-1]
+        while length and needle[length] != character:
+            length = table[length - 1]
+        table.append(length + (needle[length] == character))
+    length = 0
+    for character in end:
+        while length and needle[length] != character:
+            length = table[length - 1]
+        length += needle[length] == character
+    return length
+
+
+def _layers(text: str) -> Iterator[tuple[str, list[int]]]:
+    """Yield a text as it is, and with one layer of escapes after the other undone.
+
+    With each comes where in the original its characters begin, and where the last one ends.
+    """
+    plain, places = text, list(range(len(text) + 1))
+    yield plain, places
+    for _ in range(LAYERS):
+        inner = _unescaped(plain, places)
+        if inner is None:
+            return
+        plain, places = inner
+        yield plain, places
+
+
+def _unescaped(text: str, places: list[int]) -> tuple[str, list[int]] | None:
+    """Undo one layer of escapes, or return `None` if there are none."""
+    parts: list[str] = []
+    kept: list[int] = []
+    at = 0
+    for escape in _ESCAPES.finditer(text):
+        start, end = escape.span()
+        character = _character(escape[0])
+        if character:
+            parts += (text[at:start], character)
+            kept += places[at:start]
+            kept.append(places[start])
+            at = end
+    if not parts:
+        return None
+    return "".join(parts) + text[at:], kept + places[at:]
+
+
+def _character(escape: str) -> str:
+    """Return the one character that an escape stands for, or nothing if there is no such one."""
+    if escape.startswith("&"):
+        from html import unescape  # here, as few processes need it
+
+        character = unescape(escape)
+        return character if len(character) == 1 else ""
+    digits = escape.lstrip("\\uUx%{").rstrip("}")
+    if escape[0] == "%" or (escape[1] in "uUx" and len(escape) > 2):
+        code = int(digits, 16)
+        return chr(code) if code <= 0x10FFFF else ""
+    if len(escape) == 4:
+        return chr(int(digits, 8))
+    return _CONTROLS.get(escape[1], escape[1])

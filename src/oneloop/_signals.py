@@ -1,0 +1,49 @@
+"""Exceptions of signal handlers, told apart from those of the code that they interrupted.
+
+A soft time limit, or an alarm of the application's own, raises in the midst of whatever is running.
+Such an exception is not about the call: it must reach the caller as it is.
+"""
+
+import signal
+from functools import partial
+from typing import Any
+
+
+def raised_by_handler(error: BaseException) -> BaseException | None:
+    """Return the exception of a signal handler that an error is, or was made from; else `None`.
+
+    Libraries turn what interrupts a read into an error of theirs where it is a `TimeoutError` or
+    another `OSError`. The original is its cause or context.
+    """
+    codes = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if _passed(one, codes):
+            return one
+        waiting += [other for other in (one.__context__, one.__cause__) if other is not None]
+    return None
+
+
+def _passed(error: BaseException, codes: set[Any]) -> bool:
+    """Return whether an exception passed a frame of one of these codes."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in codes:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _code(handler: Any) -> Any:
+    """Return the code of a handler: a function, a method, a partial or a callable object."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    if not hasattr(handler, "__code__"):
+        handler = getattr(handler, "__func__", None) or getattr(handler, "__call__", handler)  # noqa: B004
+        handler = getattr(handler, "__func__", handler)
+    return getattr(handler, "__code__", None)
