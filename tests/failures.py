@@ -17,7 +17,7 @@ from functools import cache, partial
 from typing import Any
 
 import trustme
-from attrs import frozen
+from attrs import evolve, frozen
 
 from oneloop import (
     APIConnectionError,
@@ -81,6 +81,8 @@ class Row:
     """Seconds that the client has for all of it."""
     timeout: Timeout = Timeout(connect=10, read=10)
     """Short where the row is about it; long elsewhere, as the machine may be busy."""
+    safe_outcome: Outcome | None = None
+    """The outcome of a call that is safe to repeat, where it is another one."""
 
 
 @contextmanager
@@ -320,6 +322,7 @@ LOST_ROWS = [
 
 STATUS_ROWS = [
     *(status(code, APIStatusError, Outcome.REJECTED, 1, 1) for code in (301, 302, 307, 308)),
+    evolve(status(303, APIStatusError, Outcome.UNKNOWN, 1, 1), safe_outcome=Outcome.REJECTED),
     status(400, BadRequestError, Outcome.REJECTED, 1, 1),
     status(401, AuthenticationError, Outcome.REJECTED, 1, 1),
     status(403, PermissionDeniedError, Outcome.REJECTED, 1, 1),
@@ -412,6 +415,8 @@ def page() -> str:
         for row in rows:
             error = f"`{row.error.__name__}`" if row.error else "none"
             outcome = f"`{row.outcome.name}`" if row.outcome else ""
+            if row.safe_outcome:
+                outcome += f"; GET: `{row.safe_outcome.name}`"
             tries = f"{row.unsafe_tries} | {row.safe_tries}"
             lines.append(f"| {row.what} | {error} | {outcome} | {tries} |")
         lines.append("")

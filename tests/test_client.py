@@ -178,7 +178,7 @@ def test_a_link_token_may_come_from_a_function() -> None:
 @pytest.mark.parametrize("token", ["", "a b", "a\n", 5])
 def test_a_link_token_that_cannot_be_sent_is_refused(token: Any, client_class: Any) -> None:
     """By its own name, and not shown."""
-    with pytest.raises(ConfigurationError, match="link_token (must be|contains)") as caught:
+    with pytest.raises(ConfigurationError, match=r"link_token (must be|contains)") as caught:
         client_class(link_token=token)
     assert not token or repr(token) not in str(caught.value)
 

@@ -409,7 +409,7 @@ def test_the_engines_errors_are_told_by_their_causes(
     """Their classes say "connect" also where a request was sent."""
     details: Any = {"causes": [{"message": text} for text in causes] or None}
     found = _fast._translated(error("words", details), b"{}")
-    assert words in found.problem
+    assert words in f"{found.problem}: {found.detail}"
     assert (found.sent, found.passing) == (sent, passing)
 
 

@@ -1,17 +1,32 @@
 """A call that is cancelled or interrupted: what is known of it, and that the client goes on."""
 
 import asyncio
+import dis
 import os
+import random
+import re
+import signal
 import subprocess
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import httpcore
+import httpx
 import pytest
 from calling import REFILL, sending
 
 from oneloop import AsyncOneloop, Oneloop, RetryPolicy
+from oneloop._custom import CustomTransport
+from oneloop._pool import PoolTransport
 from oneloop.sandbox import Fault, Sandbox
+from oneloop.transport import Limits, Request, Response
 
 
 def cancelled(
@@ -158,3 +173,283 @@ def test_ctrl_c_leaves_the_client_usable(sandbox: Sandbox) -> None:
         "1500",
         "0 [True]",
     ]
+
+
+class AlarmError(Exception):
+    """What an application's own signal handler raises, such as a soft time limit."""
+
+
+class Book(PoolTransport):
+    """The default transport, which counts what it was asked to send."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(base_url)
+        self.asked = 0
+
+    def send(self, request: Request, limits: Limits) -> Response:
+        """Count and send."""
+        self.asked += 1
+        return super().send(request, limits)
+
+
+def handlers(error: type[BaseException]) -> list[Callable[..., object]]:
+    """Return each kind of callable that may be a signal handler, raising this error."""
+
+    def function(*_: object) -> None:
+        raise error
+
+    class Handler:
+        def __call__(self, *_: object) -> None:
+            raise error
+
+        def method(self, *_: object) -> None:
+            raise error
+
+        @classmethod
+        def class_method(cls, *_: object) -> None:
+            raise error
+
+    inner = partial(function, "soft limit")
+    return [function, Handler(), Handler().method, Handler.class_method, partial(inner, 1)]
+
+
+ALARMS = [AlarmError, TimeoutError, OSError, ConnectionError, ValueError, KeyboardInterrupt]
+
+
+@contextmanager
+def alarm(handler: Callable[..., object], after: float) -> Iterator[None]:
+    """Send this process a signal after some seconds."""
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, after)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("via", ["pool", "own", "custom"])
+@pytest.mark.parametrize("error", ALARMS)
+def test_an_alarm_in_a_send_reaches_the_caller(
+    error: type[BaseException], via: str, sandbox: Sandbox
+) -> None:
+    """With the note, whatever its class; there is no further attempt, and no error of ours."""
+    with httpx.Client() as http:
+        transport = CustomTransport(Book(sandbox.url)) if via == "custom" else None
+        options = {"transport": transport} if transport else sending(via, http)
+        with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, **options) as client:
+            for handler in handlers(error) if error is AlarmError else handlers(error)[:1]:
+                sandbox.reset()
+                sandbox.misbehave("hang")
+                with alarm(handler, 0.15), pytest.raises(error) as caught:
+                    client.refill_billing_limit(**REFILL)
+                assert type(caught.value) is error
+                assert caught.value.__notes__ == [
+                    "refill_billing_limit was interrupted: it may have happened"
+                ]
+                assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("error", ALARMS)
+def test_an_alarm_in_a_wait_reaches_the_caller(
+    error: type[BaseException], sandbox: Sandbox
+) -> None:
+    """The wait is not cut short: the refill would go out at once."""
+    sandbox.misbehave(Fault.rate_limited(30))
+    with (
+        Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client,
+        alarm(handlers(error)[0], 0.15),
+        pytest.raises(error) as caught,
+    ):
+        client.refill_billing_limit(**REFILL)
+    assert caught.value.__notes__ == [
+        "refill_billing_limit was interrupted between attempts: nothing happened"
+    ]
+    assert len(sandbox.requests) == 1
+
+
+def test_an_alarm_in_a_hook_reaches_the_caller(sandbox: Sandbox) -> None:
+    """What `on_retry` itself raises is logged; an alarm that strikes there ends the call."""
+    sandbox.misbehave(Fault.rate_limited(0))
+    policy = RetryPolicy(on_retry=lambda _: time.sleep(10))
+    with (
+        Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, retry=policy) as client,
+        alarm(handlers(AlarmError)[0], 0.15),
+        pytest.raises(AlarmError) as caught,
+    ):
+        client.refill_billing_limit(**REFILL)
+    assert caught.value.__notes__ == [
+        "refill_billing_limit was interrupted between attempts: nothing happened"
+    ]
+    assert len(sandbox.requests) == 1
+
+
+def test_an_exception_that_the_application_handles_stays_the_context(sandbox: Sandbox) -> None:
+    """Only the frames of the transport are cut off."""
+    sandbox.misbehave("hang")
+
+    def refill() -> None:
+        try:
+            raise LookupError
+        except LookupError:
+            client.refill_billing_limit(**REFILL)
+
+    with (
+        Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client,
+        alarm(handlers(AlarmError)[0], 0.15),
+        pytest.raises(AlarmError) as caught,
+    ):
+        refill()
+    assert type(caught.value.__context__) is LookupError
+
+
+class Applying:
+    """A transport, for both clients, that notes when it applied a refill."""
+
+    def __init__(self, *before: Response) -> None:
+        self.answers = [*before]
+        self.asked = 0
+        self.applied = False
+
+    def send(self, request: Request, limits: Limits) -> Response:
+        """Give the answers that come before, then apply."""
+        self.asked += 1
+        if self.answers:
+            return self.answers.pop(0)
+        self.applied = True
+        return Response(200, (), b'{"billing": null}')
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+class AsyncApplying(Applying):
+    """The same, awaited."""
+
+    async def send(self, request: Request, limits: Limits) -> Response:  # type: ignore[override]
+        """Give the answers that come before, then apply."""
+        await asyncio.sleep(0)
+        return super().send(request, limits)
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+@cache
+def interruptible(code: CodeType) -> frozenset[int]:
+    """Return the places in a function's code at which Python may run a signal handler."""
+    kinds = ("CALL", "JUMP_BACKWARD", "RESUME", "PRECALL", "SEND")
+    return frozenset(
+        one.offset for one in dis.get_instructions(code) if one.opname.startswith(kinds)
+    )
+
+
+class Striking:
+    """Raises at the n-th place of a call at which a signal handler may run."""
+
+    FILES = ("_call.py", "_custom.py", "_answer.py")
+    OUTSIDE = ("interrupted",)
+    """Functions that make the note: a second exception could strike there as well."""
+
+    def __init__(self, place: int) -> None:
+        self.left = place
+        self.struck = False
+
+    def __enter__(self) -> "Striking":
+        """Begin; as a signal handler, by which an exception from outside is known."""
+        self._before = signal.signal(signal.SIGUSR2, self._step)
+        sys.settrace(self._entered)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """End."""
+        sys.settrace(None)
+        signal.signal(signal.SIGUSR2, self._before)
+
+    def _entered(self, frame: FrameType, _event: str, _argument: object) -> Any:
+        code = frame.f_code
+        ours = Path(code.co_filename).name in self.FILES or code in (
+            Applying.send.__code__,
+            AsyncApplying.send.__code__,
+        )
+        if not ours or code.co_name in self.OUTSIDE:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self._step
+
+    def _step(self, frame: Any, event: Any, _argument: object = None) -> Any:
+        if event == "opcode" and frame.f_lasti in interruptible(frame.f_code):
+            self.left -= 1
+            if not self.left:
+                self.struck = True
+                sys.settrace(None)
+                raise AlarmError
+        return self._step
+
+
+TURNED_AWAY = Response(429, (("retry-after", "0"),), b"")
+KNOWN = re.compile(r"refill_billing_limit was interrupted(?: between attempts)?: (.+)")
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("client_class", [Oneloop, AsyncOneloop])
+def test_wherever_an_alarm_strikes_the_note_is_true(client_class: Any) -> None:
+    """At every place of a call that is turned away once and then applied: hundreds of them."""
+    place, notes = 0, Counter[str]()
+    while True:
+        place += 1
+        transport = (Applying if client_class is Oneloop else AsyncApplying)(TURNED_AWAY)
+        client = client_class(api_key="sdk", transport=transport, retry=RetryPolicy(backoff=0))
+        strike = Striking(place)
+        try:
+            with strike:
+                if client_class is Oneloop:
+                    client.refill_billing_limit(**REFILL)
+                else:
+                    drive(client.refill_billing_limit(**REFILL))
+        except AlarmError as interruption:
+            if not hasattr(interruption, "__notes__"):
+                assert not transport.asked, place  # the call had not begun
+                continue
+            (note,) = interruption.__notes__
+            known = KNOWN.fullmatch(note)
+            assert known is not None
+            notes[known[1]] += 1
+            if transport.applied:
+                assert known[1] in ("it may have happened", "it happened"), place
+            else:
+                assert known[1] in ("it may have happened", "nothing happened")
+            assert transport.asked <= 2
+        if not strike.struck:
+            break
+    assert notes["nothing happened"] > 20
+    assert notes["it may have happened"] > 20
+    assert notes["it happened"] > 2
+
+
+def drive(coroutine: Any) -> Any:
+    """Run a coroutine that only sleeps, without an event loop whose lines would count."""
+    with asyncio.Runner() as runner:
+        return runner.run(coroutine)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a destructor
+def test_a_thousand_real_alarms_tell_the_truth() -> None:
+    """At random moments of calls that are always applied in the end."""
+    chance = random.Random(5)  # noqa: S311 - moments, not secrets
+    without_note = 0
+    for _ in range(1000):
+        transport = Applying(TURNED_AWAY)
+        with Oneloop(api_key="sdk", transport=transport, retry=RetryPolicy(backoff=0)) as client:
+            try:
+                with alarm(handlers(AlarmError)[0], chance.uniform(0.00001, 0.0006)):
+                    client.refill_billing_limit(**REFILL)
+            except AlarmError as interruption:
+                if not transport.asked or not hasattr(interruption, "__notes__"):
+                    # It struck before the call had begun, or after it had returned.
+                    without_note += 1
+                    continue
+                (note,) = interruption.__notes__
+                assert not (transport.applied and note.endswith("nothing happened"))
+    assert without_note < 1000

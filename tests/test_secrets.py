@@ -7,18 +7,35 @@ import pickle
 import time
 import traceback
 from collections.abc import Mapping, Sequence, Set
+from enum import Enum
 from typing import Any, NoReturn
 
+import attrs
 import pytest
 from calling import AT_ONCE, REFILL, ClientKind, an_operation
 from failures import talking
 
-from oneloop import AsyncOneloop, Oneloop, OneloopError, _pool
+from oneloop import (
+    ArgumentError,
+    ArgumentValueError,
+    AsyncOneloop,
+    ConfigurationError,
+    Oneloop,
+    OneloopError,
+    ResponseDecodeError,
+    _pool,
+)
 from oneloop._call import MAX_BODY
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request
 from oneloop_api.api.v1 import validate_link_token, verify_api_key
-from oneloop_overrides import Call
+from oneloop_overrides import (
+    MAX_SECRET_LENGTH,
+    Call,
+    Secret,
+    decode_map,
+    decode_string,
+)
 
 KEY = "sdk_very_secret_4711"
 FAULTS = ["hang", "drop-after", "truncated-body", "html-page", "wrong-shape", "429-bare"]
@@ -169,3 +186,294 @@ def test_a_secret_that_is_cut_is_cut_off_whole(kind: ClientKind) -> None:
                 kind.respond(call, api_key=KEY, base_url=sandbox.url)
         body = vars(caught.value)["body"]
         assert CUSTOMERS_KEY[:5] not in body
+
+
+def frames_of(error: BaseException) -> str:
+    """Return what an error reporter sees: the variables of each frame of ours, walked through."""
+    seen: list[str] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None:
+            continue
+        waiting += [one.__context__, one.__cause__]
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if "/oneloop" in frame.f_code.co_filename:
+                seen.append(shown(frame.f_locals))
+    assert seen
+    return " ".join(seen)
+
+
+CALLS: dict[str, dict[str, Any]] = {
+    "verify_api_key": {"key": CUSTOMERS_KEY, "requested_scopes": []},
+    "record_api_key_usage": {"key": CUSTOMERS_KEY, "usage": 1},
+    "migrate_api_key": {
+        "key": CUSTOMERS_KEY,
+        "name": "n",
+        "workspace_id": "ws_1",
+        "scopes": [],
+        "enabled": True,
+        "customer_id": "acme",
+    },
+    "verify_jwt": {"jwt": CUSTOMERS_KEY},
+    "validate_link_token": {"token": CUSTOMERS_KEY},
+}
+"""The methods that take a secret."""
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("fault", ["drop-after", "html-page", "wrong-shape", *ECHOES])
+def test_no_frame_of_an_error_shows_a_secret_argument(
+    operation: str, fault: Fault | str, kind: ClientKind
+) -> None:
+    """From the client's method down to the course of the call."""
+    with Sandbox() as sandbox:
+        sandbox.misbehave(fault, times=3)
+        options = {"api_key": KEY, "base_url": sandbox.url, "retry": AT_ONCE}
+        with pytest.raises(OneloopError) as caught:
+            kind.perform(operation, CALLS[operation], **options)
+    assert CUSTOMERS_KEY not in frames_of(caught.value)
+    assert KEY not in frames_of(caught.value)
+
+
+NOT_TEXTS = [471147114711, 4711.4711, CUSTOMERS_KEY.encode(), ["4711"], "4711\ud800"]
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+@pytest.mark.parametrize("value", NOT_TEXTS)
+def test_a_secret_argument_that_is_refused_is_not_shown(
+    operation: str, value: Any, kind: ClientKind
+) -> None:
+    """Neither in the text of the error nor in its frames, whatever its type."""
+    (name,) = (name for name, given in CALLS[operation].items() if given is CUSTOMERS_KEY)
+    with pytest.raises(ArgumentError) as caught:
+        kind.perform(operation, {**CALLS[operation], name: value}, api_key=KEY)
+    assert "4711" not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
+    assert "4711" not in frames_of(caught.value)
+    assert CUSTOMERS_KEY not in f"{caught.value} {frames_of(caught.value)}"
+    assert str(caught.value).startswith(f"{name} must be")
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+def test_another_argument_that_is_refused_shows_no_secret(operation: str, kind: ClientKind) -> None:
+    """What was encoded before it is wrapped still."""
+    wrong = {"usage": -1, "requested_scopes": 5, "scopes": 5, "workspace_id": 5}
+    given = {name: wrong.get(name, value) for name, value in CALLS[operation].items()}
+    if given == CALLS[operation]:
+        pytest.skip("it has no other argument")
+    with pytest.raises(ArgumentError) as caught:
+        kind.perform(operation, given, api_key=KEY)
+    assert CUSTOMERS_KEY not in f"{caught.value} {frames_of(caught.value)}"
+
+
+@pytest.mark.parametrize("size", [MAX_SECRET_LENGTH + 1, 300_000])
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+def test_what_is_too_long_to_be_a_key_is_refused(size: int, kind: ClientKind) -> None:
+    """It costs nothing but its length, and is not sent."""
+    for operation, arguments in CALLS.items():
+        (name,) = (name for name, given in arguments.items() if given is CUSTOMERS_KEY)
+        with pytest.raises(ArgumentValueError, match=f"{name} must have at most 8192 characters"):
+            kind.perform(operation, {**arguments, name: "k" * size}, api_key=KEY)
+    with pytest.raises(ConfigurationError, match="api_key must have at most 8192 characters"):
+        kind.client(api_key="k" * size)
+
+
+def test_the_longest_key_is_sent_and_redacted(kind: ClientKind) -> None:
+    """Of 8,192 characters, in a call that costs linear time (see test_redaction)."""
+    key = "k" * (MAX_SECRET_LENGTH - 4) + "4711"
+    with Sandbox() as sandbox:
+        echo = json.dumps({"error": {"code": 1, "message": key + "!"}}).encode()
+        sandbox.misbehave(Fault.status(400, headers={"X-Echo": key[:4000]}, body=echo))
+        with pytest.raises(OneloopError, match=r"\[redacted\]!") as caught:
+            kind.perform(
+                "verify_api_key",
+                {"key": key, "requested_scopes": []},
+                api_key=KEY,
+                base_url=sandbox.url,
+            )
+    assert "4711" not in f"{caught.value} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize("client_class", [Oneloop, AsyncOneloop])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key": KEY, "base_url": "nowhere"},
+        {"api_key": KEY, "link_token": KEY},
+        {"link_token": KEY, "headers": {"Host": "x"}},
+        {"api_key": f"{KEY} "},
+        {"api_key": KEY.encode()},
+        {"api_key": KEY, "transport": object()},
+        {"api_key": KEY, "http_client": object()},
+    ],
+)
+def test_no_frame_of_a_configuration_error_shows_the_key(
+    client_class: Any, options: dict[str, Any]
+) -> None:
+    """Given to the constructor, to `with_options` or by the environment."""
+    with pytest.raises(ConfigurationError) as caught:
+        client_class(**options)
+    assert KEY not in f"{caught.value} {frames_of(caught.value)}"
+    changed = {name: options[name] for name in {*options} & {"api_key", "link_token", "headers"}}
+    if changed != {"api_key": KEY}:
+        with pytest.raises(ConfigurationError) as caught:
+            client_class(api_key="sdk").with_options(**changed)
+        assert KEY not in f"{caught.value} {frames_of(caught.value)}"
+
+
+def test_no_frame_shows_a_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one that a function returns."""
+    monkeypatch.setenv("ONELOOP_SDK_KEY", f"{KEY} ")
+    with pytest.raises(ConfigurationError) as caught:
+        Oneloop()
+    assert KEY not in f"{caught.value} {frames_of(caught.value)}"
+    with Oneloop(api_key=lambda: f"{KEY} ") as client:
+        with pytest.raises(ConfigurationError) as caught:
+            client.get_workspace()
+        assert KEY not in f"{caught.value} {frames_of(caught.value)}"
+
+    async def key() -> str:
+        return f"{KEY} "
+
+    async def main() -> None:
+        async with AsyncOneloop(api_key=key) as client:
+            with pytest.raises(ConfigurationError) as caught:
+                await client.get_workspace()
+            assert KEY not in f"{caught.value} {frames_of(caught.value)}"
+
+    asyncio.run(main())
+
+
+class Masked(str):
+    """A string that shows something else."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "***"
+
+
+class Named(str, Enum):  # noqa: UP042 - as applications have them
+    """A key that is a member of an Enum."""
+
+    KEY = CUSTOMERS_KEY
+
+
+@pytest.mark.parametrize("key", [Masked(CUSTOMERS_KEY), Named.KEY])
+def test_a_key_of_another_class_of_strings_is_sent_as_it_is_and_redacted(
+    key: str, kind: ClientKind
+) -> None:
+    """The characters count, not what `str` says."""
+    call = verify_api_key.call(key=key, requested_scopes=[])
+    assert json.loads(call.body or b"")["key"] == CUSTOMERS_KEY
+    with Sandbox(api_key=CUSTOMERS_KEY) as sandbox:
+        sandbox.misbehave(Fault.status(400, body=CUSTOMERS_KEY.encode()))
+        with pytest.raises(OneloopError) as caught:
+            kind.respond(call, api_key=key, base_url=sandbox.url)
+        assert caught.value.__dict__["body"] == "[redacted]"
+        assert kind.perform("get_workspace", {}, api_key=key, base_url=sandbox.url)
+
+
+SHAPED = {
+    "a key as a key": {CUSTOMERS_KEY: 1},
+    "a line break": {"\n2026 ERROR fake line": 1},
+    "an escape sequence": {"\x1b[2J\x1b]0;pwned\x07": 1},
+    "a long key": {"k" * 1_000_000: 1},
+    "another direction": {"\u202eevil": 1},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPED)
+def test_words_of_a_server_in_a_path_are_bounded_printable_and_redacted(
+    shape: str, kind: ClientKind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server chooses the keys of a map, and so a part of the path to what is wrong in it."""
+    caplog.set_level(logging.DEBUG, "oneloop")
+    operation = attrs.evolve(
+        an_operation("POST"), decode=lambda parsed: decode_map(parsed, decode_string)
+    )
+    call = Call(operation, "/", b"{}", secrets=(Secret(CUSTOMERS_KEY),))
+    with Sandbox() as sandbox:
+        sandbox.misbehave(Fault.status(200, body=json.dumps(SHAPED[shape]).encode()))
+        with pytest.raises(ResponseDecodeError) as caught:
+            kind.respond(call, api_key=KEY, base_url=sandbox.url)
+    error = caught.value
+    texts = [str(error), repr(error), error.field, str(error.detail), *error.args, caplog.text[:-1]]
+    for text in texts:
+        assert text.isprintable() or text is texts[-1]
+        assert CUSTOMERS_KEY not in text
+        assert len(text) < 1000
+    assert len(caplog.records) == 1
+    assert caplog.records[0].getMessage() == (
+        "an_operation: failed: the server answered 200, but not with what the document promises"
+    )
+
+
+MARKED = b'{"error": {"message": "MARKER"}}'
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.raw(b"MARKER garbage\r\n\r\n"),
+        Fault.raw(b"HTTP/1.1 200 OK\r\nMARKER garbage\r\n\r\n"),
+        Fault.status(200, headers={"Content-Encoding": "MARKER"}, body=b"MARKER"),
+        Fault.status(400, headers={"X-Request-Id": "MARKER"}, body=MARKED),
+        Fault.status(200, body=b'{"MARKER": MARKER}'),
+    ],
+)
+def test_a_record_has_no_word_of_a_server(
+    fault: Fault, kind: ClientKind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not of its status line, headers, encodings, envelopes and bodies."""
+    caplog.set_level(logging.DEBUG, "oneloop")
+    call = Call(an_operation("GET"), "/")
+    with Sandbox() as sandbox:
+        sandbox.misbehave(fault, times=3)
+        with pytest.raises(OneloopError):
+            kind.respond(call, api_key=KEY, base_url=sandbox.url, retry=AT_ONCE)
+    assert caplog.records
+    assert "MARKER" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["sync-own", "async-own"], indirect=True)
+def test_httpx_does_not_log_a_link_token(
+    kind: ClientKind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Httpx logs the URL of each request at INFO; hooks of applications do, too."""
+    caplog.set_level(logging.DEBUG)
+    with Sandbox() as sandbox:
+        with pytest.raises(OneloopError):
+            kind.perform(
+                "validate_link_token",
+                {"token": "ol/CUST_4711_KEY"},
+                api_key=sandbox.api_key,
+                base_url=sandbox.url,
+            )
+        assert sandbox.requests[-1].path == "/api/v1/link-token/***"
+        url = sandbox.url
+    assert "4711" not in caplog.text
+    assert f"HTTP Request: GET {url}/api/v1/link-token/[redacted]" in caplog.text
+
+
+def test_a_request_shows_no_secret_in_a_query_or_header(kind: ClientKind) -> None:
+    """They are unwrapped only where the request is made."""
+    secret = Secret(CUSTOMERS_KEY)
+    call = Call(an_operation("GET"), f"/?q={CUSTOMERS_KEY}", None, (("X-Key", secret),), (secret,))
+    assert CUSTOMERS_KEY not in f"{call!r} {shown(vars(call)) if hasattr(call, '__dict__') else ''}"
+    with Sandbox() as sandbox:
+        with pytest.raises(OneloopError) as caught:
+            kind.respond(call, api_key=sandbox.api_key, base_url=sandbox.url)
+        assert sandbox.requests
+    assert CUSTOMERS_KEY not in frames_of(caught.value)
+
+
+def test_a_wrapped_secret_is_not_shown_nor_pickled() -> None:
+    """Nor does an error reporter that pickles frames get at it."""
+    secret = Secret(KEY)
+    assert KEY not in f"{secret} {secret!r}"
+    assert not hasattr(secret, "__dict__")
+    with pytest.raises(TypeError, match="a secret cannot be pickled"):
+        pickle.dumps(secret)

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, Protocol, TypeVar, cast
 
-from ._errors import ArgumentError, ArgumentTypeError, DecodeError, mismatch, wrong_type
+from ._errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    DecodeError,
+    mismatch,
+    wrong_type,
+)
 from ._scalars import encode_number, encode_string
 
 K = TypeVar("K", bound=str | int)
@@ -83,13 +90,17 @@ def encode_union(value: Any, *encoders: Callable[[Any], T]) -> T:
     raise wrong_type(f"of one of {len(encoders)} known types", value)
 
 
-def encode_json(value: Any) -> Any:
+MAX_JSON_LEVELS = 100
+"""Levels of lists and dicts in an argument that may be any JSON: one may contain itself."""
+
+
+def encode_json(value: Any, levels: int = MAX_JSON_LEVELS) -> Any:
     """Check that a value is made of JSON types only, and return it.
 
     Raises:
         ArgumentTypeError: It holds something else.
         ArgumentValueError: It holds an infinite number, a NaN, an integer too long to write, or a
-            string that is not Unicode.
+            string that is not Unicode; or it is nested deeper than `levels`.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -97,11 +108,15 @@ def encode_json(value: Any) -> Any:
         return encode_string(value)
     if isinstance(value, int | float):
         return encode_number(value)
-    if isinstance(value, list | tuple):
-        return encode_list(value, encode_json)
-    if isinstance(value, dict):
-        return encode_map(value, encode_json)
-    raise wrong_type("a JSON value", value)
+    if not isinstance(value, list | tuple | dict):
+        raise wrong_type("a JSON value", value)
+    if not levels:
+        raise ArgumentValueError(f"must not be nested deeper than {MAX_JSON_LEVELS} levels")
+
+    def inner(item: Any) -> Any:
+        return encode_json(item, levels - 1)
+
+    return encode_map(value, inner) if isinstance(value, dict) else encode_list(value, inner)
 
 
 class _Model(Protocol):

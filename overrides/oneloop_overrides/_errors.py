@@ -119,8 +119,20 @@ class DecodeError(OneloopError, ValueError):
 
 
 def _join(key: str | int, rest: str) -> str:
-    head = f"[{key}]" if isinstance(key, int) else key
+    head = f"[{key}]" if isinstance(key, int) else _readable(key)
     return head + rest if not rest or rest.startswith("[") else f"{head}.{rest}"
+
+
+_LONGEST_KEY = 64
+"""Characters of a key that a path shows: those of a map are not the document's, but somebody's."""
+
+
+def _readable(key: str) -> str:
+    """Return a key that fits on one line, whatever it contains."""
+    if len(key) <= _LONGEST_KEY and key.isprintable():
+        return key
+    start = "".join(one if one.isprintable() else "?" for one in key[:_LONGEST_KEY])
+    return start if len(key) <= _LONGEST_KEY else f"{start}..."
 
 
 def kind_of(value: object) -> str:

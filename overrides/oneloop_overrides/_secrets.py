@@ -7,7 +7,7 @@ not shown there, nor in a repr, a log record or a pickle.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, cast
 
-from ._errors import ArgumentError, ArgumentTypeError, ArgumentValueError
+from ._errors import ArgumentError, ArgumentValueError
 from ._unset import Unset
 
 MAX_SECRET_LENGTH = 8192
@@ -64,16 +64,16 @@ def _encoded(secret: Secret, encode: Callable[[Any], Any]) -> Secret | ArgumentE
         return ArgumentValueError(f"must have at most {MAX_SECRET_LENGTH} characters")
     try:
         return Secret(encode(plain))
-    except ArgumentTypeError as error:
-        # Its text names the value where that is a number, and so may be a key without its quotes.
-        problem = error.problem.partition(", not ")[0]
-        if not error.argument:
-            problem += f", not a value of type {type(plain).__name__}"
-        failure = ArgumentTypeError(problem)
-        failure.argument = error.argument
-        return failure
     except ArgumentError as error:
-        return error.with_traceback(None)
+        # A new error: the frames and the context of this one hold the plain value, and its text
+        # names a value that is a number, which may be a key without its quotes.
+        problem, shown, _ = error.problem.partition(", not ")
+        if shown and not error.argument:
+            problem += f", not a value of type {type(plain).__name__}"
+        kind, argument = type(error), error.argument
+    failure = kind(problem)
+    failure.argument = argument
+    return failure
 
 
 def given_secrets(*arguments: Any) -> tuple[Secret, ...]:

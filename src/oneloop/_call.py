@@ -33,6 +33,7 @@ from ._errors import (
 )
 from ._policy import Retry, RetryPolicy, Timeout
 from ._secrets import REDACTED, Redactor
+from ._signals import raised_by_handler
 from ._waits import LONGEST_WAIT, backoff, retry_after
 
 T = TypeVar("T")
@@ -403,5 +404,9 @@ def _tell(policy: RetryPolicy, retry: Retry) -> None:
         return
     try:
         policy.on_retry(retry)
-    except Exception:  # a hook must not decide over a call: its failure would hide the outcome
+    except Exception as error:
+        interruption = raised_by_handler(error)
+        if interruption is not None:
+            raise interruption from None
+        # A hook must not decide over a call: its failure would hide the outcome.
         logger.exception("on_retry failed")

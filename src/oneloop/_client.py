@@ -119,7 +119,8 @@ class _Client:
 
     def __repr__(self) -> str:
         """Show where calls go; nothing of the key."""
-        return f"{type(self).__name__}(base_url={self._settings.base_url!r})"
+        settings = getattr(self, "_settings", None)  # not there yet in the frames of an error
+        return f"{type(self).__name__}(base_url={settings and settings.base_url!r})"
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled: a client holds a key and connections."""

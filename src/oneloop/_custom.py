@@ -3,7 +3,7 @@
 Whatever it returns or raises, the call ends in an answer or in an error with its outcome.
 """
 
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from typing import Any, cast
 
 from ._errors import ConfigurationError
@@ -98,7 +98,7 @@ def _foreign(error: Exception) -> TransportError:
 
 def _checked(transport: object, methods: tuple[str, str], is_async: bool) -> object:
     found = [getattr(transport, name, None) for name in methods]
-    if not all(map(callable, found)) or isinstance(transport, type):
+    if not all(map(callable, found)) or not _takes_two(found[0]) or isinstance(transport, type):
         raise ConfigurationError(
             f"transport must have the methods {' and '.join(methods)} of oneloop.transport, which"
             f" {type(transport).__name__} does not; pass an httpx client as http_client="
@@ -109,6 +109,17 @@ def _checked(transport: object, methods: tuple[str, str], is_async: bool) -> obj
             " AsyncOneloop"
         )
     return transport
+
+
+def _takes_two(send: Any) -> bool:
+    """Return whether a method takes a request and limits; that of an httpx client does not."""
+    try:
+        signature(send).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # written in C, without a signature
+        pass
+    return True
 
 
 def _problem(answer: object) -> TransportError | None:

@@ -38,14 +38,13 @@ class ClientTransport:
             raise ConfigurationError("http_client must be an httpx.Client")
         self._client = client
         self._closed = False
-        self._engine = _Engine()
 
     def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.Transport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)
-        watch = _Watch(self._engine)
+        watch = _Watch()
         try:
             outgoing = _outgoing(request, limits, watch, watch.trace)
             answer = self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
@@ -84,14 +83,13 @@ class AsyncClientTransport:
             raise ConfigurationError("http_client must be an httpx.AsyncClient")
         self._client = client
         self._closed = False
-        self._engine = _Engine()
 
     async def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.AsyncTransport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)
-        watch = _Watch(self._engine)
+        watch = _Watch()
         total = None if limits.total is None else limits.total + _attempt.GRACE
         try:
             async with asyncio.timeout(total):
@@ -121,19 +119,6 @@ class AsyncClientTransport:
         self._closed = True
 
 
-class _Engine:
-    """What is known of the transport of an application's client.
-
-    Attributes:
-        traces: Whether it reports its steps to the `trace` extension, as httpcore does.
-    """
-
-    __slots__ = ("traces",)
-
-    def __init__(self) -> None:
-        self.traces = False
-
-
 class _Watch:
     """Finds out how far a request got, whatever the error says that it ends in.
 
@@ -141,23 +126,22 @@ class _Watch:
 
     Attributes:
         asked: Whether the client's transport was asked to send: its stream was looked at.
-        sent: Whether the engine reported that it began to send the request.
+        traced: Whether that transport is httpcore, which reports its steps to the `trace`
+            extension: it looked up how long to wait for a connection, or reported a step.
+        sent: Whether it reported that it began to send the request.
     """
 
-    __slots__ = ("_engine", "asked", "sent")
+    __slots__ = ("asked", "sent", "traced")
 
-    def __init__(self, engine: _Engine) -> None:
-        self._engine = engine
-        self.asked = False
-        self.sent = False
+    def __init__(self) -> None:
+        self.asked = self.traced = self.sent = False
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Take note of a step: see "Request extensions" in the documentation of httpx."""
-        self._engine.traces = True
+        self.traced = True
         if event.endswith(".send_request_headers.started"):
             # What a proxy is asked for before the request is not the request.
-            request = info.get("request")
-            self.sent |= getattr(request, "method", b"") != b"CONNECT"
+            self.sent |= getattr(info.get("request"), "method", b"") != b"CONNECT"
 
     async def async_trace(self, event: str, info: dict[str, Any]) -> None:
         """The same, as httpx expects it from an async client."""
@@ -166,7 +150,21 @@ class _Watch:
     @property
     def may_have_been_sent(self) -> bool:
         """Whether it is not certain that nothing was sent."""
-        return self.sent or (self.asked and not self._engine.traces)
+        return self.sent or (self.asked and not self.traced)
+
+
+class _Timeouts(dict[str, float | None]):
+    """The limits of the single steps, which httpcore looks up before it does anything."""
+
+    def __init__(self, limits: Limits, watch: _Watch) -> None:
+        super().__init__(timeouts(limits))
+        self._watch = watch
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a limit; note that the one for a free connection was asked for."""
+        if key == "pool":
+            self._watch.traced = True
+        return super().get(key, default)
 
 
 class _Outgoing(httpx.Request):
@@ -210,7 +208,7 @@ def _outgoing(request: Request, limits: Limits, watch: _Watch, trace: Any) -> ht
         request.url,
         headers=list(request.headers),
         content=request.body,
-        extensions={"timeout": timeouts(limits), "trace": trace},
+        extensions={"timeout": _Timeouts(limits, watch), "trace": trace},
     )
     if request.safe_url is not None:
         outgoing.url = _QuietURL(request.url)
