@@ -3,7 +3,6 @@
 import asyncio
 import dis
 import os
-import random
 import re
 import signal
 import subprocess
@@ -358,12 +357,13 @@ class Striking:
     def __enter__(self) -> "Striking":
         """Begin; as a signal handler, by which an exception from outside is known."""
         self._before = signal.signal(signal.SIGUSR2, self._step)
+        self._tracing = sys.gettrace()
         sys.settrace(self._entered)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         """End."""
-        sys.settrace(None)
+        sys.settrace(self._tracing)
         signal.signal(signal.SIGUSR2, self._before)
 
     def _entered(self, frame: FrameType, _event: str, _argument: object) -> Any:
@@ -382,7 +382,7 @@ class Striking:
             self.left -= 1
             if not self.left:
                 self.struck = True
-                sys.settrace(None)
+                sys.settrace(self._tracing)
                 raise AlarmError
         return self._step
 
@@ -434,22 +434,71 @@ def drive(coroutine: Any) -> Any:
         return runner.run(coroutine)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a destructor
-def test_a_thousand_real_alarms_tell_the_truth() -> None:
-    """At random moments of calls that are always applied in the end."""
-    chance = random.Random(5)  # noqa: S311 - moments, not secrets
-    without_note = 0
-    for _ in range(1000):
-        transport = Applying(TURNED_AWAY)
-        with Oneloop(api_key="sdk", transport=transport, retry=RetryPolicy(backoff=0)) as client:
-            try:
-                with alarm(handlers(AlarmError)[0], chance.uniform(0.00001, 0.0006)):
-                    client.refill_billing_limit(**REFILL)
-            except AlarmError as interruption:
-                if not transport.asked or not hasattr(interruption, "__notes__"):
-                    # It struck before the call had begun, or after it had returned.
-                    without_note += 1
-                    continue
-                (note,) = interruption.__notes__
-                assert not (transport.applied and note.endswith("nothing happened"))
-    assert without_note < 1000
+ALARMED = """
+import signal
+from oneloop import Oneloop, RetryPolicy
+from oneloop.transport import Response
+
+class AlarmError(Exception):
+    pass
+
+class Applying:
+    def __init__(self):
+        self.asked, self.applied = 0, False
+
+    def send(self, request, limits):
+        self.asked += 1
+        if self.asked == 1:
+            return Response(429, (("retry-after", "0"),), b"")
+        self.applied = True
+        return Response(200, (), b'{"billing": null}')
+
+    def close(self):
+        pass
+
+armed = False
+
+def handler(*_):
+    global armed
+    if armed:
+        armed = False  # once a call
+        raise AlarmError
+
+signal.signal(signal.SIGALRM, handler)
+noted = 0
+arguments = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 500}
+Oneloop(api_key="sdk", transport=Applying()).refill_billing_limit(**arguments)  # all is imported
+signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)  # again and again
+for _ in range(3000):
+    transport = Applying()
+    client = Oneloop(api_key="sdk", transport=transport, retry=RetryPolicy(backoff=0))
+    try:
+        armed = True
+        client.refill_billing_limit(**arguments)
+        armed = False
+    except AlarmError as interruption:
+        armed = False
+        notes = getattr(interruption, "__notes__", [])
+        noted += bool(notes)
+        if not notes:  # it struck before the call had begun, or outside, as it had returned
+            inside = interruption.__traceback__.tb_next.tb_next is not None
+            assert not (inside and transport.asked), "no note"
+        elif transport.applied:
+            assert not notes[0].endswith("nothing happened"), notes
+        assert transport.asked <= 2
+print(noted)
+"""
+
+
+def test_thousands_of_real_alarms_tell_the_truth() -> None:
+    """At random moments, in a process of its own: one may strike in a lock of the coverage tool."""
+    environment = {name: os.environ[name] for name in os.environ if "COVERAGE" not in name}
+    result = subprocess.run(
+        [sys.executable, "-c", ALARMED],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert int(result.stdout) > 100

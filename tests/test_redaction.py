@@ -120,6 +120,13 @@ def test_layers_of_json_are_undone(secret: str, layers: list[Callable[[str], str
     assert REDACTED in Redactor([Secret(secret)]).clean(said, 100_000)
 
 
+def test_more_layers_than_anybody_makes_end_the_search() -> None:
+    """An answer cannot make it go on and on."""
+    clean = Redactor([Secret("sk/live/4711")]).clean
+    said = "sk%2525252525252Flive%2525252525252F4711"
+    assert clean(said, 100) == said
+
+
 def test_overlapping_secrets_are_redacted_whole() -> None:
     """Two secrets of one call may share characters."""
     redactor = Redactor([Secret("abcdefgh"), Secret("efghijkl"), Secret("cdefgh")])
@@ -181,12 +188,13 @@ class Steps:
 
     def __enter__(self) -> "Steps":
         """Begin."""
+        self._tracing = sys.gettrace()
         sys.settrace(self._entered)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         """End."""
-        sys.settrace(None)
+        sys.settrace(self._tracing)
 
     def _entered(self, frame: FrameType, _event: str, _argument: object) -> Any:
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
