@@ -229,6 +229,25 @@ def tls(host: str = "127.0.0.1", age: timedelta = timedelta()) -> Serve:
     return serve
 
 
+@contextmanager
+def broken_tls() -> Iterator[Server]:
+    """Serve what is no TLS any more after a request over TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority().issue_cert("127.0.0.1").configure_cert(context)
+
+    def talk(connection: socket.socket) -> None:
+        plain = connection.dup()
+        with context.wrap_socket(connection, server_side=True) as secure, plain:
+            read_request(secure)
+            plain.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+            plain.shutdown(socket.SHUT_WR)
+            with suppress(OSError):
+                plain.recv(65536)
+
+    with talking(talk, "https") as server:
+        yield server
+
+
 # The call leaves, and no answer comes, or a broken one.
 
 
@@ -303,6 +322,7 @@ LOST_ROWS = [
     Row("silence within the body", slowly("HTTP/1.1 200 OK\nContent-Length: 9\n\n{"), *LATE),
     Row("headers in drips", slowly("HTTP/1.1 200 OK\nX: ", b"x"), *OVER),
     Row("a body in drips", slowly("HTTP/1.1 200 OK\nContent-Length: 999\n\n", b" "), *OVER),
+    Row("no TLS any more within it", broken_tls, *LOST),
     Row("not HTTP", raw("220 mail.test ESMTP\n"), *LOST),
     Row("a status of four digits", raw("HTTP/1.1 2000 OK\n\n"), *LOST),
     Row("headers without end", endlessly("HTTP/1.1 200 OK\nX: ", b"x" * 1000), *LOST),

@@ -1,6 +1,7 @@
 """Transports and httpx clients of the application's own: whatever they do, the outcome is true."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,10 +17,12 @@ from oneloop import (
     APITimeoutError,
     AsyncOneloop,
     ConfigurationError,
+    NotFoundError,
     Oneloop,
     Outcome,
     RetryPolicy,
 )
+from oneloop._attempt import translated
 from oneloop.sandbox import Sandbox
 from oneloop.transport import Response
 
@@ -55,17 +58,23 @@ class AsyncGiven(Given):
         """Close nothing."""
 
 
-def refilled(is_async: bool, **options: Any) -> Any:
-    """Refill with a new client."""
+def called(is_async: bool, operation: str, arguments: dict[str, Any], **options: Any) -> Any:
+    """Call a method of a new client."""
+    options = {"api_key": "sdk", "retry": AT_ONCE, **options}
     if not is_async:
-        with Oneloop(**{"api_key": "sdk", "retry": AT_ONCE, **options}) as client:
-            return client.refill_billing_limit(**REFILL)
+        with Oneloop(**options) as client:
+            return getattr(client, operation)(**arguments)
 
     async def main() -> Any:
-        async with AsyncOneloop(**{"api_key": "sdk", "retry": AT_ONCE, **options}) as client:
-            return await client.refill_billing_limit(**REFILL)
+        async with AsyncOneloop(**options) as client:
+            return await getattr(client, operation)(**arguments)
 
     return asyncio.run(main())
+
+
+def refilled(is_async: bool, **options: Any) -> Any:
+    """Refill with a new client."""
+    return called(is_async, "refill_billing_limit", REFILL, **options)
 
 
 WRONG = [
@@ -138,6 +147,15 @@ def test_what_is_no_transport_is_refused_when_the_client_is_made(
         client_class(api_key="sdk", transport=transport)
 
 
+def test_a_transport_whose_methods_tell_no_signature_is_used() -> None:
+    """As some written in C."""
+
+    class Written:
+        send = close = staticmethod(max)
+
+    Oneloop(api_key="sdk", transport=Written())  # type: ignore[arg-type]
+
+
 def test_a_transport_of_the_other_kind_is_refused() -> None:
     """Either way round, with the remedy."""
     with pytest.raises(ConfigurationError, match="transport is async, and this client is not"):
@@ -175,7 +193,8 @@ def hook(error: Exception, is_async: bool) -> Callable[..., Any]:
 @contextmanager
 def own(is_async: bool, **options: Any) -> Iterator[Any]:
     """Make an application's own client."""
-    client = (httpx.AsyncClient if is_async else httpx.Client)(**options)
+    limits = httpx.Limits(max_keepalive_connections=0)  # its event loop will have gone
+    client = (httpx.AsyncClient if is_async else httpx.Client)(limits=limits, **options)
     yield client
     asyncio.run(client.aclose()) if is_async else client.close()
 
@@ -283,3 +302,34 @@ def test_the_total_time_may_run_out_while_reading(is_async: bool) -> None:
         refilled(is_async, http_client=http, base_url=server.url, retry=retry)
     assert caught.value.outcome is Outcome.UNKNOWN
     assert caught.value.attempts == 1
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_hook_does_not_log_a_link_token(
+    is_async: bool, sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    """The URL of a request shows `[redacted]` in its place, and the token is sent all the same."""
+    seen: list[str] = []
+
+    def look(request: httpx.Request) -> None:
+        seen.extend((str(request.url), repr(request.url), repr(request)))
+
+    async def async_look(request: httpx.Request) -> None:
+        look(request)
+
+    hooks = {"request": [async_look if is_async else look]}
+    with own(is_async, event_hooks=hooks) as http, pytest.raises(NotFoundError):
+        called(is_async, "validate_link_token", {"token": "lt_4711"}, http_client=http, **options)
+    assert len(seen) == 3
+    assert "4711" not in "".join(seen)
+    assert "[redacted]" in seen[0]
+    assert len(sandbox.requests) == 1
+
+
+def test_what_breaks_below_http_is_a_lost_connection() -> None:
+    """Such as TLS; a certificate that does not fit stays as it is."""
+    for error, passing in ((ssl.SSLError("x"), True), (ssl.SSLCertVerificationError("x"), False)):
+        for sent, words in ((True, "the connection was lost"), (False, "cannot connect")):
+            found = translated(error, sent=sent)
+            assert (found.problem, found.sent, found.passing) == (words, sent, passing)
+    assert not translated(RuntimeError("can't start new thread"), sent=False).passing
