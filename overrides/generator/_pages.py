@@ -29,12 +29,14 @@ from ._kinds import (
     Nullable,
     annotation,
     bounds,
+    class_name,
     decode,
     decoder,
     encode,
     encoder,
     is_secret,
 )
+from ._literals import identifier, literal, visible
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """Methods whose operations do no more when sent twice, by HTTP (RFC 9110, section 9.2.2)."""
@@ -82,7 +84,7 @@ class Group:
     @property
     def key(self) -> str:
         """Its name on the wire, as a Python literal."""
-        return repr(self.wire_name)
+        return literal(self.wire_name)
 
     @property
     def variable(self) -> str:
@@ -102,7 +104,7 @@ class Argument:
     @property
     def key(self) -> str:
         """Its name on the wire, as a Python literal."""
-        return repr(self.wire_name)
+        return literal(self.wire_name)
 
     @property
     def required(self) -> bool:
@@ -161,7 +163,7 @@ class Operation:
     @property
     def name(self) -> str:
         """Name of the client methods and of the operation's module."""
-        return str(self.endpoint.name)
+        return identifier(str(self.endpoint.name))
 
     @property
     def method(self) -> str:
@@ -176,7 +178,7 @@ class Operation:
     @property
     def module(self) -> str:
         """Import path of its module, relative to the package."""
-        return f".api.{self.endpoint.tags[0]}.{self.name}"
+        return f".api.{identifier(str(self.endpoint.tags[0]))}.{self.name}"
 
     @property
     def signature(self) -> str:
@@ -418,7 +420,7 @@ def _arguments(props: Iterable[PropertyProtocol], location: str, taken: set[str]
 def _free(name: str, suffix: str, taken: set[str]) -> str:
     while name in taken:
         name += suffix
-    taken.add(name)
+    taken.add(identifier(name))
     return name
 
 
@@ -463,7 +465,7 @@ class Field:
     @property
     def key(self) -> str:
         """Its name in JSON, as a Python literal."""
-        return repr(self.prop.name.get_untrusted_value())
+        return literal(self.prop.name.get_untrusted_value())
 
     @property
     def tri_state(self) -> bool:
@@ -520,7 +522,7 @@ class Model:
     @property
     def name(self) -> str:
         """Its class name."""
-        return str(self.prop.class_info.name)
+        return class_name(self.prop)
 
     @property
     def fields(self) -> list[Field]:
@@ -532,12 +534,12 @@ class Model:
 
     @property
     def flags(self) -> dict[str, tuple[str, str]]:
-        """Properties that tell whether a field has one value: by name, the field and a literal."""
+        """Properties that return whether a field has one value: by name, the field and a literal."""
         flags = (self.prop.data.model_extra or {}).get("x-python-flags", {})
         names = {one.name.get_untrusted_value(): str(one.python_name) for one in _fields(self.prop)}
         try:
             return {
-                flag: (names[field], repr(value))
+                _free(flag, "", set()): (names[field], literal(value))
                 for flag, ((field, value),) in ((flag, of.items()) for flag, of in flags.items())
             }
         except (AttributeError, KeyError, ValueError):
@@ -619,8 +621,18 @@ def _told(prop: PropertyProtocol) -> str:
     return " ".join(filter(None, (_sentence(_text(prop.description)), _text(bounds(prop)))))
 
 
+def docstring(text: Any) -> str:
+    """Return a text as it may stand in a docstring, whatever it is."""
+    return visible(safe_for_docstring(text or ""))
+
+
 def _text(text: Any) -> str:
-    return " ".join(safe_for_docstring(text or "").split())
+    return " ".join(docstring(text).split())
+
+
+def cell(text: str) -> str:
+    """Return a text as it may stand in a table of Markdown."""
+    return text.replace("|", r"\|")
 
 
 def _sentence(text: str) -> str:
@@ -647,6 +659,14 @@ def _wrapped(lines: list[str], indent: int) -> Iterator[str]:
             break_long_words=False,
             break_on_hyphens=False,
         )
+
+
+def enum_members(enum: EnumProperty) -> dict[str, str]:
+    """Return the names of an enum's members, with their values as literals."""
+    return {
+        identifier(name): literal(value) if isinstance(value, int) else f'"{value}"'
+        for name, value in enum.values.items()
+    }
 
 
 def enum_docstring(enum: EnumProperty) -> str:

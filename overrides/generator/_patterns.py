@@ -76,6 +76,7 @@ def judge(pattern: str) -> Time:
     try:
         with warnings.catch_warnings():  # of a set in a set, which later versions may read as such
             warnings.simplefilter("ignore")
+            re.compile(pattern, re.ASCII)
             tree = parser.parse(pattern, re.ASCII)
         return _Automaton(tree.state.flags).judged(tree)
     except OverflowError as error:
