@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ._interrupts import held
+
 
 def differences(old: Path, new: Path) -> list[str]:
     """Return the files that two folders do not have alike, as `changed: path` and the like."""
@@ -21,13 +23,17 @@ def differences(old: Path, new: Path) -> list[str]:
 @contextmanager
 def drafts(target: Path | None) -> Iterator[Path]:
     """Give a folder for drafts, beside a target that they may replace; it goes with the block."""
-    if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target and target.parent))
+    drafts: list[Path] = []
     try:
-        yield draft
+        with held():  # a folder that is made is known, and goes as a whole
+            if target is not None:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            drafts.append(Path(tempfile.mkdtemp(prefix=".draft-", dir=target and target.parent)))
+        yield drafts[0]
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with held():
+            for draft in drafts:
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 @contextmanager
