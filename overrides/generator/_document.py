@@ -108,6 +108,8 @@ def check_document(document: dict[str, Any], name: str) -> None:
     try:
         # The first error only: past a broken part the validator itself may stumble.
         error = next(validator.iter_errors(), None)
+    except RecursionError:
+        raise GenerationError(f"{name}: its parts refer to each other too deep") from None
     except Exception as stumble:  # noqa: BLE001, whatever it stumbles over
         raise GenerationError(f"{name} is not valid OpenAPI: {one_line(stumble)}") from None
     if error is not None:

@@ -154,6 +154,10 @@ def property_from_schema(
     if isinstance(data, oai.Reference):
         return _plain_property_from_data(name=name, required=required, data=data, **context)
     data = _without_default(data)
+    names = (data.model_extra or {}).get("x-enum-varnames", [])
+    if not (isinstance(names, list) and all(isinstance(one, str) for one in names)):
+        detail = f"x-enum-varnames of {name.get_untrusted_value()} is no list of texts"
+        return PropertyError(detail=detail, data=data), context["schemas"]
     inner = _without_null(data)
     if inner is None:
         built, schemas = _of_class(name, required, data, **context)

@@ -2,6 +2,7 @@
 
 import keyword
 import math
+import re
 import unicodedata
 from typing import Any
 
@@ -46,4 +47,8 @@ def identifier(name: str) -> str:
 
 def visible(text: str) -> str:
     """Return a text without the characters that could fool who reads it."""
-    return "".join(one for one in text if one in "\n\t" or unicodedata.category(one) not in UNPRINTABLE)
+    return "".join(
+        one
+        for one in re.sub(r"[\u2028\u2029]", " ", text)
+        if one in "\n\t" or unicodedata.category(one) not in UNPRINTABLE
+    )

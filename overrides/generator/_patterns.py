@@ -22,9 +22,10 @@ from attrs import define, field
 
 COPIES = 8
 """Repeats with a higher maximum count as having none."""
-POSITIONS = 400
+LONGEST = 10_000
+POSITIONS = 3_000
 STEPS = 200_000
-"""Above these a pattern is too complex to be checked within a second or so."""
+"""Above these a pattern is too complex to be checked within a fraction of a second."""
 
 ASCII = [chr(code) for code in range(128)]
 BEGIN, END = "begin", "end"
@@ -66,25 +67,33 @@ class _UnboundedError(Exception):
         self.time = time
 
 
-@lru_cache(maxsize=4096)
 def judge(pattern: str) -> Time:
     """Return how long searching a text for a pattern, as written for Python, can take.
 
     Raises:
         re.error: The pattern is not one of Python's.
     """
+    return judged(pattern)[0]
+
+
+@lru_cache(maxsize=None)
+def judged(pattern: str) -> tuple[Time, int]:
+    """Return how long a search can take, and how many steps it took to find that out."""
+    if len(pattern) > LONGEST:
+        return Time.COMPLEX, 0
     try:
         with warnings.catch_warnings():  # of a set in a set, which later versions may read as such
             warnings.simplefilter("ignore")
             re.compile(pattern, re.ASCII)
             tree = parser.parse(pattern, re.ASCII)
-        return _Automaton(tree.state.flags).judged(tree)
+        automaton = _Automaton(tree.state.flags)
+        return automaton.judged(tree), automaton.steps
     except OverflowError as error:
         raise re.error(str(error)) from None
     except RecursionError:
-        return Time.COMPLEX
+        return Time.COMPLEX, STEPS
     except _UnboundedError as unbounded:
-        return unbounded.time
+        return unbounded.time, STEPS
 
 
 @define
@@ -246,14 +255,21 @@ class _Automaton:
 
     def _twofold(self, loop: frozenset[int], after: dict[int, list[int]]) -> bool:
         """Whether one text leads in two ways from a position of a loop back to it."""
-        edges = [(one, other) for one in loop for other in after[one] if other in loop]
-        if any(self.follow[edge] > 1 for edge in edges):
+        around = {one: [other for other in after[one] if other in loop] for one in loop}
+        if any(self.follow[one, other] > 1 for one in loop for other in around[one]):
             return True
-        pairs: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-        for (one, next_one), (other, next_other) in product(edges, edges):
-            self._count()
-            if self.classes[next_one] & self.classes[next_other]:
-                pairs[one, other].append((next_one, next_other))
+        pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        waiting = [(one, one) for one in loop]
+        while waiting:
+            pair = waiting.pop()
+            if pair in pairs:
+                continue
+            pairs[pair] = []
+            for one, other in product(around[pair[0]], around[pair[1]]):
+                self._count()
+                if not self.classes[one].isdisjoint(self.classes[other]):
+                    pairs[pair].append((one, other))
+                    waiting.append((one, other))
         return any(
             any(one == other for one, other in component)
             and any(one != other for one, other in component)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ._errors import GenerationError
-from ._patterns import Time, judge
+from ._patterns import STEPS, Time, judged
 
 OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred")
 """How the extensions begin that belong to overrides/."""
@@ -29,8 +29,11 @@ DATA = frozenset({"const", "default", "enum", "example", "examples"})
 """Keywords whose value is data, in which keys mean nothing to OpenAPI."""
 
 EXPANDED = ("allOf", "anyOf", "oneOf")
-LONGEST_CHAIN = 50
+LONGEST_CHAIN = 100
 MOST_EXPANDED = 10_000
+
+MOST_STEPS = 20 * STEPS
+"""How much the patterns of a document may cost together before the rest counts as too complex."""
 
 Way = tuple[Any, ...]
 
@@ -113,16 +116,23 @@ def _without(part: Any, patterns: set[str]) -> Any:
 
 
 def _patterns(document: dict[str, Any]) -> Iterator[tuple[Way, str, Time]]:
+    spent = 0
     for where, part in objects(document):
         found = [((*where, "pattern"), part.get("pattern"))]
         more = part.get("patternProperties")
-        found += [((*where, "patternProperties"), key) for key in more or ()] if more else []
+        found += [((*where, "patternProperties"), one) for one in more] if more else []
         for way, pattern in found:
-            if isinstance(pattern, str):
-                try:
-                    yield way, pattern, judge(python_pattern(pattern))
-                except re.error:
-                    continue  # not one of Python's, which never tries it then
+            if not isinstance(pattern, str):
+                continue
+            if spent > MOST_STEPS:
+                yield way, pattern, Time.COMPLEX
+                continue
+            try:
+                time, steps = judged(python_pattern(pattern))
+            except re.error:
+                continue  # not one of Python's, which never tries it then
+            spent += steps
+            yield way, pattern, time
 
 
 def python_pattern(pattern: str) -> str:

@@ -108,5 +108,5 @@ def _unknown(_: Any, node: Any) -> Any:
     raise _refusal(node, f"the tag {node.tag} is none of JSON's")
 
 
-for _kind in ("binary", "omap", "pairs", "set"):
+for _kind in ("binary", "pairs", "set"):
     Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", _unknown)
