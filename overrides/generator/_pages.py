@@ -64,6 +64,9 @@ CERTAINTIES = {
 PATH = re.compile(r"/[\w/{}.~!$&'()*+,;=:@%-]*", re.ASCII)
 """What a path may be made of (RFC 3986), with braces around the names of parameters."""
 
+PREFIX = "field_"
+"""What the generator puts before a name that would be none of Python's."""
+
 IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Header parameters that OpenAPI tells to ignore: the client sends them by itself."""
 
@@ -355,7 +358,7 @@ def _written(endpoint: Endpoint, document: dict[str, Any]) -> Mapping[str, Any]:
     """Return an operation as it stands in the document: the generator keeps no extensions."""
     for item in document["paths"].values():
         written = item.get(endpoint.method, {})
-        if PythonIdentifier(written.get("operationId", ""), "") == endpoint.name:
+        if PythonIdentifier(written.get("operationId", ""), PREFIX) == endpoint.name:
             return cast("Mapping[str, Any]", written)
     return {}
 

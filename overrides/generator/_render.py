@@ -100,6 +100,9 @@ def render(document: dict[str, Any], package: Path) -> str:
             )
         except TemplateError as fault:
             raise GenerationError(f"a template: {one_line(fault)}") from None
+        except RecursionError:
+            told = "its schemas refer to each other too deep for the generator"
+            raise GenerationError(f"the document: {told}") from None
         except ValueError as fault:
             raise GenerationError(f"the generator: {one_line(fault)}") from None
     for path in sorted(package.rglob("*.py")):
@@ -149,7 +152,7 @@ def _check_names(parsed: GeneratorData, operations: Iterable[_pages.Operation]) 
         if modules.setdefault(module, name) != name:
             raise GenerationError(f"{name} and {modules[module]} would both be in {module}.py")
     for operation in operations:
-        if PythonIdentifier(operation.name, "field_") != operation.name:
+        if PythonIdentifier(operation.name, _pages.PREFIX) != operation.name:
             where = f"{operation.method} {operation.path}"
             raise GenerationError(f"{where}: {operation.name!r} cannot be the name of a method: its"
                 " operationId needs another one")
