@@ -77,11 +77,13 @@ def target(document: Any, reference: str) -> Any:
 def refuse_ours(document: dict[str, Any], name: str) -> None:
     """Raise `GenerationError` if a document, as published, has extensions of ours."""
     for where, part in objects(document):
-        paths = part.get("paths") if not where else None
-        for key in (*part, *(paths if isinstance(paths, dict) else ())):
-            if str(key).casefold().startswith(OURS):
+        keys = [(key,) for key in part]
+        if not where and isinstance(part.get("paths"), dict):  # its names begin with a slash
+            keys += [("paths", key) for key in part["paths"]]
+        for way in keys:
+            if str(way[-1]).casefold().startswith(OURS):
                 raise GenerationError(
-                    f"{name}: {dotted((*where, key))}: this extension belongs to overrides/ and"
+                    f"{name}: {dotted((*where, *way))}: this extension belongs to overrides/ and"
                     " may not come from a document: remove it there"
                 )
 

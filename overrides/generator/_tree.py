@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,9 +31,11 @@ def drafts(target: Path | None) -> Iterator[Path]:
             drafts.append(Path(tempfile.mkdtemp(prefix=".draft-", dir=target and target.parent)))
         yield drafts[0]
     finally:
-        with held():
-            for draft in drafts:
-                shutil.rmtree(draft, ignore_errors=True)
+        try:
+            _remove(drafts)
+        except KeyboardInterrupt:  # it may come before it is held back
+            _remove(drafts)
+            raise
 
 
 @contextmanager
@@ -71,6 +73,12 @@ def replace(target: Path, new: Path, draft: Path) -> None:
     except BaseException:
         old.rename(target)
         raise
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    with held():
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _files(folder: Path) -> dict[str, bytes]:
