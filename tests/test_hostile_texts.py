@@ -52,7 +52,7 @@ HOSTILE = [
     "additional_properties",
     "decode_string",
     "print",
-    "ｃｌｓ",
+    "\uff43\uff4c\uff53",
     "ﬁeld",
     "é",
     "../../../escaped",
@@ -184,7 +184,9 @@ def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
             for node in ast.walk(tree)
             if isinstance(node, ast.Name) and node.id in OURS
         )
-        table = [line.replace(r"\|", "").count("|") for line in page.splitlines() if line[:1] == "|"]
+        table = [
+            line.replace(r"\|", "").count("|") for line in page.splitlines() if line[:1] == "|"
+        ]
         return sorted((shape(tree) for tree in trees), key=repr), known, table
 
     return rendered

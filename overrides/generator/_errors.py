@@ -1,7 +1,7 @@
 """What a failing run says."""
 
 import unicodedata
-from typing import IO
+from typing import TextIO
 
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that a terminal or a reviewer could be fooled with."""
@@ -28,7 +28,7 @@ def printable(text: object) -> str:
     )
 
 
-def say(line: str, stream: IO[str]) -> None:
+def say(line: str, stream: TextIO) -> None:
     """Print a line. All that `generate.sh` prints passes here."""
     encoding = stream.encoding or "utf-8"
     shown = printable(line).encode(encoding, "backslashreplace").decode(encoding)

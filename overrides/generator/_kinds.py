@@ -293,8 +293,8 @@ def _number_limits(data: oai.Schema) -> dict[str, Any]:
 
 def _text_limits(data: oai.Schema) -> tuple[dict[str, Any], str]:
     """Return the limits of a text that the client checks, and a pattern that it does not."""
-    limits = {"min_length": data.minLength, "max_length": data.maxLength}
-    limits = {key: limit for key, limit in limits.items() if limit is not None}
+    lengths = {"min_length": data.minLength, "max_length": data.maxLength}
+    limits: dict[str, Any] = {key: limit for key, limit in lengths.items() if limit is not None}
     if data.pattern is None:
         return limits, ""
     pattern = python_pattern(data.pattern.get_untrusted_value())
@@ -305,7 +305,7 @@ def _text_limits(data: oai.Schema) -> tuple[dict[str, Any], str]:
     return limits, pattern
 
 
-def class_name(prop: ModelProperty | EnumProperty) -> str:
+def class_name(prop: Any) -> str:
     """Return the name of the class that is generated for a model or an enum."""
     return identifier(str(prop.class_info.name))
 
@@ -455,7 +455,7 @@ def bounds(prop: PropertyProtocol) -> str:
             return "At least 0, of any size."
         case DateTimeProperty():
             return "With a time zone."
-        case Text() | Integer() | Number() if prop.limits or getattr(prop, "unchecked", ""):
+        case Text() | Integer() | Number():
             words = {
                 "minimum": "at least {}",
                 "above": "greater than {}",
@@ -470,7 +470,7 @@ def bounds(prop: PropertyProtocol) -> str:
             if isinstance(prop, Text) and prop.unchecked:
                 parts.append(f"matching `{prop.unchecked}`, which only the server checks")
             told = ", ".join(parts).replace(r"\Z", "$")  # as the document has it
-            return f"{told[0].upper()}{told[1:]}."
+            return f"{told[0].upper()}{told[1:]}." if told else ""
         case _:
             return ""
 

@@ -537,7 +537,7 @@ class Model:
 
     @property
     def flags(self) -> dict[str, tuple[str, str]]:
-        """Properties that return whether a field has one value: by name, the field and a literal."""
+        """Properties that check whether a field has one value: by name, the field and literal."""
         flags = (self.prop.data.model_extra or {}).get("x-python-flags", {})
         names = {one.name.get_untrusted_value(): str(one.python_name) for one in _fields(self.prop)}
         try:

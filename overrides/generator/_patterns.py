@@ -1,10 +1,10 @@
 """How long a regular expression can take in a matcher that backtracks, as Python's does.
 
-A pattern is turned into a position automaton (Glushkov's): its states are the places in the pattern
-where a character is matched, and each edge counts the ways from one to the next. Time is exponential
-where a loop can read one text in two ways, and polynomial where two loops that follow each other can
-divide one text between them in many ways (Weber and Seidl, 1991: EDA and IDA). What the analysis
-cannot be sure of counts as the worse.
+A pattern is turned into a position automaton (Glushkov's): its states are the places in the
+pattern where a character is matched, and each edge counts the ways from one to the next. Time is
+exponential where a loop can read one text in two ways, and polynomial where two loops that follow
+each other can divide one text between them in many ways (Weber and Seidl, 1991: EDA and IDA). What
+the analysis cannot be sure of counts as the worse.
 """
 
 import re
@@ -12,7 +12,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -76,7 +76,7 @@ def judge(pattern: str) -> Time:
     return judged(pattern)[0]
 
 
-@lru_cache(maxsize=None)
+@cache
 def judged(pattern: str) -> tuple[Time, int]:
     """Return how long a search can take, and how many steps it took to find that out."""
     if len(pattern) > LONGEST:
@@ -203,9 +203,9 @@ class _Automaton:
         for letter in self.letters:
             # Of İ and the like the other case is more than one letter; they stand for themselves.
             others = (letter.lower()[0], letter.upper()[0]) if self.flags & re.IGNORECASE else ()
-            if code == op.ANY and self.flags & re.DOTALL:
-                yield letter
-            elif any(_matches(code, value, form) for form in {letter, *others}):
+            if (code == op.ANY and self.flags & re.DOTALL) or any(
+                _matches(code, value, form) for form in {letter, *others}
+            ):
                 yield letter
 
     def _repeat(self, least: int, most: Any, tree: Any) -> _Part:
@@ -345,9 +345,9 @@ def _components(nodes: Iterable[Any], after: dict[Any, list[Any]]) -> Iterator[f
 
 def _matches(code: Any, value: Any, letter: str) -> bool:
     if code == op.LITERAL:
-        return ord(letter) == value
+        return bool(ord(letter) == value)
     if code == op.NOT_LITERAL:
-        return ord(letter) != value
+        return bool(ord(letter) != value)
     if code == op.ANY:
         return letter != "\n"
     if code == op.RANGE:
@@ -358,7 +358,7 @@ def _matches(code: Any, value: Any, letter: str) -> bool:
         return letter in CATEGORIES[value]
     negated = value[0][0] == op.NEGATE
     members = value[1:] if negated else value
-    return negated != any(_matches(*member, letter) for member in members)
+    return bool(negated != any(_matches(kind, one, letter) for kind, one in members))
 
 
 def _representatives(tree: Any) -> Iterator[str]:

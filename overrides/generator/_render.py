@@ -154,8 +154,10 @@ def _check_names(parsed: GeneratorData, operations: Iterable[_pages.Operation]) 
     for operation in operations:
         if PythonIdentifier(operation.name, _pages.PREFIX) != operation.name:
             where = f"{operation.method} {operation.path}"
-            raise GenerationError(f"{where}: {operation.name!r} cannot be the name of a method: its"
-                " operationId needs another one")
+            raise GenerationError(
+                f"{where}: {operation.name!r} cannot be the name of a method: its"
+                " operationId needs another one"
+            )
 
 
 def _refuse_ignored(document: dict[str, Any]) -> None:

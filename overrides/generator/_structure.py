@@ -6,7 +6,7 @@ references must come to an end, within the time that the tools after us take to 
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from ._errors import GenerationError
@@ -77,7 +77,7 @@ def target(document: Any, reference: str) -> Any:
 def refuse_ours(document: dict[str, Any], name: str) -> None:
     """Raise `GenerationError` if a document, as published, has extensions of ours."""
     for where, part in objects(document):
-        keys = [(key,) for key in part]
+        keys: list[Way] = [(key,) for key in part]
         if not where and isinstance(part.get("paths"), dict):  # its names begin with a slash
             keys += [("paths", key) for key in part["paths"]]
         for way in keys:
@@ -103,7 +103,7 @@ def without_slow_patterns(document: dict[str, Any]) -> dict[str, Any]:
     slow = [(where, value) for where, value, time in _patterns(document) if time != Time.LINEAR]
     if not slow:
         return document
-    return _without(document, {value for _, value in slow})
+    return cast("dict[str, Any]", _without(document, {value for _, value in slow}))
 
 
 def _without(part: Any, patterns: set[str]) -> Any:

@@ -25,17 +25,18 @@ def drafts(target: Path | None) -> Iterator[Path]:
     """Give a folder for drafts, beside a target that they may replace; it goes with the block."""
     drafts: list[Path] = []
     try:
-        with held():  # a folder that is made is known, and goes as a whole
-            if target is not None:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            drafts.append(Path(tempfile.mkdtemp(prefix=".draft-", dir=target and target.parent)))
-        yield drafts[0]
-    finally:
         try:
+            with held():  # a folder that is made is known, and so it is removed
+                if target is not None:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                drafts.append(
+                    Path(tempfile.mkdtemp(prefix=".draft-", dir=target and target.parent))
+                )
+            yield drafts[0]
+        finally:
             _remove(drafts)
-        except KeyboardInterrupt:  # it may come before it is held back
-            _remove(drafts)
-            raise
+    finally:
+        _remove(drafts)  # again, as Ctrl-C may come before it is held back
 
 
 @contextmanager

@@ -56,7 +56,9 @@ def _check(root: Any) -> None:
             waiting.append((node, True))
             waiting += [(part, False) for part in reversed(parts)]
     if aliases and sizes[id(root)][0] > root.end_mark.index:
-        raise _refusal(root, "its aliases stand for more than a text of its length may: write it out")
+        raise _refusal(
+            root, "its aliases stand for more than a text of its length may: write it out"
+        )
 
 
 def _parts(node: Any) -> list[Node]:
