@@ -450,7 +450,7 @@ def test_demo_refills_a_meter_after_the_generation(
     assert "4/4 write" in told
     assert told.strip().splitlines()[-1] != f"4/4 write    nothing changed in {output}"
     monkeypatch.setattr("generator.__main__.ROOT", ROOT / "tests")  # where there is no example
-    monkeypatch.setattr("generator.__main__._generate", lambda _: 0)
+    monkeypatch.setattr("generator.__main__._generate", lambda *_: 0)
     assert main(["--demo"]) == 2
 
 
@@ -468,14 +468,14 @@ def test_a_failed_swap_brings_the_old_package_back(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """And the old client stays."""
+    """And says that the old client stays."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_document, "read_document", interrupted)
     assert main(["--quiet"]) == 130
-    assert capsys.readouterr().err == "generate.sh: interrupted; the old client is in place\n"
+    assert capsys.readouterr().err == "generate.sh: interrupted; nothing was changed\n"
 
 
 def test_a_draft_goes_with_its_block(tmp_path: Path) -> None:

@@ -850,7 +850,7 @@ def test_a_failing_run_leaves_the_document(
     module = {"patch": _document, "render": _render, "replace": _tree}[where]
     monkeypatch.setattr(module, where, fail)
     code, _, err = run("--quiet", "--add", run.page)
-    told = "no space" if code == 1 else "interrupted; the old client is in place"
+    told = "no space" if code == 1 else "interrupted; nothing was changed"
     assert (code in (1, 130), err) == (True, f"generate.sh: {told}\n")
     assert state(run.document, *run.package.iterdir()) == before
     assert names(run.document.parent) == ["api.yaml", "package", "page.yaml"]

@@ -1,13 +1,17 @@
 """The command line behind ./generate.sh."""
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
-from ._errors import GenerationError
+from ._errors import GenerationError, printable, say
+from ._interrupts import held
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "openapi.yaml"
@@ -16,6 +20,9 @@ PAGE = ROOT / "docs" / "operations.md"
 """The page that lists all operations; it belongs to PACKAGE."""
 OVERLAYS = [ROOT / "overrides" / name for name in ("overlay.yaml", "annotations.yaml")]
 """Applied in this order."""
+
+TRACEBACK = "GENERATE_TRACEBACK"
+"""The environment variable that asks for the traceback of a fault of ours."""
 
 DESCRIPTION = """\
 Regenerate the client from the vendored OpenAPI document.
@@ -33,15 +40,41 @@ A run that fails leaves the old client in place. The same inputs give the same b
 def main(argv: list[str] | None = None) -> int:
     """Run with arguments; return the exit code: 0 done, 1 different or failed, 2 usage."""
     options = _options(argv)
+    run = Run()
     try:
-        code = _generate(options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the tools, about what a document holds
+            code = _generate(options, run)
         return code or (_demo() if options.demo else 0)
     except (GenerationError, OSError) as error:
-        print(f"generate.sh: {error}", file=sys.stderr)
+        _fail(str(error))
         return 1
     except KeyboardInterrupt:
-        print("generate.sh: interrupted; the old client is in place", file=sys.stderr)
+        with held():
+            _fail(f"interrupted; {run.result}")
         return 130
+    except Exception as fault:
+        if os.environ.get(TRACEBACK):
+            raise
+        kind = type(fault).__name__
+        _fail(f"{options.document.name}: {kind}: {fault!s:.200}; {TRACEBACK}=1 shows where")
+        return 1
+
+
+class Run:
+    """How far a run has come."""
+
+    result = "nothing was changed"
+
+
+def _fail(text: str) -> None:
+    for number, line in enumerate(text.split("\n")):
+        say(line if number else f"generate.sh: {line}", sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
@@ -55,7 +88,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="./generate.sh",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -107,13 +140,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _generate(options: argparse.Namespace) -> int:
+def _generate(options: argparse.Namespace, run: Run) -> int:
     # Not at the top: --help must work before the toolchain is installed.
-    from . import _document, _merge, _render, _tree
+    from . import _document, _merge, _render, _structure, _tree
 
     def progress(step: str) -> None:
         if not options.quiet:
-            print(step, flush=True)
+            say(step, sys.stdout)
 
     progress(f"1/4 read     {options.document.name}")
     document = _document.read_document(options.document)
@@ -126,7 +159,9 @@ def _generate(options: argparse.Namespace) -> int:
     actions = _document.read_actions(*OVERLAYS)
     progress(f"2/4 patch    {len(actions)} overrides")
     patched = _document.patch(document, actions)
-    _document.check_document(patched, f"{options.document.name} as patched by the overlays")
+    name = f"{options.document.name} as patched by the overlays"
+    _structure.refuse_patterns(patched, name)
+    _document.check_document(patched, name)
     if options.output.exists() and not _replaceable(options.output):
         raise GenerationError(f"{_shown(options.output)} is no generated package: not replaced")
     with _tree.drafts(None if options.check else options.output) as draft:
@@ -149,10 +184,12 @@ def _generate(options: argparse.Namespace) -> int:
                 raise GenerationError(
                     f"{options.document.name} has changed meanwhile: run it again"
                 )
-            with ExitStack() as published:  # what is published is taken back if the rest fails
+            # What is published is taken back if the rest fails, and not torn by Ctrl-C.
+            with held(), ExitStack() as published:
                 for path, content in files.items():
                     published.enter_context(_tree.rewritten(path.resolve(), content))
                 _tree.replace(options.output, new, draft)
+                run.result = "the new client is in place"
     if options.check:
         progress(f"4/4 compare  {len(different)} differences")
         return _report(different, options)
@@ -175,15 +212,15 @@ def _replaceable(output: Path) -> bool:
 def _report(different: list[str], options: argparse.Namespace) -> int:
     if not different:
         return 0
-    print(f"generate.sh: {_shown(options.output)} is not what would be generated:")
+    say(f"generate.sh: {_shown(options.output)} is not what would be generated:", sys.stdout)
     for line in different:
-        print(f"  {line}")
+        say(f"  {line}", sys.stdout)
     command = ["./generate.sh"]
     if options.document != DOCUMENT:
         command += ["--document", str(options.document)]
     if options.output != PACKAGE:
         command += ["--output", str(options.output)]
-    print(f"Run {shlex.join(command)} and commit what it changes.")
+    say(f"Run {shlex.join(command)} and commit what it changes.", sys.stdout)
     return 1
 
 

@@ -1,6 +1,7 @@
 """The document: read, checked, and patched by the overlay. In memory only."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -14,27 +15,27 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ._errors import GenerationError
+from ._structure import dotted, refuse_endless, refuse_ours, without_slow_patterns
+from ._yaml import Constructor, TooDeepError
 
 # Else the validator takes another engine, with other words, where some tool has brought that along.
 os.environ["OPENAPI_SPEC_VALIDATOR_SCHEMA_VALIDATOR_BACKEND"] = "jsonschema"
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read an OpenAPI 3 document and check it, or raise `GenerationError` saying what and where."""
+    """Read an OpenAPI 3 document as published, or raise `GenerationError` saying what and where."""
     return parse_document(read_text(path), path.name)
 
 
 def parse_document(text: str, name: str) -> dict[str, Any]:
-    """Read an OpenAPI 3 document from its text and check it."""
-    try:
-        document = parse_yaml(text, name)
-        version = str(document.get("openapi", document.get("swagger", "")))
-        if not version.startswith(("3.0", "3.1")):
-            found = f"its version is {version}" if version else "it has no openapi version"
-            raise GenerationError(f"{name} is not an OpenAPI 3.0 or 3.1 document: {found}")
-        check_document(document, name)
-    except RecursionError:
-        raise GenerationError(f"{name} is nested too deep") from None
+    """Read an OpenAPI 3 document as published from its text and check it."""
+    document = parse_yaml(text, name)
+    version = str(document.get("openapi", document.get("swagger", "")))
+    if "openapi" not in document or not version.startswith(("3.0", "3.1")):
+        found = f"its version is {version[:50]}" if version else "it has no openapi version"
+        raise GenerationError(f"{name} is not an OpenAPI 3.0 or 3.1 document: {found}")
+    refuse_ours(document, name)
+    check_document(document, name)
     return document
 
 
@@ -55,13 +56,19 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     """Read a text of YAML (or JSON) that holds a mapping."""
     try:
         # ruamel.yaml, as the generator does; in Python, so that errors are worded alike everywhere.
-        content = YAML(typ="safe", pure=True).load(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Constructor = Constructor
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what YAML 1.1 would have read
+            content = yaml.load(text)
     except MarkedYAMLError as error:
         at = error.problem_mark
         where = f" line {at.line + 1}, column {at.column + 1}:" if at else ""
-        problem = " ".join(str(error.problem or error.context).split())
+        problem = one_line(error.problem or error.context)
         raise GenerationError(f"{name}:{where} {problem}") from None
-    except YAMLError as error:
+    except (TooDeepError, RecursionError):
+        raise GenerationError(f"{name} is nested too deep") from None
+    except (YAMLError, ValueError) as error:
         raise GenerationError(f"{name} cannot be read: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise GenerationError(f"{name} holds no mapping")
@@ -86,23 +93,27 @@ def _actions(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def check_document(document: dict[str, Any], name: str) -> None:
-    """Raise `GenerationError` unless a document is valid and its references lead somewhere."""
+    """Raise `GenerationError` unless a document is valid and its references come to an end."""
     for where, mapping in _mappings(document, ()):
         for key in mapping:
             if not isinstance(key, str):
-                raise GenerationError(f"{name}: {_dotted(where)}: the key {key} needs quotes")
+                raise GenerationError(f"{name}: {dotted(where)}: the key {key} needs quotes")
         reference = mapping.get("$ref")
         if isinstance(reference, str) and not _leads_somewhere(document, reference):
-            raise GenerationError(f"{name}: {_dotted(where)}: $ref {reference!r} leads nowhere")
+            raise GenerationError(f"{name}: {dotted(where)}: $ref {reference!r} leads nowhere")
+    refuse_endless(document, name)
     v31 = str(document["openapi"]).startswith("3.1")
-    validator = (OpenAPIV31SpecValidator if v31 else OpenAPIV30SpecValidator)(document)
+    validated = without_slow_patterns(document)
+    validator = (OpenAPIV31SpecValidator if v31 else OpenAPIV30SpecValidator)(validated)
     try:
         # The first error only: past a broken part the validator itself may stumble.
         error = next(validator.iter_errors(), None)
+    except RecursionError:
+        raise GenerationError(f"{name}: its parts refer to each other too deep") from None
     except Exception as stumble:  # noqa: BLE001, whatever it stumbles over
         raise GenerationError(f"{name} is not valid OpenAPI: {one_line(stumble)}") from None
     if error is not None:
-        at = _dotted(error.absolute_path)
+        at = dotted(error.absolute_path)
         raise GenerationError(f"{name}: {at}: {one_line(error.message)}")
 
 
@@ -180,10 +191,6 @@ def _leads_somewhere(document: Any, reference: str) -> bool:
             return False
         document = document[key]
     return True
-
-
-def _dotted(path: Any) -> str:
-    return ".".join(str(key) for key in path) or "the document"
 
 
 def one_line(text: object) -> str:

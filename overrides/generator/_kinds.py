@@ -11,6 +11,7 @@ model or enum.
 
 import json
 import re
+import unicodedata
 from typing import Any
 
 from attrs import define, evolve, field, fields
@@ -37,6 +38,12 @@ from openapi_python_client.schema.untrusted_string import UntrustedString
 from openapi_python_client.strings import ClassName, PythonCode, PythonIdentifier
 
 from ._errors import GenerationError
+from ._literals import identifier, literal, quoted
+from ._patterns import Time, judge
+from ._structure import python_pattern
+
+LONGEST_CHECKED = 1000
+"""How long a text may be at most for a pattern that takes polynomial time to be tried on it."""
 
 NULL = oai.DataType.NULL
 
@@ -46,6 +53,8 @@ class Text(StringProperty):
     """A string with the document's constraints, as arguments of `encode_string`."""
 
     limits: dict[str, Any] = field(factory=dict)
+    unchecked: str = ""
+    """A pattern that could take the client too long: it is left to the server."""
     secret: bool = False
     """Whether it is a secret (`format: password`): not shown."""
 
@@ -113,10 +122,18 @@ def install() -> None:
         module.property_from_data = property_from_schema  # type: ignore[attr-defined]
     responses.property_from_data = _response_from_schema  # type: ignore[assignment, attr-defined]
     strings.split_words = split_words
+    strings.sanitize = sanitize
+    strings.in_double_quote_literal = quoted  # the generator's leaves characters out
 
 
 _plain_property_from_data = properties.property_from_data
 _plain_split_words = strings.split_words
+_plain_sanitize = strings.sanitize
+
+
+def sanitize(value: str) -> str:
+    """Leave in a name what an identifier may have, spelled as Python itself would read it."""
+    return _plain_sanitize(unicodedata.normalize("NFKC", value))
 
 
 def split_words(value: str) -> list[str]:
@@ -137,6 +154,10 @@ def property_from_schema(
     if isinstance(data, oai.Reference):
         return _plain_property_from_data(name=name, required=required, data=data, **context)
     data = _without_default(data)
+    names = (data.model_extra or {}).get("x-enum-varnames", [])
+    if not (isinstance(names, list) and all(isinstance(one, str) for one in names)):
+        detail = f"x-enum-varnames of {name.get_untrusted_value()} is no list of texts"
+        return PropertyError(detail=detail, data=data), context["schemas"]
     inner = _without_null(data)
     if inner is None:
         built, schemas = _of_class(name, required, data, **context)
@@ -181,10 +202,11 @@ def _of_kind(name: UntrustedString, required: bool, data: oai.Schema, **context:
         built = _convert(Digits, built)
     elif type(built) is StringProperty:
         try:
-            limits = _text_limits(data)
+            limits, unchecked = _text_limits(data)
         except re.error as error:
             return PropertyError(detail=f"pattern of {_name(built)}: {error}", data=data), schemas
-        built = _convert(Text, built, limits=limits, secret=data.schema_format == "password")
+        secret = data.schema_format == "password"
+        built = _convert(Text, built, limits=limits, unchecked=unchecked, secret=secret)
     elif type(built) is IntProperty:
         built = _convert(Integer, built, limits=_number_limits(data))
     elif type(built) is FloatProperty:
@@ -263,29 +285,29 @@ def _number_limits(data: oai.Schema) -> dict[str, Any]:
     }
     # The generator reads every bound as a float; 2**53 - 1 and all below are exact in one.
     return {
-        key: int(bound) if float(bound).is_integer() else bound
+        key: int(bound) if float(bound).is_integer() and abs(bound) < 1e40 else bound
         for key, bound in limits.items()
         if bound is not None and not isinstance(bound, bool)
     }
 
 
-def _text_limits(data: oai.Schema) -> dict[str, Any]:
-    limits = {
-        "min_length": data.minLength,
-        "max_length": data.maxLength,
-        "pattern": _python_pattern(data.pattern),
-    }
-    return {key: limit for key, limit in limits.items() if limit is not None}
+def _text_limits(data: oai.Schema) -> tuple[dict[str, Any], str]:
+    """Return the limits of a text that the client checks, and a pattern that it does not."""
+    lengths = {"min_length": data.minLength, "max_length": data.maxLength}
+    limits: dict[str, Any] = {key: limit for key, limit in lengths.items() if limit is not None}
+    if data.pattern is None:
+        return limits, ""
+    pattern = python_pattern(data.pattern.get_untrusted_value())
+    time = judge(pattern)
+    short = limits.get("max_length", LONGEST_CHECKED + 1) <= LONGEST_CHECKED
+    if time == Time.LINEAR or (time == Time.POLYNOMIAL and short):
+        return {**limits, "pattern": pattern}, ""
+    return limits, pattern
 
 
-def _python_pattern(pattern: Any) -> str | None:
-    if pattern is None:
-        return None
-    text = pattern.get_untrusted_value() if isinstance(pattern, UntrustedString) else str(pattern)
-    # In ECMAScript $ is the very end; in Python it also stands before a last newline.
-    text = re.sub(r"(\\.|\[(?:\\.|[^]\\])*])|\$", lambda match: match[1] or r"\Z", text)
-    re.compile(text, re.ASCII)
-    return text
+def class_name(prop: Any) -> str:
+    """Return the name of the class that is generated for a model or an enum."""
+    return identifier(str(prop.class_info.name))
 
 
 def annotation(prop: PropertyProtocol, *, argument: bool = False) -> str:
@@ -303,9 +325,9 @@ def annotation(prop: PropertyProtocol, *, argument: bool = False) -> str:
             inner = (annotation(one, argument=argument) for one in prop.inner_properties)
             return " | ".join(dict.fromkeys(inner))
         case ModelProperty():
-            return str(prop.class_info.name)
+            return class_name(prop)
         case EnumProperty():
-            name = str(prop.class_info.name)
+            name = class_name(prop)
             return f"{name} | {prop.value_type.__name__}" if argument else name
         case DateTimeProperty():
             return "datetime"
@@ -340,9 +362,9 @@ def decode(prop: PropertyProtocol, source: str) -> str:
             decoders = ", ".join(_function(decode, one) for one in prop.inner_properties)
             return f"decode_union({source}, {decoders})"
         case ModelProperty():
-            return f"{prop.class_info.name}.from_dict({source})"
+            return f"{class_name(prop)}.from_dict({source})"
         case EnumProperty():
-            return f"decode_enum({source}, {prop.class_info.name})"
+            return f"decode_enum({source}, {class_name(prop)})"
         case DateTimeProperty():
             return f"decode_timestamp({source})"
         case DateProperty():
@@ -358,7 +380,7 @@ def decode(prop: PropertyProtocol, source: str) -> str:
         case BooleanProperty():
             return f"decode_boolean({source})"
         case ConstProperty():
-            return f"decode_constant({source}, {prop.value.raw_value!r})"
+            return f"decode_constant({source}, {literal(prop.value.raw_value)})"
         case NoneProperty():
             return f"decode_constant({source}, None)"
         case _:
@@ -378,16 +400,16 @@ def encode(prop: PropertyProtocol, source: str) -> str:
             encoders = ", ".join(_function(encode, one) for one in prop.inner_properties)
             return f"encode_union({source}, {encoders})"
         case ModelProperty():
-            return f"encode_model({source}, {prop.class_info.name})"
+            return f"encode_model({source}, {class_name(prop)})"
         case EnumProperty():
-            return f"encode_enum({source}, {prop.class_info.name})"
+            return f"encode_enum({source}, {class_name(prop)})"
         case DateTimeProperty():
             return f"encode_timestamp({source})"
         case DateProperty():
             return f"encode_date({source})"
         case Text() | Integer() | Number():
             function = {Text: "string", Integer: "integer", Number: "number"}[type(prop)]
-            limits = "".join(f", {key}={limit!r}" for key, limit in prop.limits.items())
+            limits = "".join(f", {key}={literal(limit)}" for key, limit in prop.limits.items())
             return f"encode_{function}({source}{limits})"
         case UuidProperty() | StringProperty():
             return f"encode_string({source})"
@@ -396,7 +418,7 @@ def encode(prop: PropertyProtocol, source: str) -> str:
         case BooleanProperty():
             return f"encode_boolean({source})"
         case ConstProperty():
-            return f"encode_constant({source}, {prop.value.raw_value!r})"
+            return f"encode_constant({source}, {literal(prop.value.raw_value)})"
         case NoneProperty():
             return f"encode_constant({source}, None)"
         case _:
@@ -433,7 +455,7 @@ def bounds(prop: PropertyProtocol) -> str:
             return "At least 0, of any size."
         case DateTimeProperty():
             return "With a time zone."
-        case Text() | Integer() | Number() if prop.limits:
+        case Text() | Integer() | Number():
             words = {
                 "minimum": "at least {}",
                 "above": "greater than {}",
@@ -444,9 +466,11 @@ def bounds(prop: PropertyProtocol) -> str:
                 "max_length": "at most {} characters",
                 "pattern": "matching `{}`",
             }
-            told = ", ".join(words[key].format(limit) for key, limit in prop.limits.items())
-            told = told.replace(r"\Z", "$")  # as the document has it
-            return f"{told[0].upper()}{told[1:]}."
+            parts = [words[key].format(limit) for key, limit in prop.limits.items()]
+            if isinstance(prop, Text) and prop.unchecked:
+                parts.append(f"matching `{prop.unchecked}`, which only the server checks")
+            told = ", ".join(parts).replace(r"\Z", "$")  # as the document has it
+            return f"{told[0].upper()}{told[1:]}." if told else ""
         case _:
             return ""
 

@@ -191,7 +191,7 @@ def _choose(
             continue
         conflicts += ["", f"{_named(way)}: {remedy}", *_compared(way[-1], definitions)]
     if conflicts:
-        raise GenerationError("\n".join(["nothing is added, as definitions differ", *conflicts]))
+        raise GenerationError("nothing is added, as definitions differ", *conflicts)
     return chosen
 
 

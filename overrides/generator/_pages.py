@@ -29,12 +29,14 @@ from ._kinds import (
     Nullable,
     annotation,
     bounds,
+    class_name,
     decode,
     decoder,
     encode,
     is_secret,
 )
 from ._kinds import encoder as encoder_of
+from ._literals import identifier, literal, visible
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """Methods whose operations do no more when sent twice, by HTTP (RFC 9110, section 9.2.2)."""
@@ -62,6 +64,9 @@ CERTAINTIES = {
 PATH = re.compile(r"/[\w/{}.~!$&'()*+,;=:@%-]*", re.ASCII)
 """What a path may be made of (RFC 3986), with braces around the names of parameters."""
 
+PREFIX = "field_"
+"""What the generator puts before a name that would be none of Python's."""
+
 IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Header parameters that OpenAPI tells to ignore: the client sends them by itself."""
 
@@ -82,7 +87,7 @@ class Group:
     @property
     def key(self) -> str:
         """Its name on the wire, as a Python literal."""
-        return repr(self.wire_name)
+        return literal(self.wire_name)
 
     @property
     def variable(self) -> str:
@@ -102,7 +107,7 @@ class Argument:
     @property
     def key(self) -> str:
         """Its name on the wire, as a Python literal."""
-        return repr(self.wire_name)
+        return literal(self.wire_name)
 
     @property
     def required(self) -> bool:
@@ -177,7 +182,7 @@ class Operation:
     @property
     def name(self) -> str:
         """Name of the client methods and of the operation's module."""
-        return str(self.endpoint.name)
+        return identifier(str(self.endpoint.name))
 
     @property
     def method(self) -> str:
@@ -192,7 +197,7 @@ class Operation:
     @property
     def module(self) -> str:
         """Import path of its module, relative to the package."""
-        return f".api.{self.endpoint.tags[0]}.{self.name}"
+        return f".api.{identifier(str(self.endpoint.tags[0]))}.{self.name}"
 
     @property
     def signature(self) -> str:
@@ -372,7 +377,7 @@ def _written(endpoint: Endpoint, document: dict[str, Any]) -> Mapping[str, Any]:
     """Return an operation as it stands in the document: the generator keeps no extensions."""
     for item in document["paths"].values():
         written = item.get(endpoint.method, {})
-        if PythonIdentifier(written.get("operationId", ""), "") == endpoint.name:
+        if PythonIdentifier(written.get("operationId", ""), PREFIX) == endpoint.name:
             return cast("Mapping[str, Any]", written)
     return {}
 
@@ -437,7 +442,7 @@ def _arguments(props: Iterable[PropertyProtocol], location: str, taken: set[str]
 def _free(name: str, suffix: str, taken: set[str]) -> str:
     while name in taken:
         name += suffix
-    taken.add(name)
+    taken.add(identifier(name))
     return name
 
 
@@ -482,7 +487,7 @@ class Field:
     @property
     def key(self) -> str:
         """Its name in JSON, as a Python literal."""
-        return repr(self.prop.name.get_untrusted_value())
+        return literal(self.prop.name.get_untrusted_value())
 
     @property
     def tri_state(self) -> bool:
@@ -539,7 +544,7 @@ class Model:
     @property
     def name(self) -> str:
         """Its class name."""
-        return str(self.prop.class_info.name)
+        return class_name(self.prop)
 
     @property
     def fields(self) -> list[Field]:
@@ -551,12 +556,12 @@ class Model:
 
     @property
     def flags(self) -> dict[str, tuple[str, str]]:
-        """Properties that tell whether a field has one value: by name, the field and a literal."""
+        """Properties that check whether a field has one value: by name, the field and literal."""
         flags = (self.prop.data.model_extra or {}).get("x-python-flags", {})
         names = {one.name.get_untrusted_value(): str(one.python_name) for one in _fields(self.prop)}
         try:
             return {
-                flag: (names[field], repr(value))
+                _free(flag, "", set()): (names[field], literal(value))
                 for flag, ((field, value),) in ((flag, of.items()) for flag, of in flags.items())
             }
         except (AttributeError, KeyError, ValueError):
@@ -644,8 +649,18 @@ def _told(prop: PropertyProtocol) -> str:
     return " ".join(filter(None, (_sentence(_text(prop.description)), _text(bounds(prop)), limit)))
 
 
+def docstring(text: Any) -> str:
+    """Return a text as it may stand in a docstring, whatever it is."""
+    return visible(safe_for_docstring(text or ""))
+
+
 def _text(text: Any) -> str:
-    return " ".join(safe_for_docstring(text or "").split())
+    return " ".join(docstring(text).split())
+
+
+def cell(text: str) -> str:
+    """Return a text as it may stand in a table of Markdown."""
+    return text.replace("|", r"\|")
 
 
 def _sentence(text: str) -> str:
@@ -672,6 +687,14 @@ def _wrapped(lines: list[str], indent: int) -> Iterator[str]:
             break_long_words=False,
             break_on_hyphens=False,
         )
+
+
+def enum_members(enum: EnumProperty) -> dict[str, str]:
+    """Return the names of an enum's members, with their values as literals."""
+    return {
+        identifier(name): literal(value) if isinstance(value, int) else f'"{value}"'
+        for name, value in enum.values.items()
+    }
 
 
 def enum_docstring(enum: EnumProperty) -> str:

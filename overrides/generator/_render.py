@@ -18,10 +18,12 @@ from openapi_python_client import Project
 from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError
+from openapi_python_client.strings import PythonIdentifier
 
 from . import _kinds, _pages
 from ._document import one_line
 from ._errors import GenerationError
+from ._literals import identifier, literal, quoted
 
 HERE = Path(__file__).parent
 MARK = (
@@ -72,15 +74,23 @@ def render(document: dict[str, Any], package: Path) -> str:
             unused = bodies - sent - answered
             parsed.models = [one for one in parsed.models if one.class_info.name not in unused]
             parsed.enums = [one for one in parsed.enums if one.class_info.name not in unused]
+            _check_names(parsed, operations)
             project = Project(
                 openapi=parsed, config=config, custom_template_path=HERE / "templates"
             )
             project.env.undefined = StrictUndefined  # a template's typo is an error, not a blank
+            project.env.filters.update(
+                cell=_pages.cell,
+                literal=literal,
+                in_double_quote_literal=quoted,
+                safe_for_docstring=_pages.docstring,
+            )
             project.env.globals.update(
                 describe_operation=partial(_pages.operation, document=document),
                 operations=operations,
                 describe_model=partial(_pages.Model, read_only=answered - sent),
                 enum_docstring=_pages.enum_docstring,
+                enum_members=_pages.enum_members,
                 server_url=_server_url(document),
             )
             for problem in project.build():
@@ -90,6 +100,9 @@ def render(document: dict[str, Any], package: Path) -> str:
             )
         except TemplateError as fault:
             raise GenerationError(f"a template: {one_line(fault)}") from None
+        except RecursionError:
+            told = "its schemas refer to each other too deep for the generator"
+            raise GenerationError(f"the document: {told}") from None
         except ValueError as fault:
             raise GenerationError(f"the generator: {one_line(fault)}") from None
     for path in sorted(package.rglob("*.py")):
@@ -126,13 +139,31 @@ def templates() -> dict[str, bytes]:
 def _server_url(document: dict[str, Any]) -> str:
     servers = document.get("servers") or [{"url": ""}]
     url: str = servers[0]["url"]
-    if not re.fullmatch(r"https?://[^{}\s]+", url):
+    if not re.fullmatch(r"https?://[\w.~:/?#\[\]@!$&'()*+,;=%-]+", url):
         raise GenerationError("servers: the first one needs a whole URL, without variables")
     return url
 
 
+def _check_names(parsed: GeneratorData, operations: Iterable[_pages.Operation]) -> None:
+    """Refuse names that are not those of the modules that they are imported from."""
+    modules: dict[str, str] = {}
+    for one in (*parsed.models, *parsed.enums):
+        module, name = identifier(one.class_info.module_name), _kinds.class_name(one)
+        if modules.setdefault(module, name) != name:
+            raise GenerationError(f"{name} and {modules[module]} would both be in {module}.py")
+    for operation in operations:
+        if PythonIdentifier(operation.name, _pages.PREFIX) != operation.name:
+            where = f"{operation.method} {operation.path}"
+            raise GenerationError(
+                f"{where}: {operation.name!r} cannot be the name of a method: its"
+                " operationId needs another one"
+            )
+
+
 def _refuse_ignored(document: dict[str, Any]) -> None:
     """Refuse what the generator would leave out without a word."""
+    if "paths" not in document:
+        raise GenerationError("the document has no paths: there is nothing to call")
     shared = document.get("components", {}).get("parameters", {})
     _refuse_parameters("components", shared.values())
     for path, item in document["paths"].items():
@@ -150,7 +181,7 @@ def _refuse_parameters(where: str, parameters: Iterable[dict[str, Any]]) -> None
         plain = parameter.get("style", "form") in ("form", "simple")
         if "content" in parameter or not plain or parameter.get("explode") is False:
             raise GenerationError(
-                f"{where}: parameter {parameter['name']}: content, style and explode"
+                f"{where}: parameter {parameter.get('name')}: content, style and explode"
                 " are not supported"
             )
 

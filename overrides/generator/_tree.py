@@ -3,9 +3,11 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ._interrupts import held
 
 
 def differences(old: Path, new: Path) -> list[str]:
@@ -21,13 +23,20 @@ def differences(old: Path, new: Path) -> list[str]:
 @contextmanager
 def drafts(target: Path | None) -> Iterator[Path]:
     """Give a folder for drafts, beside a target that they may replace; it goes with the block."""
-    if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target and target.parent))
+    drafts: list[Path] = []
     try:
-        yield draft
+        try:
+            with held():  # a folder that is made is known, and so it is removed
+                if target is not None:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                drafts.append(
+                    Path(tempfile.mkdtemp(prefix=".draft-", dir=target and target.parent))
+                )
+            yield drafts[0]
+        finally:
+            _remove(drafts)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        _remove(drafts)  # again, as Ctrl-C may come before it is held back
 
 
 @contextmanager
@@ -65,6 +74,12 @@ def replace(target: Path, new: Path, draft: Path) -> None:
     except BaseException:
         old.rename(target)
         raise
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    with held():
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _files(folder: Path) -> dict[str, bytes]:

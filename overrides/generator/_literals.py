@@ -1,0 +1,54 @@
+"""What a document may put into code: values as literals, and names that are identifiers."""
+
+import keyword
+import math
+import re
+import unicodedata
+from typing import Any
+
+from ._errors import UNPRINTABLE, GenerationError
+
+LONGEST_NAME = 120
+"""Names of files, with what is added to them, have to be shorter than 255 bytes."""
+MOST_DIGITS = 100
+
+
+def literal(value: Any) -> str:
+    """Return a value of JSON as code that means it and nothing else."""
+    if type(value) is int and abs(value) < 10**MOST_DIGITS:
+        return repr(value)
+    if type(value) is str or value is None or type(value) is bool:
+        return repr(value)
+    if type(value) is float and math.isfinite(value):
+        return repr(value)
+    shown = "a number" if type(value) is int else f"{value!r:.50}, a {type(value).__name__},"
+    raise GenerationError(f"{shown} cannot be written into code: use a text or a usual number")
+
+
+def quoted(value: Any) -> str:
+    """Return a text as the inside of a literal in double quotes."""
+    text = value if isinstance(value, str) else value.get_untrusted_value()
+    return "".join(one if one == "'" else r"\"" if one == '"' else repr(one)[1:-1] for one in text)
+
+
+def identifier(name: str) -> str:
+    """Return a name that is checked to be an identifier and nothing else to Python."""
+    if (
+        not name.isidentifier()
+        or keyword.iskeyword(name)
+        or (name.startswith("__") and name.endswith("__"))
+        or name != unicodedata.normalize("NFKC", name)
+    ):
+        raise GenerationError(f"{name[:50]!r} cannot be a name in Python: give it another one")
+    if len(name.encode()) > LONGEST_NAME:
+        raise GenerationError(f"the name {name[:50]}... is too long: give it a shorter one")
+    return name
+
+
+def visible(text: str) -> str:
+    """Return a text without the characters that could fool who reads it."""
+    return "".join(
+        one
+        for one in re.sub(r"[\u2028\u2029]", " ", text)
+        if one in "\n\t" or unicodedata.category(one) not in UNPRINTABLE
+    )

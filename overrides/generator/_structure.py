@@ -1,0 +1,193 @@
+"""What must hold of a document before anything that would take it at its word looks at it.
+
+Only our own overrides may say what is printed as it stands, or that a call may be repeated. And
+references must come to an end, within the time that the tools after us take to follow them.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+from urllib.parse import unquote
+
+from ._errors import GenerationError
+from ._patterns import STEPS, Time, judged
+
+OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred")
+"""How the extensions begin that belong to overrides/."""
+
+NAMES = frozenset(
+    {
+        *("callbacks", "content", "encoding", "headers", "links", "parameters", "pathItems"),
+        *("paths", "requestBodies", "responses", "schemas", "securitySchemes", "webhooks"),
+        *("$defs", "definitions", "dependencies", "dependentRequired", "dependentSchemas"),
+        *("mapping", "patternProperties", "properties", "scopes", "variables"),
+    }
+)
+"""Keywords whose value is a mapping from names, which may be any."""
+
+DATA = frozenset({"const", "default", "enum", "example", "examples"})
+"""Keywords whose value is data, in which keys mean nothing to OpenAPI."""
+
+EXPANDED = ("allOf", "anyOf", "oneOf")
+LONGEST_CHAIN = 100
+MOST_EXPANDED = 10_000
+
+MOST_STEPS = 20 * STEPS
+"""How much the patterns of a document may cost together before the rest counts as too complex."""
+
+Way = tuple[Any, ...]
+
+
+def objects(document: dict[str, Any]) -> Iterator[tuple[Way, dict[Any, Any]]]:
+    """Yield each mapping whose keys are keywords of OpenAPI, with the way to it.
+
+    What a reference points to is one too, wherever it stands, also amid data.
+    """
+    seen: set[int] = set()
+    waiting: list[tuple[Way, Any]] = [((), document)]
+    while waiting:
+        where, part = waiting.pop()
+        if isinstance(part, list):
+            waiting += [((*where, index), item) for index, item in enumerate(part)]
+        if not isinstance(part, dict) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield where, part
+        if isinstance(part.get("$ref"), str):
+            waiting.append(((*where, "$ref"), target(document, part["$ref"])))
+        for key, value in part.items():
+            if key in NAMES and isinstance(value, dict):
+                waiting += [((*where, key, name), item) for name, item in value.items()]
+            elif key not in DATA and not str(key).startswith("x-"):
+                waiting.append(((*where, key), value))
+
+
+def target(document: Any, reference: str) -> Any:
+    """Return what a reference points to, read in any way that some tool may; None if nothing."""
+    part = document
+    for key in unquote(reference.partition("#")[2]).split("/")[1:]:
+        key = key.replace("~1", "/").replace("~0", "~")
+        if isinstance(part, list) and re.fullmatch("[0-9]{1,9}", key):
+            part = part[int(key)] if int(key) < len(part) else None
+        else:
+            part = part.get(key) if isinstance(part, dict) else None
+    return part
+
+
+def refuse_ours(document: dict[str, Any], name: str) -> None:
+    """Raise `GenerationError` if a document, as published, has extensions of ours."""
+    for where, part in objects(document):
+        keys: list[Way] = [(key,) for key in part]
+        if not where and isinstance(part.get("paths"), dict):  # its names begin with a slash
+            keys += [("paths", key) for key in part["paths"]]
+        for way in keys:
+            if str(way[-1]).casefold().startswith(OURS):
+                raise GenerationError(
+                    f"{name}: {dotted((*where, *way))}: this extension belongs to overrides/ and"
+                    " may not come from a document: remove it there"
+                )
+
+
+def refuse_patterns(document: dict[str, Any], name: str) -> None:
+    """Raise `GenerationError` if a pattern could keep a program busy for ever."""
+    for where, pattern, time in _patterns(document):
+        if time not in (Time.LINEAR, Time.POLYNOMIAL):
+            raise GenerationError(
+                f"{name}: {dotted(where)}: the pattern {pattern[:80]!r} is refused, {time.value}:"
+                " give it another one by an action in overrides/overlay.yaml"
+            )
+
+
+def without_slow_patterns(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without the patterns that a validator should not try on its examples."""
+    slow = [(where, value) for where, value, time in _patterns(document) if time != Time.LINEAR]
+    if not slow:
+        return document
+    return cast("dict[str, Any]", _without(document, {value for _, value in slow}))
+
+
+def _without(part: Any, patterns: set[str]) -> Any:
+    if isinstance(part, list):
+        return [_without(item, patterns) for item in part]
+    if not isinstance(part, dict):
+        return part
+    kept = {key: _without(value, patterns) for key, value in part.items() if key not in patterns}
+    if isinstance(kept.get("pattern"), str) and kept["pattern"] in patterns:
+        del kept["pattern"]
+    return kept
+
+
+def _patterns(document: dict[str, Any]) -> Iterator[tuple[Way, str, Time]]:
+    spent = 0
+    for where, part in objects(document):
+        found = [((*where, "pattern"), part.get("pattern"))]
+        more = part.get("patternProperties")
+        found += [((*where, "patternProperties"), one) for one in more] if more else []
+        for way, pattern in found:
+            if not isinstance(pattern, str):
+                continue
+            if spent > MOST_STEPS:
+                yield way, pattern, Time.COMPLEX
+                continue
+            try:
+                time, steps = judged(python_pattern(pattern))
+            except re.error:
+                continue  # not one of Python's, which never tries it then
+            spent += steps
+            yield way, pattern, time
+
+
+def python_pattern(pattern: str) -> str:
+    """Return a pattern of ECMAScript as Python's; the differences are few."""
+    # In ECMAScript $ is the very end; in Python it also stands before a last newline.
+    return re.sub(r"(\\.|\[(?:\\.|[^]\\])*])|\$", lambda match: match[1] or r"\Z", pattern)
+
+
+def refuse_endless(document: dict[str, Any], name: str) -> None:
+    """Raise `GenerationError` if references lead back to themselves, or to too much."""
+    follow = _following(document)
+    # Of what has been followed to its end: how much it expands to, and how far it leads.
+    sizes: dict[int, tuple[int, int]] = {}
+    inside: set[int] = set()
+    for where, part in objects(document):
+        waiting: list[tuple[Any, bool]] = [(part, False)]
+        while waiting:
+            one, whole = waiting.pop()
+            if whole:
+                inside.remove(id(one))
+                parts = [sizes[id(next_one)] for next_one in follow(one)]
+                size = 1 + sum(size for size, _ in parts)
+                depth = 1 + max((depth for _, depth in parts), default=0)
+                sizes[id(one)] = size, depth
+                if size > MOST_EXPANDED:
+                    problem = f"it stands for more than {MOST_EXPANDED} schemas, written out"
+                elif depth > LONGEST_CHAIN:
+                    problem = f"a chain of more than {LONGEST_CHAIN} references"
+                else:
+                    continue
+                raise GenerationError(f"{name}: {dotted(where)}: {problem}")
+            if id(one) in inside:
+                raise GenerationError(f"{name}: {dotted(where)}: its references lead in a circle")
+            if id(one) not in sizes:
+                inside.add(id(one))
+                waiting.append((one, True))
+                waiting += [(next_one, False) for next_one in follow(one)]
+
+
+def _following(document: dict[str, Any]) -> Callable[[dict[Any, Any]], list[Any]]:
+    """Return a function to what a mapping is made of, not to what its values may hold."""
+
+    def follow(part: dict[Any, Any]) -> list[Any]:
+        reference = part.get("$ref")
+        others = [target(document, reference)] if isinstance(reference, str) else []
+        for key in EXPANDED:
+            members = part.get(key)
+            others += members if isinstance(members, list) else []
+        return [one for one in others if isinstance(one, dict)]
+
+    return follow
+
+
+def dotted(path: Any) -> str:
+    """Return the way to a place in a document, as errors name it."""
+    return ".".join(str(key) for key in path) or "the document"
