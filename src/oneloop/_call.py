@@ -237,18 +237,18 @@ def _judge(call: Call[T], reply: Reply, limit: int) -> tuple[T, int, dict[str, s
         return kind(reply.problem, outcome=outcome)
     if isinstance(reply, transport.ResponseTooLarge):
         reply = transport.Response(reply.status, reply.headers, b"")
-        return _too_large(reply, limit)
+        return _too_large(reply, f"more than {limit} bytes")
     headers = _answer.lower_headers(reply)
     try:
         body = _answer.plain_body(reply.body, headers.get("content-encoding", ""), limit)
-    except _answer.TooLarge:
-        return _too_large(reply, limit)
+    except _answer.TooLarge as error:
+        return _too_large(reply, str(error))
     except _answer.Unreadable as error:
         body, unreadable = b"", str(error)
     else:
         unreadable = ""
     if not 200 <= reply.status <= 299:
-        code, message = _answer.error_envelope(body)
+        code, message = _answer.error_envelope(body, limit)
         rejected = 300 <= reply.status <= 499
         return status_error(reply.status)(
             f"the server answered {reply.status}",
@@ -262,11 +262,13 @@ def _judge(call: Call[T], reply: Reply, limit: int) -> tuple[T, int, dict[str, s
     try:
         if unreadable:
             raise _answer.Unreadable(unreadable)
-        parsed = _answer.read_json(body)
+        parsed = _answer.read_json(body, limit)
     except _answer.Unreadable as error:
         problem = f"the server answered {reply.status}, but with {error}"
         known = _known(reply, headers, body)
         return ResponseDecodeError(problem, outcome=Outcome.UNKNOWN, **known)
+    except _answer.TooLarge as error:
+        return _too_large(reply, str(error))
     try:
         return call.operation.decode(parsed), reply.status, headers
     except DecodeError as error:
@@ -285,10 +287,10 @@ def _known(reply: transport.Response, headers: dict[str, str], body: bytes) -> d
     }
 
 
-def _too_large(reply: transport.Response, limit: int) -> APIError:
+def _too_large(reply: transport.Response, what: str) -> APIError:
     headers = _answer.lower_headers(reply)
     return ResponseTooLargeError(
-        f"the server answered {reply.status} with more than {limit} bytes",
+        f"the server answered {reply.status} with {what}",
         outcome=Outcome.UNKNOWN,
         status_code=reply.status,
         request_id=_answer.request_id(headers),
