@@ -148,7 +148,9 @@ def test_the_engine_is_left_alone_after_a_fork(
             APIConnectionError, match="used before this process was forked"
         ) as caught:
             client.refill_billing_limit(**REFILL)
-        monkeypatch.setattr(_fast, "SyncClientBuilder", None)
+        used: list[str] = []
+        monkeypatch.setattr(_fast, "SyncClientBuilder", lambda: used.append("engine"))
         _fast._settle()
+        assert used == []
     assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 1)
     assert len(sandbox.requests) == 1
