@@ -864,7 +864,7 @@ def _body(
 def _meaning(status: int, codings: list[bytes], body: bytes) -> Claim | None:
     too_large = Claim(errors=(oneloop.ResponseTooLargeError,), outcomes=_UNKNOWN, status=status)
     plain: bytes | None = None
-    if not codings or codings == [b"identity"]:
+    if not codings or codings == [b"identity"] or _is_json(body):
         plain = body
     elif codings in ([b"gzip"], [b"x-gzip"]):
         if body[3:4] and body[3] & 0xE0:
@@ -913,6 +913,15 @@ def _meaning(status: int, codings: list[bytes], body: bytes) -> Claim | None:
     errors = (oneloop.ResponseDecodeError,) if bad else ()
     applied = frozenset({Outcome.APPLIED})
     return Claim(model, errors, applied, status, fields=frozenset(bad) or None)
+
+
+def _is_json(body: bytes) -> bool:
+    """Return whether a body needs no decoding, whatever its encoding is said to be."""
+    try:
+        parse(body)
+    except (OverflowError, ValueError):
+        return False
+    return True
 
 
 def _said(body: bytes | None) -> tuple[int | None, str | None] | None:
@@ -1024,8 +1033,8 @@ def parse(body: bytes) -> Any:
 
     Raises:
         ValueError: It is none.
-        OverflowError: It is, or may be, but more than a client has to read: deep, or with integers
-            of more than 4300 digits.
+        OverflowError: It is, or may be, but more than a client has to read: deep, or with numbers
+            of more than 4300 characters or too large for a float.
     """
     text = body.removeprefix(b"\xef\xbb\xbf").decode()
 
@@ -1053,10 +1062,12 @@ def _value(
     if kind == 2:
         return _string(token), next(stream)
     if kind == 3:
+        if len(token) > 4300:
+            raise OverflowError
         if not set(token) & set(".eE"):
-            if len(token.lstrip("-")) > 4300:
-                raise OverflowError
             return int(token), next(stream)
+        if math.isinf(float(token)):
+            raise OverflowError
         return float(token), next(stream)
     if kind == 4:
         return _WORDS[token], next(stream)

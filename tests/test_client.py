@@ -214,36 +214,143 @@ def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch
     assert request.url == "http://127.0.0.1:1/base/api/v1/customer-billing/refill"
 
 
+SHOWN = [
+    "https://",
+    "http://a:b",
+    "http://[::1",
+    "http://a",
+    "http://128.0.0.1",
+    "http://127.evil.test",
+    "http://localhost.evil.test",
+    "http://evil.test[::1]",
+    "http://[::1]evil.test",
+    "http://[::1]:evil.test",
+    "http://[127.0.0.1]",
+    "http://[localhost]",
+    "http://[::ffff:10.0.0.1]",
+    "http://[::1::]",
+    "http://::1",
+    "https://x..example",
+    "https://.example",
+    "https://example.",
+    "http://localhost.",
+    "https://-a.test",
+    "https://a-.test",
+    "https://a:0",
+    "https://a:65536",
+    "https://a:080",
+    "https://a:",
+    "https://a:1:2",
+    "https://127.0.0.256",
+    "http://127.1",
+    "http://127.0.0.01",
+    "http://2130706433",
+    "https://0x7f000001",
+    "https://a.0x7f",
+    "https:///a",
+    "http:///127.0.0.1",
+]
+"""What cannot be a base URL, or sends the key in clear, and holds no secret."""
+
+
+@pytest.mark.parametrize("url", SHOWN)
+def test_a_base_url_that_cannot_be_meant_is_refused(url: str, client_class: Any) -> None:
+    """No host, two of them, a port that is none, or the key in clear to another machine."""
+    with pytest.raises(ConfigurationError, match="base_url") as caught:
+        client_class(api_key="sdk", base_url=url)
+    assert repr(url) in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "url",
     [
-        "prod.oneloop.ai",
-        "ftp://a",
-        "https://",
-        "http://a:b",
-        "http://[::1",
-        "https://u:p@a",
-        "https://a?b",
-        "https://a#b",
-        "https://a b/",
-        "http://a",
-        "http://128.0.0.1",
-        "http://127.evil.test",
+        "sk_s3cret",
+        "s3cret.example",
         "",
-        "https://a?",
-        "https://a#",
+        "ftp://s3cret",
+        "//s3cret",
+        "s3cret://a",
+        b"https://s3cret",
         5,
-        "http://localhost.evil.test",
+        "https://u:s3cret@a",
+        "https://s3cret@a",
+        "http://127.0.0.1:80@s3cret",
+        "https://a/@s3cret",
+        "https://u:s3cret%40a",
+        "https://u:s3cret\N{FULLWIDTH COMMERCIAL AT}a",
+        "https:\\\\u:s3cret@a",
+        "https://a\\@s3cret",
+        "http://127.0.0.1\\.s3cret",
+        "https:/\t/u:s3cret",
+        "ht\ttps://s3cret",
+        "https://a\ts3cret",
+        "https://a\n/s3cret",
+        "https://a/\n",
+        " https://s3cret",
+        "https://a s3cret/",
+        "https://s3cret%2e.test",
+        "http://[::1%25s3cret]",
+        "http://[fe80::1%s3cret]",
+        "https://a/%s3cret",
+        "https://a/s3cr\u00e9t",
+        "https://s3cret\N{IDEOGRAPHIC FULL STOP}test",
+        "https://u:s3cret@a?b#c",
+        "https://a?b=u:s3cret@c",
     ],
 )
-def test_a_base_url_that_cannot_be_meant_is_refused(url: Any, client_class: Any) -> None:
-    """No scheme, no host, a password, a query, or the key in clear to another machine."""
-    with pytest.raises(ConfigurationError, match="base_url"):
-        client_class(api_key="sdk", base_url=url)
+def test_a_base_url_that_may_hold_a_secret_is_refused_and_not_shown(
+    url: Any, client_class: Any
+) -> None:
+    """A password, a key that was passed by mistake, in whatever spelling."""
+    with pytest.raises(ConfigurationError, match="base_url") as caught:
+        client_class(api_key="sdk", base_url=url, allow_http=True)
+    assert "s3cr" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize(
-    "url", ["http://localhost:1", "http://127.0.0.1", "http://127.1.2.3", "http://[::1]:8787"]
+    "url", ["https://a?s3cret", "https://a/b#s3cret", "https://a?", "https://a#"]
+)
+def test_the_query_of_a_base_url_is_refused_and_not_shown(url: str, client_class: Any) -> None:
+    """Signed URLs have their signature there."""
+    with pytest.raises(ConfigurationError, match="query or fragment: 'https://a") as caught:
+        client_class(api_key="sdk", base_url=url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api",
+        "https://my_service:65535",
+        "HTTPS://API.Example-1.test/a/v1.0/~b/%7Ec/x=1,2;d:e/",
+        "https://xn--bcher-kva.example",
+        "https://10.255.199.0:1",
+        "https://a.1b",
+        "https://[2001:DB8::1]:443/x",
+        "https://[::ffff:10.0.0.1]",
+        "https://1.2.3.4.example",
+        "https://a/b//c",
+    ],
+)
+def test_a_base_url_may_have_any_host_and_path(url: str, client_class: Any) -> None:
+    """As RFC 3986 spells them."""
+    client = client_class(api_key="sdk", base_url=url)
+    assert client._settings.base_url == "https" + url[5:].rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:1",
+        "http://LocalHost",
+        "http://127.0.0.1",
+        "http://127.1.2.3",
+        "http://[::1]:8787",
+        "http://[0:0:0:0:0:0:0:1]",
+        "http://[::ffff:127.0.0.1]",
+        "http://[::FFFF:7f00:1]/a",
+    ],
 )
 def test_plain_http_is_allowed_on_this_machine(url: str, client_class: Any) -> None:
     """Sandboxes speak plain HTTP."""
@@ -301,6 +408,27 @@ def test_a_header_that_must_not_be_sent_is_refused(headers: Any, client_class: A
     """Those that the client sets, and those that would break the request apart."""
     with pytest.raises(ConfigurationError, match="headers must"):
         client_class(api_key="sdk", headers=headers)
+
+
+@pytest.mark.parametrize("value", ["s3cret\n", "s3cr\u00e9t", " s3cret", b"s3cret", ["s3cret"]])
+def test_a_bad_value_of_a_header_is_blamed_on_the_value_and_not_shown(
+    value: Any, client_class: Any
+) -> None:
+    """The name is told, as it says which one; the value may be a secret."""
+    with pytest.raises(ConfigurationError, match="the value of 'X-Team' is not") as caught:
+        client_class(api_key="sdk", headers={"X-Other": "fine", "X-Team": value})
+    assert "s3cr" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["X-Team: s3cret", "X-Team\r\nX: s3cret", b"X-Team: s3cret"])
+def test_a_bad_name_of_a_header_is_shown_up_to_where_it_goes_wrong(
+    name: Any, client_class: Any
+) -> None:
+    """What follows may be a value that was put there by mistake."""
+    with pytest.raises(ConfigurationError, match="headers must have names") as caught:
+        client_class(api_key="sdk", headers={name: "x"})
+    assert "s3cret" not in str(caught.value)
+    assert isinstance(name, bytes) or "'X-Team...'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def leaks(*_: Any) -> Any:
     raise json.JSONDecodeError("leaked", "", 0)
 
 
-def answers_for_another(_: bytes) -> Any:
+def answers_for_another(_body: bytes, _limit: int) -> Any:
     """Read every answer as that of call 99."""
     return json.loads(good(99).body)
 

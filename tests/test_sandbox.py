@@ -99,7 +99,7 @@ def request_bytes(sandbox: Sandbox) -> bytes:
     """Return a good refill as it goes over the wire."""
     body = json.dumps(BODY).encode()
     return (
-        f"POST {REFILL} HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer {sandbox.api_key}\r\n"
+        f"POST {REFILL} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {sandbox.api_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 

@@ -216,7 +216,7 @@ def test_raw_dots_are_an_id_too(api: Api) -> None:
     """As sent by whoever writes to the socket."""
     host, port = api.sandbox.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:
-        head = "GET /api/v1/workspace/.. HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        head = "GET /api/v1/workspace/.. HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         client.sendall(f"{head}Authorization: Bearer {api.sandbox.api_key}\r\n\r\n".encode())
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert b"there is no workspace '..'" in answer

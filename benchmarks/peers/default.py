@@ -41,10 +41,11 @@ def make_async(
 def codec() -> dict[str, Callable[[], object]]:
     """Return the steps of a call that are the models'."""
     from oneloop._answer import read_json
+    from oneloop._client import MAX_RESPONSE_BYTES as LIMIT
     from oneloop_api.api.v1 import refill_billing_limit
     from oneloop_api.models import RefillCustomerBillingMeterResponse
 
-    parsed = read_json(ANSWER)
+    parsed = read_json(ANSWER, LIMIT)
     return {
         "encode": lambda: (
             refill_billing_limit.call(
@@ -52,5 +53,7 @@ def codec() -> dict[str, Callable[[], object]]:
             ).body
         ),
         "decode": lambda: RefillCustomerBillingMeterResponse.from_dict(parsed),
-        "from bytes": lambda: RefillCustomerBillingMeterResponse.from_dict(read_json(ANSWER)),
+        "from bytes": lambda: RefillCustomerBillingMeterResponse.from_dict(
+            read_json(ANSWER, LIMIT)
+        ),
     }

@@ -120,9 +120,12 @@ class RefillCustomerBillingMeterResponse:
 def codec() -> dict[str, Callable[[], object]]:
     """Return the steps that a model has a part in; ours are encoded without one."""
     from oneloop._answer import read_json
+    from oneloop._client import MAX_RESPONSE_BYTES as LIMIT
 
-    parsed = read_json(ANSWER)
+    parsed = read_json(ANSWER, LIMIT)
     return {
         "decode": lambda: RefillCustomerBillingMeterResponse.from_dict(parsed),
-        "from bytes": lambda: RefillCustomerBillingMeterResponse.from_dict(read_json(ANSWER)),
+        "from bytes": lambda: RefillCustomerBillingMeterResponse.from_dict(
+            read_json(ANSWER, LIMIT)
+        ),
     }

@@ -1,7 +1,6 @@
 """The default transport for asyncio. What it shares with the blocking one is in `_pool`."""
 
 import asyncio
-import os
 from typing import Any
 
 import httpcore
@@ -14,6 +13,7 @@ from ._attempt import (
     forget_closed,
     headers_of,
     left_over,
+    process,
     translated,
 )
 from ._network import AsyncNetwork
@@ -86,7 +86,7 @@ class AsyncPoolTransport:
         pool = self._pools.get(loop)
         if self._closed:
             raise closed_error()
-        if pool is None or pool.pid != os.getpid():
+        if pool is None or pool.process != process():
             forget_closed(self._pools)
             site = Site(self._base_url, httpcore.AsyncConnectionPool, AsyncNetwork)
             pool = self._pools[loop] = _AsyncPool(site)
@@ -109,7 +109,7 @@ class _AsyncPool:
         self.site = site
         self.idle = Idle()
         self.free = asyncio.Semaphore(_attempt.MAX_CONNECTIONS)
-        self.pid = os.getpid()
+        self.process = process()
         self.users = 0
         self.closing = False
 

@@ -1,5 +1,6 @@
 """What both kinds of transports know of a request under way, and how they say what went wrong."""
 
+import os
 import time
 from contextvars import ContextVar
 from queue import SimpleQueue
@@ -196,6 +197,28 @@ def _is_certificate_failure(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_forked)
+
+
+def process() -> tuple[int, int]:
+    """Return what tells this process from those that it was forked from.
+
+    A forked process must not use its parent's connections, as each would read the other's answers.
+    The process id alone does not tell the two apart: a child in a new PID namespace may have its
+    parent's. The number of forks alone does not either: a process that C code clones runs no hooks.
+    """
+    return os.getpid(), _forks
 
 
 def places() -> "SimpleQueue[None]":

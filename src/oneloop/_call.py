@@ -298,12 +298,13 @@ def _judge(
             detail=clean(reply.detail, MAX_TEXT) or None,
         )
     if isinstance(reply, transport.ResponseTooLarge):
-        return _too_large(call, api_key, reply.status, _answer.lower_headers(reply), limit)
+        headers = _answer.lower_headers(reply)
+        return _too_large(call, api_key, reply.status, headers, f"more than {limit} bytes")
     status, headers = reply.status, _answer.lower_headers(reply)
     try:
         body = _answer.plain_body(reply.body, headers.get("content-encoding", ""), limit)
-    except _answer.TooLarge:
-        return _too_large(call, api_key, status, headers, limit)
+    except _answer.TooLarge as error:
+        return _too_large(call, api_key, status, headers, str(error))
     except _answer.Unreadable as error:
         body, unreadable = b"", str(error)
     else:
@@ -313,7 +314,7 @@ def _judge(
         # points to where its result can be seen (RFC 9110, section 15.4.4).
         done = status == 303 and call.operation.method not in ("GET", "HEAD")
         rejected = 300 <= status <= 499 and not done
-        code, message = _answer.error_envelope(body)
+        code, message = _answer.error_envelope(body, limit)
         return status_error(status)(
             f"the server answered {status}",
             outcome=Outcome.REJECTED if rejected else Outcome.UNKNOWN,
@@ -325,9 +326,11 @@ def _judge(
     try:
         if unreadable:
             raise _answer.Unreadable(unreadable)
-        parsed = _answer.read_json(body)
+        parsed = _answer.read_json(body, limit)
     except _answer.Unreadable as error:
         problem, outcome, field, detail = f"with {error}", Outcome.UNKNOWN, "", None
+    except _answer.TooLarge as error:
+        return _too_large(call, api_key, status, headers, str(error))
     else:
         try:
             return call.operation.decode(parsed), status, headers
@@ -341,10 +344,10 @@ def _judge(
 
 
 def _too_large(
-    call: Call[Any], api_key: Key, status: int, headers: dict[str, str], limit: int
+    call: Call[Any], api_key: Key, status: int, headers: dict[str, str], what: str
 ) -> APIError:
     return ResponseTooLargeError(
-        f"the server answered {status} with more than {limit} bytes",
+        f"the server answered {status} with {what}",
         outcome=Outcome.UNKNOWN,
         **_said(call, api_key, status, headers, None),
     )

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, cast
-from urllib.parse import urlsplit
 
 from attrs import evolve
 
@@ -24,7 +23,7 @@ from oneloop_overrides import MAX_SECRET_LENGTH, UNSET, Call, Response, Secret, 
 from ._call import Key, Progress, Settings, course, run, run_async
 from ._custom import AsyncCustomTransport, CustomTransport
 from ._errors import ConfigurationError
-from ._hosts import is_loopback
+from ._hosts import is_loopback, shown_base_url, split_base_url
 from ._policy import RetryPolicy, Timeout
 from ._version import __version__
 from .transport import AsyncTransport, Transport
@@ -385,24 +384,26 @@ def _key_problem(given: Secret) -> str:
 
 def _checked_url(url: object, allow_http: object) -> str:
     if not isinstance(url, str):
-        raise ConfigurationError(f"base_url must be a string, not {url!r}")
+        raise ConfigurationError(f"base_url must be a string, not of type {type(url).__name__}")
     if not isinstance(allow_http, bool):
         raise ConfigurationError(f"allow_http must be True or False, not {allow_http!r}")
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if not host or parts.scheme not in ("http", "https") or not _VISIBLE.fullmatch(url):
-        raise ConfigurationError(f"base_url must be an http:// or https:// URL, not {url!r}")
-    if "@" in parts.netloc or "?" in url or "#" in url:
-        raise ConfigurationError("base_url must have no user, password, query or fragment")
-    if parts.scheme == "http" and not (allow_http or is_loopback(host)):
+    if "@" in url or "?" in url or "#" in url:
+        raise ConfigurationError(
+            f"base_url must have no user, password, query or fragment{shown_base_url(url)}"
+        )
+    parts = split_base_url(url)
+    if parts is None:
+        raise ConfigurationError(
+            "base_url must be http:// or https:// with a host, and perhaps a port and a path"
+            f"{shown_base_url(url)}"
+        )
+    scheme, host = parts
+    if scheme == "http" and not (allow_http or is_loopback(host)):
         raise ConfigurationError(
             f"base_url {url!r} would send the API key in clear: use https:// or allow_http=True"
         )
     # The scheme in lower case, as it is compared with.
-    return parts.scheme + url[len(parts.scheme) :].rstrip("/")
+    return scheme + url[len(scheme) :].rstrip("/")
 
 
 def _fast(name: str) -> Any:
@@ -464,9 +465,24 @@ def _all_headers(more: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(more, Mapping):
         raise ConfigurationError("headers must be a mapping of names to values")
     for name, value in cast("Mapping[str, Any]", more).items():
-        texts = isinstance(cast("object", name), str) and isinstance(value, str)
-        if not (texts and _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
-            raise ConfigurationError(f"headers must be printable ASCII: {name!r} is not")
+        if not isinstance(cast("object", name), str):
+            kind = type(name).__name__
+            raise ConfigurationError(
+                f"headers must have names that are strings, not of type {kind}"
+            )
+        if not _HEADER_NAME.fullmatch(name):
+            # Up to where it goes wrong: somebody may have written the value there too.
+            token = _HEADER_NAME.match(name)
+            start = repr(f"{token[0] if token else ''}...")
+            raise ConfigurationError(
+                f"headers must have names of letters, digits and hyphens: {start} goes on with "
+                "something else"
+            )
+        if not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
+            raise ConfigurationError(
+                "headers must have values that are strings of printable ASCII, without spaces "
+                f"around them: the value of {name!r} is not (it is not shown here)"
+            )
         if name.lower() in _OWN_HEADERS:
             raise ConfigurationError(f"headers must not have {name}: the client sets it")
         own = {key: old for key, old in own.items() if key.lower() != name.lower()}

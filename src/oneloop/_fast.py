@@ -7,6 +7,7 @@ itself what a server refuses; all that it would do beyond one request and its an
 import atexit
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -30,7 +31,7 @@ from pyreqwest.request import BaseRequestBuilder
 from pyreqwest.response import BaseResponse
 
 from . import _attempt
-from ._attempt import KEEPALIVE, busy_error, closed_error, forget_closed, places
+from ._attempt import KEEPALIVE, busy_error, closed_error, forget_closed, places, process
 from ._hosts import environment_proxy
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
@@ -80,7 +81,7 @@ class FastTransport:
         """Prepare for one host, without opening anything."""
 
         @lru_cache(KINDS)
-        def engine(_pid: int, steps: Steps) -> _Engine[SyncClient]:
+        def engine(_process: tuple[int, int], steps: Steps) -> _Engine[SyncClient]:
             return _opened(lambda: _set_up(SyncClientBuilder(), base_url, steps).build())
 
         self._engine = engine
@@ -92,7 +93,7 @@ class FastTransport:
         if self._closed:
             raise closed_error()
         began = time.monotonic()
-        engine = self._engine(os.getpid(), _steps(limits))
+        engine = self._engine(process(), _steps(limits))
         try:
             place = self._places.get(timeout=limits.connect)
         except Empty:
@@ -131,7 +132,7 @@ class AsyncFastTransport:
         """Prepare for one host, without opening anything."""
 
         @lru_cache(KINDS)
-        def engine(_pid: int, steps: Steps) -> _Engine[Client]:
+        def engine(_process: tuple[int, int], steps: Steps) -> _Engine[Client]:
             return _opened(lambda: _set_up(ClientBuilder(), base_url, steps).build())
 
         self._engine = engine
@@ -143,7 +144,7 @@ class AsyncFastTransport:
         if self._closed:
             raise closed_error()
         began = time.monotonic()
-        engine = self._engine(os.getpid(), _steps(limits))
+        engine = self._engine(process(), _steps(limits))
         free = await self._place(limits)
         body = engine.body(request)
         try:
@@ -272,6 +273,16 @@ def _steps(limits: Limits) -> Steps:
 
 
 def _opened(open_: Callable[[], C]) -> _Engine[C]:
+    """Open an engine.
+
+    Its threads are not forked with a process. It notices a fork by the process id alone, and would
+    wait for ever for its threads in a child that has its parent's.
+    """
+    if _started_in and _started_in[0] != process():
+        problem = (
+            'cannot open connections: transport="fast" was used before this process was forked'
+        )
+        raise TransportError(problem, sent=False, passing=False)
     try:
         client = open_()
     except Exception as error:  # noqa: BLE001 - a proxy or certificates of the environment, a fork
@@ -279,9 +290,14 @@ def _opened(open_: Callable[[], C]) -> _Engine[C]:
             "cannot open connections", detail=str(error), sent=False, passing=False
         )
     else:
+        _started_in.append(process())
         _settle_at_exit()
         return _Engine(client)
     raise failure
+
+
+_started_in: deque[tuple[int, int]] = deque(maxlen=1)
+"""The process in which the engine's threads run, once there are any."""
 
 
 @cache
@@ -296,7 +312,9 @@ def _settle() -> None:
     is aborted: "PyGILState_Release: thread state must be current". So this makes a request to where
     nobody is, behind all that its one thread has to do.
     """
-    with suppress(Exception):  # such as after a fork, where there is no such thread
+    if _started_in[0] != process():  # forked, so that there is no such thread
+        return
+    with suppress(Exception):  # it does not matter
         # Loading certificates, which are not needed, would take its time.
         client = SyncClientBuilder().no_proxy().danger_accept_invalid_certs(enable=True).build()
         client.get("http://127.0.0.1:0").timeout(timedelta(seconds=1)).build().send()

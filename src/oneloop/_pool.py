@@ -27,6 +27,7 @@ from ._attempt import (
     headers_of,
     left_over,
     places,
+    process,
     timeouts,
     translated,
 )
@@ -50,7 +51,7 @@ class PoolTransport:
         self._base_url = base_url
         self._closed = False
         # By process, and without a lock around it: one that was held at a fork would stay locked.
-        self._pools: dict[int, _Pool] = {}
+        self._pools: dict[tuple[int, int], _Pool] = {}
 
     def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.Transport`."""
@@ -100,11 +101,11 @@ class PoolTransport:
         raise failure
 
     def _join(self) -> "_Pool":
-        pid = os.getpid()
-        pool = self._pools.get(pid)
+        this = process()
+        pool = self._pools.get(this)
         if pool is None:
             site = Site(self._base_url, httpcore.ConnectionPool, Network)
-            pool = self._pools.setdefault(pid, _Pool(site))
+            pool = self._pools.setdefault(this, _Pool(site))
         with pool.lock:
             if self._closed:
                 raise closed_error()
@@ -121,7 +122,7 @@ class PoolTransport:
     def close(self) -> None:
         """Refuse calls from now on, and close all connections once those in flight have ended."""
         self._closed = True  # before the look, so that no pool is made and used after it
-        pool = self._pools.get(os.getpid())
+        pool = self._pools.get(process())
         if pool is None:
             return
         with pool.lock:

@@ -21,6 +21,9 @@ Requests and answers:
 * Messages: the HTTP phrase (``Unauthorized``, ``Forbidden``, ``Not Found``), for a 400 ``<field>:
   must be ...`` (``scopes.0.read: must be a boolean``), and for what is not there a sentence that
   names it. 404, 405 and 413 use the documented error shape too.
+* A request for another host than ``localhost``, ``127.0.0.0/8`` or ``[::1]``, by its ``Host``
+  header or by a whole URL as its target, is refused with 421 before all else. It is not logged, and
+  takes no fault. (Otherwise a web page could reach the sandbox by letting its own name lead there.)
 * A body that is not sent as ``application/json`` is refused with 400, and one over 1 MiB with 413.
 * Unknown fields in a request are ignored. A field that may be left out may not be null, unless the
   document says so. Where an operation takes no body, what is sent is not looked at.

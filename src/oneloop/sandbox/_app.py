@@ -16,6 +16,7 @@ from oneloop.sandbox._answers import Answer, error_answer
 from oneloop.sandbox._calls import Call, Operation
 from oneloop.sandbox._delivery import Delivery
 from oneloop.sandbox._fields import MAX_BODY_BYTES
+from oneloop.sandbox._hosts import OwnHosts
 from oneloop.sandbox._paths import EncodedPaths
 from oneloop.sandbox._routes import OPERATIONS
 from oneloop.sandbox._state import ConflictError, NotFoundError, State
@@ -55,6 +56,7 @@ def application(state: State, *, api_key: str, restricted_api_key: str) -> Starl
             for path, operations in by_path.items()
         ],
         middleware=[
+            Middleware(OwnHosts),
             Middleware(EncodedPaths),
             Middleware(Delivery, state=state, max_body_bytes=MAX_BODY_BYTES),
         ],

@@ -35,11 +35,11 @@ class Delivery:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        body = await _read_body(receive, keep=self._max_body_bytes + 1)
+        body = await read_body(receive, keep=self._max_body_bytes + 1)
         if body is None:
             return
         if scope["path"].startswith(CONTROL_PREFIX):
-            await _send_answer(send, await self._ask_app(scope, body), time.time())
+            await send_answer(send, await self._ask_app(scope, body), time.time())
             return
 
         fault = self._state.next_fault()
@@ -63,7 +63,7 @@ class Delivery:
             )
         )
         if isinstance(performance.show, Answer):
-            await _send_answer(send, performance.show, now)
+            await send_answer(send, performance.show, now)
         else:
             await _play(performance.show, scope["extensions"][TRANSPORT], receive)
 
@@ -92,7 +92,7 @@ class Delivery:
         return Answer(status, kept, bytes(content), scope["state"].get("applied", False))
 
 
-async def _read_body(receive: Receive, *, keep: int) -> bytes | None:
+async def read_body(receive: Receive, *, keep: int) -> bytes | None:
     """Read a request to its end and return its first `keep` bytes, None if the client left."""
     body = bytearray()
     more = True
@@ -114,7 +114,8 @@ def _target(scope: Scope) -> str:
     return f"{path}?{query.decode('latin-1')}" if query else path
 
 
-async def _send_answer(send: Send, answer: Answer, now: float) -> None:
+async def send_answer(send: Send, answer: Answer, now: float) -> None:
+    """Send an answer as it should be, at `now` (POSIX seconds)."""
     headers = [
         (name.encode("latin-1"), value.encode("latin-1"))
         for name, value in sent_headers(answer, now)

@@ -1,0 +1,161 @@
+"""The sandbox answers to names of this machine only, wherever a web page lets its own name lead."""
+
+import http.client
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from oneloop.sandbox import Sandbox
+
+REFILL = "/api/v1/customer-billing/refill"
+RESET = "/_sandbox/reset"
+HERE = [
+    "127.0.0.1",
+    "127.0.0.1:80",
+    "127.255.3.4",
+    "localhost",
+    "LOCALHOST:8787",
+    "[::1]:1",
+    "[::1]",
+]
+ELSEWHERE = [
+    *("evil.test", "evil.test:8787", "127.0.0.1.evil.test", "localhost.evil.test", "127.0.0.256"),
+    *("127.1", "localhost.", "localhost:80:80", "user@localhost", "localhost@evil.test", "[::2]"),
+    *("10.0.0.1", "0.0.0.1", "::1", "[::ffff:127.0.0.1]", "localhost/", "", " ", "127.0.0.1, evil"),
+]
+
+
+def head(sandbox: Sandbox, target: str, *hosts: str, version: str = "1.1") -> bytes:
+    """Return a good request to a target, with these Host headers."""
+    body = '{"workspaceId": "ws_1", "externalMeterId": "acme", "refill": 5}'
+    lines = [f"POST {target} HTTP/{version}", *(f"Host: {host}" for host in hosts)]
+    lines += [f"Authorization: Bearer {sandbox.api_key}", "Content-Type: application/json"]
+    lines += [f"Content-Length: {len(body)}", "", body]
+    return "\r\n".join(lines).encode()
+
+
+def ask(sandbox: Sandbox, *requests: bytes) -> list[tuple[int, bytes]]:
+    """Return the status and body of the answer to each request, all on one connection."""
+    address = sandbox.url.removeprefix("http://").split(":")
+    answers = []
+    with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
+        for request in requests:
+            connection.sendall(request)
+            response = http.client.HTTPResponse(connection, method="POST")
+            response.begin()
+            answers.append((response.status, response.read()))
+    return answers
+
+
+def unchanged(sandbox: Sandbox) -> bool:
+    """Whether nothing reached the sandbox: its one fault is still there for a good request."""
+    before = sandbox.requests, sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
+    assert before[0] == ()
+    assert before[1].total_credits == 1000
+    return ask(sandbox, head(sandbox, REFILL, "localhost"))[0][0] == 418
+
+
+@pytest.fixture
+def waiting(sandbox: Sandbox) -> Sandbox:
+    """A sandbox in which a fault waits for the next call."""
+    from oneloop.sandbox import Fault
+
+    sandbox.misbehave(Fault.status(418))
+    return sandbox
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_names_of_this_machine_are_answered_to(host: str, sandbox: Sandbox) -> None:
+    """With any port, as it may be reached through another one."""
+    calls = [head(sandbox, REFILL, host), head(sandbox, RESET, host)]
+    assert [status for status, _ in ask(sandbox, *calls)] == [200, 200]
+    calls = [head(sandbox, f"http://{host}{REFILL}", host)]
+    assert [status for status, _ in ask(sandbox, *calls)] == [404]  # known in one spelling only
+
+
+@pytest.mark.parametrize("target", [REFILL, RESET, "/", f"http://127.0.0.1{REFILL}", "*"])
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_another_host_is_refused_before_all_else(host: str, target: str, waiting: Sandbox) -> None:
+    """With an error that says why; the connection may go on."""
+    refused, again = ask(waiting, *[head(waiting, target, host)] * 2)
+    assert refused == again
+    assert refused[0] == 421
+    error = json.loads(refused[1])["error"]
+    assert error["code"] == 421
+    assert "answers only to localhost" in error["message"]
+    assert unchanged(waiting)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"http://evil.test{REFILL}",
+        f"HTTP://evil.test:8787{RESET}",
+        f"http://localhost@evil.test{RESET}",
+        f"https://evil.test?{RESET}",
+        "evil.test:443",
+        "evil.test",
+    ],
+)
+def test_the_host_of_a_whole_url_counts_as_well(target: str, waiting: Sandbox) -> None:
+    """RFC 9112 has it outweigh the Host header."""
+    ((status, _),) = ask(waiting, head(waiting, target, "localhost"))
+    assert status == 421
+    assert unchanged(waiting)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(
+    "hosts",
+    [(), ("localhost", "localhost"), ("localhost", "evil.test"), ("evil.test", "localhost")],
+)
+def test_a_request_names_its_host_once(
+    hosts: tuple[str, ...], version: str, waiting: Sandbox
+) -> None:
+    """Where HTTP itself forbids the request, the server says so; else the sandbox does."""
+    ((status, _),) = ask(waiting, head(waiting, REFILL, *hosts, version=version))
+    assert status == (421 if version == "1.0" and not hosts else 400)
+    assert unchanged(waiting)
+
+
+def test_a_large_request_for_another_host_is_not_kept(waiting: Sandbox) -> None:
+    """It is read to its end, so that the client sees the answer."""
+    request = head(waiting, REFILL, "evil.test").partition(b"Content-Length")[0]
+    body = b"x" * 5_000_000
+    request += b"Content-Length: %d\r\n\r\n" % len(body) + body
+    assert [status for status, _ in ask(waiting, request, request)] == [421, 421]
+    assert unchanged(waiting)
+
+
+def test_a_client_that_leaves_before_it_is_refused_is_not_answered(waiting: Sandbox) -> None:
+    """As anywhere else in the sandbox."""
+    address = waiting.url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1]))) as connection:
+        connection.sendall(head(waiting, REFILL, "evil.test")[:-1])
+    assert unchanged(waiting)
+
+
+CONTROLS = ["misbehave", "meters", "requests", "advance", "reset"]
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_needs_what_no_web_page_can_send_unasked(control: str, waiting: Sandbox) -> None:
+    """A browser asks first for a header such as Authorization, and is never told that it may."""
+    method = "GET" if control == "requests" else "POST"
+    origin = {"Origin": "https://evil.test", "Content-Type": "text/plain"}
+    asking: dict[str, Any] = {
+        **origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization, x-link-token",
+    }
+    client = http.client.HTTPConnection(waiting.url.removeprefix("http://"), timeout=10)
+    for verb, headers, status in ((method, origin, 401), ("OPTIONS", asking, 405)):
+        client.request(verb, f"/_sandbox/{control}", b"{}", headers)
+        answer = client.getresponse()
+        answer.read()
+        assert answer.status == status
+        assert not [name for name, _ in answer.getheaders() if "access-control" in name.lower()]
+    client.close()
+    assert unchanged(waiting)
