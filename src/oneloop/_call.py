@@ -32,7 +32,7 @@ from ._errors import (
     status_error,
 )
 from ._policy import Retry, RetryPolicy, Timeout
-from ._secrets import REDACTED, Redactor
+from ._secrets import Redactor
 from ._signals import raised_by_handler
 from ._waits import LONGEST_WAIT, backoff, retry_after
 
@@ -256,17 +256,23 @@ async def run_async(
 
 def _request(call: Call[Any], settings: Settings, api_key: Key) -> transport.Request:
     body = () if call.body is None else _JSON
-    target, shown = call.target, call.target
-    for secret in call.secrets:
-        for text in strings_in(secret.reveal()):
-            shown = shown.replace(quote(text, safe=""), REDACTED) if text else shown
+    safe_url = None
+    if call.secrets and any(map(_quoted_in(call.target), call.secrets)):
+        safe_url = settings.base_url + call.operation.path
     headers = [(name, _plain(value)) for name, value in call.headers] if call.headers else ()
     return transport.Request(
         call.operation.method,
-        settings.base_url + target,
+        settings.base_url + call.target,
         (api_key.header, *body, *settings.headers, *headers),
         call.body,
-        None if shown == target else settings.base_url + shown,
+        safe_url,
+    )
+
+
+def _quoted_in(target: str) -> Callable[[Secret], bool]:
+    """Return whether the path or query of a request contains a secret."""
+    return lambda secret: any(
+        quote(text, safe="") in target for text in strings_in(secret.reveal())
     )
 
 

@@ -18,7 +18,16 @@ from oneloop_api.client import (
     SyncOperations,
     SyncOperationsWithResponse,
 )
-from oneloop_overrides import MAX_SECRET_LENGTH, UNSET, Call, Response, Secret, Unset, strings_in
+from oneloop_overrides import (
+    MAX_SECRET_LENGTH,
+    UNSET,
+    Call,
+    Response,
+    Secret,
+    Unset,
+    hide,
+    strings_in,
+)
 
 from ._call import Key, Progress, Settings, course, run, run_async
 from ._custom import AsyncCustomTransport, CustomTransport
@@ -62,18 +71,18 @@ class _Client:
         self,
         api_key: object,
         link_token: object,
-        base_url: str | None,
+        base_url: Any,
         timeout: float | Timeout | None,
         retry: RetryPolicy,
-        headers: Mapping[str, str] | None,
+        headers: Any,
         max_response_bytes: int,
         allow_http: bool,
     ) -> None:
         if base_url is None:
-            base_url = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+            base_url = Secret(os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
         self._settings = Settings(
             base_url=_checked_url(base_url, allow_http),
-            headers=_all_headers({} if headers is None else headers),
+            headers=_all_headers(Secret({}) if headers is None else headers),
             timeout=Timeout.of(timeout),
             retry=_checked_retry(retry),
             max_response_bytes=_checked_size(max_response_bytes),
@@ -100,13 +109,15 @@ class _Client:
         Closing it does nothing: close this one. Arguments are those of the constructor.
         """
         api_key, link_token = _wrapped(api_key), _wrapped(link_token)
+        headers = hide(headers)
         settings = self._settings
         if not isinstance(timeout, Unset):
             settings = evolve(settings, timeout=Timeout.of(timeout))
         if not isinstance(retry, Unset):
             settings = evolve(settings, retry=_checked_retry(retry))
         if not isinstance(headers, Unset):
-            settings = evolve(settings, headers=_all_headers(headers))
+            more = headers if isinstance(headers, Secret) else Secret(headers)
+            settings = evolve(settings, headers=_all_headers(more))
         if not isinstance(max_response_bytes, Unset):
             settings = evolve(settings, max_response_bytes=_checked_size(max_response_bytes))
         client = type(self).__new__(type(self))
@@ -172,7 +183,9 @@ class Oneloop(_Client, SyncOperations):
         transport: Transport | Literal["fast"] | None = None,
     ) -> None:
         """Make a client. Nothing is opened before the first call."""
+        # An error tracker shows these variables, should something be wrong with one of them.
         api_key, link_token = _wrapped(api_key), _wrapped(link_token)
+        base_url, headers = hide(base_url), hide(headers)
         self._configure(
             api_key, link_token, base_url, timeout, retry, headers, max_response_bytes, allow_http
         )
@@ -244,7 +257,9 @@ class AsyncOneloop(_Client, AsyncOperations):
         transport: AsyncTransport | Literal["fast"] | None = None,
     ) -> None:
         """Make a client. Nothing is opened before the first call."""
+        # An error tracker shows these variables, should something be wrong with one of them.
         api_key, link_token = _wrapped(api_key), _wrapped(link_token)
+        base_url, headers = hide(base_url), hide(headers)
         self._configure(
             api_key, link_token, base_url, timeout, retry, headers, max_response_bytes, allow_http
         )
@@ -382,28 +397,36 @@ def _key_problem(given: Secret) -> str:
     return ""
 
 
-def _checked_url(url: object, allow_http: object) -> str:
+def _checked_url(given: Secret, allow_http: object) -> str:
+    problem, url = _read_url(given, allow_http)
+    if problem:
+        raise ConfigurationError(problem)
+    return url
+
+
+def _read_url(given: Secret, allow_http: object) -> tuple[str, str]:
+    """Return what is wrong with a base URL, or nothing and the URL.
+
+    Nothing is raised here: this frame may hold a password, or a key that was given by mistake.
+    """
+    url = given.reveal()
     if not isinstance(url, str):
-        raise ConfigurationError(f"base_url must be a string, not of type {type(url).__name__}")
+        return f"base_url must be a string, not of type {type(url).__name__}", ""
     if not isinstance(allow_http, bool):
-        raise ConfigurationError(f"allow_http must be True or False, not {allow_http!r}")
+        return f"allow_http must be True or False, not {allow_http!r}", ""
+    shown = shown_base_url(url)
     if "@" in url or "?" in url or "#" in url:
-        raise ConfigurationError(
-            f"base_url must have no user, password, query or fragment{shown_base_url(url)}"
-        )
+        return f"base_url must have no user, password, query or fragment{shown}", ""
     parts = split_base_url(url)
     if parts is None:
-        raise ConfigurationError(
-            "base_url must be http:// or https:// with a host, and perhaps a port and a path"
-            f"{shown_base_url(url)}"
-        )
+        must = "base_url must be http:// or https:// with a host, and perhaps a port and a path"
+        return f"{must}{shown}", ""
     scheme, host = parts
     if scheme == "http" and not (allow_http or is_loopback(host)):
-        raise ConfigurationError(
-            f"base_url {url!r} would send the API key in clear: use https:// or allow_http=True"
-        )
+        must = "would send the API key in clear: use https:// or allow_http=True"
+        return f"base_url {url!r} {must}", ""
     # The scheme in lower case, as it is compared with.
-    return scheme + url[len(scheme) :].rstrip("/")
+    return "", scheme + url[len(scheme) :].rstrip("/")
 
 
 def _fast(name: str) -> Any:
@@ -456,35 +479,41 @@ def _checked_size(size: object) -> int:
     return size
 
 
-def _all_headers(more: object) -> tuple[tuple[str, str], ...]:
+def _all_headers(given: Secret) -> tuple[tuple[str, str], ...]:
+    problem, headers = _read_headers(given)
+    if problem:
+        raise ConfigurationError(f"headers must {problem}")
+    return headers
+
+
+def _read_headers(given: Secret) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return what is wrong with more headers, or nothing and all headers of a client.
+
+    Nothing is raised here: this frame may hold a key that was given by mistake.
+    """
     own: dict[str, str] = {
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
         "User-Agent": f"oneloop/{__version__} Python/{sys.version.partition(' ')[0]}",
     }
+    more = given.reveal()
     if not isinstance(more, Mapping):
-        raise ConfigurationError("headers must be a mapping of names to values")
-    for name, value in cast("Mapping[str, Any]", more).items():
-        if not isinstance(cast("object", name), str):
-            kind = type(name).__name__
-            raise ConfigurationError(
-                f"headers must have names that are strings, not of type {kind}"
-            )
+        return "be a mapping of names to values", ()
+    items: Any = more.items()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    for name, value in items:
+        if not isinstance(name, str):
+            return f"have names that are strings, not of type {type(name).__name__}", ()
         if not _HEADER_NAME.fullmatch(name):
             # Up to where it goes wrong: somebody may have written the value there too.
             token = _HEADER_NAME.match(name)
             start = repr(f"{token[0] if token else ''}...")
-            raise ConfigurationError(
-                f"headers must have names of letters, digits and hyphens: {start} goes on with "
-                "something else"
-            )
+            what = "goes on with something else"
+            return f"have names of letters, digits and hyphens: {start} {what}", ()
         if not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
-            raise ConfigurationError(
-                "headers must have values that are strings of printable ASCII, without spaces "
-                f"around them: the value of {name!r} is not (it is not shown here)"
-            )
+            must = "have values that are strings of printable ASCII, without spaces around them"
+            return f"{must}: the value of {name!r} is not (it is not shown here)", ()
         if name.lower() in _OWN_HEADERS:
-            raise ConfigurationError(f"headers must not have {name}: the client sets it")
+            return f"not have {name}: the client sets it", ()
         own = {key: old for key, old in own.items() if key.lower() != name.lower()}
         own[name] = value
-    return tuple(own.items())
+    return "", tuple(own.items())

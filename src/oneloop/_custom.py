@@ -4,6 +4,7 @@ Whatever it returns or raises, the call ends in an answer or in an error with it
 """
 
 from inspect import iscoroutinefunction, signature
+from itertools import chain
 from typing import Any, cast
 
 from ._errors import ConfigurationError
@@ -124,29 +125,27 @@ def _takes_two(send: Any) -> bool:
 
 def _problem(answer: object) -> TransportError | None:
     """Return what is wrong with what a transport returned, or `None`."""
-    if isinstance(answer, Response):
-        status, headers, body = cast(
-            "tuple[Any, Any, Any]", (answer.status, answer.headers, answer.body)
-        )
-        if not isinstance(status, int) or not 100 <= status <= 999:
-            part = "status"
-        elif not isinstance(headers, tuple | list) or not all(
-            map(_is_header, cast("Any", headers))
-        ):
-            part = "headers"
-        elif not isinstance(body, bytes):
-            part = "body"
-        else:
-            return None
-        problem = f"the transport returned a response whose {part} is not what it promises"
-    else:
+    if not isinstance(answer, Response):
         problem = f"the transport returned {type(answer).__name__} instead of a Response"
+        return TransportError(problem, passing=False)
+    status, body = cast("Any", answer.status), cast("Any", answer.body)
+    if not isinstance(status, int) or not 100 <= status <= 999:
+        part = "status"
+    elif not isinstance(body, bytes):
+        part = "body"
+    elif not _are_headers(answer.headers):
+        part = "headers"
+    else:
+        return None
+    problem = f"the transport returned a response whose {part} is not what it promises"
     return TransportError(problem, passing=False)
 
 
-def _is_header(pair: Any) -> bool:
-    return (
-        isinstance(pair, tuple | list)
-        and len(cast("tuple[Any, ...]", pair)) == 2
-        and all(isinstance(text, str) for text in cast("tuple[Any, ...]", pair))
-    )
+def _are_headers(headers: Any) -> bool:
+    """Return whether these are pairs of strings, without a step of Python for each of them."""
+    try:
+        kinds = {*map(type, chain.from_iterable(headers))}
+        texts = all(issubclass(kind, str) for kind in kinds)
+        return texts and {*map(len, headers)} <= {2} and not isinstance(headers, dict)
+    except TypeError:
+        return False
