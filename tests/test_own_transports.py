@@ -308,7 +308,7 @@ def test_the_total_time_may_run_out_while_reading(is_async: bool) -> None:
 def test_a_hook_does_not_log_a_link_token(
     is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """The URL of a request shows the name of the parameter in its place, and the token is sent all the same."""
+    """Its URL shows the name of the parameter in its place, and the token is sent all the same."""
     seen: list[str] = []
 
     def look(request: httpx.Request) -> None:

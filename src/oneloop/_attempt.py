@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from ._signals import raised_by_handler
 from .transport import Limits, Request, ResponseTooLarge, TransportError
 
 if TYPE_CHECKING:
@@ -172,6 +171,8 @@ def translated(error: Exception, *, sent: bool) -> TransportError:
     Raises:
         BaseException: What a signal handler raised, which is not about the call.
     """
+    from ._signals import raised_by_handler  # on first use, as most calls do not fail
+
     interruption = raised_by_handler(error)
     if interruption is not None:
         raise interruption

@@ -14,7 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 from attrs import field, frozen
@@ -32,9 +32,10 @@ from ._errors import (
     status_error,
 )
 from ._policy import Retry, RetryPolicy, Timeout
-from ._secrets import Redactor
-from ._signals import raised_by_handler
 from ._waits import LONGEST_WAIT, backoff, retry_after
+
+if TYPE_CHECKING:
+    from ._secrets import Redactor
 
 T = TypeVar("T")
 
@@ -297,7 +298,7 @@ def _judge(
 ) -> tuple[T, int, dict[str, str]] | APIError:
     """Say what a reply means for one attempt: an answer, or an error with its outcome."""
     if isinstance(reply, transport.TransportError):
-        clean = Redactor((api_key.secret, *call.secrets)).clean
+        clean = _redactor(call, api_key).clean
         return (APITimeoutError if reply.timeout else APIConnectionError)(
             clean(reply.problem, MAX_TEXT),
             outcome=Outcome.UNKNOWN if reply.sent else Outcome.NOT_SENT,
@@ -349,6 +350,12 @@ def _judge(
     )
 
 
+def _redactor(call: Call[Any], api_key: Key) -> "Redactor":
+    from ._secrets import Redactor  # on first use, as most calls do not fail
+
+    return Redactor((api_key.secret, *call.secrets))
+
+
 def _too_large(
     call: Call[Any], api_key: Key, status: int, headers: dict[str, str], what: str
 ) -> APIError:
@@ -368,7 +375,7 @@ def _said(
     **more: str | None,
 ) -> dict[str, Any]:
     """Return what a server said, as arguments of an error: redacted and bounded here alone."""
-    redactor = Redactor((api_key.secret, *call.secrets))
+    redactor = _redactor(call, api_key)
     clean = redactor.clean
     # At most four bytes a character; what comes after the part that is looked at is not decoded.
     start = None if body is None else body[: 4 * (MAX_BODY + redactor.reach)]
@@ -414,6 +421,8 @@ def _tell(policy: RetryPolicy, retry: Retry) -> None:
     try:
         policy.on_retry(retry)
     except Exception as error:
+        from ._signals import raised_by_handler  # on first use, as few hooks fail
+
         interruption = raised_by_handler(error)
         if interruption is not None:
             raise interruption from None

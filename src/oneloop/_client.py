@@ -30,7 +30,6 @@ from oneloop_overrides import (
 )
 
 from ._call import Key, Progress, Settings, course, run, run_async
-from ._custom import AsyncCustomTransport, CustomTransport
 from ._errors import ConfigurationError
 from ._hosts import is_loopback, shown_base_url, split_base_url
 from ._policy import RetryPolicy, Timeout
@@ -194,6 +193,8 @@ class Oneloop(_Client, SyncOperations):
         if isinstance(transport, str):
             self._transport = _fast(transport).FastTransport(self._settings.base_url)
         elif transport is not None:
+            from ._custom import CustomTransport  # on first use, as importing it takes its time
+
             self._transport = CustomTransport(transport)
         elif http_client is not None:
             from ._httpx import ClientTransport  # on first use, as importing it takes its time
@@ -268,6 +269,8 @@ class AsyncOneloop(_Client, AsyncOperations):
         if isinstance(transport, str):
             self._transport = _fast(transport).AsyncFastTransport(self._settings.base_url)
         elif transport is not None:
+            from ._custom import AsyncCustomTransport  # the same
+
             self._transport = AsyncCustomTransport(transport)
         elif http_client is not None:
             from ._httpx import AsyncClientTransport  # on first use, as importing it takes its time

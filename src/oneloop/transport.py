@@ -29,8 +29,9 @@ class Request:
         url: Absolute URL, percent-encoded.
         headers: Names and values, in order; ASCII. No `Host` and no `Content-Length`.
         body: Body; `None` sends none.
-        safe_url: The URL to use in a log, if `url` contains a secret: with the parameters of the path
-            by name, as in `https://prod.oneloop.ai/api/v1/link-token/{token}`. Otherwise `None`.
+        safe_url: The URL to use in a log, if `url` contains a secret: with the parameters of the
+            path by name, as in `https://prod.oneloop.ai/api/v1/link-token/{token}`. Otherwise
+            `None`.
     """
 
     method: str
