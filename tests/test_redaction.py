@@ -60,7 +60,19 @@ def json_hexadecimal(text: str) -> str:
 
 def octal(text: str) -> str:
     """Spell bytes as C does."""
-    return "".join(f"\\{byte:03o}" for byte in text.encode())
+    return "".join(f"\\{byte:o}" for byte in text.encode())
+
+
+def escape_of_javascript(text: str) -> str:
+    """Spell each unit of UTF-16 as JavaScript's old `escape` does."""
+    units = text.encode("utf-16-be")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    return "".join(f"%u{high:02X}{low:02X}" for high, low in pairs)
+
+
+def quoted_printable(text: str) -> str:
+    """Spell each byte as mails do."""
+    return "".join(f"={byte:02X}" for byte in text.encode())
 
 
 SPELLINGS: list[Callable[[str], str]] = [
@@ -79,6 +91,8 @@ SPELLINGS: list[Callable[[str], str]] = [
     html_hexadecimal,
     javascript,
     octal,
+    escape_of_javascript,
+    quoted_printable,
     repr,
     lambda text: repr(text.encode()),
     lambda text: text.encode().decode("latin-1"),

@@ -26,13 +26,13 @@ LONGEST_SPELLING = 16
 REDACTED = "[redacted]"
 
 _ESCAPES = re.compile(
-    r"%[0-9a-fA-F]{2}"
-    r"|\\u[0-9a-fA-F]{4}|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[0-7]{3}"
+    r"%[0-9a-fA-F]{2}|%u[0-9a-fA-F]{4}|=[0-9A-F]{2}"
+    r"|\\u[0-9a-fA-F]{4}|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[0-7]{1,3}"
     r"|\\."
-    r"|&\#[0-9]{1,7};?|&\#[xX][0-9a-fA-F]{1,6};?|&[A-Za-z][A-Za-z0-9]{1,30};",
+    r"|&\#[0-9]{1,12};?|&\#[xX][0-9a-fA-F]{1,12};?|&[A-Za-z][A-Za-z0-9]{1,30};",
     re.DOTALL,
 )
-"""Escapes of URLs, of JSON, JavaScript and Python, and of HTML."""
+"""Escapes of URLs and mails, of JSON, JavaScript and Python, and of HTML."""
 
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
@@ -40,10 +40,10 @@ _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 class Redactor:
     """Finds a call's secrets in any of the usual spellings, and replaces them.
 
-    Found: a secret as it is, in other letter case, percent-encoded, with the escapes of JSON,
-    JavaScript, Python and HTML, and in up to three layers of these; and the start of one that the
-    end of a text cuts off. Not found: another part of a secret, one in base64 or another encoding
-    of the whole, and one of fewer than `SHORTEST_SECRET` characters.
+    Found: a secret as it is, in other letter case, percent-encoded, quoted-printable, with the
+    escapes of JSON, JavaScript, Python and HTML, and in up to three layers of these; and the start
+    of one that the end of a text cuts off. Not found: another part of a secret, one in base64 or
+    another encoding of the whole, and one of fewer than `SHORTEST_SECRET` characters.
     """
 
     __slots__ = ("_needles", "reach")
@@ -167,10 +167,10 @@ def _character(escape: str) -> str:
 
         character = unescape(escape)
         return character if len(character) == 1 else ""
-    digits = escape.lstrip("\\uUx%{").rstrip("}")
-    if escape[0] == "%" or (escape[1] in "uUx" and len(escape) > 2):
+    digits = escape.lstrip("\\uUx%={").rstrip("}")
+    if escape[0] in "%=" or (escape[1] in "uUx" and len(escape) > 2):
         code = int(digits, 16)
         return chr(code) if code <= 0x10FFFF else ""
-    if len(escape) == 4:
+    if escape[1] in "01234567":
         return chr(int(digits, 8))
     return _CONTROLS.get(escape[1], escape[1])
