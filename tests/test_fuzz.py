@@ -95,7 +95,7 @@ def test_the_fuzz_finds_what_a_broken_client_does(
         (an_error(status_code=200), 1, 0.0, "says rejected after 200"),
         (an_error(oneloop.NotFoundError), 1, 0.0, "not BadRequestError"),
         (an_error(code=5), 1, 0.0, "says 5"),
-        (with_attribute("problem", "two\nlines"), 1, 0.0, "is not one line"),
+        (with_attribute("path", "two\nlines"), 1, 0.0, "is not one line"),
         (with_attribute("problem", f"of {KEY}"), 1, 0.0, "holds the API key"),
         (with_attribute("problem", f"of {KEY[:-1]}"), 1, 0.0, "holds most of the API key"),
         (with_attribute("hook", lambda: None), 1, 0.0, "cannot be pickled"),
