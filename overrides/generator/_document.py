@@ -1,6 +1,7 @@
 """The document: read, checked, and patched by the overlay. In memory only."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
@@ -20,6 +21,9 @@ from ._yaml import Constructor, TooDeepError
 
 # Else the validator takes another engine, with other words, where some tool has brought that along.
 os.environ["OPENAPI_SPEC_VALIDATOR_SCHEMA_VALIDATOR_BACKEND"] = "jsonschema"
+
+BRACKETS = re.compile(r"(?:[\[{]\s*){200}")
+"""So many in a row are no document, and the reader takes quadratic time for them."""
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -54,6 +58,8 @@ def read_text(path: Path) -> str:
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
     """Read a text of YAML (or JSON) that holds a mapping."""
+    if BRACKETS.search(text):
+        raise GenerationError(f"{name} is nested too deep")
     try:
         # ruamel.yaml, as the generator does; in Python, so that errors are worded alike everywhere.
         yaml = YAML(typ="safe", pure=True)
