@@ -18,7 +18,7 @@ from oneloop.sandbox import Sandbox
 
 PROGRAM = """
 import asyncio, ctypes, os, signal, sys
-from oneloop import APIConnectionError, AsyncOneloop, Oneloop
+from oneloop import APIConnectionError, AsyncOneloop, Oneloop, _attempt
 
 signal.alarm(20)  # what hangs must not stay behind
 CLONE_NEWPID = 0x20000000
@@ -60,8 +60,8 @@ def main():
         refill()
         return
     if how == "a number in common":
-        os.getpid = lambda: number
-    assert (os.getpid() == number) is (how != "an own number")
+        _attempt.getpid = lambda: number
+    assert (_attempt.getpid() == number) is (how != "an own number")
     try:
         refill()
     except APIConnectionError as error:
@@ -127,7 +127,7 @@ def test_a_forked_process_does_not_use_its_parents_connection(
 def test_a_process_is_known_by_its_number_and_its_forks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Either tells: some clones run no hooks, and some have their parent's number."""
     this = _attempt.process()
-    monkeypatch.setattr(os, "getpid", lambda: -1)
+    monkeypatch.setattr(_attempt, "getpid", lambda: -1)
     assert _attempt.process() != this
     monkeypatch.undo()
     assert _attempt.process() == this

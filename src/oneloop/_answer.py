@@ -46,9 +46,16 @@ class TooLarge(Exception):  # noqa: N818 - never leaves the package
 
 def lower_headers(response: Response) -> dict[str, str]:
     """Return the headers with lower-case names; repeated ones joined as HTTP allows."""
-    headers = {name.lower(): value for name, value in response.headers}
-    if len(headers) == len(response.headers):
-        return headers
+    headers: dict[str, str] = {}
+    for name, value in response.headers:
+        key = name.lower()
+        if key in headers:
+            return _joined_headers(response)
+        headers[key] = value
+    return headers
+
+
+def _joined_headers(response: Response) -> dict[str, str]:
     values: dict[str, list[str]] = {}
     for name, value in response.headers:
         values.setdefault(name.lower(), []).append(value)
@@ -152,11 +159,17 @@ def read_json(body: bytes, limit: int) -> Any:
         _check_structure(body, brackets, limit)
     try:
         text = body.removeprefix(BOM_UTF8).decode()
-        if text[:1] == "{":
-            value, end = _JSON.raw_decode(text)  # `decode` but for the white space around it
-            if end == len(text):
-                return value
-        return _JSON.decode(text)
+        value, end = _JSON.raw_decode(text)  # `decode` but for the white space around it
+        if not text[end:]:
+            return value
+    except (ValueError, RecursionError):
+        pass  # it may begin with white space
+    return _read_spaced(body)
+
+
+def _read_spaced(body: bytes) -> Any:
+    try:
+        return _JSON.decode(body.removeprefix(BOM_UTF8).decode())
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"something that is not JSON: {error}") from None
 

@@ -3,6 +3,7 @@
 import os
 import time
 from contextvars import ContextVar
+from os import getpid
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class Attempt:
         """Begin now."""
         self.deadline = None if limits.total is None else time.monotonic() + limits.total
         self.secure = request.url.startswith("https:")
-        self.has_body = bool(request.body)
+        self.has_body = request.body not in (None, b"")
         self.wrote = False
         self._head: bytes | None = None
         self._token: Any = None
@@ -206,7 +207,7 @@ def process() -> tuple[int, int]:
     The process id alone does not tell the two apart: a child in a new PID namespace may have its
     parent's. The number of forks alone does not either: a process that C code clones runs no hooks.
     """
-    return os.getpid(), _forks
+    return getpid(), _forks
 
 
 def places() -> "SimpleQueue[None]":

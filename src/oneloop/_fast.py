@@ -377,8 +377,8 @@ def _filled(outgoing: R, request: Request, limits: Limits, began: float) -> R:
         # The head is handed over once so much of the body is there, or all of it.
         outgoing = outgoing.streamed_read_buffer_limit(limits.body + 1)
     if limits.total is not None:
-        left = max(0.0, began + limits.total - time.monotonic())
-        outgoing = outgoing.timeout(timedelta(seconds=left))
+        left = began + limits.total - time.monotonic()
+        outgoing = outgoing.timeout(timedelta(seconds=left if left > 0 else 0.0))
     return outgoing
 
 

@@ -69,7 +69,7 @@ class _Stream(httpcore.NetworkStream):
         limit = attempt.left(timeout, httpcore.WriteTimeout)
         if not (self._layers and attempt.secure):
             buffer = attempt.gathered(buffer)
-            attempt.wrote |= bool(buffer)
+            attempt.wrote |= buffer != b""
         for start in range(0, len(buffer), PIECE):
             if start:
                 limit = attempt.left(timeout, httpcore.WriteTimeout)
@@ -129,7 +129,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         limit = attempt.left(timeout, httpcore.WriteTimeout)
         if not (self._layers and attempt.secure):
             buffer = attempt.gathered(buffer)
-            attempt.wrote |= bool(buffer)
+            attempt.wrote |= buffer != b""
         if buffer:
             await self._inner.write(buffer, limit)
 
