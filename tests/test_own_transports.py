@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from calling import AT_ONCE, REFILL
+from calling import AT_ONCE, REFILL, sending
 from failures import slowly, talking
 
 from oneloop import (
@@ -333,3 +333,14 @@ def test_what_breaks_below_http_is_a_lost_connection() -> None:
             found = translated(error, sent=sent)
             assert (found.problem, found.sent, found.passing) == (words, sent, passing)
     assert not translated(RuntimeError("can't start new thread"), sent=False).passing
+
+
+@pytest.mark.parametrize("via", ["pool", "own", "fast"])
+def test_without_an_event_loop_of_asyncio_nothing_is_sent(via: str) -> None:
+    """Such as under trio: that is known, and said."""
+    with own(is_async=True) as http:
+        client = AsyncOneloop(api_key="sdk", **sending(via, http))
+        with pytest.raises(APIConnectionError, match="event loop") as caught:
+            client.refill_billing_limit(**REFILL).send(None)
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert caught.value.attempts == 1

@@ -14,6 +14,7 @@ from ._attempt import (
     headers_of,
     left_over,
     process,
+    running_loop,
     translated,
 )
 from ._network import AsyncNetwork
@@ -82,7 +83,7 @@ class AsyncPoolTransport:
         raise failure  # out here for the reason given in PoolTransport._exchange
 
     def _join(self) -> "_AsyncPool":
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         pool = self._pools.get(loop)
         if self._closed:
             raise closed_error()

@@ -241,6 +241,23 @@ def forget_closed(by_loop: "dict[AbstractEventLoop, Any]") -> None:
             by_loop.pop(loop, None)
 
 
+def running_loop() -> "AbstractEventLoop":
+    """Return the running event loop of asyncio.
+
+    Raises:
+        TransportError: There is none, as under trio.
+    """
+    import asyncio  # here, as a process without async calls does not need it
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    raise TransportError(
+        "AsyncOneloop needs a running event loop of asyncio", sent=False, passing=False
+    )
+
+
 def busy_error() -> TransportError:
     """Say that no connection became free."""
     return TransportError("no free connection in time", sent=False, timeout=True)

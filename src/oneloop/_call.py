@@ -198,8 +198,8 @@ def course(
 def run(steps: Course[T], sender: transport.Transport, progress: Progress) -> Response[T]:
     """Carry out a course with a blocking transport.
 
-    Whatever is raised but an error of ours comes from outside, such as from a signal handler. It
-    reaches the caller with a note on the outcome, and no further attempt is made.
+    What comes from outside, such as from a signal handler, reaches the caller as it is, with a note
+    on the outcome, and no further attempt is made.
     """
     handled = sys.exception()
     reply: Reply | None = None
@@ -213,8 +213,8 @@ def run(steps: Course[T], sender: transport.Transport, progress: Progress) -> Re
             if isinstance(step, tuple):
                 try:
                     reply = sender.send(*step)
-                except (transport.TransportError, transport.ResponseTooLarge) as error:
-                    reply = error.with_traceback(None)
+                except Exception as error:  # noqa: BLE001 - those of signal handlers are raised again
+                    reply = _failure(error)
             else:
                 reply = None
                 time.sleep(step)
@@ -243,8 +243,8 @@ async def run_async(
             if isinstance(step, tuple):
                 try:
                     reply = await sender.send(*step)
-                except (transport.TransportError, transport.ResponseTooLarge) as error:
-                    reply = error.with_traceback(None)
+                except Exception as error:  # noqa: BLE001 - those of signal handlers are raised again
+                    reply = _failure(error)
             else:
                 reply = None
                 await asyncio.sleep(step)
@@ -253,6 +253,23 @@ async def run_async(
     except BaseException as interruption:
         progress.interrupted(interruption, handled)
         raise
+
+
+def _failure(error: Exception) -> transport.TransportError | transport.ResponseTooLarge:
+    """Return what a transport raised, as a reply.
+
+    Raises:
+        BaseException: What a signal handler raised, which is not about the call.
+    """
+    if isinstance(error, transport.TransportError | transport.ResponseTooLarge):
+        return error.with_traceback(None)
+    from ._signals import raised_by_handler  # on first use, as few transports break their contract
+
+    interruption = raised_by_handler(error)
+    if interruption is not None:
+        raise interruption
+    problem = f"the transport raised {type(error).__name__}"
+    return transport.TransportError(problem, detail=str(error), passing=False)
 
 
 def _request(call: Call[Any], settings: Settings, api_key: Key) -> transport.Request:

@@ -1,6 +1,6 @@
 """An application's own transport, held to what `oneloop.transport` promises.
 
-Whatever it returns or raises, the call ends in an answer or in an error with its outcome.
+What it returns is looked at here; what it raises, where a call is carried out (`_call.run`).
 """
 
 from inspect import iscoroutinefunction, signature
@@ -8,13 +8,11 @@ from itertools import chain
 from typing import Any, cast
 
 from ._errors import ConfigurationError
-from ._signals import raised_by_handler
 from .transport import (
     AsyncTransport,
     Limits,
     Request,
     Response,
-    ResponseTooLarge,
     Transport,
     TransportError,
 )
@@ -33,18 +31,11 @@ class CustomTransport:
 
     def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.Transport`."""
-        try:
-            answer = self._transport.send(request, limits)
-        except (TransportError, ResponseTooLarge):
-            raise
-        except Exception as error:  # noqa: BLE001 - the contract is broken: nothing is known
-            failure = _foreign(error)
-        else:
-            wrong = _problem(answer)
-            if wrong is None:
-                return answer
-            failure = wrong
-        raise failure  # out here, so that it does not keep the frames of what was raised
+        answer = self._transport.send(request, limits)
+        wrong = _problem(answer)
+        if wrong is not None:
+            raise wrong
+        return answer
 
     def close(self) -> None:
         """Close all connections."""
@@ -64,37 +55,15 @@ class AsyncCustomTransport:
 
     async def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.AsyncTransport`."""
-        try:
-            answer = await self._transport.send(request, limits)
-        except (TransportError, ResponseTooLarge):
-            raise
-        except Exception as error:  # noqa: BLE001 - the contract is broken: nothing is known
-            failure = _foreign(error)
-        else:
-            wrong = _problem(answer)
-            if wrong is None:
-                return answer
-            failure = wrong
-        raise failure  # out here, so that it does not keep the frames of what was raised
+        answer = await self._transport.send(request, limits)
+        wrong = _problem(answer)
+        if wrong is not None:
+            raise wrong
+        return answer
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
-
-
-def _foreign(error: Exception) -> TransportError:
-    """Return the error for what an application's own code raised while it was sending.
-
-    Nothing is known of the request then.
-
-    Raises:
-        BaseException: What a signal handler raised, which is not about the call.
-    """
-    interruption = raised_by_handler(error)
-    if interruption is not None:
-        raise interruption
-    problem = f"the transport raised {type(error).__name__}"
-    return TransportError(problem, detail=str(error), passing=False)
 
 
 def _checked(transport: object, methods: tuple[str, str], is_async: bool) -> object:

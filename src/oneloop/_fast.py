@@ -31,7 +31,15 @@ from pyreqwest.request import BaseRequestBuilder
 from pyreqwest.response import BaseResponse
 
 from . import _attempt
-from ._attempt import KEEPALIVE, busy_error, closed_error, forget_closed, places, process
+from ._attempt import (
+    KEEPALIVE,
+    busy_error,
+    closed_error,
+    forget_closed,
+    places,
+    process,
+    running_loop,
+)
 from ._hosts import environment_proxy
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
@@ -173,7 +181,7 @@ class AsyncFastTransport:
         """Wait for one of this loop's places; in the engine a cancelled call would wait on."""
         import asyncio  # here, as a process without async calls does not need it
 
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         free = self._free.get(loop)
         if free is None:
             forget_closed(self._free)
