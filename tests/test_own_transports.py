@@ -24,7 +24,7 @@ from oneloop import (
 )
 from oneloop._attempt import translated
 from oneloop.sandbox import Sandbox
-from oneloop.transport import Response
+from oneloop.transport import Response, ResponseTooLarge, TransportError
 
 ANSWER = Response(200, (), b'{"billing": null}')
 
@@ -121,6 +121,39 @@ def test_a_transport_that_raises_something_else_is_unknown(error: Any, is_async:
     """Its class proves nothing."""
     transport = (AsyncGiven if is_async else Given)(error)
     with pytest.raises(APIConnectionError, match="the transport raised") as caught:
+        refilled(is_async, transport=transport)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert transport.sends == 1
+
+
+class UnfinishedError(TransportError):
+    """An error whose constructor does not call that of its base."""
+
+    def __init__(self) -> None:
+        """Set nothing."""
+
+
+class UnlargeError(ResponseTooLarge):
+    """The same for an answer that is too large."""
+
+    def __init__(self) -> None:
+        """Set nothing."""
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnfinishedError(),
+        UnlargeError(),
+        TransportError("lost", sent=None),  # type: ignore[arg-type]
+        TransportError(5, sent=0, detail=6),  # type: ignore[arg-type]
+    ],
+)
+def test_only_a_transport_that_says_so_has_not_sent(error: Exception, is_async: bool) -> None:
+    """`sent=False`, and nothing that is like it."""
+    transport = (AsyncGiven if is_async else Given)(error)
+    with pytest.raises(APIConnectionError) as caught:
         refilled(is_async, transport=transport)
     assert caught.value.outcome is Outcome.UNKNOWN
     assert transport.sends == 1

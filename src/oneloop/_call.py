@@ -255,13 +255,22 @@ async def run_async(
         raise
 
 
+_PROMISED = {
+    True: ("problem", "detail", "sent", "timeout", "passing"),
+    False: ("status", "headers"),
+}
+"""Attributes of a `TransportError`, or of a `ResponseTooLarge`: a subclass may not set them."""
+
+
 def _failure(error: Exception) -> transport.TransportError | transport.ResponseTooLarge:
     """Return what a transport raised, as a reply.
 
     Raises:
         BaseException: What a signal handler raised, which is not about the call.
     """
-    if isinstance(error, transport.TransportError | transport.ResponseTooLarge):
+    if isinstance(error, transport.TransportError | transport.ResponseTooLarge) and all(
+        hasattr(error, name) for name in _PROMISED[isinstance(error, transport.TransportError)]
+    ):
         return error.with_traceback(None)
     from ._signals import raised_by_handler  # on first use, as few transports break their contract
 
@@ -317,9 +326,9 @@ def _judge(
     if isinstance(reply, transport.TransportError):
         clean = _redactor(call, api_key).clean
         return (APITimeoutError if reply.timeout else APIConnectionError)(
-            clean(reply.problem, MAX_TEXT),
-            outcome=Outcome.UNKNOWN if reply.sent else Outcome.NOT_SENT,
-            detail=clean(reply.detail, MAX_TEXT) or None,
+            clean(str(reply.problem), MAX_TEXT),
+            outcome=Outcome.NOT_SENT if reply.sent is False else Outcome.UNKNOWN,
+            detail=clean(str(reply.detail), MAX_TEXT) or None,
         )
     if isinstance(reply, transport.ResponseTooLarge):
         headers = _answer.lower_headers(reply)
@@ -418,7 +427,7 @@ def _wait(
     if attempt >= policy.attempts:
         return None
     if isinstance(reply, transport.TransportError):
-        again = reply.passing and (may_repeat or not reply.sent)
+        again = reply.passing and (may_repeat or reply.sent is False)
     elif isinstance(error, RateLimitError):
         again = True
     else:
