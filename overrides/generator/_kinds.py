@@ -43,7 +43,7 @@ from ._patterns import Time, judge
 from ._structure import python_pattern
 
 LONGEST_CHECKED = 1000
-"""How long a text may be at most for a pattern that takes polynomial time to be tried on it."""
+"""How long a text may be for a pattern to be tried on it that takes the cube of its length."""
 
 NULL = oai.DataType.NULL
 

@@ -53,7 +53,8 @@ class Time(Enum):
     """How the time to match a text grows with the text's length."""
 
     LINEAR = "in linear time"
-    POLYNOMIAL = "in polynomial time"
+    POLYNOMIAL = "in the square or the cube of its length"
+    STEEP = "in a higher power of its length"
     EXPONENTIAL = "it can take exponential time"
     BACKREFERENCE = "it has a backreference, so its time cannot be bounded"
     COMPLEX = "it is too complex to be checked"
@@ -133,7 +134,10 @@ class _Automaton:
         anchored = len(tree) > 0 and tree[0][0] == op.AT and ANCHORS.get(tree[0][1]) == BEGIN
         self.loops += 0 if anchored else 1
         whole = self._joined(start, self._sequence(tree))
-        return max(self.inner, self._ambiguity(whole), key=list(Time).index)
+        outer = self._ambiguity(whole)
+        if Time.LINEAR not in (self.inner, outer):  # each time for each
+            return _worst(self.inner, outer, Time.STEEP)
+        return _worst(self.inner, outer)
 
     # --- construction ---
 
@@ -231,10 +235,10 @@ class _Automaton:
         inner.letters = self.letters
         looped, inner.loops = self.loops, 0
         part = inner._sequence(tree)
-        times = [self.inner, inner.inner, inner._ambiguity(part)]
+        found = _worst(inner.inner, inner._ambiguity(part))
         if looped and inner.loops:
-            times.append(Time.POLYNOMIAL)
-        self.inner = max(times, key=list(Time).index)
+            found = _worst(found, Time.POLYNOMIAL if found == Time.LINEAR else Time.STEEP)
+        self.inner = _worst(self.inner, found)
 
     # --- ambiguity ---
 
@@ -248,10 +252,10 @@ class _Automaton:
         if any(self._twofold(loop, after) for loop in loops):
             return Time.EXPONENTIAL
         try:
-            divided = any(self._divided(one, loops, after) for one in loops)
+            power = self._power(loops, after)
         except _UnboundedError:
-            divided = True
-        return Time.POLYNOMIAL if divided else Time.LINEAR
+            return Time.STEEP
+        return Time.LINEAR if power < 2 else Time.POLYNOMIAL if power < 4 else Time.STEEP
 
     def _twofold(self, loop: frozenset[int], after: dict[int, list[int]]) -> bool:
         """Whether one text leads in two ways from a position of a loop back to it."""
@@ -276,15 +280,22 @@ class _Automaton:
             for component in _components(list(pairs), pairs)
         )
 
+    def _power(self, loops: list[frozenset[int]], after: dict[int, list[int]]) -> int:
+        """Return how many loops in a row can divide one text between them."""
+        powers: list[int] = []
+        for index, loop in enumerate(loops):  # the last ones come first
+            later = [powers[n] for n in range(index) if self._divided(loop, loops[n], after)]
+            powers.append(1 + max(later, default=0))
+        return max(powers, default=0)
+
     def _divided(
-        self, loop: frozenset[int], loops: list[frozenset[int]], after: dict[int, list[int]]
+        self, loop: frozenset[int], later: frozenset[int], after: dict[int, list[int]]
     ) -> bool:
         """Whether one text leads around a loop, around a later one, and from the first to it."""
-        for later in loops:
-            for one, other in product(loop, later):
-                if one != other and self._leads((one, one, other), (one, other, other), after):
-                    return True
-        return False
+        return any(
+            self._leads((one, one, other), (one, other, other), after)
+            for one, other in product(loop, later)
+        )
 
     def _leads(
         self, start: tuple[int, ...], end: tuple[int, ...], after: dict[int, list[int]]
@@ -306,8 +317,15 @@ class _Automaton:
         return bool(first & second & third)
 
 
+def _worst(*times: Time) -> Time:
+    return max(times, key=list(Time).index)
+
+
 def _components(nodes: Iterable[Any], after: dict[Any, list[Any]]) -> Iterator[frozenset[Any]]:
-    """Yield the strongly connected components that have an edge (Tarjan's, without recursion)."""
+    """Yield the strongly connected components that have an edge, the last ones first.
+
+    This is Tarjan's algorithm, without recursion.
+    """
     order: dict[Any, int] = {}
     low: dict[Any, int] = {}
     stack: list[Any] = []

@@ -91,7 +91,7 @@ def refuse_ours(document: dict[str, Any], name: str) -> None:
 def refuse_patterns(document: dict[str, Any], name: str) -> None:
     """Raise `GenerationError` if a pattern could keep a program busy for ever."""
     for where, pattern, time in _patterns(document):
-        if time not in (Time.LINEAR, Time.POLYNOMIAL):
+        if time not in (Time.LINEAR, Time.POLYNOMIAL, Time.STEEP):
             raise GenerationError(
                 f"{name}: {dotted(where)}: the pattern {pattern[:80]!r} is refused, {time.value}:"
                 " give it another one by an action in overrides/overlay.yaml"
