@@ -5,6 +5,7 @@ import dis
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from calling import REFILL, sending
 from oneloop import AsyncOneloop, Oneloop, RetryPolicy
 from oneloop._custom import CustomTransport
 from oneloop._pool import PoolTransport
+from oneloop._signals import raised_by_handler
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request, Response
 
@@ -208,8 +210,12 @@ def handlers(error: type[BaseException]) -> list[Callable[..., object]]:
         def class_method(cls, *_: object) -> None:
             raise error
 
+    def once(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise error
+
     inner = partial(function, "soft limit")
-    return [function, Handler(), Handler().method, Handler.class_method, partial(inner, 1)]
+    return [once, function, Handler(), Handler().method, Handler.class_method, partial(inner, 1)]
 
 
 ALARMS = [AlarmError, TimeoutError, OSError, ConnectionError, ValueError, KeyboardInterrupt]
@@ -265,6 +271,49 @@ def test_an_alarm_in_a_wait_reaches_the_caller(
         "refill_billing_limit was interrupted between attempts: nothing happened"
     ]
     assert len(sandbox.requests) == 1
+
+
+def test_an_alarm_in_a_group_of_exceptions_is_found() -> None:
+    """Anyio tries several addresses at once, and puts what went wrong into a group."""
+
+    def handler(*_: object) -> None:
+        raise AlarmError
+
+    with alarm(handler, 60):
+        with pytest.raises(AlarmError) as caught:
+            handler()
+        group = ExceptionGroup("all failed", [OSError(), caught.value])
+        assert raised_by_handler(group) is caught.value
+    assert raised_by_handler(ExceptionGroup("all failed", [OSError()])) is None
+
+
+def test_an_alarm_while_connecting_reaches_the_caller(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not look like an address that does not answer, after which the next one is tried."""
+    port = int(sandbox.url.rpartition(":")[2])
+    look_up = socket.getaddrinfo
+
+    def two(host: str, *more: Any, **options: Any) -> Any:
+        hosts = ("127.0.0.2", "127.0.0.1") if host == "localhost" else (host,)
+        return [found for one in hosts for found in look_up(one, *more, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with socket.create_server(("127.0.0.2", port), backlog=0) as listener:
+        waiting = [socket.socket() for _ in range(4)]
+        for connection in waiting:  # so that there is no room for one more
+            connection.setblocking(False)
+            connection.connect_ex(listener.getsockname())
+        with (
+            Oneloop(api_key=sandbox.api_key, base_url=f"http://localhost:{port}") as client,
+            alarm(handlers(TimeoutError)[0], 0.15),
+            pytest.raises(TimeoutError) as caught,
+        ):
+            client.refill_billing_limit(**REFILL)
+        for connection in waiting:
+            connection.close()
+    assert caught.value.__notes__ == ["refill_billing_limit was interrupted: it may have happened"]
+    assert sandbox.requests == ()
 
 
 def test_an_alarm_in_a_hook_reaches_the_caller(sandbox: Sandbox) -> None:

@@ -1,6 +1,7 @@
 """Transports and httpx clients of the application's own: whatever they do, the outcome is true."""
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,21 +10,23 @@ from typing import Any
 import httpx
 import pytest
 from calling import AT_ONCE, REFILL, sending
-from failures import slowly, talking
+from failures import read_request, slowly, talking
 
 from oneloop import (
     APIConnectionError,
     APIError,
+    APIStatusError,
     APITimeoutError,
     AsyncOneloop,
     ConfigurationError,
     NotFoundError,
     Oneloop,
     Outcome,
+    ResponseTooLargeError,
     RetryPolicy,
 )
 from oneloop._attempt import translated
-from oneloop.sandbox import Sandbox
+from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Response, ResponseTooLarge, TransportError
 
 ANSWER = Response(200, (), b'{"billing": null}')
@@ -89,6 +92,7 @@ WRONG = [
     Response(200, ((b"a", b"b"),), b"{}"),  # type: ignore[arg-type]
     Response(200, (("a",),), b"{}"),  # type: ignore[arg-type]
     Response(200, (5,), b"{}"),  # type: ignore[arg-type]
+    Response(200, iter([("a", "b")]), b"{}"),  # type: ignore[arg-type]
     Response(200, (), "{}"),  # type: ignore[arg-type]
     Response(200, (), None),  # type: ignore[arg-type]
 ]
@@ -148,6 +152,10 @@ class UnlargeError(ResponseTooLarge):
         UnlargeError(),
         TransportError("lost", sent=None),  # type: ignore[arg-type]
         TransportError(5, sent=0, detail=6),  # type: ignore[arg-type]
+        TransportError(None),  # type: ignore[arg-type]
+        ResponseTooLarge("x", ()),  # type: ignore[arg-type]
+        ResponseTooLarge(200, None),  # type: ignore[arg-type]
+        ResponseTooLarge(200, iter([("a", "b")])),  # type: ignore[arg-type]
     ],
 )
 def test_only_a_transport_that_says_so_has_not_sent(error: Exception, is_async: bool) -> None:
@@ -377,3 +385,207 @@ def test_without_an_event_loop_of_asyncio_nothing_is_sent(via: str) -> None:
             client.refill_billing_limit(**REFILL).send(None)
     assert caught.value.outcome is Outcome.NOT_SENT
     assert caught.value.attempts == 1
+
+
+# Hooks that read the answer, as httpx's own documentation shows
+
+
+def reading(is_async: bool, then: Callable[[httpx.Response], object] | None = None) -> Any:
+    """Return a hook that reads the body, and then does something with the answer."""
+
+    def read(response: httpx.Response) -> None:
+        response.read()
+        if then:
+            then(response)
+
+    async def async_read(response: httpx.Response) -> None:
+        await response.aread()
+        if then:
+            then(response)
+
+    return {"response": [async_read if is_async else read]}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_an_answer_that_a_hook_has_read_is_used(is_async: bool, coding: str) -> None:
+    """Its connection is not read from again: another request may have it by then."""
+    body = b'{"billing": null}'
+    sent = gzip.compress(body) if coding == "gzip" else body
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(sent)}\r\n\r\n"
+
+    def talk(connection: Any) -> None:
+        while read_request(connection):
+            connection.sendall(head.encode() + sent)
+
+    with talking(talk) as server, own(is_async, event_hooks=reading(is_async)) as http:
+        assert refilled(is_async, http_client=http, base_url=server.url).billing is None
+        with pytest.raises(ResponseTooLargeError):
+            refilled(is_async, http_client=http, base_url=server.url, max_response_bytes=10)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("reads", [False, True])
+@pytest.mark.parametrize("status", [401, 429, 500])
+def test_a_hook_that_raises_for_a_status_is_that_status(
+    status: int, reads: bool, is_async: bool, sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    """With the message, if the hook has read it."""
+    hooks = reading(is_async, httpx.Response.raise_for_status)
+    if not reads:
+
+        def fail(response: httpx.Response) -> None:
+            response.raise_for_status()
+
+        async def async_fail(response: httpx.Response) -> None:
+            response.raise_for_status()
+
+        hooks = {"response": [async_fail if is_async else fail]}
+    sandbox.misbehave(Fault.status(status), times=3)
+    with own(is_async, event_hooks=hooks) as http, pytest.raises(APIStatusError) as caught:
+        refilled(is_async, http_client=http, **options)
+    assert caught.value.status_code == status
+    assert caught.value.attempts == len(sandbox.requests) == (3 if status == 429 else 1)
+    assert bool(caught.value.body) is reads
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_status_error_of_another_call_is_not_this_answer(
+    is_async: bool, sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    """A hook may make calls of its own, which may be turned away."""
+    other = httpx.Request("GET", "http://other.test")
+    error = httpx.HTTPStatusError("x", request=other, response=httpx.Response(429, request=other))
+    hooks = {"response": [hook(error, is_async)]}
+    with own(is_async, event_hooks=hooks) as http, pytest.raises(APIConnectionError) as caught:
+        refilled(is_async, http_client=http, **options)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("how", ["closed", "consumed"])
+def test_an_answer_that_a_hook_consumed_is_unknown(
+    how: str, is_async: bool, sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    """Nothing is left of it, and its connection is not touched."""
+
+    def consume(response: httpx.Response) -> None:
+        response.close() if how == "closed" else [*response.iter_raw()]
+
+    async def async_consume(response: httpx.Response) -> None:
+        if how == "closed":
+            await response.aclose()
+        else:
+            async for _ in response.aiter_raw():
+                pass
+
+    hooks = {"response": [async_consume if is_async else consume]}
+    with own(is_async, event_hooks=hooks) as http, pytest.raises(APIConnectionError) as caught:
+        refilled(is_async, http_client=http, **options)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert len(sandbox.requests) == 1
+
+
+# What hides how far a request got
+
+
+def replacing(request: httpx.Request) -> None:
+    """Trace the request for the application alone."""
+    trace: Any = lambda *_: None  # noqa: E731
+    request.extensions["trace"] = trace
+
+
+def dropping(request: httpx.Request) -> None:
+    """Leave only the limits of time."""
+    request.extensions = {"timeout": request.extensions["timeout"]}
+
+
+class Copying(httpx.HTTPTransport):
+    """Sends a copy of a request, with its limits and nothing else."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Copy and send."""
+        copy = httpx.Request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.read(),
+            extensions={"timeout": request.extensions["timeout"]},
+        )
+        return super().handle_request(copy)
+
+
+class Sending(httpx.Client):
+    """A client that sends a copy of a request."""
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Copy and send."""
+        copy = httpx.Request(
+            request.method, request.url, headers=request.headers, content=request.content
+        )
+        response = super().send(copy, **options)
+        raise httpx.ConnectError(f"after {response}")
+
+
+class Looking(httpx.BaseTransport):
+    """Not httpcore, though it looks at the same limits; it sends, and then fails."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send, and say that it could not connect."""
+        request.extensions["timeout"].get("pool")
+        copy = httpx.Request(
+            request.method, request.url, headers=request.headers, content=request.read()
+        )
+        with httpx.HTTPTransport() as transport:
+            transport.handle_request(copy)
+        raise httpx.ConnectError("no")
+
+
+CLIENTS: dict[str, Callable[[], httpx.Client]] = {
+    "a hook that traces by itself": lambda: httpx.Client(event_hooks={"request": [replacing]}),
+    "a hook that drops the trace": lambda: httpx.Client(event_hooks={"request": [dropping]}),
+    "a transport that copies": lambda: httpx.Client(transport=Copying()),
+    "a transport of another engine": lambda: httpx.Client(transport=Looking()),
+    "a client that copies": Sending,
+}
+
+
+@pytest.mark.parametrize("what", CLIENTS)
+def test_a_request_that_cannot_be_watched_is_unknown(
+    what: str, sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    """It was applied, the answer was lost, and it is not sent again."""
+    sandbox.misbehave("drop-after")
+    with CLIENTS[what]() as http, pytest.raises(APIConnectionError) as caught:
+        refilled(False, http_client=http, **options)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert caught.value.attempts == len(sandbox.requests) == 1
+
+
+def test_a_busy_pool_proves_nothing_where_a_hook_may_have_met_another() -> None:
+    """A hook of the application's may fail over a pool of its own."""
+
+    def applied(request: httpx.Request) -> httpx.Response:
+        request.extensions["timeout"].get("pool")
+        return httpx.Response(200, json={"billing": None})
+
+    hooks = {"response": [hook(httpx.PoolTimeout("mine"), is_async=False)]}
+    transport = httpx.MockTransport(applied)
+    with (
+        httpx.Client(transport=transport, event_hooks=hooks) as http,
+        pytest.raises(APITimeoutError) as caught,
+    ):
+        refilled(False, http_client=http)
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+def test_a_url_that_is_too_long_for_httpx_is_not_sent(
+    sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    """Httpx refuses it before it looks at anything else."""
+    key = {"workspace_id": "ws_1", "api_key_id": "x" * 70_000}
+    with httpx.Client() as http, pytest.raises(APIConnectionError) as caught:
+        called(False, "delete_api_key", key, http_client=http, **options)
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert sandbox.requests == ()

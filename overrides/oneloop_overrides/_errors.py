@@ -74,7 +74,7 @@ class ArgumentError(OneloopError):
 
     def __str__(self) -> str:
         """Return one line: which argument, what it has to be, what it was."""
-        return f"{self.argument or 'argument'} {self.problem}"
+        return f"{_shown(self.argument) or 'argument'} {self.problem}"
 
 
 class ArgumentTypeError(ArgumentError, TypeError):
@@ -115,7 +115,7 @@ class DecodeError(OneloopError, ValueError):
 
     def __str__(self) -> str:
         """Return the path and the problem."""
-        return f"{self.path or 'the answer'} {self.problem}"
+        return f"{_shown(self.path) or 'the answer'} {self.problem}"
 
 
 def _join(key: str | int, rest: str) -> str:
@@ -123,8 +123,16 @@ def _join(key: str | int, rest: str) -> str:
     return head + rest if not rest or rest.startswith("[") else f"{head}.{rest}"
 
 
-_LONGEST_KEY = 64
-"""Characters of a key that a path shows: those of a map are not the document's, but somebody's."""
+_LONGEST_KEY = 20_000
+"""Characters of a key that a path keeps. Those of a map are not the document's, but somebody's; one
+that is a secret must be whole, so that it is found where errors are redacted."""
+
+_LONGEST_PATH = 300
+"""Characters of a path that the text of an error shows."""
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
 
 
 def _readable(key: str) -> str:

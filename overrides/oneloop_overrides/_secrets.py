@@ -60,10 +60,16 @@ def encode_secret(value: Any, encode: Callable[[Any], Any]) -> Secret:
 def _encoded(secret: Secret, encode: Callable[[Any], Any]) -> Secret | ArgumentError:
     """Return the error instead of raising it: this frame holds the plain value."""
     plain = secret.reveal()
-    if any(len(text) > MAX_SECRET_LENGTH for text in strings_in(plain)):
-        return ArgumentValueError(f"must have at most {MAX_SECRET_LENGTH} characters")
+    too_long = ArgumentValueError(f"must have at most {MAX_SECRET_LENGTH} characters")
+    if isinstance(plain, str) and len(plain) > MAX_SECRET_LENGTH:
+        return too_long
     try:
-        return Secret(encode(plain))
+        encoded = encode(plain)
+        # What is nested is of the shape that the document knows, once it is encoded.
+        long = not isinstance(plain, str) and any(
+            len(text) > MAX_SECRET_LENGTH for text in strings_in(encoded)
+        )
+        return too_long if long else Secret(encoded)
     except ArgumentError as error:
         # A new error: the frames and the context of this one hold the plain value, and its text
         # names a value that is a number, which may be a key without its quotes.

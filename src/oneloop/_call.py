@@ -29,6 +29,7 @@ from ._errors import (
     RateLimitError,
     ResponseDecodeError,
     ResponseTooLargeError,
+    shown,
     status_error,
 )
 from ._policy import Retry, RetryPolicy, Timeout
@@ -184,6 +185,7 @@ def course(
         error.operation, error.method, error.path = operation.name, operation.method, operation.path
         error.attempts, error.elapsed = attempt, elapsed
         wait = _wait(error, reply, policy, attempt, may_repeat, now, chance)
+        del reply  # the frame of the error would have what the server said, unredacted
         # An earlier attempt that may have taken effect outweighs a later one that did not.
         progress.outcome = error.outcome = max(before, error.outcome, key=_WEIGHTS.index)
         progress.waiting = True
@@ -202,21 +204,22 @@ def run(steps: Course[T], sender: transport.Transport, progress: Progress) -> Re
     on the outcome, and no further attempt is made.
     """
     handled = sys.exception()
-    reply: Reply | None = None
+    # Taken out before it is handed on: no frame of an error has what a server said, unredacted.
+    replies: list[Reply | None] = [None]
     try:
         while True:
             try:
-                step = steps.send(reply)
+                step = steps.send(replies.pop())
             except StopIteration as end:
                 done: Response[T] = end.value
                 return done
             if isinstance(step, tuple):
                 try:
-                    reply = sender.send(*step)
+                    replies.append(sender.send(*step))
                 except Exception as error:  # noqa: BLE001 - those of signal handlers are raised again
-                    reply = _failure(error)
+                    replies.append(_failure(error))
             else:
-                reply = None
+                replies.append(None)
                 time.sleep(step)
     except APIError:
         raise
@@ -232,21 +235,22 @@ async def run_async(
     import asyncio  # here, as a process without async calls does not need it
 
     handled = sys.exception()
-    reply: Reply | None = None
+    # Taken out before it is handed on: no frame of an error has what a server said, unredacted.
+    replies: list[Reply | None] = [None]
     try:
         while True:
             try:
-                step = steps.send(reply)
+                step = steps.send(replies.pop())
             except StopIteration as end:
                 done: Response[T] = end.value
                 return done
             if isinstance(step, tuple):
                 try:
-                    reply = await sender.send(*step)
+                    replies.append(await sender.send(*step))
                 except Exception as error:  # noqa: BLE001 - those of signal handlers are raised again
-                    reply = _failure(error)
+                    replies.append(_failure(error))
             else:
-                reply = None
+                replies.append(None)
                 await asyncio.sleep(step)
     except APIError:
         raise
@@ -255,23 +259,23 @@ async def run_async(
         raise
 
 
-_PROMISED = {
-    True: ("problem", "detail", "sent", "timeout", "passing"),
-    False: ("status", "headers"),
-}
-"""Attributes of a `TransportError`, or of a `ResponseTooLarge`: a subclass may not set them."""
-
-
 def _failure(error: Exception) -> transport.TransportError | transport.ResponseTooLarge:
     """Return what a transport raised, as a reply.
 
     Raises:
         BaseException: What a signal handler raised, which is not about the call.
     """
-    if isinstance(error, transport.TransportError | transport.ResponseTooLarge) and all(
-        hasattr(error, name) for name in _PROMISED[isinstance(error, transport.TransportError)]
+    if isinstance(error, transport.TransportError) and all(
+        hasattr(error, name) for name in ("problem", "detail", "sent", "timeout", "passing")
     ):
         return error.with_traceback(None)
+    if isinstance(error, transport.ResponseTooLarge):
+        from ._custom import are_headers  # the same as below
+
+        if isinstance(getattr(error, "status", None), int) and are_headers(
+            getattr(error, "headers", None)
+        ):
+            return error.with_traceback(None)
     from ._signals import raised_by_handler  # on first use, as few transports break their contract
 
     interruption = raised_by_handler(error)
@@ -326,7 +330,7 @@ def _judge(
     if isinstance(reply, transport.TransportError):
         clean = _redactor(call, api_key).clean
         return (APITimeoutError if reply.timeout else APIConnectionError)(
-            clean(str(reply.problem), MAX_TEXT),
+            shown(clean(str(reply.problem), MAX_TEXT)),
             outcome=Outcome.NOT_SENT if reply.sent is False else Outcome.UNKNOWN,
             detail=clean(str(reply.detail), MAX_TEXT) or None,
         )
@@ -348,11 +352,11 @@ def _judge(
         done = status == 303 and call.operation.method not in ("GET", "HEAD")
         rejected = 300 <= status <= 499 and not done
         code, message = _answer.error_envelope(body, limit)
+        said = _said(call, api_key, status, headers, body, message=message, code=code)
         return status_error(status)(
             f"the server answered {status}",
             outcome=Outcome.REJECTED if rejected else Outcome.UNKNOWN,
-            code=code,
-            **_said(call, api_key, status, headers, body, message=message),
+            **said,
         )
     if call.operation.decode is None:
         return cast("T", None), status, headers
@@ -369,7 +373,7 @@ def _judge(
             return call.operation.decode(parsed), status, headers
         except DecodeError as error:
             problem, outcome = "not with what the document promises", Outcome.APPLIED
-            field, detail = error.path, str(error)
+            field, detail = error.path, f"{error.path or 'the answer'} {error.problem}"
     said = _said(call, api_key, status, headers, body, field=field, detail=detail)
     return ResponseDecodeError(
         f"the server answered {status}, but {problem}", outcome=outcome, **said
@@ -398,6 +402,7 @@ def _said(
     status: int,
     headers: dict[str, str],
     body: bytes | None,
+    code: int | None = None,
     **more: str | None,
 ) -> dict[str, Any]:
     """Return what a server said, as arguments of an error: redacted and bounded here alone."""
@@ -408,6 +413,8 @@ def _said(
     texts = {**more, "request_id": _answer.request_id(headers)}
     return {
         "status_code": status,
+        # A key of digits may be in place of a code.
+        "code": code if code is None or clean(str(code), MAX_BODY) == str(code) else None,
         "headers": {clean(name, MAX_BODY): clean(text, MAX_BODY) for name, text in headers.items()},
         "body": None if start is None else clean(start.decode("utf-8", "replace"), MAX_BODY),
         **{name: text and clean(text, MAX_TEXT) for name, text in texts.items()},

@@ -115,17 +115,17 @@ class APIError(OneloopError):
             self.detail,
             self.request_id and f"request id {self.request_id}",
         ]
-        details = ", ".join(_shown(text) for text in said if text)
+        details = ", ".join(shown(text) for text in said if text)
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        what = f"{_shown(self.problem)} ({details})" if details else _shown(self.problem)
+        what = f"{shown(self.problem)} ({details})" if details else shown(self.problem)
         return (
             f"{self.method} {self.path}: {what}; "
             f"{tries} in {self.elapsed:.2f} s; {_OUTCOMES[self.outcome]}"
         )
 
 
-def _shown(text: str) -> str:
-    """Make a server's text fit for one line of a log."""
+def shown(text: str) -> str:
+    """Return a text that fits on one line of a log: cut, and without what is not printable."""
     start = text[:_LONGEST_TEXT] + (" ..." if len(text) > _LONGEST_TEXT else "")
     return "".join(character if character.isprintable() else " " for character in start)
 

@@ -44,26 +44,30 @@ class ClientTransport:
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)
-        watch = _Watch()
+        outgoing = _outgoing(request, limits, is_async=False)
+        if isinstance(outgoing, TransportError):
+            raise outgoing
         try:
-            outgoing = _outgoing(request, limits, watch, watch.trace)
             answer = self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
             try:
-                body = bytearray()
-                for chunk in cast("httpx.SyncByteStream", answer.stream):
-                    body += chunk
-                    attempt.check(body, answer, limits)
-                if left_over(answer.stream):
-                    answer.extensions["network_stream"].close()
+                read: Response | TransportError | None = _read(answer)
+                if read is None:
+                    body = bytearray()
+                    for chunk in cast("httpx.SyncByteStream", answer.stream):
+                        body += chunk
+                        attempt.check(body, answer, limits)
+                    if left_over(answer.stream):
+                        answer.extensions["network_stream"].close()
+                    read = Response(answer.status_code, headers_of(answer), bytes(body))
             finally:
                 answer.close()
         except ResponseTooLarge:
             raise
         except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
-            failure = _failure(error, watch)
-        else:
-            return Response(answer.status_code, headers_of(answer), bytes(body))
-        raise failure  # out here: httpx's errors hold the request with its token
+            read = _meant(error, outgoing, self._client)
+        if isinstance(read, TransportError):
+            raise read  # out here: httpx's errors hold the request with its token
+        return _bounded(read, limits)
 
     def close(self) -> None:
         """Refuse calls from now on. The connections are not ours to close."""
@@ -89,30 +93,34 @@ class AsyncClientTransport:
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)
-        watch = _Watch()
+        outgoing = _outgoing(request, limits, is_async=True)
+        if isinstance(outgoing, TransportError):
+            raise outgoing
         total = None if limits.total is None else limits.total + _attempt.GRACE
         try:
             async with asyncio.timeout(total):
-                outgoing = _outgoing(request, limits, watch, watch.async_trace)
                 answer = await self._client.send(
                     outgoing, stream=True, auth=None, follow_redirects=False
                 )
                 try:
-                    body = bytearray()
-                    async for chunk in cast("httpx.AsyncByteStream", answer.stream):
-                        body += chunk
-                        attempt.check(body, answer, limits)
-                    if left_over(answer.stream):
-                        await answer.extensions["network_stream"].aclose()
+                    read: Response | TransportError | None = _read(answer)
+                    if read is None:
+                        body = bytearray()
+                        async for chunk in cast("httpx.AsyncByteStream", answer.stream):
+                            body += chunk
+                            attempt.check(body, answer, limits)
+                        if left_over(answer.stream):
+                            await answer.extensions["network_stream"].aclose()
+                        read = Response(answer.status_code, headers_of(answer), bytes(body))
                 finally:
                     await answer.aclose()
         except ResponseTooLarge:
             raise
         except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
-            failure = _failure(error, watch)
-        else:
-            return Response(answer.status_code, headers_of(answer), bytes(body))
-        raise failure  # out here: httpx's errors hold the request with its token
+            read = _meant(error, outgoing, self._client)
+        if isinstance(read, TransportError):
+            raise read  # out here: httpx's errors hold the request with its token
+        return _bounded(read, limits)
 
     async def aclose(self) -> None:
         """Refuse calls from now on. The connections are not ours to close."""
@@ -126,15 +134,17 @@ class _Watch:
 
     Attributes:
         asked: Whether the client's transport was asked to send: its stream was looked at.
-        traced: Whether that transport is httpcore, which reports its steps to the `trace`
-            extension: it looked up how long to wait for a connection, or reported a step.
+        traced: Whether that transport reported a step to the `trace` extension, as httpcore does.
         sent: Whether it reported that it began to send the request.
+        pools: How often the limit for a free connection was looked up, as httpcore does once for
+            each time that it sends.
     """
 
-    __slots__ = ("asked", "sent", "traced")
+    __slots__ = ("asked", "pools", "sent", "traced")
 
     def __init__(self) -> None:
         self.asked = self.traced = self.sent = False
+        self.pools = 0
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Take note of a step: see "Request extensions" in the documentation of httpx."""
@@ -147,10 +157,19 @@ class _Watch:
         """The same, as httpx expects it from an async client."""
         self.trace(event, info)
 
-    @property
-    def may_have_been_sent(self) -> bool:
-        """Whether it is not certain that nothing was sent."""
-        return self.sent or (self.asked and not self.traced)
+    def is_unsent(self, error: Exception, client: httpx.Client | httpx.AsyncClient) -> bool:
+        """Return whether it is certain that nothing of the request was sent."""
+        if self.sent:
+            return False
+        if self.traced:
+            return True
+        if not self.asked:
+            # A class of the application's may send a copy of the request.
+            return type(client).send in (httpx.Client.send, httpx.AsyncClient.send)
+        # Nothing was reported. No connection became free, if that is what the only attempt says,
+        # and no hook of the application's can say it about a call of its own.
+        busy = isinstance(error, httpx.PoolTimeout) and self.pools == 1
+        return busy and not client.event_hooks["response"]
 
 
 class _Timeouts(dict[str, float | None]):
@@ -162,21 +181,19 @@ class _Timeouts(dict[str, float | None]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a limit; note that the one for a free connection was asked for."""
-        if key == "pool":
-            self._watch.traced = True
+        self._watch.pools += key == "pool"
         return super().get(key, default)
 
 
 class _Outgoing(httpx.Request):
     """A request that notes when it is about to be sent: until then nobody looks at its stream."""
 
-    watch: _Watch | None = None
+    watch = _Watch()  # of no request: httpx itself looks at the stream while it makes one
 
     @property
     def stream(self) -> Any:
         """What the client's transport sends."""
-        if self.watch is not None:
-            self.watch.asked = True
+        self.watch.asked = True
         return self._content_stream
 
     @stream.setter
@@ -196,22 +213,67 @@ class _QuietURL(httpx.URL):
         return f"URL({self.shown!r})"
 
 
-def _failure(error: Exception, watch: _Watch) -> TransportError:
-    if isinstance(error, TransportError):  # the total time is over while reading
+def _meant(
+    error: Exception, outgoing: "_Outgoing", client: httpx.Client | httpx.AsyncClient
+) -> TransportError | Response:
+    """Return what an error means: mostly that there is no response, or the one that it is about."""
+    if isinstance(error, TransportError):
         return error.with_traceback(None)
-    return translated(error, sent=watch.may_have_been_sent)
+    if isinstance(error, httpx.HTTPStatusError) and error.request is outgoing:
+        # A hook raised for the status; httpx has closed the answer, whether or not it was read.
+        answer = error.response
+        try:
+            plain = answer.content
+        except httpx.ResponseNotRead:
+            plain = b""
+        return Response(answer.status_code, _plain_headers(answer), plain)
+    return translated(error, sent=not outgoing.watch.is_unsent(error, client))
 
 
-def _outgoing(request: Request, limits: Limits, watch: _Watch, trace: Any) -> httpx.Request:
-    outgoing = _Outgoing(
-        request.method,
-        request.url,
-        headers=list(request.headers),
-        content=request.body,
-        extensions={"timeout": _Timeouts(limits, watch), "trace": trace},
-    )
-    if request.safe_url is not None:
-        outgoing.url = _QuietURL(request.url)
-        outgoing.url.shown = request.safe_url
+def _read(answer: httpx.Response) -> Response | None:
+    """Return an answer whose body a hook of the application has read; `None` if none has.
+
+    Raises:
+        TransportError: A hook consumed or closed it. Its connection may be another request's now.
+    """
+    if not (answer.is_stream_consumed or answer.is_closed):
+        return None
+    try:
+        return Response(answer.status_code, _plain_headers(answer), answer.content)
+    except httpx.ResponseNotRead:
+        pass
+    raise TransportError("a hook of the application consumed the answer", passing=False)
+
+
+def _plain_headers(answer: httpx.Response) -> tuple[tuple[str, str], ...]:
+    """Return the headers of an answer whose content encoding httpx has undone."""
+    return tuple(pair for pair in headers_of(answer) if pair[0].lower() != "content-encoding")
+
+
+def _bounded(read: Response, limits: Limits) -> Response:
+    if len(read.body) > limits.body:  # a hook reads without a limit
+        raise ResponseTooLarge(read.status, read.headers)
+    return read
+
+
+def _outgoing(request: Request, limits: Limits, *, is_async: bool) -> "_Outgoing | TransportError":
+    """Return a request in httpx's terms, or why there can be none, such as too long a URL."""
+    watch = _Watch()
+    try:
+        outgoing = _Outgoing(
+            request.method,
+            request.url,
+            headers=list(request.headers),
+            content=request.body,
+            extensions={
+                "timeout": _Timeouts(limits, watch),
+                "trace": watch.async_trace if is_async else watch.trace,
+            },
+        )
+        if request.safe_url is not None:
+            quiet = outgoing.url = _QuietURL(request.url)
+            quiet.shown = request.safe_url
+    except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
+        return translated(error, sent=False)
     outgoing.watch = watch
     return outgoing

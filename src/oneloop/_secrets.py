@@ -26,13 +26,16 @@ LONGEST_SPELLING = 16
 REDACTED = "[redacted]"
 
 _ESCAPES = re.compile(
-    r"%[0-9a-fA-F]{2}|%u[0-9a-fA-F]{4}|=[0-9A-F]{2}"
-    r"|\\u[0-9a-fA-F]{4}|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}|\\[0-7]{1,3}"
-    r"|\\."
-    r"|&\#[0-9]{1,12};?|&\#[xX][0-9a-fA-F]{1,12};?|&[A-Za-z][A-Za-z0-9]{1,30};",
+    r"%[0-9a-fA-F]{2}|%u[0-9a-fA-F]{4}"
+    r"|\\u[0-9a-fA-F]{4}|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}"
+    r"|\\N\{[A-Za-z0-9 -]{1,90}\}|\\[0-7]{1,3}|\\."
+    r"|&\#[0-9]{1,40};?|&\#[xX][0-9a-fA-F]{1,40};?|&[A-Za-z][A-Za-z0-9]{1,30};",
     re.DOTALL,
 )
-"""Escapes of URLs and mails, of JSON, JavaScript and Python, and of HTML."""
+"""Escapes of URLs, of JSON, JavaScript and Python, and of HTML."""
+
+_QUOTED_PRINTABLE = re.compile(r"=[0-9a-fA-F]{2}")
+"""Escapes of mails. Apart from the others, as a secret in a URL stands after a `=`."""
 
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
@@ -46,11 +49,12 @@ class Redactor:
     another encoding of the whole, and one of fewer than `SHORTEST_SECRET` characters.
     """
 
-    __slots__ = ("_needles", "reach")
+    __slots__ = ("_needles", "_tables", "reach")
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         """Prepare for the secrets of one call."""
         self._needles = Secret(_needles(secrets))
+        self._tables = Secret({})  # by needle
         longest = max(map(len, self._needles.reveal()), default=0)
         self.reach = longest * LONGEST_SPELLING
         """Characters after the limit that `clean` looks at: a secret that begins before the limit
@@ -61,7 +65,7 @@ class Redactor:
         text = text[: limit + self.reach]
         parts: list[str] = []
         at = 0
-        for start, end in sorted(_found(text, self._needles.reveal())):
+        for start, end in sorted(_found(text, self._needles.reveal(), self._tables.reveal())):
             if start >= at:
                 parts += (text[at:start], REDACTED)
             at = max(at, end)
@@ -90,7 +94,7 @@ def _folded(text: str) -> str:
     return text.replace("\u0130", "i").replace("+", " ").lower()
 
 
-def _found(text: str, needles: set[str]) -> Iterator[tuple[int, int]]:
+def _found(text: str, needles: set[str], tables: dict[str, list[int]]) -> Iterator[tuple[int, int]]:
     """Yield where in a text the needles are, in each layer of escapes."""
     for plain, places in _layers(text):
         folded = _folded(plain)
@@ -100,25 +104,23 @@ def _found(text: str, needles: set[str]) -> Iterator[tuple[int, int]]:
                 end = at + len(needle)
                 yield places[at], places[end]
                 at = folded.find(needle, end)
-            cut_off = _overlap(folded, needle)
+            cut_off = _overlap(folded, needle, tables)
             if cut_off >= SHORTEST_START:
                 yield places[len(plain) - cut_off], places[-1]
 
 
-def _overlap(text: str, needle: str) -> int:
+def _overlap(text: str, needle: str, tables: dict[str, list[int]]) -> int:
     """Return how many characters at the end of a text are the start of a needle, but not all of it.
 
-    This is the table of Knuth, Morris and Pratt, so that each character is looked at once or twice.
+    This is the search of Knuth, Morris and Pratt, which looks at each character once or twice. Its
+    table is made once for a needle, as an answer may have thousands of headers.
     """
     end = text[-len(needle) + 1 :]
     if needle[:SHORTEST_START] not in end:
         return 0
-    table = [0]
-    for character in needle[1:]:
-        length = table[-1]
-        while length and needle[length] != character:
-            length = table[length - 1]
-        table.append(length + (needle[length] == character))
+    table = tables.get(needle)
+    if table is None:
+        table = tables[needle] = _table(needle)
     length = 0
     for character in end:
         while length and needle[length] != character:
@@ -127,27 +129,42 @@ def _overlap(text: str, needle: str) -> int:
     return length
 
 
+def _table(needle: str) -> list[int]:
+    """Return for each character how long a start of the needle ends there, but for the whole."""
+    table = [0]
+    for character in needle[1:]:
+        length = table[-1]
+        while length and needle[length] != character:
+            length = table[length - 1]
+        table.append(length + (needle[length] == character))
+    return table
+
+
 def _layers(text: str) -> Iterator[tuple[str, list[int]]]:
     """Yield a text as it is, and with one layer of escapes after the other undone.
 
     With each comes where in the original its characters begin, and where the last one ends.
     """
-    plain, places = text, list(range(len(text) + 1))
-    yield plain, places
-    for _ in range(LAYERS):
-        inner = _unescaped(plain, places)
-        if inner is None:
-            return
-        plain, places = inner
-        yield plain, places
+    whole = text, list(range(len(text) + 1))
+    yield whole
+    for escapes in (_ESCAPES, _QUOTED_PRINTABLE):
+        plain, places = whole
+        for _ in range(LAYERS):
+            inner = _unescaped(plain, places, escapes)
+            if inner is None:
+                break
+            plain, places = inner
+            yield plain, places
 
 
-def _unescaped(text: str, places: list[int]) -> tuple[str, list[int]] | None:
+def _unescaped(
+    text: str, places: list[int], escapes: re.Pattern[str]
+) -> tuple[str, list[int]] | None:
     """Undo one layer of escapes, or return `None` if there are none."""
     parts: list[str] = []
     kept: list[int] = []
     at = 0
-    for escape in _ESCAPES.finditer(text):
+    for escape in escapes.finditer(text):
         start, end = escape.span()
         character = _character(escape[0])
         if character:
@@ -166,6 +183,14 @@ def _character(escape: str) -> str:
         from html import unescape  # here, as few processes need it
 
         character = unescape(escape)
+        return character if len(character) == 1 else ""
+    if escape.startswith("\\N{"):
+        from unicodedata import lookup  # the same
+
+        try:
+            character = lookup(escape[3:-1])
+        except KeyError:
+            return ""
         return character if len(character) == 1 else ""
     digits = escape.lstrip("\\uUx%={").rstrip("}")
     if escape[0] in "%=" or (escape[1] in "uUx" and len(escape) > 2):

@@ -6,7 +6,8 @@ Such an exception is not about the call: it must reach the caller as it is.
 
 import signal
 from functools import partial
-from typing import Any
+from types import FrameType
+from typing import Any, cast
 
 
 def raised_by_handler(error: BaseException) -> BaseException | None:
@@ -26,16 +27,32 @@ def raised_by_handler(error: BaseException) -> BaseException | None:
         if _passed(one, codes):
             return one
         waiting += [other for other in (one.__context__, one.__cause__) if other is not None]
+        if isinstance(one, BaseExceptionGroup):
+            waiting += cast("tuple[BaseException, ...]", one.exceptions)
     return None
 
 
 def _passed(error: BaseException, codes: set[Any]) -> bool:
-    """Return whether an exception passed a frame of one of these codes."""
+    """Return whether an exception passed the frame of a signal handler.
+
+    That is one of these codes; or, as a handler may have been replaced since, a function that was
+    given the very frame that it interrupted.
+    """
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code in codes:
+        frame = trace.tb_frame
+        if frame.f_code in codes or (frame.f_back is not None and _was_given(frame, frame.f_back)):
             return True
         trace = trace.tb_next
+    return False
+
+
+def _was_given(frame: FrameType, interrupted: FrameType) -> bool:
+    for value in frame.f_locals.values():
+        if value is interrupted:
+            return True
+        if type(value) is tuple and any(item is interrupted for item in cast("tuple[Any]", value)):
+            return True
     return False
 
 
