@@ -4,11 +4,14 @@ import io
 import json
 import os
 import pty
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +25,7 @@ from generator.__main__ import main
 from generator._document import check_document, parse_document
 from generator._errors import GenerationError, printable, say
 from generator._literals import identifier, literal
+from generator._patterns import judge
 from generator._structure import MOST_STEPS, refuse_patterns, target
 
 ROOT = Path(__file__).parents[1]
@@ -298,6 +302,60 @@ def test_a_slow_pattern_is_left_to_the_server(generate: Any) -> None:
         told.replace("At most", "at most")
     )
     assert r"Matching `\d+x`, which only the server checks." in told
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+[]$]", r"^(?:\w|(é))+$", "(?u)^(a+)+$", "^a$"])
+def test_the_validator_tries_no_pattern(pattern: str) -> None:
+    """Whatever it is judged as; what looks like one in data stays."""
+    began = time.monotonic()
+    for text in ("a" * 40 + "!", "é" * 40 + "!"):
+        check_document(patterned(pattern=pattern, default=text), "a")
+        names = {"patternProperties": {pattern: TEXT}, "additionalProperties": False}
+        check_document(patterned(type="object", **names, default={text: "x"}), "a")
+    assert time.monotonic() - began < 5
+    data = {"properties": {"pattern": TEXT}, "required": ["pattern"], "default": {"pattern": "("}}
+    check_document(patterned(type="object", **data), "a")
+    refuse_patterns(patterned(pattern=r"(?u)a"), "a")
+    with pytest.raises(re.error):
+        judge(r"(?u)a")
+
+
+# --- references ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key", ["$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$dynamicRef", "$recursiveRef"]
+)
+def test_nothing_is_ever_fetched(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """Keywords that could lead out of a document are refused, and the validator could not go."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        for place in (f"http://127.0.0.1:{server.getsockname()[1]}/x", Path(__file__).as_uri()):
+            document = patterned(**{key: place, "default": "a", "$ref": "#/components/schemas/B"})
+            document["components"]["schemas"]["B"] = TEXT
+            with pytest.raises(GenerationError) as caught:
+                check_document(document, "api.yaml")
+            assert str(caught.value) == (
+                f"api.yaml: components.schemas.A.{key}: this keyword is not supported: remove it,"
+                " and refer to a part under components by a $ref"
+            )
+            with monkeypatch.context() as patched, suppress(GenerationError):
+                patched.setattr(_document, "refuse_references", lambda *_: None)
+                check_document(document, "api.yaml")
+            with pytest.raises(BlockingIOError):
+                server.accept()
+
+
+def test_a_reference_in_data_is_data() -> None:
+    """One through a list, or with escapes of addresses, is told as what it is."""
+    data = {"example": {"$ref": "#/nowhere"}, "x-a": {"$ref": "b.yaml"}, "examples": [{"$ref": 1}]}
+    check_document(patterned(**data), "a")
+    told = "name that part under components and refer to it there"
+    for reference in ("#/components/schemas/A/allOf/0", "#/components/schemas/%41/allOf/0"):
+        document = patterned(allOf=[TEXT])
+        document["components"]["schemas"]["B"] = {"$ref": reference}
+        with pytest.raises(GenerationError, match=rf"B: \$ref '{reference}' .*: {told}"):
+            check_document(document, "a")
 
 
 # --- code ----------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def judged(pattern: str) -> tuple[Time, int]:
             tree = parser.parse(pattern, re.ASCII)
         automaton = _Automaton(tree.state.flags)
         return automaton.judged(tree), automaton.steps
-    except OverflowError as error:
+    except (OverflowError, ValueError) as error:
         raise re.error(str(error)) from None
     except RecursionError:
         return Time.COMPLEX, STEPS

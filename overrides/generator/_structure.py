@@ -28,6 +28,12 @@ NAMES = frozenset(
 DATA = frozenset({"const", "default", "enum", "example", "examples"})
 """Keywords whose value is data, in which keys mean nothing to OpenAPI."""
 
+UNSUPPORTED = (
+    *("$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"),
+    *("$dynamicRef", "$recursiveRef"),
+)
+"""Keywords that change what references mean, or that are such as may lead out of a document."""
+
 EXPANDED = ("allOf", "anyOf", "oneOf")
 LONGEST_CHAIN = 100
 MOST_EXPANDED = 10_000
@@ -98,26 +104,55 @@ def refuse_patterns(document: dict[str, Any], name: str) -> None:
             )
 
 
-def without_slow_patterns(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document without the patterns that a validator should not try on its examples."""
-    slow = [(where, value) for where, value, time in _patterns(document) if time != Time.LINEAR]
-    if not slow:
-        return document
-    return cast("dict[str, Any]", _without(document, {value for _, value in slow}))
+def without_patterns(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without patterns, as a validator would try any of them on a default."""
+    return cast("dict[str, Any]", _without(document, {id(part) for _, part in objects(document)}))
 
 
-def _without(part: Any, patterns: set[str]) -> Any:
+def _without(part: Any, schemas: set[int]) -> Any:
     if isinstance(part, list):
-        return [_without(item, patterns) for item in part]
+        return [_without(item, schemas) for item in part]
     if not isinstance(part, dict):
         return part
-    kept = {key: _without(value, patterns) for key, value in part.items()}
-    if isinstance(kept.get("pattern"), str) and kept["pattern"] in patterns:
-        del kept["pattern"]
-    names = kept.get("patternProperties")
-    if isinstance(names, dict):
-        kept["patternProperties"] = {key: names[key] for key in names if key not in patterns}
+    kept = {key: _without(value, schemas) for key, value in part.items()}
+    if id(part) in schemas:
+        if isinstance(kept.get("pattern"), str):
+            del kept["pattern"]
+        if isinstance(kept.get("patternProperties"), dict):
+            del kept["patternProperties"]
+            # Else names that match would count as additional ones.
+            kept.pop("additionalProperties", None)
+            kept.pop("unevaluatedProperties", None)
     return kept
+
+
+def refuse_references(document: dict[str, Any], name: str) -> None:
+    """Raise `GenerationError` if a reference leads nowhere, or could lead out of the document."""
+    for where, part in objects(document):
+        for key in UNSUPPORTED:
+            if isinstance(part.get(key), str | bool):
+                raise GenerationError(
+                    f"{name}: {dotted((*where, key))}: this keyword is not supported: remove it,"
+                    " and refer to a part under components by a $ref"
+                )
+        reference = part.get("$ref")
+        if not isinstance(reference, str) or _leads_somewhere(document, reference):
+            continue
+        problem = "leads nowhere"
+        if reference.startswith("#/") and target(document, reference) is not None:
+            problem = "is not supported: name that part under components and refer to it there"
+        raise GenerationError(f"{name}: {dotted(where)}: $ref {reference[:200]!r} {problem}")
+
+
+def _leads_somewhere(document: Any, reference: str) -> bool:
+    if not reference.startswith("#/"):
+        return False
+    for key in reference.removeprefix("#/").split("/"):
+        key = key.replace("~1", "/").replace("~0", "~")
+        if not isinstance(document, dict) or key not in document:
+            return False
+        document = document[key]
+    return True
 
 
 def _patterns(document: dict[str, Any]) -> Iterator[tuple[Way, str, Time]]:
