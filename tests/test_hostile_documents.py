@@ -51,6 +51,15 @@ def fan(key: str, width: int, length: int) -> str:
     return with_schemas(*chain, f"A{length}: {{type: object}}")
 
 
+def doubled(key: str, wrap: str) -> str:
+    """Return a document with a chain of schemas, each twice the next one in a keyword."""
+    chain = []
+    for n in range(30):
+        both = json.dumps({"allOf": [ref(f"A{n + 1}")] * 2})
+        chain.append(f'A{n}: {{"{key}": {wrap.format(all=both)}}}')
+    return with_schemas(*chain, "A30: {type: object}")
+
+
 def cycle(kind: str) -> str:
     """Return a document in which two components of a kind are each other."""
     a, b = (f"{{$ref: '#/components/{kind}/{name}'}}" for name in "BA")
@@ -100,6 +109,30 @@ REFUSED = {
     "two each of all": (fan("allOf", 2, 30), "it stands for more than 10000 schemas"),
     "two each of any": (fan("anyOf", 2, 30), "it stands for more than 10000 schemas"),
     "two each of one": (fan("oneOf", 2, 30), "it stands for more than 10000 schemas"),
+    **{
+        f"two each of {key}": (doubled(key, wrap), "it stands for more than 10000 schemas")
+        for key, wrap in {
+            **dict.fromkeys(("not", "if", "then", "else", "items", "contains"), "{all}"),
+            **dict.fromkeys(("additionalProperties", "propertyNames"), "{all}"),
+            "dependentSchemas": '{{"a": {all}}}',
+        }.items()
+    },
+    "a circle of names": (
+        with_schemas("A: {dependentSchemas: {a: {$ref: '#/components/schemas/A'}}}"),
+        CIRCLE,
+    ),
+    "many tags": (
+        f"{NOTHING}tags: [{', '.join(f'{{name: a{n}}}' for n in range(6000))}]\n",
+        "api.yaml: tags: a list of 6000 entries that are not all texts or all numbers: 500",
+    ),
+    "many members": (
+        with_schemas(f"A: {{enum: {json.dumps([{'a': n} for n in range(6000)])}}}"),
+        "components.schemas.A.enum: a list of 6000 entries",
+    ),
+    "many required": (
+        with_schemas(f"A: {{dependentRequired: {{a: {[[n] for n in range(501)]}}}}}"),
+        "components.schemas.A.a: a list of 501 entries",
+    ),
     "no paths": (HEAD, "'paths' is a required property"),
     "a list of paths": (f"{HEAD}paths: []\n", "paths: [] is not of type 'object'"),
     "an old version": ("swagger: 3.0\n", "is not an OpenAPI 3.0 or 3.1 document"),
@@ -162,6 +195,30 @@ def test_a_value_of_a_wrong_type_is_told(wrong: Any) -> None:
         except GenerationError as error:
             told = str(error)
         assert told.isprintable()
+
+
+def test_what_recurs_in_values_is_no_circle() -> None:
+    """A tree, a list of itself; and a default is tried only where that takes no time."""
+    tree = {"type": "object", "properties": {"a": {"type": "array", "items": ref("A")}}}
+    lists: dict[str, Any] = {"type": "array", "items": {"anyOf": [ref("B"), ref("B"), TEXT]}}
+    more = {"type": "object", "additionalProperties": ref("C")}
+    document = {**patterned(), "components": {"schemas": {"A": tree, "B": lists, "C": more}}}
+    check_document(document, "a")
+    deep: Any = 1
+    for _ in range(40):
+        deep = [deep]
+    lists["default"] = deep
+    check_document(document, "a")
+    for wrong in ([1], {"a": 1}):
+        lists["default"] = wrong
+        with pytest.raises(GenerationError):
+            check_document(document, "a")
+    lists["default"] = list(range(101))
+    check_document(document, "a")
+    words = [f"a{n}" for n in range(3000)]
+    check_document(patterned(enum=words), "a")
+    check_document(patterned(type="number", enum=list(range(3000))), "a")
+    check_document(patterned(examples=[{"a": n} for n in range(3000)]), "a")
 
 
 # --- what is ours --------------------------------------------------------------------------------

@@ -16,7 +16,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ._errors import GenerationError
-from ._structure import dotted, refuse_endless, refuse_ours, refuse_references, without_patterns
+from ._structure import (
+    dotted,
+    refuse_endless,
+    refuse_long_lists,
+    refuse_ours,
+    refuse_references,
+    without_slow_parts,
+)
 from ._yaml import Constructor, TooDeepError
 
 # Else the validator takes another engine, with other words, where some tool has brought that along.
@@ -118,8 +125,9 @@ def check_document(document: dict[str, Any], name: str) -> None:
                 raise GenerationError(f"{name}: {dotted(where)}: the key {key} needs quotes")
     refuse_references(document, name)
     refuse_endless(document, name)
+    refuse_long_lists(document, name)
     v31 = str(document["openapi"]).startswith("3.1")
-    validator = (_Validator31 if v31 else _Validator30)(without_patterns(document))
+    validator = (_Validator31 if v31 else _Validator30)(without_slow_parts(document))
     try:
         # The first error only: past a broken part the validator itself may stumble.
         error = next(validator.iter_errors(), None)
