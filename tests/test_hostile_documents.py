@@ -20,7 +20,7 @@ import pytest
 from generating import TEXT, answers, parameter, post, ref, takes
 
 import generator.__main__
-from generator import _document, _interrupts, _render, _tree
+from generator import _document, _interrupts, _merge, _render, _tree
 from generator.__main__ import main
 from generator._document import check_document, parse_document
 from generator._errors import GenerationError, printable, say
@@ -74,6 +74,14 @@ REFUSED = {
     "aliases in mappings": (bomb("{k: x}", "x-{n}: &a{n} {{a: *a{m}, b: *a{m}}}"), ALIASES),
     "merge keys": (bomb("{k: x}", "x-{n}: &a{n}\n  <<: [*a{m}, *a{m}]\n  k{n}: 1"), ALIASES),
     "a merge key of itself": (f"{NOTHING}x: &a\n  <<: *a\n", "stands for what it is in itself"),
+    "aliases of a long text": (
+        f"{NOTHING}x-0: &a {'a' * 10_000}\nx-1: [{', '.join(['*a'] * 1000)}]\n",
+        ALIASES,
+    ),
+    "an extension amid paths": (
+        f"{HEAD}paths: {{x-note: hello}}\n",
+        "it stumbles over 'x-note': look for that name, and leave out what has it",
+    ),
     "an integer": (f"{NOTHING}x: {'9' * 5000}\n", BIG),
     "a hexadecimal integer": (f"{NOTHING}x: 0x{'f' * 5000}\n", BIG),
     "a fraction": (f"{NOTHING}x: 1.{'9' * 5000}\n", BIG),
@@ -157,6 +165,8 @@ def test_what_is_large_but_sound_is_read() -> None:
     assert parse_document(f'{NOTHING}x-y: "\\ud83d\\ude00"\n', "a")["x-y"] == "😀"
     assert parse_document(f"%YAML 1.1\n---\n{NOTHING}x-y: 1e3\n", "a")["x-y"] == 1000
     assert parse_document(f"{NOTHING}x-y: {'a' * 100_000}\n", "a")["x-y"] == "a" * 100_000
+    twice = f"{NOTHING}x-x: &a {'a' * 10_000}\nx-y: [*a, *a]\n"
+    assert parse_document(twice, "a")["x-y"] == ["a" * 10_000] * 2
     shared = f"{NOTHING}x-x: &a {{b: [1, 2, {{c: d}}]}}\nx-y: *a\n"
     assert parse_document(shared, "a")["x-y"] == {"b": [1, 2, {"c": "d"}]}
     assert parse_document(fan("allOf", 1, 40), "a")
@@ -551,6 +561,61 @@ def test_a_fault_of_ours_is_one_line(
         assert told == (
             r"generate.sh: openapi.yaml: KeyError: '\x1b'; GENERATE_TRACEBACK=1 shows where" "\n"
         )
+
+
+def test_a_fault_of_ours_begins_no_line(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Whatever a document put into its text."""
+
+    def fault(*_: object) -> None:
+        raise RuntimeError(FAKE)
+
+    monkeypatch.setattr(_document, "read_document", fault)
+    assert main(["--quiet"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.removesuffix("\n").isprintable()
+
+
+# --- pages ---------------------------------------------------------------------------------------
+
+
+def test_a_long_fence_is_read_at_once(tmp_path: Path) -> None:
+    """Also one that is none, for a backtick at its end."""
+    page = tmp_path / "page.md"
+    page.write_text(f"{'~' * 400_000}`\n{' ' * 400_000}x\n", encoding="utf-8")
+    began = time.monotonic()
+    with pytest.raises(GenerationError, match="holds no ```yaml block"):
+        _merge.read_pages([page])
+    assert time.monotonic() - began < 2
+
+
+def differing(*schemas: Any) -> list[str]:
+    """Return the lines that tell how pages differ in what follows a first one."""
+    first, *others = [
+        _merge.Page(f"{number}.yaml", {**patterned(), "components": {"schemas": each}})
+        for number, each in enumerate(schemas)
+    ]
+    with pytest.raises(GenerationError) as caught:
+        _merge.merge(json.dumps(first.document), first, others)
+    return str(caught.value).split("\n")
+
+
+def test_what_differs_much_is_told_in_part() -> None:
+    """With how much is left out."""
+    began = time.monotonic()
+    one, other = ({"A": {"enum": [f"{mark}{n}" for n in range(6000)]}} for mark in "ab")
+    told = differing(one, other)
+    assert len(told) < 700
+    assert told[-1] == "... and 11404 more lines, not compared here"
+    told = differing({"A": {"title": "a"}}, {"A": {"title": "b" * 1000}})
+    assert any(line.endswith(" ... and 709 more characters") for line in told)
+    told = differing(*({"A": {"title": f"{n}"}} for n in range(7)))
+    assert told[-1] == "... and 2 more definitions, not shown here"
+    one, other = ({f"A{n}": {"title": mark} for n in range(500)} for mark in "ab")
+    told = differing(one, other)
+    assert len(told) < 400
+    assert re.fullmatch("\\.\\.\\. and 4[0-9]{2} more that differ, not shown here", told[-1])
+    assert time.monotonic() - began < 20
 
 
 # --- Ctrl-C --------------------------------------------------------------------------------------

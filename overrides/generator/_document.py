@@ -133,6 +133,11 @@ def check_document(document: dict[str, Any], name: str) -> None:
         error = next(validator.iter_errors(), None)
     except RecursionError:
         raise GenerationError(f"{name}: its parts refer to each other too deep") from None
+    except KeyError as stumble:
+        raise GenerationError(
+            f"{name} is not valid OpenAPI, or more than the validator can read: it stumbles over"
+            f" {one_line(stumble)}: look for that name, and leave out what has it"
+        ) from None
     except Exception as stumble:  # noqa: BLE001, whatever it stumbles over
         raise GenerationError(f"{name} is not valid OpenAPI: {one_line(stumble)}") from None
     if error is not None:
