@@ -53,7 +53,7 @@ MOST_MIXED = 500
 MOST_DEFAULT = 100
 """How many entries a default may have to be tried."""
 
-MOST_STEPS = 10 * STEPS
+MOST_STEPS = 5 * STEPS
 """How much the patterns of a document may cost together before the rest counts as too complex."""
 
 DOLLARS = re.compile(r"(\\.|\[(?:\\.|[^]\\])*+(?:]|\\?\Z))|\$", re.DOTALL)
