@@ -4,11 +4,14 @@ import io
 import json
 import os
 import pty
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,11 +20,12 @@ import pytest
 from generating import TEXT, answers, parameter, post, ref, takes
 
 import generator.__main__
-from generator import _document, _interrupts, _render, _tree
+from generator import _document, _interrupts, _merge, _render, _tree
 from generator.__main__ import main
 from generator._document import check_document, parse_document
 from generator._errors import GenerationError, printable, say
 from generator._literals import identifier, literal
+from generator._patterns import judge
 from generator._structure import MOST_STEPS, refuse_patterns, target
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +51,15 @@ def fan(key: str, width: int, length: int) -> str:
     return with_schemas(*chain, f"A{length}: {{type: object}}")
 
 
+def doubled(key: str, wrap: str) -> str:
+    """Return a document with a chain of schemas, each twice the next one in a keyword."""
+    chain = []
+    for n in range(30):
+        both = json.dumps({"allOf": [ref(f"A{n + 1}")] * 2})
+        chain.append(f'A{n}: {{"{key}": {wrap.format(all=both)}}}')
+    return with_schemas(*chain, "A30: {type: object}")
+
+
 def cycle(kind: str) -> str:
     """Return a document in which two components of a kind are each other."""
     a, b = (f"{{$ref: '#/components/{kind}/{name}'}}" for name in "BA")
@@ -61,6 +74,14 @@ REFUSED = {
     "aliases in mappings": (bomb("{k: x}", "x-{n}: &a{n} {{a: *a{m}, b: *a{m}}}"), ALIASES),
     "merge keys": (bomb("{k: x}", "x-{n}: &a{n}\n  <<: [*a{m}, *a{m}]\n  k{n}: 1"), ALIASES),
     "a merge key of itself": (f"{NOTHING}x: &a\n  <<: *a\n", "stands for what it is in itself"),
+    "aliases of a long text": (
+        f"{NOTHING}x-0: &a {'a' * 10_000}\nx-1: [{', '.join(['*a'] * 1000)}]\n",
+        ALIASES,
+    ),
+    "an extension amid paths": (
+        f"{HEAD}paths: {{x-note: hello}}\n",
+        "it stumbles over 'x-note': look for that name, and leave out what has it",
+    ),
     "an integer": (f"{NOTHING}x: {'9' * 5000}\n", BIG),
     "a hexadecimal integer": (f"{NOTHING}x: 0x{'f' * 5000}\n", BIG),
     "a fraction": (f"{NOTHING}x: 1.{'9' * 5000}\n", BIG),
@@ -96,6 +117,30 @@ REFUSED = {
     "two each of all": (fan("allOf", 2, 30), "it stands for more than 10000 schemas"),
     "two each of any": (fan("anyOf", 2, 30), "it stands for more than 10000 schemas"),
     "two each of one": (fan("oneOf", 2, 30), "it stands for more than 10000 schemas"),
+    **{
+        f"two each of {key}": (doubled(key, wrap), "it stands for more than 10000 schemas")
+        for key, wrap in {
+            **dict.fromkeys(("not", "if", "then", "else", "items", "contains"), "{all}"),
+            **dict.fromkeys(("additionalProperties", "propertyNames"), "{all}"),
+            "dependentSchemas": '{{"a": {all}}}',
+        }.items()
+    },
+    "a circle of names": (
+        with_schemas("A: {dependentSchemas: {a: {$ref: '#/components/schemas/A'}}}"),
+        CIRCLE,
+    ),
+    "many tags": (
+        f"{NOTHING}tags: [{', '.join(f'{{name: a{n}}}' for n in range(600))}]\n",
+        "api.yaml: tags: a list of 600 entries that are not all texts or all numbers: 500",
+    ),
+    "many members": (
+        with_schemas(f"A: {{enum: {json.dumps([{'a': n} for n in range(600)])}}}"),
+        "components.schemas.A.enum: a list of 600 entries",
+    ),
+    "many required": (
+        with_schemas(f"A: {{dependentRequired: {{a: {[[n] for n in range(501)]}}}}}"),
+        "components.schemas.A.a: a list of 501 entries",
+    ),
     "no paths": (HEAD, "'paths' is a required property"),
     "a list of paths": (f"{HEAD}paths: []\n", "paths: [] is not of type 'object'"),
     "an old version": ("swagger: 3.0\n", "is not an OpenAPI 3.0 or 3.1 document"),
@@ -120,6 +165,8 @@ def test_what_is_large_but_sound_is_read() -> None:
     assert parse_document(f'{NOTHING}x-y: "\\ud83d\\ude00"\n', "a")["x-y"] == "😀"
     assert parse_document(f"%YAML 1.1\n---\n{NOTHING}x-y: 1e3\n", "a")["x-y"] == 1000
     assert parse_document(f"{NOTHING}x-y: {'a' * 100_000}\n", "a")["x-y"] == "a" * 100_000
+    twice = f"{NOTHING}x-x: &a {'a' * 10_000}\nx-y: [*a, *a]\n"
+    assert parse_document(twice, "a")["x-y"] == ["a" * 10_000] * 2
     shared = f"{NOTHING}x-x: &a {{b: [1, 2, {{c: d}}]}}\nx-y: *a\n"
     assert parse_document(shared, "a")["x-y"] == {"b": [1, 2, {"c": "d"}]}
     assert parse_document(fan("allOf", 1, 40), "a")
@@ -158,6 +205,30 @@ def test_a_value_of_a_wrong_type_is_told(wrong: Any) -> None:
         except GenerationError as error:
             told = str(error)
         assert told.isprintable()
+
+
+def test_what_recurs_in_values_is_no_circle() -> None:
+    """A tree, a list of itself; and a default is tried only where that takes no time."""
+    tree = {"type": "object", "properties": {"a": {"type": "array", "items": ref("A")}}}
+    lists: dict[str, Any] = {"type": "array", "items": {"anyOf": [ref("B"), ref("B"), TEXT]}}
+    more = {"type": "object", "additionalProperties": ref("C")}
+    document = {**patterned(), "components": {"schemas": {"A": tree, "B": lists, "C": more}}}
+    check_document(document, "a")
+    deep: Any = 1
+    for _ in range(40):
+        deep = [deep]
+    lists["default"] = deep
+    check_document(document, "a")
+    for wrong in ([1], {"a": 1}):
+        lists["default"] = wrong
+        with pytest.raises(GenerationError):
+            check_document(document, "a")
+    lists["default"] = list(range(101))
+    check_document(document, "a")
+    words = [f"a{n}" for n in range(3000)]
+    check_document(patterned(enum=words), "a")
+    check_document(patterned(type="number", enum=list(range(3000))), "a")
+    check_document(patterned(examples=[{"a": n} for n in range(3000)]), "a")
 
 
 # --- what is ours --------------------------------------------------------------------------------
@@ -300,6 +371,60 @@ def test_a_slow_pattern_is_left_to_the_server(generate: Any) -> None:
     assert r"Matching `\d+x`, which only the server checks." in told
 
 
+@pytest.mark.parametrize("pattern", ["^(a+)+[]$]", r"^(?:\w|(é))+$", "(?u)^(a+)+$", "^a$"])
+def test_the_validator_tries_no_pattern(pattern: str) -> None:
+    """Whatever it is judged as; what looks like one in data stays."""
+    began = time.monotonic()
+    for text in ("a" * 40 + "!", "é" * 40 + "!"):
+        check_document(patterned(pattern=pattern, default=text), "a")
+        names = {"patternProperties": {pattern: TEXT}, "additionalProperties": False}
+        check_document(patterned(type="object", **names, default={text: "x"}), "a")
+    assert time.monotonic() - began < 5
+    data = {"properties": {"pattern": TEXT}, "required": ["pattern"], "default": {"pattern": "("}}
+    check_document(patterned(type="object", **data), "a")
+    refuse_patterns(patterned(pattern=r"(?u)a"), "a")
+    with pytest.raises(re.error):
+        judge(r"(?u)a")
+
+
+# --- references ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key", ["$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$dynamicRef", "$recursiveRef"]
+)
+def test_nothing_is_ever_fetched(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """Keywords that could lead out of a document are refused, and the validator could not go."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        for place in (f"http://127.0.0.1:{server.getsockname()[1]}/x", Path(__file__).as_uri()):
+            document = patterned(**{key: place, "default": "a", "$ref": "#/components/schemas/B"})
+            document["components"]["schemas"]["B"] = TEXT
+            with pytest.raises(GenerationError) as caught:
+                check_document(document, "api.yaml")
+            assert str(caught.value) == (
+                f"api.yaml: components.schemas.A.{key}: this keyword is not supported: remove it,"
+                " and refer to a part under components by a $ref"
+            )
+            with monkeypatch.context() as patched, suppress(GenerationError):
+                patched.setattr(_document, "refuse_references", lambda *_: None)
+                check_document(document, "api.yaml")
+            with pytest.raises(BlockingIOError):
+                server.accept()
+
+
+def test_a_reference_in_data_is_data() -> None:
+    """One through a list, or with escapes of addresses, is told as what it is."""
+    data = {"example": {"$ref": "#/nowhere"}, "x-a": {"$ref": "b.yaml"}, "examples": [{"$ref": 1}]}
+    check_document(patterned(**data), "a")
+    told = "name that part under components and refer to it there"
+    for reference in ("#/components/schemas/A/allOf/0", "#/components/schemas/%41/allOf/0"):
+        document = patterned(allOf=[TEXT])
+        document["components"]["schemas"]["B"] = {"$ref": reference}
+        with pytest.raises(GenerationError, match=rf"B: \$ref '{reference}' .*: {told}"):
+            check_document(document, "a")
+
+
 # --- code ----------------------------------------------------------------------------------------
 
 
@@ -436,6 +561,61 @@ def test_a_fault_of_ours_is_one_line(
         assert told == (
             r"generate.sh: openapi.yaml: KeyError: '\x1b'; GENERATE_TRACEBACK=1 shows where" "\n"
         )
+
+
+def test_a_fault_of_ours_begins_no_line(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Whatever a document put into its text."""
+
+    def fault(*_: object) -> None:
+        raise RuntimeError(FAKE)
+
+    monkeypatch.setattr(_document, "read_document", fault)
+    assert main(["--quiet"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.removesuffix("\n").isprintable()
+
+
+# --- pages ---------------------------------------------------------------------------------------
+
+
+def test_a_long_fence_is_read_at_once(tmp_path: Path) -> None:
+    """Also one that is none, for a backtick at its end."""
+    page = tmp_path / "page.md"
+    page.write_text(f"{'~' * 400_000}`\n{' ' * 400_000}x\n", encoding="utf-8")
+    began = time.monotonic()
+    with pytest.raises(GenerationError, match="holds no ```yaml block"):
+        _merge.read_pages([page])
+    assert time.monotonic() - began < 2
+
+
+def differing(*schemas: Any) -> list[str]:
+    """Return the lines that tell how pages differ in what follows a first one."""
+    first, *others = [
+        _merge.Page(f"{number}.yaml", {**patterned(), "components": {"schemas": each}})
+        for number, each in enumerate(schemas)
+    ]
+    with pytest.raises(GenerationError) as caught:
+        _merge.merge(json.dumps(first.document), first, others)
+    return str(caught.value).split("\n")
+
+
+def test_what_differs_much_is_told_in_part() -> None:
+    """With how much is left out."""
+    began = time.monotonic()
+    one, other = ({"A": {"enum": [f"{mark}{n}" for n in range(6000)]}} for mark in "ab")
+    told = differing(one, other)
+    assert len(told) < 700
+    assert told[-1] == "... and 11404 more lines, not compared here"
+    told = differing({"A": {"title": "a"}}, {"A": {"title": "b" * 1000}})
+    assert any(line.endswith(" ... and 709 more characters") for line in told)
+    told = differing(*({"A": {"title": f"{n}"}} for n in range(7)))
+    assert told[-1] == "... and 2 more definitions, not shown here"
+    one, other = ({f"A{n}": {"title": mark} for n in range(500)} for mark in "ab")
+    told = differing(one, other)
+    assert len(told) < 400
+    assert re.fullmatch("\\.\\.\\. and 4[0-9]{2} more that differ, not shown here", told[-1])
+    assert time.monotonic() - began < 20
 
 
 # --- Ctrl-C --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """How long a pattern may take: what is refused, what is left to the server, and what must pass."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from re import _constants as op  # type: ignore[attr-defined]
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from generator._errors import GenerationError
 from generator._patterns import LONGEST, Time, judge
-from generator._structure import python_pattern
+from generator._structure import python_pattern, refuse_patterns
 
 LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 USUAL = {
@@ -77,7 +79,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(
-    ("pattern", "time"),
+    ("pattern", "expected"),
     [
         *((pattern, Time.LINEAR) for pattern in USUAL.values()),
         *((pattern, Time.POLYNOMIAL) for pattern in SLOW.values()),
@@ -86,9 +88,9 @@ OTHERS = {
         *OTHERS.items(),
     ],
 )
-def test_the_time_of_a_pattern_is_known(pattern: str, time: Time) -> None:
+def test_the_time_of_a_pattern_is_known(pattern: str, expected: Time) -> None:
     """Usual ones pass, those that could run for ever do not, and what is unsure counts as worse."""
-    assert judge(python_pattern(pattern)) == time
+    assert judge(python_pattern(pattern)) == expected
 
 
 @pytest.mark.parametrize("pattern", ["(", r"\p{L}", "a{99999999999999999999}", "(?<=a*)b"])
@@ -96,6 +98,33 @@ def test_what_is_no_pattern_of_python_is_said(pattern: str) -> None:
     """By the error that Python itself raises for most of them."""
     with pytest.raises(re.error):
         judge(pattern)
+
+
+SCATTERED = "".join(chr(0x4E00 + 3 * index) for index in range(4_900))
+BUSY = "".join(f"[{SCATTERED[index : index + 50]}]" for index in range(0, 4_500, 50))
+
+
+@pytest.mark.parametrize("pattern", [f"^[{SCATTERED}]+$", f"(?i)^{BUSY}$", "(?i)" + "[a-z1-9]" * 9])
+def test_a_pattern_is_judged_at_once(pattern: str) -> None:
+    """Also one with many letters, which may cost too much."""
+    began = time.monotonic()
+    assert judge(pattern) == (Time.LINEAR if pattern.isascii() else Time.COMPLEX)
+    assert time.monotonic() - began < 2
+
+
+def test_patterns_are_judged_at_once_together() -> None:
+    """Whatever their number and their length; a long one is not even read."""
+    busy = "(?i)^" + "".join(f"[{chr(97 + n % 26)}{n % 10}x-z-{n % 7}]" for n in range(1100))
+    for pattern in ("[a" * 60_000, "[a\\\n" * 3_000, busy, "[a-z]" * 1_500, "(" * 9_000):
+        schemas = {f"A{n}": {"pattern": f"{pattern}{n}"} for n in range(200)}
+        began = time.monotonic()
+        with pytest.raises(GenerationError, match="it is too complex to be checked"):
+            refuse_patterns({"components": {"schemas": schemas}}, "a")
+        assert time.monotonic() - began < 20
+    began = time.monotonic()
+    assert python_pattern("[a" * 60_000 + "$") == "[a" * 60_000 + "$"
+    assert python_pattern(r"^\$[$\]$]$") == r"^\$[$\]$]\Z"
+    assert time.monotonic() - began < 1
 
 
 # --- against a matcher ---------------------------------------------------------------------------

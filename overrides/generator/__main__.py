@@ -57,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         if os.environ.get(TRACEBACK):
             raise
         kind = type(fault).__name__
-        _fail(f"{options.document.name}: {kind}: {fault!s:.200}; {TRACEBACK}=1 shows where")
+        told = f"{options.document.name}: {kind}: {fault!s:.200}; {TRACEBACK}=1 shows where"
+        _fail(printable(told))
         return 1
 
 

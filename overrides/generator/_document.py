@@ -16,7 +16,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ._errors import GenerationError
-from ._structure import dotted, refuse_endless, refuse_ours, without_slow_patterns
+from ._structure import (
+    dotted,
+    refuse_endless,
+    refuse_long_lists,
+    refuse_ours,
+    refuse_references,
+    without_slow_parts,
+)
 from ._yaml import Constructor, TooDeepError
 
 # Else the validator takes another engine, with other words, where some tool has brought that along.
@@ -24,6 +31,18 @@ os.environ["OPENAPI_SPEC_VALIDATOR_SCHEMA_VALIDATOR_BACKEND"] = "jsonschema"
 
 BRACKETS = re.compile(r"(?:[\[{]\s*){200}")
 """So many in a row are no document, and the reader takes quadratic time for them."""
+
+
+HANDLERS: dict[str, Any] = {}
+"""What a validator may fetch by: nothing, so that no document makes it read files or the net."""
+
+
+class _Validator30(OpenAPIV30SpecValidator):
+    resolver_handlers = HANDLERS
+
+
+class _Validator31(OpenAPIV31SpecValidator):
+    resolver_handlers = HANDLERS
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -104,18 +123,21 @@ def check_document(document: dict[str, Any], name: str) -> None:
         for key in mapping:
             if not isinstance(key, str):
                 raise GenerationError(f"{name}: {dotted(where)}: the key {key} needs quotes")
-        reference = mapping.get("$ref")
-        if isinstance(reference, str) and not _leads_somewhere(document, reference):
-            raise GenerationError(f"{name}: {dotted(where)}: $ref {reference!r} leads nowhere")
+    refuse_references(document, name)
     refuse_endless(document, name)
+    refuse_long_lists(document, name)
     v31 = str(document["openapi"]).startswith("3.1")
-    validated = without_slow_patterns(document)
-    validator = (OpenAPIV31SpecValidator if v31 else OpenAPIV30SpecValidator)(validated)
+    validator = (_Validator31 if v31 else _Validator30)(without_slow_parts(document))
     try:
         # The first error only: past a broken part the validator itself may stumble.
         error = next(validator.iter_errors(), None)
     except RecursionError:
         raise GenerationError(f"{name}: its parts refer to each other too deep") from None
+    except KeyError as stumble:
+        raise GenerationError(
+            f"{name} is not valid OpenAPI, or more than the validator can read: it stumbles over"
+            f" {one_line(stumble)}: look for that name, and leave out what has it"
+        ) from None
     except Exception as stumble:  # noqa: BLE001, whatever it stumbles over
         raise GenerationError(f"{name} is not valid OpenAPI: {one_line(stumble)}") from None
     if error is not None:
@@ -186,17 +208,6 @@ def _mappings(
     elif isinstance(part, list):
         for index, value in enumerate(part):
             yield from _mappings(value, (*where, index))
-
-
-def _leads_somewhere(document: Any, reference: str) -> bool:
-    if not reference.startswith("#/"):
-        return False
-    for key in reference.removeprefix("#/").split("/"):
-        key = key.replace("~1", "/").replace("~0", "~")
-        if not isinstance(document, dict) or key not in document:
-            return False
-        document = document[key]
-    return True
 
 
 def one_line(text: object) -> str:

@@ -24,7 +24,12 @@ from ._errors import GenerationError
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LANGUAGES = ("yaml", "yml", "json")
-FENCE = re.compile(r"\s*(`{3,}|~{3,})([^`]*)")
+FENCE = re.compile(r"\s*+(`{3,}+|~{3,}+)([^`]*+)")
+
+MOST_LINES = 300
+LONGEST_LINE = 300
+MOST_OTHERS = 3
+"""How much of definitions that differ is compared and shown."""
 
 Way = tuple[str, ...]
 """The keys that lead to an entry."""
@@ -176,6 +181,7 @@ def _choose(
     """Return the entries to add or to update, or raise with all that cannot be decided."""
     chosen: dict[Way, Any] = {}
     conflicts: list[str] = []
+    left = 0
     for way, definitions in found.items():
         mine = [(ours, known[way])] if way in known else []
         if mine and (prefer == "ours" or _all_equal(mine + definitions)):
@@ -189,7 +195,12 @@ def _choose(
         else:
             chosen[way] = definitions[0][1]
             continue
-        conflicts += ["", f"{_named(way)}: {remedy}", *_compared(way[-1], definitions)]
+        if len(conflicts) > MOST_LINES:
+            left += 1
+        else:
+            conflicts += ["", f"{_named(way)}: {remedy}", *_compared(way[-1], definitions)]
+    if left:
+        conflicts += ["", f"... and {left} more that differ, not shown here"]
     if conflicts:
         raise GenerationError("nothing is added, as definitions differ", *conflicts)
     return chosen
@@ -209,13 +220,24 @@ def _named(way: Way) -> str:
 
 
 def _compared(key: str, definitions: list[Definition]) -> Iterator[str]:
-    """Yield the first definition with how each other one differs from it, whole, as YAML."""
-    texts = [(name, _dump({key: value}, sort_keys=True)) for name, value in definitions]
-    (first, before), *others = [(name, text.splitlines()) for name, text in texts]
+    """Yield the first definition with how others differ from it, as YAML, unless that is long."""
+    shown = definitions[: MOST_OTHERS + 1]
+    texts = [(name, _dump({key: value}, sort_keys=True).splitlines()) for name, value in shown]
+    (first, before), *others = [(name, list(map(_cut, text[:MOST_LINES]))) for name, text in texts]
     for name, after in others:
         every = len(before) + len(after)
         diff = difflib.unified_diff(before, after, first, name, n=every, lineterm="")
         yield from (line for line in diff if not line.startswith("@@"))
+    left = sum(max(0, len(text) - MOST_LINES) for _, text in texts)
+    if left:
+        yield f"... and {left} more lines, not compared here"
+    if len(shown) < len(definitions):
+        yield f"... and {len(definitions) - len(shown)} more definitions, not shown here"
+
+
+def _cut(line: str) -> str:
+    left = len(line) - LONGEST_LINE
+    return f"{line[:LONGEST_LINE]} ... and {left} more characters" if left > 0 else line
 
 
 def _placed(mapping: dict[str, Any], way: Way, value: Any) -> dict[str, Any]:

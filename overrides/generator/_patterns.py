@@ -24,6 +24,7 @@ COPIES = 8
 """Repeats with a higher maximum count as having none."""
 LONGEST = 10_000
 POSITIONS = 3_000
+LETTERS = 1_000
 STEPS = 200_000
 """Above these a pattern is too complex to be checked within a fraction of a second."""
 
@@ -89,7 +90,7 @@ def judged(pattern: str) -> tuple[Time, int]:
             tree = parser.parse(pattern, re.ASCII)
         automaton = _Automaton(tree.state.flags)
         return automaton.judged(tree), automaton.steps
-    except OverflowError as error:
+    except (OverflowError, ValueError) as error:
         raise re.error(str(error)) from None
     except RecursionError:
         return Time.COMPLEX, STEPS
@@ -125,9 +126,13 @@ class _Automaton:
         self.steps = 0
         self.inner = Time.LINEAR
         self.letters: frozenset[str] = frozenset(ASCII)
+        self.known: dict[str, frozenset[str]] = {}
+        """What was found out of classes that may come again."""
 
     def judged(self, tree: Any) -> Time:
         self.letters = frozenset([*ASCII, *_representatives(tree)])
+        if len(self.letters) > LETTERS:
+            return Time.COMPLEX
         # A search tries every place of the text, as if the pattern began with a loop over all.
         start = self._position(self.letters | {BEGIN})
         self._link(start, start)
@@ -153,8 +158,8 @@ class _Automaton:
             self._count()
             self.follow[one, other] = min(2, self.follow[one, other] + ways * more)
 
-    def _count(self) -> None:
-        self.steps += 1
+    def _count(self, steps: int = 1) -> None:
+        self.steps += steps
         if self.steps > STEPS:
             raise _UnboundedError(Time.COMPLEX)
 
@@ -184,7 +189,7 @@ class _Automaton:
 
     def _part(self, code: Any, value: Any) -> _Part:
         if code in (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN):
-            return self._position(self._matched(code, value))
+            return self._position(self._class(code, value))
         if code == op.BRANCH:
             return self._either(self._sequence(branch) for branch in value[1])
         if code == op.SUBPATTERN:
@@ -202,6 +207,16 @@ class _Automaton:
         if code in (op.AT, op.FAILURE):
             return _Part()
         raise _UnboundedError(Time.BACKREFERENCE)
+
+    def _class(self, code: Any, value: Any) -> frozenset[str]:
+        """Return what a part for one character matches."""
+        key = f"{self.flags} {code} {value}"
+        if key not in self.known:
+            members = len(value) if code == op.IN else 1
+            forms = 3 if self.flags & re.IGNORECASE else 1
+            self._count(len(self.letters) * members * forms // 2)
+            self.known[key] = frozenset(self._matched(code, value))
+        return self.known[key]
 
     def _matched(self, code: Any, value: Any) -> Iterator[str]:
         for letter in self.letters:
@@ -264,13 +279,14 @@ class _Automaton:
             return True
         pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
         waiting = [(one, one) for one in loop]
+        weight = 1 + len(self.letters) // 256
         while waiting:
             pair = waiting.pop()
             if pair in pairs:
                 continue
             pairs[pair] = []
             for one, other in product(around[pair[0]], around[pair[1]]):
-                self._count()
+                self._count(weight)
                 if not self.classes[one].isdisjoint(self.classes[other]):
                     pairs[pair].append((one, other))
                     waiting.append((one, other))
@@ -301,9 +317,10 @@ class _Automaton:
         self, start: tuple[int, ...], end: tuple[int, ...], after: dict[int, list[int]]
     ) -> bool:
         seen, waiting = {start}, [start]
+        weight = 1 + len(self.letters) // 256
         while waiting:
             for step in product(*(after[position] for position in waiting.pop())):
-                self._count()
+                self._count(weight)
                 if step in seen or not self._alike(step):
                     continue
                 if step == end:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 from ._errors import GenerationError
-from ._patterns import STEPS, Time, judged
+from ._patterns import LONGEST, STEPS, Time, judged
 
 OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred")
 """How the extensions begin that belong to overrides/."""
@@ -28,12 +28,39 @@ NAMES = frozenset(
 DATA = frozenset({"const", "default", "enum", "example", "examples"})
 """Keywords whose value is data, in which keys mean nothing to OpenAPI."""
 
-EXPANDED = ("allOf", "anyOf", "oneOf")
+UNSUPPORTED = (
+    *("$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"),
+    *("$dynamicRef", "$recursiveRef"),
+)
+"""Keywords that change what references mean, or that are such as may lead out of a document."""
+
+EXPANDED = (
+    *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
+    *("dependencies", "dependentSchemas"),
+)
+"""Keywords whose schemas hold of the same value."""
+EXPANDED_INSIDE = (
+    *("additionalProperties", "contains", "items", "prefixItems", "propertyNames"),
+    *("unevaluatedItems", "unevaluatedProperties"),
+)
+"""Keywords whose schemas hold of what is in a value; code for them is written out in place."""
 LONGEST_CHAIN = 100
 MOST_EXPANDED = 10_000
 
-MOST_STEPS = 20 * STEPS
+MOST_MIXED = 500
+"""How many entries a list may have that cannot be sorted: comparing each with each takes long."""
+
+MOST_DEFAULT = 100
+"""How many entries a default may have to be tried."""
+
+MOST_STEPS = 5 * STEPS
 """How much the patterns of a document may cost together before the rest counts as too complex."""
+
+DOLLARS = re.compile(r"(\\.|\[(?:\\.|[^]\\])*+(?:]|\\?\Z))|\$", re.DOTALL)
+"""Each $, and before it what a $ could be a part of. A set without an end is skipped as a whole."""
+
+CHARACTER = 4
+"""How many steps reading one character of a pattern counts as."""
 
 Way = tuple[Any, ...]
 
@@ -98,26 +125,63 @@ def refuse_patterns(document: dict[str, Any], name: str) -> None:
             )
 
 
-def without_slow_patterns(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document without the patterns that a validator should not try on its examples."""
-    slow = [(where, value) for where, value, time in _patterns(document) if time != Time.LINEAR]
-    if not slow:
-        return document
-    return cast("dict[str, Any]", _without(document, {value for _, value in slow}))
+def without_slow_parts(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without the patterns that a validator would try, and large defaults."""
+    return cast("dict[str, Any]", _without(document, {id(part) for _, part in objects(document)}))
 
 
-def _without(part: Any, patterns: set[str]) -> Any:
+def _without(part: Any, schemas: set[int]) -> Any:
     if isinstance(part, list):
-        return [_without(item, patterns) for item in part]
+        return [_without(item, schemas) for item in part]
     if not isinstance(part, dict):
         return part
-    kept = {key: _without(value, patterns) for key, value in part.items()}
-    if isinstance(kept.get("pattern"), str) and kept["pattern"] in patterns:
-        del kept["pattern"]
-    names = kept.get("patternProperties")
-    if isinstance(names, dict):
-        kept["patternProperties"] = {key: names[key] for key in names if key not in patterns}
+    kept = {key: _without(value, schemas) for key, value in part.items()}
+    if id(part) in schemas:
+        if isinstance(kept.get("pattern"), str):
+            del kept["pattern"]
+        if isinstance(kept.get("patternProperties"), dict):
+            del kept["patternProperties"]
+            # Else names that match would count as additional ones.
+            kept.pop("additionalProperties", None)
+            kept.pop("unevaluatedProperties", None)
+        if not _is_small(kept.get("default")):
+            del kept["default"]
     return kept
+
+
+def _is_small(value: Any) -> bool:
+    """Whether trying a default takes no time that grows with each level of it."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return len(inner) <= MOST_DEFAULT and not any(isinstance(one, dict | list) for one in inner)
+
+
+def refuse_references(document: dict[str, Any], name: str) -> None:
+    """Raise `GenerationError` if a reference leads nowhere, or could lead out of the document."""
+    for where, part in objects(document):
+        for key in UNSUPPORTED:
+            if isinstance(part.get(key), str | bool):
+                raise GenerationError(
+                    f"{name}: {dotted((*where, key))}: this keyword is not supported: remove it,"
+                    " and refer to a part under components by a $ref"
+                )
+        reference = part.get("$ref")
+        if not isinstance(reference, str) or _leads_somewhere(document, reference):
+            continue
+        problem = "leads nowhere"
+        if reference.startswith("#/") and target(document, reference) is not None:
+            problem = "is not supported: name that part under components and refer to it there"
+        raise GenerationError(f"{name}: {dotted(where)}: $ref {reference[:200]!r} {problem}")
+
+
+def _leads_somewhere(document: Any, reference: str) -> bool:
+    if not reference.startswith("#/"):
+        return False
+    for key in reference.removeprefix("#/").split("/"):
+        key = key.replace("~1", "/").replace("~0", "~")
+        if not isinstance(document, dict) or key not in document:
+            return False
+        document = document[key]
+    return True
 
 
 def _patterns(document: dict[str, Any]) -> Iterator[tuple[Way, str, Time]]:
@@ -130,11 +194,12 @@ def _patterns(document: dict[str, Any]) -> Iterator[tuple[Way, str, Time]]:
             if not isinstance(pattern, str):
                 continue
             time, steps = Time.COMPLEX, 0
-            if spent <= MOST_STEPS:
+            if len(pattern) <= LONGEST and spent <= MOST_STEPS:
+                spent += CHARACTER * len(pattern)
                 try:
                     time, steps = judged(python_pattern(pattern))
                 except re.error:
-                    continue  # not one of Python's, which never tries it then
+                    continue  # not one of Python's: told where it would be written
             spent += steps
             yield way, pattern, time
 
@@ -142,12 +207,18 @@ def _patterns(document: dict[str, Any]) -> Iterator[tuple[Way, str, Time]]:
 def python_pattern(pattern: str) -> str:
     """Return a pattern of ECMAScript as Python's; the differences are few."""
     # In ECMAScript $ is the very end; in Python it also stands before a last newline.
-    return re.sub(r"(\\.|\[(?:\\.|[^]\\])*])|\$", lambda match: match[1] or r"\Z", pattern)
+    return DOLLARS.sub(lambda match: match[1] or r"\Z", pattern)
 
 
 def refuse_endless(document: dict[str, Any], name: str) -> None:
     """Raise `GenerationError` if references lead back to themselves, or to too much."""
-    follow = _following(document)
+    _refuse_endless(document, name, inner=False)
+    _refuse_endless(document, name, inner=True)
+
+
+def _refuse_endless(document: dict[str, Any], name: str, *, inner: bool) -> None:
+    """Follow what holds of one value; or also what holds of those in it, which may recur."""
+    follow = _following(document, (*EXPANDED, *EXPANDED_INSIDE) if inner else EXPANDED)
     # Of what has been followed to its end: how much it expands to, and how far it leads.
     sizes: dict[int, tuple[int, int]] = {}
     inside: set[int] = set()
@@ -157,37 +228,61 @@ def refuse_endless(document: dict[str, Any], name: str) -> None:
             one, whole = waiting.pop()
             if whole:
                 inside.remove(id(one))
-                parts = [sizes[id(next_one)] for next_one in follow(one)]
+                parts = [sizes.get(id(next_one), (0, 0)) for next_one in follow(one)]
                 size = 1 + sum(size for size, _ in parts)
                 depth = 1 + max((depth for _, depth in parts), default=0)
                 sizes[id(one)] = size, depth
                 if size > MOST_EXPANDED:
                     problem = f"it stands for more than {MOST_EXPANDED} schemas, written out"
-                elif depth > LONGEST_CHAIN:
+                elif depth > LONGEST_CHAIN and not inner:
                     problem = f"a chain of more than {LONGEST_CHAIN} references"
                 else:
                     continue
                 raise GenerationError(f"{name}: {dotted(where)}: {problem}")
-            if id(one) in inside:
+            if id(one) in inside and not inner:
                 raise GenerationError(f"{name}: {dotted(where)}: its references lead in a circle")
-            if id(one) not in sizes:
+            if id(one) not in sizes and id(one) not in inside:
                 inside.add(id(one))
                 waiting.append((one, True))
                 waiting += [(next_one, False) for next_one in follow(one)]
 
 
-def _following(document: dict[str, Any]) -> Callable[[dict[Any, Any]], list[Any]]:
-    """Return a function to what a mapping is made of, not to what its values may hold."""
+def _following(
+    document: dict[str, Any], keys: tuple[str, ...]
+) -> Callable[[dict[Any, Any]], list[Any]]:
+    """Return a function to what a mapping is made of by its reference and these keywords."""
 
     def follow(part: dict[Any, Any]) -> list[Any]:
         reference = part.get("$ref")
         others = [target(document, reference)] if isinstance(reference, str) else []
-        for key in EXPANDED:
-            members = part.get(key)
-            others += members if isinstance(members, list) else []
+        for key in keys:
+            value = part.get(key)
+            if isinstance(value, list):
+                others += value
+            elif isinstance(value, dict):
+                others += value.values() if key in NAMES else [value]
         return [one for one in others if isinstance(one, dict)]
 
     return follow
+
+
+def refuse_long_lists(document: dict[str, Any], name: str) -> None:
+    """Raise `GenerationError` if a list is so long that finding equal entries would take long."""
+    for where, part in objects(document):
+        dependent = part.get("dependentRequired")
+        lists = [*part.items(), *(dependent.items() if isinstance(dependent, dict) else ())]
+        for key, value in lists:
+            if (
+                isinstance(value, list)
+                and len(value) > MOST_MIXED
+                and key not in ("default", "example", "examples")
+                and not all(isinstance(one, str) for one in value)
+                and not all(isinstance(one, int | float) for one in value)
+            ):
+                raise GenerationError(
+                    f"{name}: {dotted((*where, key))}: a list of {len(value)} entries that are not"
+                    f" all texts or all numbers: {MOST_MIXED} are the most, leave out the others"
+                )
 
 
 def dotted(path: Any) -> str:

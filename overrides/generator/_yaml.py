@@ -12,6 +12,9 @@ LONGEST_NUMBER = 100
 DEEPEST = 100
 """In mappings and lists within each other; twenty is a lot already."""
 
+SHARED = 8
+"""So many characters of a text weigh as much as a node, where aliases stand for it."""
+
 
 class TooDeepError(Exception):
     """A document is nested deeper than what reads it could follow."""
@@ -42,7 +45,8 @@ def _check(root: Any) -> None:
         parts = _parts(node)
         if whole:
             inside.remove(id(node))
-            size = 1 + sum(sizes[id(part)][0] for part in parts)
+            weight = 1 + len(node.value) // SHARED if isinstance(node, ScalarNode) else 1
+            size = weight + sum(sizes[id(part)][0] for part in parts)
             depth = 1 + max((sizes[id(part)][1] for part in parts), default=0)
             sizes[id(node)] = size, depth
             if depth > DEEPEST:
