@@ -113,7 +113,9 @@ def test_a_forked_process_does_not_use_its_parents_connection(
             "ONELOOP_SDK_KEY": "sdk",
             "ONELOOP_BASE_URL": url,
         }
-        program = [sys.executable, "-c", PROGRAM, name, via, how]
+        # Python 3.12 and later warn of a fork beside other threads; here it is on purpose.
+        quiet = ("-W", "ignore::DeprecationWarning")
+        program = [sys.executable, *quiet, "-c", PROGRAM, name, via, how]
         result = subprocess.run(
             program, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
