@@ -472,9 +472,10 @@ def test_wherever_an_alarm_strikes_the_note_is_true(client_class: Any) -> None:
             assert transport.asked <= 2
         if not strike.struck:
             break
-    assert notes["nothing happened"] > 5
-    assert notes["it may have happened"] > 5
+    assert sum(notes.values()) > 10
     if sys.version_info < (3, 12):  # later ones do not trace each place of a generator
+        assert notes["nothing happened"] > 20
+        assert notes["it may have happened"] > 20
         assert notes["it happened"] > 2
 
 

@@ -72,21 +72,23 @@ def objects(document: dict[str, Any]) -> Iterator[tuple[Way, dict[Any, Any]]]:
     """
     seen: set[int] = set()
     waiting: list[tuple[Way, Any]] = [((), document)]
-    while waiting:
-        where, part = waiting.pop()
+    referred: list[tuple[Way, Any]] = []  # last, so that most parts are named by where they stand
+    while waiting or referred:
+        where, part = waiting.pop() if waiting else referred.pop()
+        inner: list[tuple[Way, Any]] = []
         if isinstance(part, list):
-            waiting += [((*where, index), item) for index, item in enumerate(part)]
-        if not isinstance(part, dict) or id(part) in seen:
-            continue
-        seen.add(id(part))
-        yield where, part
-        if isinstance(part.get("$ref"), str):
-            waiting.append(((*where, "$ref"), target(document, part["$ref"])))
-        for key, value in part.items():
-            if key in NAMES and isinstance(value, dict):
-                waiting += [((*where, key, name), item) for name, item in value.items()]
-            elif key not in DATA and not str(key).startswith("x-"):
-                waiting.append(((*where, key), value))
+            inner = [((*where, index), item) for index, item in enumerate(part)]
+        elif isinstance(part, dict) and id(part) not in seen:
+            seen.add(id(part))
+            yield where, part
+            if isinstance(part.get("$ref"), str):
+                referred.append(((*where, "$ref"), target(document, part["$ref"])))
+            for key, value in part.items():
+                if key in NAMES and isinstance(value, dict):
+                    inner += [((*where, key, name), item) for name, item in value.items()]
+                elif key not in DATA and not str(key).startswith("x-"):
+                    inner.append(((*where, key), value))
+        waiting += reversed(inner)
 
 
 def target(document: Any, reference: str) -> Any:
