@@ -428,3 +428,15 @@ class TwoPartError(OneloopError):
         """Keep one part outside of args."""
         super().__init__(part)
         self.hint = hint
+
+
+def test_any_json_has_an_end() -> None:
+    """What contains itself would be written for ever; a hundred levels are enough for anybody."""
+    endless: dict[str, Any] = {}
+    endless["a"] = [endless]
+    with pytest.raises(ArgumentValueError, match=r"must not be nested deeper than 100 levels$"):
+        encode_json(endless)
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    assert encode_json(deep) == deep

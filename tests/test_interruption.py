@@ -214,8 +214,20 @@ def handlers(error: type[BaseException]) -> list[Callable[..., object]]:
         signal.signal(number, signal.SIG_DFL)
         raise error
 
+    def once_with_all(*given: Any) -> None:
+        signal.signal(given[0], signal.SIG_DFL)
+        raise error
+
     inner = partial(function, "soft limit")
-    return [once, function, Handler(), Handler().method, Handler.class_method, partial(inner, 1)]
+    return [
+        once,
+        once_with_all,
+        function,
+        Handler(),
+        Handler().method,
+        Handler.class_method,
+        partial(inner, 1),
+    ]
 
 
 ALARMS = [AlarmError, TimeoutError, OSError, ConnectionError, ValueError, KeyboardInterrupt]

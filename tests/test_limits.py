@@ -445,3 +445,9 @@ def test_as_much_as_64_characters_are_read() -> None:
     """More than any number or date needs."""
     assert _waits.retry_after({"retry-after": "1." + "0" * 62}, 0.0) == 1
     assert _waits.retry_after({"retry-after-ms": "9" * 65, "retry-after": "7"}, 0.0) == 7
+
+
+def test_brackets_that_are_never_opened_are_told_at_once() -> None:
+    """However many there are of them."""
+    with pytest.raises(_answer.Unreadable, match="brackets that do not match"):
+        _answer.read_json(b"[" * 101 + b"]" * 5000, 10**6)

@@ -109,6 +109,11 @@ def test_a_transport_that_returns_something_else_is_unknown(given: Any, is_async
     assert transport.sends == 1
 
 
+def test_a_response_shows_its_status_alone() -> None:
+    """Its headers and body may hold anything."""
+    assert repr(Response(200, (("x-key", "4711"),), b"4711")) == "Response(status=200)"
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_transport_that_returns_what_it_promises_is_used(is_async: bool) -> None:
     """Its response may have a list of headers."""
@@ -580,12 +585,13 @@ def test_a_busy_pool_proves_nothing_where_a_hook_may_have_met_another() -> None:
     assert caught.value.outcome is Outcome.UNKNOWN
 
 
+@pytest.mark.parametrize("is_async", [False, True])
 def test_a_url_that_is_too_long_for_httpx_is_not_sent(
-    sandbox: Sandbox, options: dict[str, Any]
+    is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
     """Httpx refuses it before it looks at anything else."""
     key = {"workspace_id": "ws_1", "api_key_id": "x" * 70_000}
-    with httpx.Client() as http, pytest.raises(APIConnectionError) as caught:
-        called(False, "delete_api_key", key, http_client=http, **options)
+    with own(is_async) as http, pytest.raises(APIConnectionError) as caught:
+        called(is_async, "delete_api_key", key, http_client=http, **options)
     assert caught.value.outcome is Outcome.NOT_SENT
     assert sandbox.requests == ()
