@@ -276,11 +276,9 @@ def _failure(error: Exception) -> transport.TransportError | transport.ResponseT
             getattr(error, "headers", None)
         ):
             return error.with_traceback(None)
-    from ._signals import raised_by_handler  # on first use, as few transports break their contract
+    from ._signals import let_through  # on first use, as few transports break their contract
 
-    interruption = raised_by_handler(error)
-    if interruption is not None:
-        raise interruption
+    let_through(error)
     problem = f"the transport raised {type(error).__name__}"
     return transport.TransportError(problem, detail=str(error), passing=False)
 
@@ -454,10 +452,8 @@ def _tell(policy: RetryPolicy, retry: Retry) -> None:
     try:
         policy.on_retry(retry)
     except Exception as error:
-        from ._signals import raised_by_handler  # on first use, as few hooks fail
+        from ._signals import let_through  # on first use, as few hooks fail
 
-        interruption = raised_by_handler(error)
-        if interruption is not None:
-            raise interruption from None
+        let_through(error)
         # A hook must not decide over a call: its failure would hide the outcome.
         logger.exception("on_retry failed")

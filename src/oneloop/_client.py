@@ -366,7 +366,7 @@ class _Credential:
 
 def _wrapped(given: Any) -> Any:
     """Wrap a credential that was given as it is: the frames of an error must not show it."""
-    return given if given is None or callable(given) or isinstance(given, Secret) else Secret(given)
+    return given if callable(given) else hide(given)
 
 
 def _credential(api_key: object, link_token: object) -> _Credential:

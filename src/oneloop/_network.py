@@ -11,7 +11,7 @@ from typing import Any
 import httpcore
 
 from ._attempt import current
-from ._signals import raised_by_handler
+from ._signals import let_through
 
 PIECE = 16 * 1024
 """Bytes that are sent in one step, at most: one record of TLS. httpcore would give each part that a
@@ -49,9 +49,7 @@ class Network(httpcore.NetworkBackend):
                     self._layers,
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                interruption = raised_by_handler(error)
-                if interruption is not None:
-                    raise interruption from None
+                let_through(error)
                 failure = error
         raise failure or httpcore.ConnectError(f"{host} has no address")
 

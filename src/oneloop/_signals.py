@@ -10,6 +10,13 @@ from types import FrameType
 from typing import Any, cast
 
 
+def let_through(error: BaseException) -> None:
+    """Raise the exception of a signal handler that an error is, or was made from, if it is one."""
+    interruption = raised_by_handler(error)
+    if interruption is not None:
+        raise interruption
+
+
 def raised_by_handler(error: BaseException) -> BaseException | None:
     """Return the exception of a signal handler that an error is, or was made from; else `None`.
 
