@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import httpx
 
 from oneloop import AsyncOneloop, Oneloop, RetryPolicy
-from oneloop_overrides import Call, Operation, Response
+from oneloop_core import Call, Operation, Response
 
 T = TypeVar("T")
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from calling import AT_ONCE, ClientKind
-from generating import Generate, generating
-from sandbox_calls import Api, serving
 
 from oneloop.sandbox import Sandbox
+from tests.calling import AT_ONCE, ClientKind
+from tests.codegen.generating import Generate, generating
+from tests.sandbox.calls import Api, serving
 
 
 @pytest.fixture(params=["sync", "async", "sync-fast", "async-fast"])

@@ -5,15 +5,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from benchmarks.calls import ANSWER
-from oneloop_overrides import (
-    DecodeError,
-    decode_boolean,
-    decode_digits,
-    decode_object,
-    decode_string,
-    decode_timestamp,
-    missing,
-)
+from oneloop_core import DecodeError, decode_boolean, decode_object, decode_string, missing
+from oneloop_overrides import decode_digits, decode_timestamp
 
 MODELS = (__name__,)
 

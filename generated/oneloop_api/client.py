@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from oneloop_overrides import Call, Response, hide
+from oneloop_core import Call, Response, hide
 
 if TYPE_CHECKING:
     from .models.api_key_scope import ApiKeyScope

@@ -1,107 +1,23 @@
-"""What generated code imports: how the API's values are read, checked and written.
+"""The run-time side of the document's quirks: digit strings, timestamps and open enums.
 
-`decode_*` take parsed JSON and return a Python value or raise `DecodeError`; `encode_*` take an
-argument and return what goes into JSON or raise `ArgumentError`. Applications import `oneloop`.
+Each has a pair of functions like those of `oneloop_core`: `decode_*` reads parsed JSON or raises
+`DecodeError`, `encode_*` checks and writes an argument or raises `ArgumentError`.
 """
 
-from ._containers import (
-    decode_list,
-    decode_map,
-    decode_object,
-    decode_union,
-    encode_json,
-    encode_list,
-    encode_map,
-    encode_model,
-    encode_union,
-    missing,
-    required_with,
-)
+from ._digits import MAX_DIGITS, decode_digits, encode_digits
 from ._enums import OpenIntEnum, OpenStrEnum, decode_enum, encode_enum
-from ._errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    ArgumentValueError,
-    DecodeError,
-    OneloopError,
-    Outcome,
-)
-from ._integers import MAX_DIGITS, decode_digits, decode_integer, encode_digits, encode_integer
-from ._operation import (
-    Call,
-    Operation,
-    Response,
-    encode_body,
-    encode_header,
-    encode_path_segment,
-    encode_query,
-)
-from ._scalars import (
-    decode_boolean,
-    decode_constant,
-    decode_number,
-    decode_string,
-    encode_boolean,
-    encode_constant,
-    encode_number,
-    encode_string,
-)
-from ._secrets import MAX_SECRET_LENGTH, Secret, encode_secret, given_secrets, hide, strings_in
 from ._timestamps import decode_date, decode_timestamp, encode_date, encode_timestamp
-from ._unset import UNSET, Unset
 
 __all__ = [
     "MAX_DIGITS",
-    "MAX_SECRET_LENGTH",
-    "UNSET",
-    "ArgumentError",
-    "ArgumentTypeError",
-    "ArgumentValueError",
-    "Call",
-    "DecodeError",
-    "OneloopError",
     "OpenIntEnum",
     "OpenStrEnum",
-    "Operation",
-    "Outcome",
-    "Response",
-    "Secret",
-    "Unset",
-    "decode_boolean",
-    "decode_constant",
     "decode_date",
     "decode_digits",
     "decode_enum",
-    "decode_integer",
-    "decode_list",
-    "decode_map",
-    "decode_number",
-    "decode_object",
-    "decode_string",
     "decode_timestamp",
-    "decode_union",
-    "encode_body",
-    "encode_boolean",
-    "encode_constant",
     "encode_date",
     "encode_digits",
     "encode_enum",
-    "encode_header",
-    "encode_integer",
-    "encode_json",
-    "encode_list",
-    "encode_map",
-    "encode_model",
-    "encode_number",
-    "encode_path_segment",
-    "encode_query",
-    "encode_secret",
-    "encode_string",
     "encode_timestamp",
-    "encode_union",
-    "given_secrets",
-    "hide",
-    "missing",
-    "required_with",
-    "strings_in",
 ]

@@ -3,8 +3,7 @@
 from enum import Enum, IntEnum, StrEnum
 from typing import Any, Self, TypeVar
 
-from ._errors import mismatch, wrong_type
-from ._scalars import encode_string
+from oneloop_core import encode_string, mismatch, wrong_type
 
 
 class OpenStrEnum(StrEnum):

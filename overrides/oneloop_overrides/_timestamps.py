@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from ._errors import ArgumentValueError, mismatch, wrong_type
+from oneloop_core import ArgumentValueError, mismatch, wrong_type
 
 
 def decode_timestamp(value: Any) -> datetime:

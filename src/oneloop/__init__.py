@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oneloop_api import models
-    from oneloop_overrides import (
+    from oneloop_core import (
         ArgumentError,
         ArgumentTypeError,
         ArgumentValueError,
@@ -79,7 +79,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "oneloop_overrides": (
+    "oneloop_core": (
         "ArgumentError",
         "ArgumentTypeError",
         "ArgumentValueError",

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from attrs import field, frozen
 
-from oneloop_overrides import Call, DecodeError, Outcome, Response, Secret, strings_in
+from oneloop_core import Call, DecodeError, Outcome, Response, Secret, strings_in
 
 from . import _answer, transport
 from ._errors import (

@@ -18,7 +18,7 @@ from oneloop_api.client import (
     SyncOperations,
     SyncOperationsWithResponse,
 )
-from oneloop_overrides import (
+from oneloop_core import (
     MAX_SECRET_LENGTH,
     UNSET,
     Call,

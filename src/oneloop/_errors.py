@@ -26,7 +26,7 @@ Every one has an `outcome`: whether the call took effect.
 
 from typing import Any
 
-from oneloop_overrides import OneloopError, Outcome
+from oneloop_core import OneloopError, Outcome
 
 _OUTCOMES = {
     Outcome.NOT_SENT: "not sent: nothing happened",

@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from oneloop_overrides import ArgumentError, ArgumentTypeError, ArgumentValueError
+from oneloop_core import ArgumentError, ArgumentTypeError, ArgumentValueError
 
 from ._errors import APIError
 

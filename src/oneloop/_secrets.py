@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from oneloop_overrides import Secret, strings_in
+from oneloop_core import Secret, strings_in
 
 SHORTEST_SECRET = 6
 """Characters. Redacting a shorter secret would garble every text and hide nothing."""

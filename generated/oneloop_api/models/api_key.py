@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from attrs import define, field
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     DecodeError,
     decode_boolean,
@@ -17,7 +17,6 @@ from oneloop_overrides import (
     decode_list,
     decode_object,
     decode_string,
-    decode_timestamp,
     encode_boolean,
     encode_integer,
     encode_json,
@@ -25,8 +24,11 @@ from oneloop_overrides import (
     encode_map,
     encode_model,
     encode_string,
-    encode_timestamp,
     missing,
+)
+from oneloop_overrides import (
+    decode_timestamp,
+    encode_timestamp,
 )
 
 

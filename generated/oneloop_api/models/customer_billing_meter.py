@@ -9,21 +9,23 @@ from typing import Any, Self
 
 from attrs import define, field
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     DecodeError,
     decode_boolean,
-    decode_digits,
     decode_object,
     decode_string,
-    decode_timestamp,
     encode_boolean,
-    encode_digits,
     encode_json,
     encode_map,
     encode_string,
-    encode_timestamp,
     missing,
+)
+from oneloop_overrides import (
+    decode_digits,
+    decode_timestamp,
+    encode_digits,
+    encode_timestamp,
 )
 
 

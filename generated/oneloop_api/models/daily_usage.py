@@ -8,17 +8,19 @@ from typing import Any, Self
 
 from attrs import define, field
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     DecodeError,
-    decode_digits,
     decode_object,
     decode_string,
-    encode_digits,
     encode_json,
     encode_map,
     encode_string,
     missing,
+)
+from oneloop_overrides import (
+    decode_digits,
+    encode_digits,
 )
 
 

@@ -8,16 +8,14 @@ from typing import Any, Self
 
 from attrs import define, field
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     DecodeError,
-    decode_enum,
     decode_integer,
     decode_list,
     decode_map,
     decode_object,
     decode_string,
-    encode_enum,
     encode_integer,
     encode_json,
     encode_list,
@@ -25,6 +23,10 @@ from oneloop_overrides import (
     encode_model,
     encode_string,
     missing,
+)
+from oneloop_overrides import (
+    decode_enum,
+    encode_enum,
 )
 
 

@@ -8,20 +8,22 @@ from typing import Any, Self
 
 from attrs import define, field
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     DecodeError,
-    decode_enum,
     decode_integer,
     decode_map,
     decode_object,
     decode_string,
-    encode_enum,
     encode_integer,
     encode_json,
     encode_map,
     encode_string,
     missing,
+)
+from oneloop_overrides import (
+    decode_enum,
+    encode_enum,
 )
 
 

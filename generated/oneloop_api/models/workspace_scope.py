@@ -9,17 +9,19 @@ from typing import Any, Self
 
 from attrs import define, field
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     DecodeError,
     decode_object,
     decode_string,
-    decode_timestamp,
     encode_json,
     encode_map,
     encode_string,
-    encode_timestamp,
     missing,
+)
+from oneloop_overrides import (
+    decode_timestamp,
+    encode_timestamp,
 )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     Call,
     Operation,

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     Call,
     Operation,
     encode_body,
     encode_boolean,
-    encode_digits,
     encode_string,
+)
+from oneloop_overrides import (
+    encode_digits,
 )
 
 from ...models.create_customer_billing_meter_response import CreateCustomerBillingMeterResponse

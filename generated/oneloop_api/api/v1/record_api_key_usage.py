@@ -6,16 +6,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     Call,
     Operation,
     encode_body,
-    encode_digits,
     encode_secret,
     encode_string,
     given_secrets,
     hide,
+)
+from oneloop_overrides import (
+    encode_digits,
 )
 
 from ...models.record_usage_api_key_response import RecordUsageApiKeyResponse

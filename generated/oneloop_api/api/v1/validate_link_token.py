@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     Call,
     Operation,

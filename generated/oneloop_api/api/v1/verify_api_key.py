@@ -7,12 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from oneloop_overrides import (
+from oneloop_core import (
     ArgumentError,
     Call,
     Operation,
     encode_body,
-    encode_digits,
     encode_integer,
     encode_list,
     encode_model,
@@ -21,6 +20,9 @@ from oneloop_overrides import (
     given_secrets,
     hide,
     required_with,
+)
+from oneloop_overrides import (
+    encode_digits,
 )
 
 from ...models.api_key_scope import ApiKeyScope

@@ -1,0 +1,791 @@
+"""How clients are made, changed, shared and closed."""
+
+import asyncio
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from oneloop import (
+    APIConnectionError,
+    ArgumentError,
+    AsyncOneloop,
+    AuthenticationError,
+    ConfigurationError,
+    Oneloop,
+    Outcome,
+    RetryPolicy,
+    Timeout,
+    __version__,
+)
+from oneloop.sandbox import Fault, Sandbox
+from oneloop.transport import Limits, Request, Response, TransportError
+from tests.calling import AT_ONCE, REFILL, ClientKind
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of the machine's environment may decide over a test."""
+    for name in ("ONELOOP_SDK_KEY", "ONELOOP_KEY", "ONELOOP_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(params=[Oneloop, AsyncOneloop])
+def client_class(request: pytest.FixtureRequest) -> Any:
+    """Either client class."""
+    return request.param
+
+
+class Recorder:
+    """A transport that keeps what it is given, for both clients."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.closed = 0
+
+    def send(self, request: Request, limits: Limits) -> Response:
+        """Keep a request and answer it."""
+        self.requests.append(request)
+        return Response(200, (), b'{"billing": null}')
+
+    def close(self) -> None:
+        """Count."""
+        self.closed += 1
+
+
+def sent_by(client: Oneloop) -> Request:
+    """Return what a client whose transport is a Recorder sends for a refill."""
+    client.refill_billing_limit(**REFILL)
+    request: Request = client._transport._transport.requests[-1]
+    return request
+
+
+# The API key
+
+
+def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONELOOP_SDK_KEY, then ONELOOP_KEY."""
+    monkeypatch.setenv("ONELOOP_KEY", "sdk_second")
+    assert ("Authorization", "Bearer sdk_second") in sent_by(Oneloop(transport=Recorder())).headers
+    monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_first")
+    assert ("Authorization", "Bearer sdk_first") in sent_by(Oneloop(transport=Recorder())).headers
+
+
+def test_an_argument_outweighs_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written in the code is meant."""
+    monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_environment")
+    request = sent_by(Oneloop(api_key="sdk_argument", transport=Recorder()))
+    assert ("Authorization", "Bearer sdk_argument") in request.headers
+
+
+def test_without_a_key_the_error_names_the_remedy(client_class: Any) -> None:
+    """At once, not at the first call."""
+    with pytest.raises(ConfigurationError, match="pass api_key= or set ONELOOP_SDK_KEY"):
+        client_class()
+
+
+def test_an_empty_variable_is_no_key(monkeypatch: pytest.MonkeyPatch, client_class: Any) -> None:
+    """`export ONELOOP_SDK_KEY=` is a mistake, not a key."""
+    monkeypatch.setenv("ONELOOP_SDK_KEY", "")
+    with pytest.raises(ConfigurationError, match="there is no API key"):
+        client_class()
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\n", "schlüssel", 5])
+def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(
+    key: Any, client_class: Any
+) -> None:
+    """A key with a newline was read from a file without stripping it."""
+    with pytest.raises(ConfigurationError) as caught:
+        client_class(api_key=key)
+    assert not key or str(key) not in str(caught.value)
+
+
+def test_a_function_gives_the_key_of_each_call(sandbox: Sandbox, kind: ClientKind) -> None:
+    """Keys that rotate need no new client."""
+    keys: Iterator[str] = iter(["wrong", sandbox.api_key])
+    options = {"base_url": sandbox.url, "api_key": lambda: next(keys)}
+    with pytest.raises(AuthenticationError):
+        kind.refill(**options)
+    assert kind.refill(**options).billing.total_credits == 1500
+
+
+def test_an_async_function_gives_the_key_of_the_async_client(sandbox: Sandbox) -> None:
+    """Keys may come from a vault across the network."""
+
+    async def key() -> str:
+        return sandbox.api_key
+
+    async def main() -> Any:
+        async with AsyncOneloop(api_key=key, base_url=sandbox.url) as client:
+            return await client.refill_billing_limit(**REFILL)
+
+    assert asyncio.run(main()).billing.total_credits == 1500
+
+
+def test_an_async_function_needs_the_async_client(sandbox: Sandbox) -> None:
+    """The error says so, and no coroutine is left behind."""
+
+    async def key() -> str:
+        return sandbox.api_key
+
+    with pytest.raises(ConfigurationError, match="that needs AsyncOneloop"):
+        ClientKind("sync").refill(api_key=key, base_url=sandbox.url)
+
+
+def test_a_function_that_gives_no_key_is_refused(sandbox: Sandbox, kind: ClientKind) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ConfigurationError, match="api_key must be a string"):
+        kind.refill(api_key=lambda: None, base_url=sandbox.url)
+    assert sandbox.requests == ()
+
+
+# The link token
+
+
+def test_a_link_token_goes_where_the_vendors_own_ui_puts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Into a header of its own, and no bearer beside it, whatever the environment has."""
+    monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_environment")
+    headers = sent_by(Oneloop(link_token="lt_1", transport=Recorder())).headers
+    assert ("X-Link-Token", "lt_1") in headers
+    assert "authorization" not in {name.lower() for name, _ in headers}
+
+
+def test_a_client_has_one_credential(client_class: Any) -> None:
+    """Two would leave it to the server which one counts."""
+    with pytest.raises(ConfigurationError, match="either api_key or link_token, not both"):
+        client_class(api_key="sdk", link_token="lt_1")
+    with pytest.raises(ConfigurationError, match="either api_key or link_token, not both"):
+        client_class(api_key="sdk").with_options(api_key="sdk", link_token="lt_1")
+
+
+def test_a_link_token_may_come_from_a_function() -> None:
+    """They live for a short time."""
+    tokens = iter(["lt_1", "lt_2"])
+    client = Oneloop(link_token=lambda: next(tokens), transport=Recorder())
+    assert ("X-Link-Token", "lt_1") in sent_by(client).headers
+    assert ("X-Link-Token", "lt_2") in sent_by(client).headers
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\n", 5])
+def test_a_link_token_that_cannot_be_sent_is_refused(token: Any, client_class: Any) -> None:
+    """By its own name, and not shown."""
+    with pytest.raises(ConfigurationError, match=r"link_token (must be|contains)") as caught:
+        client_class(link_token=token)
+    assert not token or repr(token) not in str(caught.value)
+
+
+def test_with_options_may_change_the_credential() -> None:
+    """One pool of connections for the backend's key and for its customers' tokens."""
+    client = Oneloop(api_key="sdk", transport=Recorder())
+    linked = client.with_options(link_token="lt_1")
+    assert ("X-Link-Token", "lt_1") in sent_by(linked).headers
+    assert ("X-Link-Token", "lt_1") in sent_by(linked.with_options(timeout=1)).headers
+    assert ("Authorization", "Bearer b") in sent_by(linked.with_options(api_key="b")).headers
+
+
+# The base URL
+
+
+def test_the_scheme_of_the_base_url_may_be_in_capitals() -> None:
+    """What is compared with it later is not."""
+    client = Oneloop(api_key="sdk", base_url="HTTPS://api/V1/")
+    assert client._settings.base_url == "https://api/V1"
+
+
+def test_the_base_url_is_the_documents() -> None:
+    """Without a word, calls go to the vendor's server."""
+    request = sent_by(Oneloop(api_key="sdk", transport=Recorder()))
+    assert request.url == "https://prod.oneloop.ai/api/v1/customer-billing/refill"
+
+
+def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONELOOP_BASE_URL points an application at a sandbox without touching it."""
+    monkeypatch.setenv("ONELOOP_BASE_URL", "http://127.0.0.1:1/base/")
+    request = sent_by(Oneloop(api_key="sdk", transport=Recorder()))
+    assert request.url == "http://127.0.0.1:1/base/api/v1/customer-billing/refill"
+
+
+SHOWN = [
+    "https://",
+    "http://a:b",
+    "http://[::1",
+    "http://a",
+    "http://128.0.0.1",
+    "http://127.evil.test",
+    "http://localhost.evil.test",
+    "http://evil.test[::1]",
+    "http://[::1]evil.test",
+    "http://[::1]:evil.test",
+    "http://[127.0.0.1]",
+    "http://[localhost]",
+    "http://[::ffff:10.0.0.1]",
+    "http://[::1::]",
+    "http://::1",
+    "https://x..example",
+    "https://.example",
+    "https://example.",
+    "http://localhost.",
+    "https://-a.test",
+    "https://a-.test",
+    "https://a:0",
+    "https://a:65536",
+    "https://a:080",
+    "https://a:",
+    "https://a:1:2",
+    "https://127.0.0.256",
+    "http://127.1",
+    "http://127.0.0.01",
+    "http://2130706433",
+    "https://0x7f000001",
+    "https://a.0x7f",
+    "https:///a",
+    "http:///127.0.0.1",
+]
+"""What cannot be a base URL, or sends the key in clear, and holds no secret."""
+
+
+@pytest.mark.parametrize("url", SHOWN)
+def test_a_base_url_that_cannot_be_meant_is_refused(url: str, client_class: Any) -> None:
+    """No host, two of them, a port that is none, or the key in clear to another machine."""
+    with pytest.raises(ConfigurationError, match="base_url") as caught:
+        client_class(api_key="sdk", base_url=url)
+    assert repr(url) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sk_s3cret",
+        "s3cret.example",
+        "",
+        "ftp://s3cret",
+        "//s3cret",
+        "s3cret://a",
+        b"https://s3cret",
+        5,
+        "https://u:s3cret@a",
+        "https://s3cret@a",
+        "http://127.0.0.1:80@s3cret",
+        "https://a/@s3cret",
+        "https://u:s3cret%40a",
+        "https://u:s3cret\N{FULLWIDTH COMMERCIAL AT}a",
+        "https:\\\\u:s3cret@a",
+        "https://a\\@s3cret",
+        "http://127.0.0.1\\.s3cret",
+        "https:/\t/u:s3cret",
+        "ht\ttps://s3cret",
+        "https://a\ts3cret",
+        "https://a\n/s3cret",
+        "https://a/\n",
+        " https://s3cret",
+        "https://a s3cret/",
+        "https://s3cret%2e.test",
+        "http://[::1%25s3cret]",
+        "http://[fe80::1%s3cret]",
+        "https://a/%s3cret",
+        "https://a/s3cr\u00e9t",
+        "https://s3cret\N{IDEOGRAPHIC FULL STOP}test",
+        "https://u:s3cret@a?b#c",
+        "https://a?b=u:s3cret@c",
+    ],
+)
+def test_a_base_url_that_may_hold_a_secret_is_refused_and_not_shown(
+    url: Any, client_class: Any
+) -> None:
+    """A password, a key that was passed by mistake, in whatever spelling."""
+    with pytest.raises(ConfigurationError, match="base_url") as caught:
+        client_class(api_key="sdk", base_url=url, allow_http=True)
+    assert "s3cr" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a?s3cret", "https://a/b#s3cret", "https://a?", "https://a#"]
+)
+def test_the_query_of_a_base_url_is_refused_and_not_shown(url: str, client_class: Any) -> None:
+    """Signed URLs have their signature there."""
+    with pytest.raises(ConfigurationError, match="query or fragment: 'https://a") as caught:
+        client_class(api_key="sdk", base_url=url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api",
+        "https://my_service:65535",
+        "HTTPS://API.Example-1.test/a/v1.0/~b/%7Ec/x=1,2;d:e/",
+        "https://xn--bcher-kva.example",
+        "https://10.255.199.0:1",
+        "https://a.1b",
+        "https://[2001:DB8::1]:443/x",
+        "https://[::ffff:10.0.0.1]",
+        "https://1.2.3.4.example",
+        "https://a/b//c",
+    ],
+)
+def test_a_base_url_may_have_any_host_and_path(url: str, client_class: Any) -> None:
+    """As RFC 3986 spells them."""
+    client = client_class(api_key="sdk", base_url=url)
+    assert client._settings.base_url == "https" + url[5:].rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:1",
+        "http://LocalHost",
+        "http://127.0.0.1",
+        "http://127.1.2.3",
+        "http://[::1]:8787",
+        "http://[0:0:0:0:0:0:0:1]",
+        "http://[::ffff:127.0.0.1]",
+        "http://[::FFFF:7f00:1]/a",
+    ],
+)
+def test_plain_http_is_allowed_on_this_machine(url: str, client_class: Any) -> None:
+    """Sandboxes speak plain HTTP."""
+    assert url in repr(client_class(api_key="sdk", base_url=url))
+
+
+def test_plain_http_is_allowed_if_asked_for(client_class: Any) -> None:
+    """Within a cluster it may be right."""
+    assert "http://api" in repr(client_class(api_key="sdk", base_url="http://api", allow_http=True))
+
+
+# Headers and other settings
+
+
+def test_each_request_says_who_sends_it_and_what_it_takes() -> None:
+    """User-Agent with the version, JSON, and encodings that the client can undo."""
+    headers = dict(sent_by(Oneloop(api_key="sdk", transport=Recorder())).headers)
+    assert headers["User-Agent"].startswith(f"oneloop/{__version__} Python/3.")
+    assert headers["Accept"] == "application/json"
+    assert headers["Accept-Encoding"] == "gzip, deflate"
+    assert headers["Content-Type"] == "application/json"
+
+
+def test_headers_are_added_and_may_replace_the_user_agent() -> None:
+    """In any case of letters."""
+    client = Oneloop(
+        api_key="sdk", transport=Recorder(), headers={"user-agent": "mine", "X-Team": "a"}
+    )
+    headers = sent_by(client).headers
+    assert ("user-agent", "mine") in headers
+    assert ("X-Team", "a") in headers
+    assert [name.lower() for name, _ in headers].count("user-agent") == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "x"},
+        {"host": "x"},
+        {"Content-Length": "1"},
+        {"X-A": "a\r\nX-B: b"},
+        {"X-A": "ü"},
+        {"": "x"},
+        {"X A": "x"},
+        {"X-A:": "x"},
+        {"X-A": " padded "},
+        {"X-A": None},
+        {5: "x"},
+        {"Transfer-Encoding": "chunked"},
+        [("X-A", "x")],
+        "X-A",
+    ],
+)
+def test_a_header_that_must_not_be_sent_is_refused(headers: Any, client_class: Any) -> None:
+    """Those that the client sets, and those that would break the request apart."""
+    with pytest.raises(ConfigurationError, match="headers must"):
+        client_class(api_key="sdk", headers=headers)
+
+
+@pytest.mark.parametrize("value", ["s3cret\n", "s3cr\u00e9t", " s3cret", b"s3cret", ["s3cret"]])
+def test_a_bad_value_of_a_header_is_blamed_on_the_value_and_not_shown(
+    value: Any, client_class: Any
+) -> None:
+    """The name is told, as it says which one; the value may be a secret."""
+    with pytest.raises(ConfigurationError, match="the value of 'X-Team' is not") as caught:
+        client_class(api_key="sdk", headers={"X-Other": "fine", "X-Team": value})
+    assert "s3cr" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["X-Team: s3cret", "X-Team\r\nX: s3cret", b"X-Team: s3cret"])
+def test_a_bad_name_of_a_header_is_shown_up_to_where_it_goes_wrong(
+    name: Any, client_class: Any
+) -> None:
+    """What follows may be a value that was put there by mistake."""
+    with pytest.raises(ConfigurationError, match="headers must have names") as caught:
+        client_class(api_key="sdk", headers={name: "x"})
+    assert "s3cret" not in str(caught.value)
+    assert isinstance(name, bytes) or "'X-Team...'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"retry": 3}, "retry"),
+        ({"max_response_bytes": 0}, "max_response_bytes"),
+        ({"allow_http": "no"}, "allow_http"),
+        ({"http_client": object()}, "http_client must be an httpx"),
+        ({"max_response_bytes": True}, "max_response_bytes"),
+        ({"transport": Recorder(), "http_client": httpx.Client()}, "transport or http_client"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_refused_by_name(
+    options: dict[str, Any], name: str, client_class: Any
+) -> None:
+    """At once, not at the first call."""
+    with pytest.raises(ConfigurationError, match=name):
+        client_class(api_key="sdk", **options)
+
+
+def test_a_timeout_of_the_wrong_kind_is_refused_by_name(client_class: Any) -> None:
+    """Zero would be no time at all."""
+    with pytest.raises(ArgumentError, match="^timeout must be greater than 0"):  # noqa: RUF043
+        client_class(api_key="sdk", timeout=0)
+
+
+# with_options and with_response
+
+
+def test_with_options_changes_a_copy_and_shares_the_connections() -> None:
+    """The original stays as it was."""
+    recorder = Recorder()
+    client = Oneloop(api_key="sdk", transport=recorder)
+    other = client.with_options(
+        api_key="sdk_2",
+        timeout=3,
+        retry=RetryPolicy(attempts=9),
+        headers={"X-Team": "b"},
+        max_response_bytes=5,
+    )
+    assert other._transport is client._transport
+    assert other._settings.timeout == Timeout(connect=3, read=3)
+    assert other._settings.retry.attempts == 9
+    assert other._settings.max_response_bytes == 5
+    headers = sent_by(other).headers
+    assert ("X-Team", "b") in headers
+    assert ("Authorization", "Bearer sdk_2") in headers
+    assert client._settings.timeout == Timeout()
+    assert ("Authorization", "Bearer sdk") in sent_by(client).headers
+
+
+def test_with_options_keeps_what_it_is_not_told_to_change() -> None:
+    """Nothing given, nothing changed."""
+    client = Oneloop(api_key="sdk", transport=Recorder(), timeout=7)
+    other = client.with_options()
+    assert other._settings == client._settings
+    assert sent_by(other) == sent_by(client)
+
+
+def test_closing_a_copy_leaves_the_connections_to_the_original() -> None:
+    """Else a `with` around a copy would break everybody else's calls."""
+    recorder = Recorder()
+    client = Oneloop(api_key="sdk", transport=recorder)
+    with client.with_options(timeout=1):
+        pass
+    assert recorder.closed == 0
+    client.close()
+    assert recorder.closed == 1
+
+
+def test_closing_an_async_copy_leaves_the_connections_to_the_original(sandbox: Sandbox) -> None:
+    """The same for the async client."""
+
+    async def main() -> None:
+        async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            async with client.with_options(timeout=1) as copy:
+                await copy.refill_billing_limit(**REFILL)
+            await client.refill_billing_limit(**REFILL)
+
+    asyncio.run(main())
+    assert len(sandbox.requests) == 2
+
+
+def test_with_response_tells_what_came_around_the_answer(sandbox: Sandbox) -> None:
+    """Status, headers, attempts and time."""
+    sandbox.misbehave(Fault.rate_limited(0))
+    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        response = client.with_response.refill_billing_limit(**REFILL)
+    assert response.parsed.billing is not None
+    assert response.parsed.billing.total_credits == 1500
+    assert response.status == 200
+    assert response.headers["content-type"].startswith("application/json")
+    assert response.attempts == 2
+    assert 0 < response.elapsed < 10
+
+
+def test_with_response_of_the_async_client(sandbox: Sandbox) -> None:
+    """The same, awaited."""
+
+    async def main() -> Any:
+        async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            return await client.with_response.refill_billing_limit(**REFILL)
+
+    response = asyncio.run(main())
+    assert (response.status, response.attempts) == (200, 1)
+    assert response.parsed.billing.total_credits == 1500
+
+
+# Sharing and closing
+
+
+def test_a_closed_client_refuses_calls(sandbox: Sandbox, kind: ClientKind) -> None:
+    """With an error that says so, and NOT_SENT."""
+    options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+
+    async def main() -> None:
+        client = kind.client(**options)
+        await client.refill_billing_limit(**REFILL)
+        await client.aclose()
+        await client.aclose()
+        await client.refill_billing_limit(**REFILL)
+
+    def call_closed() -> None:
+        client = kind.client(**options)
+        client.refill_billing_limit(**REFILL)
+        client.close()
+        client.close()
+        client.refill_billing_limit(**REFILL)
+
+    with pytest.raises(APIConnectionError, match="the client is closed") as caught:
+        call_closed() if kind.name == "sync" else asyncio.run(main())
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert caught.value.attempts == 1
+    assert len(sandbox.requests) == 1
+
+
+def test_threads_share_a_client(sandbox: Sandbox) -> None:
+    """Sixteen threads, one pool, no refill lost and none twice."""
+    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+
+        def refill() -> None:
+            for _ in range(5):
+                client.refill_billing_limit(**{**REFILL, "refill": 1})
+
+        threads = [threading.Thread(target=refill) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    meter = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
+    assert meter.total_credits == 1000 + 16 * 5
+
+
+def test_tasks_share_a_client(sandbox: Sandbox) -> None:
+    """Fifty tasks, one pool."""
+
+    async def main() -> None:
+        async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+            await asyncio.gather(
+                *(client.refill_billing_limit(**{**REFILL, "refill": 1}) for _ in range(50))
+            )
+
+    asyncio.run(main())
+    meter = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
+    assert meter.total_credits == 1050
+
+
+def test_a_client_works_in_a_second_event_loop(sandbox: Sandbox) -> None:
+    """Each loop gets connections of its own."""
+    client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url)
+
+    async def refill(*, last: bool) -> None:
+        await client.refill_billing_limit(**REFILL)
+        # Each loop closes what it opened.
+        await client._transport._pools[asyncio.get_running_loop()].aclose()
+        if last:
+            await client.aclose()
+
+    asyncio.run(refill(last=False))
+    asyncio.run(refill(last=True))
+    assert len(sandbox.requests) == 2
+
+
+FORK = """
+import asyncio, os, sys
+from oneloop import AsyncOneloop, Oneloop
+
+arguments = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 1}
+
+def blocking():
+    with Oneloop() as client:
+        client.refill_billing_limit(**arguments)
+        child = os.fork()
+        for _ in range(5):
+            client.refill_billing_limit(**arguments)
+        return child
+
+async def in_a_loop(client, times):
+    for _ in range(times):
+        await client.refill_billing_limit(**arguments)
+
+def in_loops():
+    client = AsyncOneloop()
+    asyncio.run(in_a_loop(client, 1))
+    child = os.fork()
+    asyncio.run(in_a_loop(client, 5))
+    return child
+
+child = blocking() if sys.argv[1] == "sync" else in_loops()
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+def test_a_client_works_after_a_fork(sandbox: Sandbox, kind: ClientKind) -> None:
+    """Parent and child go on with the same client, each over connections of its own."""
+    environment = {
+        **os.environ,
+        "ONELOOP_SDK_KEY": sandbox.api_key,
+        "ONELOOP_BASE_URL": sandbox.url,
+    }
+    # The parent's sockets stay open in the child: to close them safely is beyond a library.
+    warnings = ["-W", "error", "-W", "ignore::ResourceWarning"]
+    program = [sys.executable, *warnings, "-c", FORK, kind.name]
+    result = subprocess.run(
+        program, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    meter = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
+    assert meter.total_credits == 1000 + 1 + 5 + 5
+
+
+def test_a_client_cannot_be_pickled(client_class: Any) -> None:
+    """A pickle would hold the key."""
+    with pytest.raises(TypeError, match="make one in each process"):
+        pickle.dumps(client_class(api_key="sdk"))
+
+
+# Transports of the application's own
+
+
+def test_an_own_httpx_client_is_used_and_left_open(sandbox: Sandbox) -> None:
+    """It stays the application's."""
+    with httpx.Client(headers={"X-Ignored": "1"}) as own:
+        for _ in range(2):
+            with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, http_client=own) as client:
+                client.refill_billing_limit(**REFILL)
+        assert not own.is_closed
+    assert len(sandbox.requests) == 2
+
+
+@pytest.mark.parametrize("close", ["ours", "theirs"])
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+def test_nothing_is_sent_with_a_client_that_is_closed(
+    close: str, sandbox: Sandbox, kind: ClientKind
+) -> None:
+    """Whichever of the two it is."""
+    options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+
+    def blocking() -> None:
+        with httpx.Client() as own:
+            client = Oneloop(**options, http_client=own)
+            client.close() if close == "ours" else own.close()
+            client.refill_billing_limit(**REFILL)
+
+    async def with_tasks() -> None:
+        async with httpx.AsyncClient() as own:
+            client = AsyncOneloop(**options, http_client=own)
+            await (client.aclose() if close == "ours" else own.aclose())
+            await client.refill_billing_limit(**REFILL)
+
+    with pytest.raises(APIConnectionError, match="the client is closed") as caught:
+        blocking() if kind.name == "sync" else asyncio.run(with_tasks())
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert sandbox.requests == ()
+
+
+def test_an_own_clients_authentication_does_not_replace_the_key(sandbox: Sandbox) -> None:
+    """Basic authentication of an httpx.Client would send another Authorization header."""
+    with (
+        httpx.Client(auth=("user", "password")) as own,
+        Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, http_client=own) as client,
+    ):
+        client.refill_billing_limit(**REFILL)
+    assert sandbox.requests[0].status == 200
+
+
+def test_an_own_async_httpx_client_is_used_and_left_open(sandbox: Sandbox) -> None:
+    """It stays the application's."""
+
+    async def main() -> None:
+        async with httpx.AsyncClient() as own:
+            for _ in range(2):
+                async with AsyncOneloop(
+                    api_key=sandbox.api_key, base_url=sandbox.url, http_client=own
+                ) as client:
+                    await client.refill_billing_limit(**REFILL)
+            assert not own.is_closed
+
+    asyncio.run(main())
+    assert len(sandbox.requests) == 2
+
+
+def test_an_own_transport_is_used_and_closed() -> None:
+    """`transport=` is anything with send and close."""
+    recorder = Recorder()
+    with Oneloop(api_key="sdk", transport=recorder) as client:
+        assert client.refill_billing_limit(**REFILL).billing is None
+    assert len(recorder.requests) == 1
+    assert recorder.closed == 1
+
+
+class Broken:
+    """A transport, blocking and async, that fails in its own way."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def send(self, request: Request, limits: Limits) -> Response:
+        """Fail."""
+        raise self.error
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+class AsyncBroken(Broken):
+    """The same, awaited."""
+
+    async def send(self, request: Request, limits: Limits) -> Response:  # type: ignore[override]
+        """Fail."""
+        raise self.error
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+def test_what_a_transport_raises_does_not_escape(kind: ClientKind) -> None:
+    """A bug in somebody's transport is an error of ours with an unknown outcome."""
+    transport = (Broken if kind.name == "sync" else AsyncBroken)(RuntimeError("my bug"))
+    with pytest.raises(
+        APIConnectionError, match=r"the transport raised RuntimeError \(my bug\)"
+    ) as caught:
+        kind.refill(api_key="sdk", transport=transport, retry=AT_ONCE)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+def test_a_transport_may_say_that_trying_again_is_in_vain(kind: ClientKind) -> None:
+    """`passing=False` ends the call, sent or not."""
+    error = TransportError("no way", sent=False, passing=False)
+    transport = (Broken if kind.name == "sync" else AsyncBroken)(error)
+    with pytest.raises(APIConnectionError, match="no way") as caught:
+        kind.refill(api_key="sdk", transport=transport, retry=AT_ONCE)
+    assert caught.value.attempts == 1

@@ -1,0 +1,156 @@
+"""The names that applications import, and what importing them costs."""
+
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+from ruamel.yaml import YAML
+
+import oneloop
+from codegen._pages import CLIENT_NAMES
+from oneloop import AsyncOneloop, Oneloop, models, sandbox, transport
+from oneloop_api import client
+from tests import ROOT
+from tests.tools import public_api
+
+
+def modules_after(code: str) -> set[str]:
+    """Return the modules that a program of its own has loaded at its end."""
+    program = [sys.executable, "-c", f"{code}\nimport sys, json; print(json.dumps([*sys.modules]))"]
+    output = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    return set(json.loads(output))
+
+
+@pytest.mark.parametrize("module", [oneloop, models, sandbox, transport])
+def test_all_that_is_promised_is_there(module: object) -> None:
+    """Each name in `__all__` can be imported."""
+    for name in module.__all__:  # type: ignore[attr-defined]
+        assert getattr(module, name) is not None
+
+
+@pytest.mark.parametrize("module", [oneloop, models, sandbox])
+def test_names_are_listed_in_order_and_once(module: object) -> None:
+    """A sorted `__all__` has one place for a new name."""
+    names = list(module.__all__)  # type: ignore[attr-defined]
+    assert names == sorted(set(names), key=names.index)
+    assert len(set(names)) == len(names)
+
+
+def test_a_fresh_interpreter_finds_every_name() -> None:
+    """Names are loaded on first use; each of them from a standing start."""
+    code = "import oneloop; [getattr(oneloop, name) for name in oneloop.__all__]"
+    assert "oneloop_api.models" in modules_after(code)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """As with any module."""
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        oneloop.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_dir_lists_the_public_names() -> None:
+    """For interactive use, loaded or not."""
+    assert dir(oneloop) == sorted(oneloop.__all__)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    """No httpx, no model and no operation before one is used."""
+    loaded = modules_after("import oneloop")
+    assert not loaded & {
+        "httpx",
+        "attrs",
+        "attr",
+        "asyncio",
+        "oneloop_api",
+        "oneloop_core",
+        "oneloop_overrides",
+    }
+
+
+def test_a_call_loads_no_httpx() -> None:
+    """Its engine is enough, unless an application brings a client of its own."""
+    code = """
+from oneloop import Oneloop, OneloopError, RetryPolicy
+with Oneloop(api_key="sdk", base_url="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)) as c:
+    try:
+        c.refill_billing_limit(workspace_id="a", external_meter_id="b", refill=1)
+    except OneloopError:
+        pass
+"""
+    loaded = modules_after(code)
+    assert "httpcore" in loaded
+    assert "httpx" not in loaded
+
+
+def test_importing_the_client_loads_no_httpx() -> None:
+    """Nor a model: those come with the first call."""
+    loaded = modules_after("from oneloop import Oneloop, OneloopError, RetryPolicy")
+    assert not loaded & {"httpcore", "httpx", "oneloop_api.models", "oneloop_api.api.v1"}
+
+
+def operation_ids() -> list[str]:
+    """Return every operationId of the document."""
+    document = YAML(typ="safe").load(ROOT / "openapi.yaml")
+    return [
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+    ]
+
+
+@pytest.mark.parametrize("operation_id", operation_ids())
+@pytest.mark.parametrize(
+    "owner",
+    [
+        Oneloop,
+        AsyncOneloop,
+        client.SyncOperationsWithResponse,
+        client.AsyncOperationsWithResponse,
+    ],
+)
+def test_each_operation_is_a_method_of_both_clients(operation_id: str, owner: type) -> None:
+    """Named after its operationId, keyword-only, async where the client is."""
+    name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation_id)
+    method = getattr(owner, name)
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in parameters)
+    assert inspect.iscoroutinefunction(method) == ("Async" in owner.__name__)
+
+
+def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
+    """What is learned of one is known of the other."""
+    methods = {name for name in vars(client.SyncOperations) if not name.startswith("_")}
+    assert methods == {name for name in vars(client.AsyncOperations) if not name.startswith("_")}
+    for name in methods:
+        assert inspect.signature(getattr(Oneloop, name)) == inspect.signature(
+            getattr(AsyncOneloop, name)
+        )
+        assert getattr(Oneloop, name).__doc__ == getattr(AsyncOneloop, name).__doc__
+
+
+def test_no_operation_may_take_a_name_of_the_clients() -> None:
+    """The generator knows every public name that the clients have beside the operations."""
+    own = {
+        name
+        for owner in (Oneloop, AsyncOneloop)
+        for name in dir(owner)
+        if not name.startswith("_") and name not in vars(client.SyncOperations)
+    }
+    assert own | {"date"} == set(CLIENT_NAMES)
+
+
+def test_the_public_api_is_what_was_agreed() -> None:
+    """A change of public_api.txt (every name, argument and type) is a change for users."""
+    agreed = (ROOT / "tests" / "tools" / "public_api.txt").read_text(encoding="utf-8").splitlines()
+    remedy = "scripts/public-api"
+    assert list(public_api.lines()) == agreed, f"if that is meant: {remedy}"
+
+
+def test_a_method_without_a_client_is_not_carried_out() -> None:
+    """The generated classes say what is called; a client says how."""
+    with pytest.raises(NotImplementedError):
+        client.SyncOperations().refill_billing_limit(
+            workspace_id="ws_1", external_meter_id="acme", refill=1
+        )

@@ -1,0 +1,302 @@
+"""Secrets are found in whatever spelling a server gives them, in linear time."""
+
+import html
+import json
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oneloop._secrets import REDACTED, SHORTEST_SECRET, Redactor
+from oneloop_core import Secret
+
+SECRETS = [
+    "sk_live_4711_abcdef",
+    "sk/A+b\"c'&<é😀_4711",
+    "sk/%41xyz&amp;q",
+    "sk\\x41\\u0041z",
+    "ключ_от_квартиры",
+    "İstanbul_ß_1234",
+    "AAAAAAAAAAAA",
+]
+
+
+def no_change(text: str) -> str:
+    """Spell a text as it is."""
+    return text
+
+
+def html_decimal(text: str) -> str:
+    """Spell each character as HTML may, by its number."""
+    return "".join(f"&#{ord(one)};" for one in text)
+
+
+def html_hexadecimal(text: str) -> str:
+    """The same in hexadecimal digits."""
+    return "".join(f"&#x{ord(one):x};" for one in text)
+
+
+def javascript(text: str) -> str:
+    """Spell each character as newer JavaScript may."""
+    return "".join(f"\\u{{{ord(one):X}}}" for one in text)
+
+
+def slashes(text: str) -> str:
+    """Spell JSON as PHP does."""
+    return json.dumps(text).replace("/", "\\/")
+
+
+def json_hexadecimal(text: str) -> str:
+    """Spell JSON so that it may stand in HTML, as .NET does, with capital digits."""
+    for one in "+&<>'":
+        text = text.replace(one, f"\\u{ord(one):04X}")
+    return text
+
+
+def octal(text: str) -> str:
+    """Spell bytes as C does."""
+    return "".join(f"\\{byte:o}" for byte in text.encode())
+
+
+def escape_of_javascript(text: str) -> str:
+    """Spell each unit of UTF-16 as JavaScript's old `escape` does."""
+    units = text.encode("utf-16-be")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    return "".join(f"%u{high:02X}{low:02X}" for high, low in pairs)
+
+
+def quoted_printable(text: str) -> str:
+    """Spell each byte as mails do."""
+    return "".join(f"={byte:02X}" for byte in text.encode())
+
+
+SPELLINGS: list[Callable[[str], str]] = [
+    no_change,
+    str.lower,
+    str.upper,
+    quote_plus,
+    lambda text: quote(text, safe=""),
+    lambda text: quote(text, safe="").lower(),
+    json.dumps,
+    lambda text: json.dumps(text, ensure_ascii=False),
+    slashes,
+    json_hexadecimal,
+    html.escape,
+    html_decimal,
+    html_hexadecimal,
+    javascript,
+    octal,
+    escape_of_javascript,
+    quoted_printable,
+    repr,
+    lambda text: repr(text.encode()),
+    lambda text: text.encode().decode("latin-1"),
+    lambda text: json.dumps(json.dumps(text)),
+    lambda text: html.escape(json.dumps(quote(text, safe=""))),
+    lambda text: quote(html.escape(json.dumps(text)), safe=""),
+]
+"""What servers do to what they quote."""
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("spell", SPELLINGS)
+def test_a_secret_is_found_in_every_spelling(secret: str, spell: Callable[[str], str]) -> None:
+    """What is around it stays, and nothing of it does."""
+    if spell in (str.lower, str.upper) and len(spell(secret)) != len(secret):
+        pytest.skip("in other letter case it has another length, which is not looked for")
+    said = f"<b>no such key: {spell(secret)} (see 100% of the docs)"
+    found = Redactor([Secret(secret)]).clean(said, 1000)
+    assert found.startswith("<b>no such key: ")
+    assert found.endswith(" (see 100% of the docs)")
+    assert found.count(REDACTED) == 1
+    assert len(found) <= len(said.replace(spell(secret), REDACTED)) + 24  # quotes, at most
+
+
+@given(st.text(min_size=SHORTEST_SECRET, max_size=30), st.text(), st.text())
+def test_a_secret_as_it_is_never_stays(secret: str, before: str, after: str) -> None:
+    """Whatever stands around it, also what looks like the start of an escape."""
+    clean = Redactor([Secret(secret)]).clean
+    assert secret not in clean(before + secret + after, 10_000).replace(REDACTED, "\0")
+
+
+@given(st.text(min_size=SHORTEST_SECRET, max_size=20), st.lists(st.sampled_from(SPELLINGS[6:8])))
+def test_layers_of_json_are_undone(secret: str, layers: list[Callable[[str], str]]) -> None:
+    """Up to three, of secrets without escapes of their own."""
+    secret = secret.replace("\\", "/").replace("&", "+").replace("%", "+")
+    said = secret
+    for layer in layers[:3]:
+        said = layer(said)
+    assert REDACTED in Redactor([Secret(secret)]).clean(said, 100_000)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("ABcd/efgh+ijklmnop==", "?key=ABcd%2Fefgh%2Bijklmnop%3D%3D"),
+        ("DEmo_Key<secret>1234", "token=DEmo_Key&lt;secret&gt;1234"),
+        ("DEmo_Key<secret>1234", "token=DEmo_Key\\u003csecret\\u003e1234"),
+        ("sk_live_4711", "sk\\N{LOW LINE}live\\N{low line}4711"),
+        ("sk_live_4711", f"sk&#{'0' * 30}95;live_4711"),
+        ("sk_live_4711", "sk=5flive=5F4711"),
+        ("sk\\N{no such}4711", "sk\\N{no such}4711"),
+        ("x\\N{KEYCAP DIGIT ONE}4711", "x\\N{KEYCAP DIGIT ONE}4711"),
+    ],
+)
+def test_a_secret_is_found_next_to_what_looks_like_an_escape(secret: str, said: str) -> None:
+    """A `=` before a key in a URL is no escape of a mail; rare escapes count as well."""
+    assert REDACTED in Redactor([Secret(secret)]).clean(f"bad call: {said}", 1000)
+    assert secret[4:] not in Redactor([Secret(secret)]).clean(f"bad call: {said}", 1000)
+
+
+def test_many_texts_that_begin_like_a_secret_cost_no_more_than_their_length() -> None:
+    """A server may send thousands of headers with the first characters of a long key."""
+    counts: list[int] = []
+    for size in (100, 200, 400):
+        redactor = Redactor([Secret("sk_12345" + "ab" * 4000)])
+        with Steps() as steps:
+            for number in range(size):
+                redactor.clean(f"sk_12345 {number:06}", 1000)
+        counts.append(steps.count)
+    small, medium, large = counts
+    assert large - medium <= 2.2 * (medium - small)
+    assert large - medium < 200 * 1000
+
+
+def test_more_layers_than_anybody_makes_end_the_search() -> None:
+    """An answer cannot make it go on and on."""
+    clean = Redactor([Secret("sk/live/4711")]).clean
+    said = "sk%2525252525252Flive%2525252525252F4711"
+    assert clean(said, 100) == said
+
+
+def test_overlapping_secrets_are_redacted_whole() -> None:
+    """Two secrets of one call may share characters."""
+    redactor = Redactor([Secret("abcdefgh"), Secret("efghijkl"), Secret("cdefgh")])
+    assert redactor.clean("<abcdefghijkl>", 100) == f"<{REDACTED}>"
+
+
+@pytest.mark.parametrize("container", [list, tuple, lambda texts: {"a": [*texts]}])
+def test_secrets_in_containers_are_found(container: Any) -> None:
+    """An argument may be a list of keys."""
+    redactor = Redactor([Secret(container(["sk_first_1", "sk_second_2", 5]))])
+    assert redactor.clean("sk_first_1, sk_second_2", 100) == f"{REDACTED}, {REDACTED}"
+
+
+def test_a_short_secret_garbles_nothing() -> None:
+    """Nobody has a key of one letter but in a test."""
+    assert Redactor([Secret("a"), Secret("")]).clean("banana", 100) == "banana"
+
+
+def test_a_text_is_cut_after_it_is_redacted() -> None:
+    """So that nothing is left of a secret across the cut, in whatever spelling."""
+    for spell in (no_change, html_hexadecimal):
+        for at in range(1, 40):
+            said = "x" * at + spell("sk_live_4711_abcdef") + "y" * 100
+            found = Redactor([Secret("sk_live_4711_abcdef")]).clean(said, 40)
+            assert len(found) <= 40
+            assert found == ("x" * at + REDACTED + "y" * 100)[:40]
+
+
+@pytest.mark.parametrize("length", range(8, 19))
+def test_the_start_of_a_secret_at_the_end_is_redacted(length: int) -> None:
+    """A proxy, or an engine, may cut a text off in the middle of a key."""
+    secret = "sk_sk_sk_live_4711x"
+    said = f"no: sk_{secret[:length]}"
+    found = Redactor([Secret(secret)]).clean(said, 100)
+    assert found.endswith(REDACTED)
+    assert secret[:8] not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("\\U00110000 &#x110000; &#1114112;", None),
+        ("&nosuch; &; &# 5 %zz \\", None),
+        ("\\n\\t\\q", "\n\tq"),
+        ("&notin;&#38;&#x26", "\u2209&&"),
+    ],
+)
+def test_what_is_no_escape_stays(text: str, plain: str | None) -> None:
+    """And odd ones are undone, as a secret may have been spelled with them."""
+    secret = f"key_{text if plain is None else plain}_end"
+    assert Redactor([Secret(secret)]).clean(f"key_{text}_end", 100) == REDACTED
+
+
+class Steps:
+    """Counts the bytecode of everything that is called, and the characters that C looks at."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> "Steps":
+        """Begin."""
+        self._tracing = sys.gettrace()
+        sys.settrace(self._entered)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """End."""
+        sys.settrace(self._tracing)
+
+    def _entered(self, frame: FrameType, _event: str, _argument: object) -> Any:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self._stepped
+
+    def _stepped(self, _frame: FrameType, event: str, _argument: object) -> Any:
+        self.count += event == "opcode"
+        return self._stepped
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        (lambda n: "a" * n, lambda n: "a" * n),
+        (lambda n: "a" * n + "b", lambda n: "a" * 4 * n),
+        (lambda n: "ab" * n, lambda n: "%61b" * n),
+        (lambda _: "sk_live_4711", lambda n: "&#x73;" * n),
+        (lambda _: "sk_live_4711", lambda n: "\\" * n),
+        (lambda _: "sk_live_4711", lambda n: "sk_live_4711" * n),
+        (lambda _: "sk_live_4711", lambda n: "&amp" * n),
+        (lambda _: "sk_live_4711", lambda n: "%" * n),
+        (lambda n: "a" * 8 + "b" * n, lambda n: "b" * n + "a" * 8 + "b" * (n - 1)),
+        (lambda n: "aaaaaaab" * n, lambda n: "aaaaaaab" * (n - 1) + "aaaaaaa"),
+    ],
+)
+def test_redaction_takes_linear_time(
+    secret: Callable[[int], str], text: Callable[[int], str]
+) -> None:
+    """Twice the size takes at most twice the steps; a constant part is left out of the account."""
+    counts: list[int] = []
+    for size in (500, 1000, 2000):
+        with Steps() as steps:
+            Redactor([Secret(secret(size))]).clean(text(size), 10**9)
+        counts.append(steps.count)
+    small, medium, large = counts
+    assert large - medium <= 2.2 * max(medium - small, 200)
+
+
+def test_the_count_sees_what_is_quadratic() -> None:
+    """A search for each start of a secret, as it was before."""
+
+    def quadratic(text: str) -> int:
+        return sum(text.endswith(text[:size]) for size in range(len(text)) for _ in range(size))
+
+    counts: list[int] = []
+    for size in (50, 100, 200):
+        with Steps() as steps:
+            quadratic("a" * size)
+        counts.append(steps.count)
+    small, medium, large = counts
+    assert large - medium > 2.2 * (medium - small)
+
+
+def test_a_redactor_shows_no_secret() -> None:
+    """It is in the frames of an error that is being made."""
+    redactor = Redactor([Secret("sk_live_4711")])
+    shown = [repr(redactor), *(repr(getattr(redactor, name)) for name in redactor.__slots__)]
+    assert "4711" not in "".join(shown)

@@ -1,0 +1,339 @@
+"""What overlays choose by extensions and formats, and how bodies become arguments."""
+
+from inspect import signature
+from typing import Any
+
+import pytest
+
+from oneloop_core import ArgumentError, ArgumentTypeError
+from tests.codegen.generating import (
+    NOTHING,
+    TEXT,
+    Api,
+    Generate,
+    answers,
+    failure,
+    parameter,
+    post,
+    ref,
+    takes,
+)
+
+
+def model(properties: dict[str, Any], *required: str, **more: Any) -> dict[str, Any]:
+    """Return an object's schema."""
+    required_list = {"required": list(required)} if required else {}
+    return {"type": "object", "properties": properties, **required_list, **more}
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wire", "name"),
+    [
+        ("defaultAllowedIPs", "default_allowed_ips"),
+        ("IPs", "ips"),
+        ("userIDsByURLs", "user_ids_by_urls"),
+        ("IPsum", "i_psum"),
+        ("teamID", "team_id"),
+        ("HTTPServer", "http_server"),
+        ("iOS", "i_os"),
+    ],
+)
+def test_plurals_of_acronyms_are_words(generate: Generate, wire: str, name: str) -> None:
+    """In fields, arguments and class names alike."""
+    api = generate({"Thing": model({wire: TEXT})}, post(requestBody=takes(model({wire: TEXT}))))
+    assert api.Thing(**{name: "a"}).to_dict() == {wire: "a"}
+    assert api.body(**{name: "a"}) == {wire: "a"}
+
+
+def test_a_field_and_an_argument_may_be_given_a_name(generate: Generate) -> None:
+    """It stays what it is on the wire."""
+    right = {"type": "boolean", "x-python-name": "delete"}
+    maybe = {**TEXT, "nullable": True, "x-python-name": "remark"}
+    thing = model({"del": right, "rem": maybe}, "del")
+    cryptic = {**TEXT, "x-python-name": "thing_id"}
+    api = generate(
+        {"Thing": thing},
+        post(
+            "/things/{tid}",
+            parameters=[parameter("tid", "path", cryptic), parameter("p", "query", cryptic)],
+            requestBody=takes(thing),
+        ),
+    )
+    assert api.Thing(delete=True, remark=None).to_dict() == {"del": True, "rem": None}
+    assert api.Thing.from_dict({"del": False}).delete is False
+    with pytest.raises(ArgumentError, match=r"^delete must be"):
+        api.Thing(delete="no").to_dict()
+    call = api.call(thing_id_path="a/b", thing_id_query="c", delete=True, remark="d")
+    assert call.target == "/things/a%2Fb?p=c"
+    assert call.body == b'{"del":true,"rem":"d"}'
+
+
+@pytest.mark.parametrize("name", ["two words", "class", "1st", "camelCase", "_hidden", ""])
+def test_a_given_name_has_to_be_one(generate: Generate, name: str) -> None:
+    """It is told, not bent."""
+    told = failure(generate, {"T": model({"del": {"type": "boolean", "x-python-name": name}})})
+    assert f"x-python-name of del: {name!r} cannot be a name" in told
+
+
+def test_equal_schemas_of_one_class_name_share_the_class(generate: Generate) -> None:
+    """Wherever they are written in place: required, optional, in a list, in an answer."""
+    inline = model({"key": TEXT}, "key", **{"x-python-class": "IssuedKey", "description": "A key"})
+    status = {**TEXT, "enum": ["ON", "OFF"], "x-python-class": "Power"}
+    api = generate(
+        {
+            "A": model({"one": inline, "power": status}, "one"),
+            "B": model({"two": inline, "more": {"type": "array", "items": inline}}),
+        },
+        post(responses=answers(model({"apiKey": inline, "power": status}, "apiKey"))),
+    )
+    models = api.module("models")
+    assert models.__all__ == ["A", "B", "DoItResponse", "IssuedKey", "Power"]
+    assert type(api.A.from_dict({"one": {"key": "k"}}).one) is api.IssuedKey
+    two = api.B.from_dict({"two": {"key": "k"}, "more": [{"key": "l"}]})
+    assert [two.two, two.more[0]] == [api.IssuedKey(key="k"), api.IssuedKey(key="l")]
+    decode = api.module("api.v1.do_it").OPERATION.decode
+    assert decode({"apiKey": {"key": "k"}, "power": "ON"}).power is api.Power.ON
+    assert api.IssuedKey.__doc__.startswith("A key.")
+
+
+def test_other_schemas_of_that_class_name_are_an_error(generate: Generate) -> None:
+    """Two shapes cannot be one class."""
+    told = failure(
+        generate,
+        {
+            "A": model({"one": model({"a": TEXT}, **{"x-python-class": "Same"})}),
+            "B": model({"two": model({"b": TEXT}, **{"x-python-class": "Same"})}),
+        },
+    )
+    assert 'duplicate models with name "Same"' in told
+
+
+@pytest.mark.parametrize("name", ["two words", "lower", "1st", "Snake_Case", "", "ValueError"])
+def test_a_given_class_name_has_to_be_one(generate: Generate, name: str) -> None:
+    """It is told, not bent."""
+    told = failure(generate, {"T": model({"a": model({"b": TEXT}, **{"x-python-class": name})})})
+    assert f"x-python-class of a: {name!r} cannot be a class" in told
+
+
+@pytest.mark.parametrize("status", ["200", "201", "2XX"])
+def test_an_answer_written_in_place_is_called_a_response(generate: Generate, status: str) -> None:
+    """Not `Response200`."""
+    api = generate({}, post(responses=answers(model({"a": TEXT}), status)))
+    assert api.module("models").__all__ == ["DoItResponse"]
+
+
+# --- bodies --------------------------------------------------------------------------------------
+
+RATE = model({"id": TEXT, "limit": {"type": "integer", "minimum": 1}, "note": TEXT}, "id", "limit")
+
+
+@pytest.fixture(scope="module")
+def grouped(generate: Generate) -> Api:
+    """Operations whose bodies hold objects."""
+    body = model(
+        {
+            "key": TEXT,
+            "billing": model({"usage": {**TEXT, "nullable": True}, "usageName": TEXT}),
+            "rate": RATE,
+            "must": model({"a": TEXT, "b": TEXT}, "a"),
+            "shared": ref("Shared"),
+            "nullable": {**RATE, "nullable": True},
+            "empty": model({}),
+            "body": model({"headers": TEXT}),
+            "query_x": TEXT,
+            "query": model({"x": TEXT}),
+        },
+        *("key", "must"),
+    )
+    api = generate({"Shared": model({"s": TEXT})}, post(requestBody=takes(body)))
+    assert isinstance(api, Api)
+    return api
+
+
+LEAST = {"key": "k", "must_a": "a"}
+
+
+def test_fields_of_an_object_in_the_body_are_arguments(grouped: Api) -> None:
+    """Named after both, and put together again; an object of which nothing is given is left out."""
+    assert grouped.body(**LEAST) == {"key": "k", "must": {"a": "a"}}
+    assert grouped.body(**LEAST, billing_usage=None) == {
+        "key": "k",
+        "must": {"a": "a"},
+        "billing": {"usage": None},
+    }
+    assert grouped.body(**LEAST, must_b="b", rate_id="i", rate_limit=2, body_headers="h") == {
+        "key": "k",
+        "must": {"a": "a", "b": "b"},
+        "rate": {"id": "i", "limit": 2},
+        "body": {"headers": "h"},
+    }
+
+
+def test_what_is_no_plain_object_stays_one_argument(grouped: Api) -> None:
+    """A component is a class that applications meet elsewhere; null needs to be sayable."""
+    names = set(signature(grouped.module("api.v1.do_it").call).parameters)
+    assert {"shared", "nullable", "empty"} <= names
+    shared = grouped.Shared(s="t")
+    assert grouped.body(**LEAST, shared=shared, nullable=None) == {
+        **grouped.body(**LEAST),
+        "shared": {"s": "t"},
+        "nullable": None,
+    }
+
+
+def test_names_of_such_arguments_may_collide(grouped: Api) -> None:
+    """Then the later one is told apart."""
+    assert grouped.body(**LEAST, query_x="1", query_x_body="2") == {
+        **grouped.body(**LEAST),
+        "query_x": "1",
+        "query": {"x": "2"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"rate_id": "i"}, "rate_limit is required with rate_id, rate_note"),
+        ({"rate_limit": 1}, "rate_id is required with rate_limit, rate_note"),
+        ({"rate_note": "n"}, "rate_id is required with rate_limit, rate_note"),
+        ({"rate_id": "i", "rate_limit": 0}, "rate_limit must be at least 1, not 0"),
+        ({"billing_usage": 5}, "billing_usage must be a string, not 5"),
+    ],
+)
+def test_an_object_is_given_whole_or_not_at_all(
+    grouped: Api, given: dict[str, Any], told: str
+) -> None:
+    """The error names the argument as the caller knows it."""
+    with pytest.raises(ArgumentError) as caught:
+        grouped.call(**LEAST, **given)
+    assert str(caught.value) == told
+    assert caught.value.operation == "do_it"
+    assert isinstance(caught.value, ArgumentTypeError) or "at least" in told
+
+
+def test_a_body_of_arguments_needs_no_class(generate: Generate) -> None:
+    """But what is an argument or an answer elsewhere keeps its own."""
+    either = {"oneOf": [ref("Kept"), {"type": "array", "items": ref("Item")}]}
+    body = model({"part": model({"kind": {**TEXT, "enum": ["A"]}}), "all": either})
+    api = generate(
+        {
+            "Body": body,
+            "Kept": model({"a": TEXT}),
+            "Item": model({"self": {"type": "array", "items": ref("Item")}}),
+            "Echo": model({"a": TEXT}),
+            "Lone": model({}),
+        },
+        {
+            **post(requestBody=takes(ref("Body"))),
+            **post("/echo", "echo", requestBody=takes(ref("Echo")), responses=answers(ref("Echo"))),
+        },
+    )
+    assert set(api.module("models").__all__) == {*("BodyPartKind", "Kept", "Item", "Echo", "Lone")}
+
+
+def test_only_what_is_sent_tells_null_from_absent(generate: Generate) -> None:
+    """`UNSET` never reaches who reads an answer."""
+    field = model({"a": {**TEXT, "nullable": True}})
+    body = model({"b": ref("Both")})
+    api = generate(
+        {"Read": field, "Sent": field, "Both": field},
+        {
+            **post(responses=answers(ref("Read"))),
+            **post("/s", "s", requestBody=takes({"type": "array", "items": ref("Sent")})),
+            **post("/b", "b", requestBody=takes(body), responses=answers(ref("Both"))),
+        },
+    )
+    assert api.Read.__annotations__["a"] == "str | None"
+    assert api.Read().a is None
+    for name in ("Sent", "Both"):
+        assert getattr(api, name).__annotations__["a"] == "str | None | Unset"
+
+
+# --- flags, secrets, repetition, certainty -------------------------------------------------------
+
+
+def test_a_flag_asks_for_one_value(generate: Generate) -> None:
+    """Whatever else the value is, known or not, the answer is no."""
+    status = {**TEXT, "enum": ["VALID", "EXPIRED"]}
+    flags = {"x-python-flags": {"is_valid": {"keyStatus": "VALID"}}}
+    api = generate({"Thing": model({"keyStatus": status, "isValid": TEXT}, "keyStatus", **flags)})
+    read = api.Thing.from_dict
+    assert read({"keyStatus": "VALID"}).is_valid is True
+    assert read({"keyStatus": "EXPIRED"}).is_valid is False
+    assert read({"keyStatus": "NEW"}).is_valid is False
+    assert read({"keyStatus": "NEW", "isValid": "x"}).is_valid_ == "x"
+
+
+@pytest.mark.parametrize(
+    "flags", [{"f": {"b": 1}}, {"f": {}}, {"f": {"a": 1, "b": 2}}, {"f": 1}, 1]
+)
+def test_a_flag_names_a_field(generate: Generate, flags: Any) -> None:
+    """Anything else is told, with the model."""
+    told = failure(generate, {"Thing": model({"a": TEXT}, **{"x-python-flags": flags})})
+    assert told.startswith("Thing: x-python-flags must name one field")
+
+
+def test_secrets_are_not_shown(generate: Generate) -> None:
+    """Neither in a repr, nor kept from what takes them out of errors."""
+    secret = {**TEXT, "format": "password"}
+    maybe = {**secret, "nullable": True}
+    api = generate(
+        {"Thing": model({"key": secret, "old": secret, "maybe": maybe, "id": TEXT}, "key", "id")},
+        post(
+            "/things/{token}",
+            parameters=[parameter("token", "path", secret), parameter("q", "query", TEXT)],
+            requestBody=takes(model({"key": secret, "maybe": maybe, "name": TEXT}, "key", "name")),
+        ),
+    )
+    thing = api.Thing(key="hush1", old="hush2", maybe="hush3", id="i")
+    assert "hush" not in repr(thing)
+    assert "id='i'" in repr(thing)
+    assert api.Thing(key="hush", id="i").old is None
+    call = api.call(token="hush1", key="hush2", maybe="hush3", name="n")
+    assert [one.reveal() for one in call.secrets] == ["hush1", "hush2", "hush3"]
+    assert "hush" not in repr(call)
+    for more in ({}, {"maybe": None}):
+        call = api.call(token="t", key="k", name="n", **more)
+        assert [one.reveal() for one in call.secrets] == ["t", "k"]
+
+
+def test_an_operation_may_be_marked_as_safe_with_a_reason(generate: Generate) -> None:
+    """Its docstring tells the reason."""
+    reason = {"x-safe-to-repeat": "It sets everything to what is given"}
+    api = generate({}, {**post(**reason), **post("/plain", "plain")})
+    assert api.module("api.v1.do_it").OPERATION.safe is True
+    assert api.module("api.v1.plain").OPERATION.safe is False
+    told = " ".join(api.module("client").SyncOperations.do_it.__doc__.split())
+    assert "Safe to repeat: sent again after a failure that may pass. It sets everything" in told
+
+
+def test_certainty_is_told(generate: Generate) -> None:
+    """In the docstring and in the page that lists all operations."""
+    paths = {
+        **post(**{"x-certainty": "client", "x-inferred": "All of it."}),
+        **post("/seen", "seen", **{"x-certainty": "published"}),
+        **post("/plain", "plain", parameters=[parameter("a", "query", TEXT)]),
+        **post("/safe", "safeOne", **{"x-safe-to-repeat": "It does nothing"}),
+    }
+    api = generate({}, paths)
+    assert "No page was seen" in api.module("client").SyncOperations.do_it.__doc__
+    assert "page was seen" not in api.module("client").SyncOperations.plain.__doc__
+    assert "| `POST /things` | `do_it()` | **unsafe** | client |\n" in api.page
+    assert "page was seen" not in api.module("client").SyncOperations.seen.__doc__
+    assert "| `POST /seen` | `seen()` | **unsafe** | published |\n" in api.page
+    assert "| `POST /plain` | `plain([a])` | **unsafe** | not stated |\n" in api.page
+    assert "| `POST /safe` | `safe_one()` | safe | not stated |\n" in api.page
+    assert "`safe_one` is safe although its method is POST. It does nothing" in api.page
+    assert "| `do_it` | All of it. |\n" in api.page
+    told = failure(generate, {}, post(**{"x-certainty": "sure"}))
+    assert told == "POST /things: x-certainty must be one of published, partial, rendered, client"
+
+
+def test_an_operation_without_an_id_has_no_extensions(generate: Generate) -> None:
+    """Nothing is looked up by an empty name."""
+    nameless = {"tags": ["v1"], "responses": NOTHING, "x-safe-to-repeat": "No"}
+    api = generate({}, {"/nameless": {"post": nameless, "summary": "Not an operation"}})
+    assert api.module("api.v1.post_nameless").OPERATION.safe is False

@@ -1,0 +1,722 @@
+"""Documents that would take for ever, fool a reader, or pass for our own: one line for each."""
+
+import io
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import codegen.__main__
+from codegen import _document, _interrupts, _merge, _render, _tree
+from codegen.__main__ import main
+from codegen._document import check_document, parse_document
+from codegen._errors import GenerationError, printable, say
+from codegen._literals import identifier, literal
+from codegen._patterns import judge
+from codegen._structure import MOST_STEPS, refuse_patterns, target
+from tests import ROOT
+from tests.codegen.generating import TEXT, answers, parameter, post, ref, takes
+
+HANGING = 100
+"""Seconds after which something is taken to go on for ever: a guard, and no measurement."""
+
+HEAD = 'openapi: 3.0.3\ninfo: {title: T, version: "1"}\nservers: [{url: "https://a.test"}]\n'
+NOTHING = f"{HEAD}paths: {{}}\n"
+
+
+def with_schemas(*schemas: str) -> str:
+    """Return a document with schemas, each as `name: schema`."""
+    lines = "".join(f"    {schema}\n" for schema in schemas)
+    return f"{NOTHING}components:\n  schemas:\n{lines}"
+
+
+def bomb(first: str, line: str) -> str:
+    """Return a document in which each of forty lines stands twice for the one before."""
+    lines = [f"x-0: &a0 {first}", *(line.format(n=n, m=n - 1) for n in range(1, 40))]
+    return NOTHING + "\n".join(lines) + "\n"
+
+
+def fan(key: str, width: int, length: int) -> str:
+    """Return a document with a chain of schemas, each made of the next one several times."""
+    chain = (f"A{n}: {json.dumps({key: [ref(f'A{n + 1}')] * width})}" for n in range(length))
+    return with_schemas(*chain, f"A{length}: {{type: object}}")
+
+
+def doubled(key: str, wrap: str) -> str:
+    """Return a document with a chain of schemas, each twice the next one in a keyword."""
+    chain = []
+    for n in range(30):
+        both = json.dumps({"allOf": [ref(f"A{n + 1}")] * 2})
+        chain.append(f'A{n}: {{"{key}": {wrap.format(all=both)}}}')
+    return with_schemas(*chain, "A30: {type: object}")
+
+
+def cycle(kind: str) -> str:
+    """Return a document in which two components of a kind are each other."""
+    a, b = (f"{{$ref: '#/components/{kind}/{name}'}}" for name in "BA")
+    return f"{NOTHING}components: {{{kind}: {{A: {a}, B: {b}}}}}\n"
+
+
+ALIASES = "line 1, column 1: its aliases stand for more than"
+CIRCLE = "its references lead in a circle"
+BIG = "characters"
+REFUSED = {
+    "aliases in lists": (bomb("[x, x]", "x-{n}: &a{n} [*a{m}, *a{m}]"), ALIASES),
+    "aliases in mappings": (bomb("{k: x}", "x-{n}: &a{n} {{a: *a{m}, b: *a{m}}}"), ALIASES),
+    "merge keys": (bomb("{k: x}", "x-{n}: &a{n}\n  <<: [*a{m}, *a{m}]\n  k{n}: 1"), ALIASES),
+    "a merge key of itself": (f"{NOTHING}x: &a\n  <<: *a\n", "stands for what it is in itself"),
+    "aliases of a long text": (
+        f"{NOTHING}x-0: &a {'a' * 10_000}\nx-1: [{', '.join(['*a'] * 1000)}]\n",
+        ALIASES,
+    ),
+    "an extension amid paths": (
+        f"{HEAD}paths: {{x-note: hello}}\n",
+        "it stumbles over 'x-note': look for that name, and leave out what has it",
+    ),
+    "an integer": (f"{NOTHING}x: {'9' * 5000}\n", BIG),
+    "a hexadecimal integer": (f"{NOTHING}x: 0x{'f' * 5000}\n", BIG),
+    "a fraction": (f"{NOTHING}x: 1.{'9' * 5000}\n", BIG),
+    "an exponent": (f"{NOTHING}x: 1e{'9' * 5000}\n", BIG),
+    "an integer in JSON": ('{"openapi": "3.0.3", "x": ' + "9" * 5000 + "}", BIG),
+    "more than a float": (f"{NOTHING}x: 1e400\n", "1e400 cannot be read as a number of JSON"),
+    "infinity": (f"{NOTHING}x: -.inf\n", "-.inf cannot be read as a number of JSON"),
+    "no number": (f"{NOTHING}x: .nan\n", ".nan cannot be read as a number of JSON"),
+    "a wrong tag": (f"{NOTHING}x: !!int abc\n", "abc cannot be read as a number of JSON"),
+    "no truth": (f"{NOTHING}x: !!bool abc\n", "abc cannot be read as a truth value"),
+    "a set": (f"{NOTHING}x: !!set {{a}}\n", "set is none of JSON's"),
+    "a date": (f"{NOTHING}x: 2020-02-30\n", "2020-02-30 cannot be read as a date: a text needs"),
+    "half a pair": (f'{NOTHING}x: "\\ud800"\n', "cannot be read as a text"),
+    "a version": (f"%YAML 1.{'9' * 5000}\n---\n{NOTHING}", "api.yaml cannot be read: Exceeds"),
+    "a NUL": (f"{NOTHING}x: \0\n", "api.yaml cannot be read: unacceptable character"),
+    "many brackets": (f"{NOTHING}x: {'[' * 100_000}", "api.yaml is nested too deep"),
+    "many braces": ('{"a":' * 100_000, "api.yaml is nested too deep"),
+    "many levels": ("\n".join(" " * n + "a:" for n in range(200)), "api.yaml is nested too deep"),
+    "itself": (with_schemas("A: {$ref: '#/components/schemas/A'}"), CIRCLE),
+    **{
+        f"a circle of {kind}": (cycle(kind), CIRCLE)
+        for kind in ("schemas", "parameters", "responses", "requestBodies", "headers")
+    },
+    "a circle of paths": (f"{HEAD}paths: {{/a: {{$ref: '#/paths/~1a'}}}}\n", CIRCLE),
+    "a circle of all": (
+        with_schemas(
+            "A: {allOf: [{$ref: '#/components/schemas/B'}]}",
+            "B: {allOf: [{type: object}, {$ref: '#/components/schemas/A'}]}",
+        ),
+        CIRCLE,
+    ),
+    "a chain": (fan("allOf", 1, 200), "a chain of more than 100 references"),
+    "two each of all": (fan("allOf", 2, 30), "it stands for more than 10000 schemas"),
+    "two each of any": (fan("anyOf", 2, 30), "it stands for more than 10000 schemas"),
+    "two each of one": (fan("oneOf", 2, 30), "it stands for more than 10000 schemas"),
+    **{
+        f"two each of {key}": (doubled(key, wrap), "it stands for more than 10000 schemas")
+        for key, wrap in {
+            **dict.fromkeys(("not", "if", "then", "else", "items", "contains"), "{all}"),
+            **dict.fromkeys(("additionalProperties", "propertyNames"), "{all}"),
+            "dependentSchemas": '{{"a": {all}}}',
+        }.items()
+    },
+    "a circle of names": (
+        with_schemas("A: {dependentSchemas: {a: {$ref: '#/components/schemas/A'}}}"),
+        CIRCLE,
+    ),
+    "many tags": (
+        f"{NOTHING}tags: [{', '.join(f'{{name: a{n}}}' for n in range(600))}]\n",
+        "api.yaml: tags: a list of 600 entries that are not all texts or all numbers: 500",
+    ),
+    "many members": (
+        with_schemas(f"A: {{enum: {json.dumps([{'a': n} for n in range(600)])}}}"),
+        "components.schemas.A.enum: a list of 600 entries",
+    ),
+    "many required": (
+        with_schemas(f"A: {{dependentRequired: {{a: {[[n] for n in range(501)]}}}}}"),
+        "components.schemas.A.a: a list of 501 entries",
+    ),
+    "no paths": (HEAD, "'paths' is a required property"),
+    "a list of paths": (f"{HEAD}paths: []\n", "paths: [] is not of type 'object'"),
+    "an old version": ("swagger: 3.0\n", "is not an OpenAPI 3.0 or 3.1 document"),
+    "a number as key": (f"{HEAD}paths: {{1: {{}}}}\n", "the key 1 needs quotes"),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), REFUSED.values(), ids=REFUSED)
+def test_what_would_take_for_ever_is_refused(text: str, told: str) -> None:
+    """In one line, and at once."""
+    began = time.monotonic()
+    with pytest.raises(GenerationError) as caught:
+        parse_document(text, "api.yaml")
+    assert time.monotonic() - began < HANGING
+    assert told in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_what_is_large_but_sound_is_read() -> None:
+    """A pair of surrogates is one character, as JSON has it; old YAML is no news."""
+    assert parse_document(f'{NOTHING}x-y: "\\ud83d\\ude00"\n', "a")["x-y"] == "😀"
+    assert parse_document(f"%YAML 1.1\n---\n{NOTHING}x-y: 1e3\n", "a")["x-y"] == 1000
+    assert parse_document(f"{NOTHING}x-y: {'a' * 100_000}\n", "a")["x-y"] == "a" * 100_000
+    twice = f"{NOTHING}x-x: &a {'a' * 10_000}\nx-y: [*a, *a]\n"
+    assert parse_document(twice, "a")["x-y"] == ["a" * 10_000] * 2
+    shared = f"{NOTHING}x-x: &a {{b: [1, 2, {{c: d}}]}}\nx-y: *a\n"
+    assert parse_document(shared, "a")["x-y"] == {"b": [1, 2, {"c": "d"}]}
+    assert parse_document(fan("allOf", 1, 40), "a")
+    assert parse_document(fan("oneOf", 3, 5), "a")
+
+
+@pytest.mark.parametrize("wrong", [None, 1, "x", [], [1], {}, {"a": []}, True])
+def test_a_value_of_a_wrong_type_is_told(wrong: Any) -> None:
+    """Wherever it stands."""
+    document = {
+        "openapi": "3.0.3",
+        "info": {"title": "T", "version": "1"},
+        "servers": [{"url": "https://a.test"}],
+        "paths": post(
+            parameters=[parameter("q", "query", TEXT)],
+            requestBody=takes(ref("A")),
+            responses=answers(ref("A")),
+        ),
+        "components": {"schemas": {"A": {"type": "object", "properties": {"a": {"enum": ["x"]}}}}},
+    }
+
+    def replaced(part: Any, left: list[int]) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            return wrong
+        if isinstance(part, dict):
+            return {key: replaced(value, left) for key, value in part.items()}
+        if isinstance(part, list):
+            return [replaced(value, left) for value in part]
+        return part
+
+    for place in range(1, 60):
+        told = ""
+        try:
+            parse_document(json.dumps(replaced(document, [place])), "api.json")
+        except GenerationError as error:
+            told = str(error)
+        assert told.isprintable()
+
+
+def test_what_recurs_in_values_is_no_circle() -> None:
+    """A tree, a list of itself; and a default is tried only where that takes no time."""
+    tree = {"type": "object", "properties": {"a": {"type": "array", "items": ref("A")}}}
+    lists: dict[str, Any] = {"type": "array", "items": {"anyOf": [ref("B"), ref("B"), TEXT]}}
+    more = {"type": "object", "additionalProperties": ref("C")}
+    document = {**patterned(), "components": {"schemas": {"A": tree, "B": lists, "C": more}}}
+    check_document(document, "a")
+    deep: Any = 1
+    for _ in range(40):
+        deep = [deep]
+    lists["default"] = deep
+    check_document(document, "a")
+    for wrong in ([1], {"a": 1}):
+        lists["default"] = wrong
+        with pytest.raises(GenerationError):
+            check_document(document, "a")
+    lists["default"] = list(range(101))
+    check_document(document, "a")
+    words = [f"a{n}" for n in range(3000)]
+    check_document(patterned(enum=words), "a")
+    check_document(patterned(type="number", enum=list(range(3000))), "a")
+    check_document(patterned(examples=[{"a": n} for n in range(3000)]), "a")
+
+
+# --- what is ours --------------------------------------------------------------------------------
+
+EXTENSIONS = ("x-python-flags", "x-python-name", "X-Safe-To-Repeat", "x-certainty", "x-inferred")
+PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "an operation": lambda key: {"paths": post(**{key: "x"})},
+    "the paths": lambda key: {"paths": {key: {}}},
+    "a path": lambda key: {"paths": {"/a": {key: "x"}}},
+    "a path named as an extension": lambda key: {"paths": {"x-a": {"get": {key: "x"}}}},
+    "a schema": lambda key: {"components": {"schemas": {"A": {key: {}}}}},
+    "a property": lambda key: {"components": {"schemas": {"A": {"properties": {"a": {key: ""}}}}}},
+    "a property called properties": lambda key: {
+        "components": {"schemas": {"A": {"properties": {"properties": {"items": {key: ""}}}}}}
+    },
+    "a property called example": lambda key: {
+        "components": {"schemas": {"A": {"properties": {"example": {"allOf": [{key: ""}]}}}}}
+    },
+    "an answer called default": lambda key: {
+        "paths": post(responses={"default": {"description": "d", key: ""}})
+    },
+    "a list in an example": lambda key: {
+        "components": {
+            "schemas": {
+                "A": {"example": [{"a~b/c": {key: ""}}]},
+                "B": {"items": {"$ref": "#/components/schemas/A/example/0/a~0b~1c"}},
+            }
+        }
+    },
+    "an extension": lambda key: {
+        "x-vendor": {"a b": {key: ""}},
+        "paths": {"/a": {"$ref": "#/x-vendor/a%20b"}},
+    },
+}
+
+
+@pytest.mark.parametrize("key", EXTENSIONS)
+@pytest.mark.parametrize("place", PLACES)
+def test_our_extensions_come_from_overrides_alone(place: str, key: str) -> None:
+    """Wherever they stand in a document, where something could read them."""
+    document = {"openapi": "3.1.0", "info": {"title": "T", "version": "1"}, "paths": {}}
+    with pytest.raises(GenerationError) as caught:
+        parse_document(json.dumps({**document, **PLACES[place](key)}), "page.yaml")
+    told = str(caught.value)
+    assert told.startswith("page.yaml: ")
+    assert f".{key}: this extension belongs to overrides/" in told
+
+
+def test_names_and_data_are_no_extensions() -> None:
+    """A vendor may call a property so, and show it in an example."""
+    schema = {
+        "type": "object",
+        "properties": {"x-python-name": TEXT, "x-safe-to-repeat": TEXT},
+        "example": {"x-python-name": "a"},
+        "x-other": {"x-python-name": "a"},
+    }
+    document = {
+        "openapi": "3.0.3",
+        "info": {"title": "T", "version": "1"},
+        "paths": {},
+        "components": {"schemas": {"x-python-class": schema}},
+    }
+    assert parse_document(json.dumps(document), "a") == document
+
+
+def test_a_reference_leads_where_any_tool_may_read_it() -> None:
+    """Or nowhere."""
+    document = {"a": [{"b c": 1}]}
+    assert target(document, "#/a/0/b%20c") == 1
+    assert target(document, "#/a/1") is None
+    assert target(document, "#/a/x") is None
+    assert target(document, "other.yaml#/a/0/b c/d") is None
+
+
+# --- patterns ------------------------------------------------------------------------------------
+
+
+def patterned(**more: Any) -> dict[str, Any]:
+    """Return a document with one text."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "T", "version": "1"},
+        "servers": [{"url": "https://a.test"}],
+        "paths": {},
+        "components": {"schemas": {"A": {"type": "string", **more}}},
+    }
+
+
+def test_a_pattern_is_never_tried_if_it_could_run_for_ever() -> None:
+    """Not on a default, nor on names; it has to be replaced by an override."""
+    text = "a" * 50 + "!"
+    for more in (
+        {"pattern": "^(a+)+$", "default": text},
+        {"pattern": r"\d+x", "default": "1" * 100_000},
+        {"type": "object", "patternProperties": {"^(a+)+$": TEXT}, "default": {text: "x"}},
+        {"anyOf": [{"pattern": "^(a+)+$"}], "examples": [text], "default": text},
+    ):
+        check_document(patterned(**more), "a")
+    with pytest.raises(GenerationError) as caught:
+        refuse_patterns(patterned(pattern="^(a+)+$"), "api.yaml")
+    assert str(caught.value) == (
+        "api.yaml: components.schemas.A.pattern: the pattern '^(a+)+$' is refused, it can take"
+        " exponential time: give it another one by an action in overrides/overlay.yaml"
+    )
+    with pytest.raises(
+        GenerationError, match=r"patternProperties: the pattern '\(a\)\\\\1' is ref"
+    ):
+        refuse_patterns(patterned(patternProperties={r"(a)\1": {}}, type="object"), "api.yaml")
+    refuse_patterns(patterned(pattern=r"\p{L}"), "api.yaml")
+    refuse_patterns(patterned(pattern=r"\d+x"), "api.yaml")
+
+
+def test_patterns_cost_little_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past a limit the rest is too complex."""
+    monkeypatch.setattr("codegen._structure.MOST_STEPS", 10)
+    assert MOST_STEPS > 1000
+    schemas = {f"A{n}": {"type": "string", "pattern": f"^[a-z]*-{n}$"} for n in range(9)}
+    document = {**patterned(), "components": {"schemas": schemas}}
+    with pytest.raises(GenerationError, match="it is too complex to be checked"):
+        refuse_patterns(document, "a")
+
+
+def test_a_slow_pattern_is_left_to_the_server(generate: Any) -> None:
+    """Unless the texts are short; the docstring names it anyway."""
+    slow = {**TEXT, "pattern": r"\d+x", "default": "1x"}
+    properties = {"short": {**slow, "maxLength": 1000}, "long": {**slow, "maxLength": 1001}}
+    body = {"type": "object", "properties": {**properties, "free": slow}}
+    api = generate({}, post(requestBody=takes(body)))
+    with pytest.raises(ValueError, match="short"):
+        api.call(short="1")
+    api.call(long="1", free="1")
+    told = " ".join(api.module("client").SyncOperations.do_it.__doc__.split())
+    assert (
+        r"short: Left out, the server takes \"1x\". At most 1000 characters, matching `\d+x`."
+        in (told.replace('"', r"\""))
+    )
+    assert r"at most 1001 characters, matching `\d+x`, which only the server checks." in (
+        told.replace("At most", "at most")
+    )
+    assert r"Matching `\d+x`, which only the server checks." in told
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+[]$]", r"^(?:\w|(é))+$", "(?u)^(a+)+$", "^a$"])
+def test_the_validator_tries_no_pattern(pattern: str) -> None:
+    """Whatever it is judged as; what looks like one in data stays."""
+    began = time.monotonic()
+    for text in ("a" * 40 + "!", "é" * 40 + "!"):
+        check_document(patterned(pattern=pattern, default=text), "a")
+        names = {"patternProperties": {pattern: TEXT}, "additionalProperties": False}
+        check_document(patterned(type="object", **names, default={text: "x"}), "a")
+    assert time.monotonic() - began < HANGING
+    data = {"properties": {"pattern": TEXT}, "required": ["pattern"], "default": {"pattern": "("}}
+    check_document(patterned(type="object", **data), "a")
+    refuse_patterns(patterned(pattern=r"(?u)a"), "a")
+    with pytest.raises(re.error):
+        judge(r"(?u)a")
+
+
+# --- references ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key", ["$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$dynamicRef", "$recursiveRef"]
+)
+def test_nothing_is_ever_fetched(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """Keywords that could lead out of a document are refused, and the validator could not go."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        for place in (f"http://127.0.0.1:{server.getsockname()[1]}/x", Path(__file__).as_uri()):
+            document = patterned(**{key: place, "default": "a", "$ref": "#/components/schemas/B"})
+            document["components"]["schemas"]["B"] = TEXT
+            with pytest.raises(GenerationError) as caught:
+                check_document(document, "api.yaml")
+            assert str(caught.value) == (
+                f"api.yaml: components.schemas.A.{key}: this keyword is not supported: remove it,"
+                " and refer to a part under components by a $ref"
+            )
+            with monkeypatch.context() as patched, suppress(GenerationError):
+                patched.setattr(_document, "refuse_references", lambda *_: None)
+                check_document(document, "api.yaml")
+            with pytest.raises(BlockingIOError):
+                server.accept()
+
+
+def test_a_reference_in_data_is_data() -> None:
+    """One through a list, or with escapes of addresses, is told as what it is."""
+    data = {"example": {"$ref": "#/nowhere"}, "x-a": {"$ref": "b.yaml"}, "examples": [{"$ref": 1}]}
+    check_document(patterned(**data), "a")
+    told = "name that part under components and refer to it there"
+    for reference in ("#/components/schemas/A/allOf/0", "#/components/schemas/%41/allOf/0"):
+        document = patterned(allOf=[TEXT])
+        document["components"]["schemas"]["B"] = {"$ref": reference}
+        with pytest.raises(GenerationError, match=rf"B: \$ref '{reference}' .*: {told}"):
+            check_document(document, "a")
+
+
+# --- code ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**100, [1], {}, b"x", object()])
+def test_only_values_of_json_are_literals(value: Any) -> None:
+    """What is written may have no other meaning."""
+    with pytest.raises(GenerationError, match="cannot be written into code") as caught:
+        literal(value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "def", "__init__", "\uff43\uff4c\uff53", "1a", "a" * 121]
+)
+def test_only_identifiers_are_names(name: str) -> None:
+    """And no name that Python would read as another one."""
+    with pytest.raises(GenerationError):
+        identifier(name)
+
+
+def test_names_that_have_no_file_of_their_own_are_refused(generate: Any) -> None:
+    """One would be imported instead of the other."""
+    thing = {"type": "object", "properties": {"a": TEXT}}
+    answer = {"200": answers(ref("AB"))["200"], "400": answers(ref("Ab"))["200"]}
+    with pytest.raises(GenerationError, match=r"would both be in ab\.py"):
+        generate({"AB": thing, "Ab": thing}, post(responses=answer))
+    with pytest.raises(GenerationError, match=r"POST /things: 'field_' cannot be the name of a"):
+        generate({}, post(name="---"))
+    with pytest.raises(GenerationError, match=r"x-enum-varnames of .* is no list of texts"):
+        generate({"E": {**TEXT, "enum": ["a"], "x-enum-varnames": [1]}}, post())
+    with pytest.raises(GenerationError, match="the document has no paths"):
+        _render.render({}, Path("none"))
+
+
+def test_members_of_an_enum_keep_their_values(generate: Any) -> None:
+    """Also those that cannot be seen."""
+    values = ["a\u200bb", 'say "x"', "it's", "new\nline", "\\"]
+    api = generate({"E": {**TEXT, "enum": values}}, post(responses=answers(ref("E"))))
+    assert [member.value for member in api.E] == values
+
+
+def test_a_chain_that_the_generator_cannot_follow_is_told(generate: Any) -> None:
+    """Each refers to the one before, in a property."""
+    chain = {
+        f"A{n}": {"type": "object", "properties": {"a": ref(f"A{n - 1}") if n else TEXT}}
+        for n in range(250)
+    }
+    with pytest.raises(GenerationError, match="refer to each other too deep"):
+        generate(chain, post(responses=answers(ref("A249"))))
+    chain = {f"A{n}": {"properties": {"a": ref(f"A{n + 1}")}} for n in range(1500)}
+    with pytest.raises(GenerationError, match="its parts refer to each other too deep"):
+        generate({**chain, "A1500": TEXT})
+
+
+# --- the terminal --------------------------------------------------------------------------------
+
+FAKE = "\x1b[2K\x1b]0;owned\x07\ngenerate.sh: all is well\r\u202e\u2028\x9b31m"
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """Return the command line of a run."""
+    return [sys.executable, "-P", "-m", "codegen", *map(str, arguments)]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def fakes(folder: Path) -> list[list[str]]:
+    """Return command lines of runs that fail, each with control characters in what it tells."""
+    document = {"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": {}}
+    found = []
+    for number, more in enumerate(
+        [
+            {"paths": {f"/{FAKE}": {"get": {}}}},
+            {"paths": {f"/{FAKE}": {"x-python-name": ""}}},
+            {"components": {"schemas": {FAKE: {"$ref": f"#/{FAKE}"}}}},
+            {"components": {"schemas": {"A": {"type": "string", "default": [FAKE]}}}},
+            {"openapi": FAKE},
+        ]
+    ):
+        path = folder / f"{number}.json"
+        path.write_text(json.dumps({**document, **more}), encoding="utf-8")
+        found.append(command("--document", path))
+    one, two = (folder / f"{FAKE.replace('/', '')}{n}.json" for n in (1, 2))
+    for path, told in ((one, "x"), (two, f"{FAKE} y")):
+        operation = post(f"/{FAKE}", description=told)
+        path.write_text(json.dumps({**document, "paths": operation}), encoding="utf-8")
+    return [*found, command("--add", one, two), command("--document", f"none{FAKE}"), command(FAKE)]
+
+
+def test_no_control_character_reaches_the_terminal(tmp_path: Path) -> None:
+    """Nor can a document begin a line that seems to be ours."""
+    for arguments in fakes(tmp_path):
+        ours, theirs = pty.openpty()
+        run = subprocess.run(arguments, stdout=theirs, stderr=theirs, check=False, env=ENVIRONMENT)
+        os.close(theirs)
+        told = b""
+        while not told.endswith(b"\r\n") or run.returncode == 0:
+            told += os.read(ours, 65536)
+        os.close(ours)
+        lines = told.decode().split("\r\n")
+        assert run.returncode in (1, 2)
+        assert all(line.isprintable() for line in lines), lines
+        assert not any(line.startswith("generate.sh: all is well") for line in lines)
+
+
+def test_a_line_is_printable_in_any_encoding() -> None:
+    """What a terminal cannot show is escaped, too."""
+    assert printable("a\x1b\u202e\ud800\n ä") == r"a\x1b\u202e\ud800\n ä"
+    raw = io.BytesIO()
+    say("ä\x1b", io.TextIOWrapper(raw, encoding="ascii"))
+    stream = io.StringIO()
+    say("ä\x1b", stream)
+    assert stream.getvalue() == "ä\\x1b\n"
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_fault_of_ours_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, wanted: bool
+) -> None:
+    """With the document and the kind; the traceback comes if it is asked for."""
+
+    def fault(*_: object) -> None:
+        raise KeyError("\x1b")
+
+    monkeypatch.setattr(_document, "read_document", fault)
+    if wanted:
+        monkeypatch.setenv("GENERATE_TRACEBACK", "1")
+        with pytest.raises(KeyError):
+            main(["--quiet"])
+    else:
+        assert main(["--quiet"]) == 1
+        told = capsys.readouterr().err
+        assert told == (
+            r"generate.sh: openapi.yaml: KeyError: '\x1b'; GENERATE_TRACEBACK=1 shows where" "\n"
+        )
+
+
+def test_a_fault_of_ours_begins_no_line(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Whatever a document put into its text."""
+
+    def fault(*_: object) -> None:
+        raise RuntimeError(FAKE)
+
+    monkeypatch.setattr(_document, "read_document", fault)
+    assert main(["--quiet"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.removesuffix("\n").isprintable()
+
+
+# --- pages ---------------------------------------------------------------------------------------
+
+
+def test_a_long_fence_is_read_at_once(tmp_path: Path) -> None:
+    """Also one that is none, for a backtick at its end."""
+    page = tmp_path / "page.md"
+    page.write_text(f"{'~' * 400_000}`\n{' ' * 400_000}x\n", encoding="utf-8")
+    began = time.monotonic()
+    with pytest.raises(GenerationError, match="holds no ```yaml block"):
+        _merge.read_pages([page])
+    assert time.monotonic() - began < HANGING
+
+
+def differing(*schemas: Any) -> list[str]:
+    """Return the lines that tell how pages differ in what follows a first one."""
+    first, *others = [
+        _merge.Page(f"{number}.yaml", {**patterned(), "components": {"schemas": each}})
+        for number, each in enumerate(schemas)
+    ]
+    with pytest.raises(GenerationError) as caught:
+        _merge.merge(json.dumps(first.document), first, others)
+    return str(caught.value).split("\n")
+
+
+def test_what_differs_much_is_told_in_part() -> None:
+    """With how much is left out."""
+    began = time.monotonic()
+    one, other = ({"A": {"enum": [f"{mark}{n}" for n in range(6000)]}} for mark in "ab")
+    told = differing(one, other)
+    assert len(told) < 700
+    assert told[-1] == "... and 11404 more lines, not compared here"
+    told = differing({"A": {"title": "a"}}, {"A": {"title": "b" * 1000}})
+    assert any(line.endswith(" ... and 709 more characters") for line in told)
+    told = differing(*({"A": {"title": f"{n}"}} for n in range(7)))
+    assert told[-1] == "... and 2 more definitions, not shown here"
+    one, other = ({f"A{n}": {"title": mark} for n in range(500)} for mark in "ab")
+    told = differing(one, other)
+    assert len(told) < 400
+    assert re.fullmatch("\\.\\.\\. and 4[0-9]{2} more that differ, not shown here", told[-1])
+    assert time.monotonic() - began < HANGING
+
+
+# --- Ctrl-C --------------------------------------------------------------------------------------
+
+
+class Once:
+    """Sends SIGINT at the n-th line of the files that publish."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        """Trace the lines of our own files alone."""
+        ours = {_tree.__file__, codegen.__main__.__file__, _interrupts.__file__}
+        if frame.f_code.co_filename not in ours:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                signal.raise_signal(signal.SIGINT)
+        return self
+
+
+def test_ctrl_c_tears_nothing_and_is_told_truly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """At each line: the new client is there as a whole, or the old one, and no draft is left."""
+    output = tmp_path / "package"
+
+    def rendered(_: object, package: Path) -> str:
+        package.mkdir()
+        (package / "new").touch()
+        (package / "other").touch()
+        return "page"
+
+    monkeypatch.setattr(_render, "render", rendered)
+    monkeypatch.setattr(_document, "read_actions", lambda *_: [])
+    monkeypatch.setattr(_document, "patch", lambda document, _: document)
+    monkeypatch.setattr(_document, "check_document", lambda *_: None)
+    monkeypatch.setattr(_document, "read_document", lambda _: {})
+    monkeypatch.setattr(codegen.__main__, "PACKAGE", output)
+    monkeypatch.setattr(codegen.__main__, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(codegen.__main__, "_demo", lambda: 0)
+    mark = '"generated by": "./generate.sh"'
+    results = set()
+    for at in range(1, 400):
+        for path in tmp_path.glob("*.md"):
+            path.unlink()
+        for path in output.glob("*"):
+            path.unlink()
+        output.mkdir(exist_ok=True)
+        (output / "manifest.json").write_text(mark, encoding="utf-8")
+        once = Once(at)
+        before = sys.gettrace()
+        try:
+            sys.settrace(once)
+            code = main(["--quiet", "--output", str(output), "--demo"])
+        except KeyboardInterrupt:  # before the run began, or after all was said
+            code = 130
+        finally:
+            sys.settrace(before)
+        names = sorted(path.name for path in tmp_path.rglob("*"))
+        new = ["manifest.json", "new", "other", "package", "page.md"]
+        assert names in (new, ["manifest.json", "package"]), at
+        told = capsys.readouterr().err
+        if once.left > 0:
+            assert (code, told, names) == (0, "", new)
+            break
+        assert code in (0, 130)
+        if "interrupted" in told:
+            place = "the new client is in place" if names == new else "nothing was changed"
+            assert told == f"generate.sh: interrupted; {place}\n", at
+            results.add(place)
+    assert results == {"the new client is in place", "nothing was changed"}
+
+
+def test_ctrl_c_that_is_ignored_stays_so() -> None:
+    """As nohup has it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _interrupts.held():
+            signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_comes_after_all_that_is_held() -> None:
+    """Blocks may be in each other."""
+    done: list[str] = []
+
+    def interrupted() -> None:
+        with _interrupts.held():
+            with _interrupts.held():
+                signal.raise_signal(signal.SIGINT)
+                done.append("inner")
+            done.append("outer")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert done == ["inner", "outer"]

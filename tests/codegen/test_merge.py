@@ -1,0 +1,908 @@
+"""./generate.sh --add: pages go into the document, and nothing else in it changes."""
+
+import difflib
+import json
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codegen import _document, _render, _tree
+from codegen.__main__ import main
+from codegen._document import parse_document, read_document
+from codegen._errors import GenerationError
+from codegen._merge import Merged, Page, merge, read_pages
+from tests import ROOT
+
+DOCUMENT = ROOT / "openapi.yaml"
+REFILL = ROOT / "tests" / "codegen" / "pages" / "refill-the-billing-limit.md"
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+HEAD = 'openapi: 3.0.3\ninfo:\n  title: T\n  version: "1"\n'
+ANSWER = "{responses: {'200': {description: ok}}}"
+OTHER = "{responses: {'200': {description: changed}}}"
+BASE = """\
+# The small API
+openapi: 3.0.3
+info:
+  title: T   # its name
+  version: "1"
+
+# --- paths ---
+paths:
+  # of b
+  /b:
+    get: # keep
+      responses:
+        "200": {description:   ok} # as it is
+
+  # of d
+  /d:
+    put: {responses: {'200': {description: ok}}}
+    # the last of d
+  # the last of all paths
+components:
+  schemas:
+    Old: &anchor   {  type: object  }
+    # the last of schemas
+  x-b: 1
+  x-c: {d: 1}
+x-a: 1
+# the end
+
+"""
+
+
+def page(text: str, name: str = "page.yaml") -> Page:
+    """Return a page whose head is that of the small API."""
+    return Page(name, parse_document(HEAD + text, name))
+
+
+def path(path: str, **operations: str) -> str:
+    """Return the YAML of a page's only path."""
+    members = ", ".join(f"{method}: {operation}" for method, operation in operations.items())
+    return f"paths: {{{path}: {{{members}}}}}\n"
+
+
+def schema(text: str, name: str = "Old") -> str:
+    """Return the YAML of a page without paths and with one schema."""
+    return f"paths: {{}}\ncomponents: {{schemas: {{{name}: {text}}}}}\n"
+
+
+def add(text: str, *pages: Page | str, prefer: Literal["ours", "theirs"] | None = None) -> Merged:
+    """Merge pages into a text, and show that the summary, the text and what it says agree."""
+    ours = Page("openapi.yaml", parse_document(text, "openapi.yaml"))
+    several = [page(part) if isinstance(part, str) else part for part in pages]
+    merged = merge(text, ours, several, prefer)
+    assert parse_document(merged.text, "merged") == merged.document
+    assert (merged.summary == "nothing new") == (merged.text == text)
+    return merged
+
+
+def refused(text: str, *pages: Page | str, prefer: Literal["ours", "theirs"] | None = None) -> str:
+    """Return why pages cannot be merged into a text."""
+    with pytest.raises(GenerationError) as caught:
+        add(text, *pages, prefer=prefer)
+    return str(caught.value)
+
+
+def new_lines(before: str, after: str) -> str:
+    """Return what was inserted, and show that nothing else changed."""
+    old, new = (text.splitlines(keepends=True) for text in (before, after))
+    codes = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    assert {code for code, *_ in codes} <= {"equal", "insert"}
+    return "".join("".join(new[i:j]) for code, _, _, i, j in codes if code == "insert")
+
+
+# --- the vendored document -----------------------------------------------------------------------
+
+
+def slices(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Cut a document as its vendor does: an operation each, with the components it reaches."""
+    head = {key: document[key] for key in document if key not in ("paths", "components")}
+    for name, item in document["paths"].items():
+        shared = {key: value for key, value in item.items() if key not in METHODS}
+        for method in item.keys() & METHODS:
+            paths = {name: {**shared, method: item[method]}}
+            components = dict(reached(paths, document["components"]))
+            yield {**head, "paths": paths, "components": components}
+
+
+def reached(part: Any, components: dict[str, Any]) -> dict[str, Any]:
+    """Return the components behind the references of a part, and all security schemes."""
+    found = {"securitySchemes": components.get("securitySchemes", {})}
+    parts = [part]
+    while parts:
+        words = json.dumps(parts.pop()).split('"#/components/')[1:]
+        for section, name in (word.split('"')[0].split("/") for word in words):
+            if name not in found.setdefault(section, {}):
+                found[section] = {**found[section], name: components[section][name]}
+                parts.append(components[section][name])
+    return found
+
+
+def block(markdown: str) -> str:
+    """Return what is between the fences of a page of the vendor's."""
+    return markdown.split("````")[1].split("\n", 1)[1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_vendored_document_is_what_its_pages_make(seed: int) -> None:
+    """From the page that was there first; in any order, in one run or in several."""
+    pages = [
+        Page(f"{number}.yaml", cut) for number, cut in enumerate(slices(read_document(DOCUMENT)))
+    ]
+    random.Random(seed).shuffle(pages)  # noqa: S311, no secret
+    text = block(REFILL.read_text("utf-8"))
+    for some in (pages[:seed], pages[seed:]):
+        text = add(text, *some).text
+    assert text == DOCUMENT.read_text("utf-8")
+
+
+def test_the_page_as_published_is_in_the_vendored_document() -> None:
+    """Markdown in, nothing new out."""
+    text = DOCUMENT.read_text("utf-8")
+    assert add(text, *read_pages([REFILL])).text == text
+
+
+# --- where new entries go ------------------------------------------------------------------------
+
+
+def test_new_entries_go_before_the_first_greater_name() -> None:
+    """Comments and empty lines stay with what they are above of, and everything as it is."""
+    text = f"""\
+paths:
+  /a: {{parameters: [], post: {ANSWER}, delete: {ANSWER}}}
+  /b: {{delete: {ANSWER}, post: {ANSWER}}}
+  /c: {{get: {ANSWER}}}
+  /d: {{trace: {ANSWER}}}
+  /e: {{get: {ANSWER}}}
+components:
+  schemas: {{New: {{type: string}}, Older: {{type: string}}}}
+  parameters: {{id: {{name: id, in: query, schema: {{type: string}}}}}}
+tags:
+  - name: a
+"""
+    merged = add(BASE, text)
+    assert merged.summary == "7 operations, 3 components, 2 others"
+    answer = "responses:\n{0}  '200':\n{0}    description: ok\n"
+    four, six = answer.format(" " * 6), answer.format(" " * 6)
+    assert (
+        merged.text
+        == f"""\
+# The small API
+openapi: 3.0.3
+info:
+  title: T   # its name
+  version: "1"
+
+# --- paths ---
+paths:
+  /a:
+    delete:
+      {six}    parameters: []
+    post:
+      {six}  # of b
+  /b:
+    delete:
+      {six}    get: # keep
+      responses:
+        "200": {{description:   ok}} # as it is
+    post:
+      {six}  /c:
+    get:
+      {six}
+  # of d
+  /d:
+    put: {{responses: {{'200': {{description: ok}}}}}}
+    trace:
+      {four}    # the last of d
+  /e:
+    get:
+      {six}  # the last of all paths
+components:
+  parameters:
+    id:
+      name: id
+      in: query
+      schema:
+        type: string
+  schemas:
+    New:
+      type: string
+    Old: &anchor   {{  type: object  }}
+    Older:
+      type: string
+    # the last of schemas
+  x-b: 1
+  x-c: {{d: 1}}
+tags:
+  - name: a
+x-a: 1
+# the end
+
+"""
+    )
+
+
+NAMES = st.sampled_from(["A", "B", "a", "b", "ba", "é", "Z9"])
+ENTRIES = st.one_of(
+    st.tuples(st.just("paths"), NAMES.map("/{}".format), st.sampled_from(["get", "put", "head"])),
+    st.tuples(st.just("components"), st.sampled_from(["schemas", "responses"]), NAMES),
+    st.tuples(st.sampled_from(["x-a", "x-b", "z"]).map("x-{}".format)),
+)
+
+
+def document_of(entries: list[tuple[str, ...]]) -> str:
+    """Return a document, in block style, of entries in this order."""
+    content: dict[str, Any] = {"openapi": "3.0.3", "info": {"title": "T", "version": "1"}}
+    content["paths"] = {}
+    for first, *rest in entries:
+        value: Any = {"description": "ok"}
+        if first == "paths":
+            value = {"operationId": "-".join(rest), "responses": {"200": value}}
+        elif rest[:1] == ["schemas"]:
+            value = {"type": "string"}
+        inner = content
+        for key in [first, *rest][:-1]:
+            inner = inner.setdefault(key, {})
+        inner[[first, *rest][-1]] = value
+    return blocks(content, "")
+
+
+def blocks(mapping: dict[str, Any], indent: str) -> str:
+    """Return YAML with a key a line, and a comment above each."""
+    lines = ""
+    for key, value in mapping.items():
+        lines += f"{indent}# of {key}\n{indent}{json.dumps(key, ensure_ascii=False)}:"
+        if isinstance(value, dict) and value:
+            lines += f"\n{blocks(value, indent + '   ')}"
+        else:
+            lines += f" {json.dumps(value)}\n"
+    return lines
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(ENTRIES, unique=True, max_size=6),
+    st.lists(ENTRIES, unique=True, min_size=1, max_size=5),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_pages_and_runs_does_not_matter(
+    base: list[tuple[str, ...]], entries: list[tuple[str, ...]], chance: random.Random
+) -> None:
+    """Whatever the order of what is there, and with or without comments."""
+    text = document_of(base)
+    pages = [Page(f"{entry}", parse_document(document_of([entry]), "p")) for entry in entries]
+    expected = add(text, *pages).text
+    new_lines(text.replace('paths": {}', 'paths":'), expected.replace('paths": {}', 'paths":'))
+    chance.shuffle(pages)
+    runs = text
+    while pages:
+        count = chance.randint(1, len(pages))
+        runs = add(runs, *pages[:count]).text
+        pages = pages[count:]
+    assert runs == expected
+
+
+def test_the_order_of_keys_in_equal_definitions_does_not_depend_on_the_files() -> None:
+    """One of them is taken, and always the same one."""
+    pages = [
+        page(schema(text, "New")) for text in ("{type: object, x-a: 1}", "{x-a: 1, type: object}")
+    ]
+    assert add(BASE, *pages).text == add(BASE, *reversed(pages)).text
+
+
+# --- entries that are known ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        path("/b", get=ANSWER),
+        path("/b", get="{'responses': {\"200\": {'description': 'ok'}}}"),
+        schema("{type: object}"),
+        "paths: {}\ncomponents: {}\n",
+        "paths: {/z: {}}\ncomponents: {parameters: {}}\n",
+        "paths: {}\nx-a: 1\ncomponents: {x-b: 1, x-c: {d: 1}}\n",
+    ],
+)
+@pytest.mark.parametrize("prefer", [None, "ours", "theirs"])
+def test_what_is_known_stays_as_it_is(text: str, prefer: Any) -> None:
+    """Byte for byte, however the page puts it; what holds nothing adds nothing."""
+    assert add(BASE, text, prefer=prefer).text == BASE
+
+
+def test_the_order_of_keys_is_no_difference() -> None:
+    """Mappings have none."""
+    text = BASE.replace("{  type: object  }", "{x-a: {b: 1, c: 2}, type: object}")
+    assert add(text, schema("{type: object, x-a: {c: 2, b: 1}}")).text == text
+
+
+VALUES = ["1", "1.0", "true", "'1'", "null", "'null'", "2020-01-01", "'2020-01-01'", "0"]
+
+
+@pytest.mark.parametrize("ours", VALUES)
+@pytest.mark.parametrize("theirs", VALUES)
+def test_values_of_different_types_are_different(ours: str, theirs: str) -> None:
+    """1, 1.0 and true are equal in Python, but not in a document."""
+    text = BASE.replace("{  type: object  }", f"{{x-a: {ours}}}")
+    if ours == theirs:
+        assert add(text, schema(f"{{x-a: {theirs}}}")).text == text
+    else:
+        told = refused(text, schema(f"{{x-a: {theirs}}}"))
+        assert told.endswith(f"\n-  x-a: {ours}\n+  x-a: {theirs}")
+
+
+def test_an_operation_is_updated_to_its_page() -> None:
+    """Its lines are replaced, no other; a comment inside goes with them."""
+    merged = add(BASE, path("/b", get=OTHER))
+    assert merged.summary == "1 updated"
+    old = '    get: # keep\n      responses:\n        "200": {description:   ok} # as it is\n'
+    new = "    get:\n      responses:\n        '200':\n          description: changed\n"
+    assert merged.text == BASE.replace(old, new)
+
+
+def test_an_operation_in_one_line_is_updated() -> None:
+    """What is in flow style itself can be replaced; what comes behind it stays."""
+    merged = add(BASE, path("/d", put=OTHER), path("/0", put=ANSWER))
+    assert merged.summary == "1 operation; 1 updated"
+    new = (
+        "    put:\n      responses:\n        '200':\n          description: changed\n    # the last"
+    )
+    assert f"  /d:\n{new} of d\n  # the last of all paths\n" in merged.text
+
+
+def test_ours_keeps_an_operation() -> None:
+    """It is not updated, and what is new is added all the same."""
+    assert add(BASE, path("/b", get=OTHER), prefer="ours").text == BASE
+    both = path("/b", get=OTHER, put=ANSWER)
+    assert add(BASE, both, prefer="ours").text == add(BASE, path("/b", put=ANSWER)).text
+
+
+SCHEMA_DIFFERS = """\
+nothing is added, as definitions differ
+
+components.schemas.Old: --theirs takes the page's, --ours keeps that of openapi.yaml
+--- openapi.yaml
++++ a.yaml, page.yaml
+ Old:
+   description: old
++  nullable: true
+   type: object"""
+
+
+def test_a_component_that_differs_is_told_with_both_definitions() -> None:
+    """As a diff of YAML with the names of the files, and with the remedies."""
+    base = BASE.replace("{  type: object  }", "{type: object, description: old}")
+    text = schema("{nullable: true, type: object, description: old}")
+    same = schema("{description: old, type: object, nullable: true}")
+    assert refused(base, text, page(same, "a.yaml")) == SCHEMA_DIFFERS
+
+
+def test_theirs_takes_the_pages_definition_and_ours_keeps_the_other() -> None:
+    """Only the lines of the entry change."""
+    text = schema("{type: object, nullable: true}")
+    theirs = add(BASE, text, prefer="theirs")
+    old, new = "Old: &anchor   {  type: object  }", "Old:\n      type: object\n      nullable: true"
+    assert theirs.text == BASE.replace(old, new)
+    assert theirs.summary == "1 updated"
+    assert add(BASE, text, prefer="ours").text == BASE
+
+
+def test_all_that_differs_is_told_at_once() -> None:
+    """Each entry by its name; new ones and operations are no trouble."""
+    base = BASE.replace("  # of d\n", "    summary: B\n  # of d\n")
+    text = f"paths: {{/b: {{summary: X, get: {OTHER}, put: {ANSWER}}}}}\n"
+    text += "components: {schemas: {Old: {type: string}}, x-c: 2}\nservers: [{url: /}]\n"
+    other = page(text)
+    other.document["info"]["title"] = "U"
+    told = refused(base, other).splitlines()
+    headings = [line.split(": --theirs")[0] for line in told if ": --theirs" in line]
+    assert headings == ["components.schemas.Old", "components.x-c", "info", "paths./b.summary"]
+    assert told[0] == "nothing is added, as definitions differ"
+    merged = add(base, other, prefer="theirs")
+    assert merged.summary == "1 operation, 1 other; 5 updated"
+    assert merged.document["info"] == {"title": "U", "version": "1"}
+    assert merged.document["paths"]["/b"]["summary"] == "X"
+    kept = add(base, other, prefer="ours")
+    assert kept.summary == "1 operation, 1 other"
+
+
+PAGES_DIFFER = """\
+nothing is added, as definitions differ
+
+GET /z: leave out all but one of these, or add them one at a time
+--- a.yaml, c.yaml
++++ b.yaml
+ get:
+   responses:
+     '200':
+-      description: ok
++      description: changed"""
+
+
+@pytest.mark.parametrize("prefer", [None, "ours", "theirs"])
+def test_pages_that_differ_are_told(prefer: Any) -> None:
+    """Nothing can choose between them."""
+    says = {"a": ANSWER, "b": OTHER, "c": ANSWER}
+    pages = [page(path("/z", get=text), f"{name}.yaml") for name, text in says.items()]
+    assert refused(BASE, *pages, prefer=prefer) == PAGES_DIFFER
+
+
+def test_ours_settles_what_pages_differ_on() -> None:
+    """If the document has it, known from one of the pages or from none."""
+    pages = [page(schema("{type: string}"), "a.yaml"), page(schema("{type: number}"), "b.yaml")]
+    told = refused(BASE, *pages, prefer="theirs")
+    assert "Old: leave out all but one of these, or add them one at a time; --ours keeps" in told
+    assert add(BASE, *pages, prefer="ours").text == BASE
+    assert refused(BASE, page(schema("{type: object}"), "c.yaml"), *pages).count("\n--- ") == 2
+
+
+# --- layouts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("last", [True, False])
+def test_line_ends_and_the_end_of_the_text_stay(end: str, mark: str, last: bool) -> None:
+    """CRLF stays CRLF, a mark of UTF-8 stays, and a last line without an end stays so."""
+    text = add(f"{HEAD}paths:\n  /b: {{}}\n", path("/b", get=ANSWER)).text
+    text += "x-z: the end\n"
+    pages = [path("/a", get=ANSWER), "paths: {}\nx-a: |\n  two\n  lines\n"]
+    pages.append(schema("{type: string}"))  # goes to the very top
+    plain = add(text, *pages).text
+    assert plain.startswith("components:\n")
+
+    def put(text: str) -> str:
+        return mark + text.removesuffix("" if last else "\n").replace("\n", end)
+
+    assert add(put(text), *pages).text == put(plain)
+
+
+def test_lines_after_the_last_one_give_it_an_end() -> None:
+    """And have one themselves."""
+    text = f"{HEAD}paths: {{}}\nx-a: 1"
+    assert add(text, "paths: {}\nx-b: |\n  b\n").text == f"{text}\nx-b: |\n  b\n"
+
+
+@pytest.mark.parametrize("empty", ["{}", "{ }  # none", "\n  {}", "{\n  }"])
+def test_an_empty_mapping_is_filled(empty: str) -> None:
+    """Its braces go, and a comment stays."""
+    text = f"{HEAD}components:\n    schemas: {empty.replace('  {}', '      {}')}\npaths: {empty}\n"
+    merged = add(text, path("/a", get=ANSWER), schema("{type: string}"))
+    assert merged.text.count("# none") == text.count("# none")
+    assert "{" not in merged.text
+    assert merged.text.startswith(f"{HEAD}components:\n    schemas:")
+    assert "      Old:\n        type: string\npaths:" in merged.text
+    assert merged.text.endswith(
+        "  /a:\n    get:\n      responses:\n        '200':\n          description: ok\n"
+    )
+
+
+def test_a_document_without_components_gets_them() -> None:
+    """Like any other new member."""
+    merged = add(f"{HEAD}paths: {{}}\n", schema("{type: string}"))
+    assert new_lines(f"{HEAD}paths: {{}}\n", merged.text) == (
+        "components:\n  schemas:\n    Old:\n      type: string\n"
+    )
+
+
+SHARED = "  /a: &a\n    get:\n      responses: {'200': {description: ok}}\n"
+LAYOUTS = {
+    "JSON": json.dumps({"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": {}}),
+    "flow style": f"{HEAD}paths: {{/a: {{get: {ANSWER}}}}}\n",
+    "flow style in lines": f"{HEAD}paths: {{\n  /a: {{get: {ANSWER}}}\n}}\n",
+    "flow style of a path": f"{HEAD}paths:\n  /z: {{put: {ANSWER}}}\n",
+    "question marks": f"{HEAD}paths:\n  ? /a\n  : get: {ANSWER}\n",
+    "an anchor for paths": f"{HEAD}paths:\n{SHARED}  /z: *a\n",
+    "an anchor in what changes": (
+        f"{HEAD}paths:\n  /z:\n    get: &z {OTHER}\n  /a:\n    get: *z\n"
+    ),
+    "a merge key": f"{HEAD}paths:\n{SHARED}  /z:\n    <<: *a\n",
+    "an ordered map": f"{HEAD}paths: !!omap\n  - /a: {{get: {ANSWER}}}\n",
+    "a kept last line": f"{HEAD}paths: {{}}\nx-a: |+\n  text\n\nx-c: 1\n",
+}
+
+
+@pytest.mark.parametrize("text", LAYOUTS.values(), ids=LAYOUTS)
+def test_other_layouts_are_refused(text: str) -> None:
+    """Lines are added only where the result says what it should; else one line tells what to do."""
+    assert refused(text, path("/z", get=ANSWER, head=ANSWER), "paths: {}\nx-b: 1\n") == (
+        "openapi.yaml is laid out so that lines cannot be added to it:"
+        " write its paths and components in block style, without anchors"
+    )
+
+
+@pytest.mark.parametrize("text", LAYOUTS.values(), ids=LAYOUTS)
+def test_any_layout_will_do_if_nothing_is_new(text: str) -> None:
+    """It is not even looked at."""
+    assert add(text, "paths: {}\n").text == text
+
+
+def test_unusual_layouts_elsewhere_are_no_trouble() -> None:
+    """Only where lines are added there must be lines."""
+    text = f"---\n{HEAD}x-a: {{b: &b [1, 2], c: *b}}\npaths:\n    /a: {{get: {ANSWER}}}\n    /c:\n"
+    text += f"       put: {ANSWER}\n...\n"
+    merged = add(text, path("/b", get=ANSWER), path("/c", trace=ANSWER))
+    assert new_lines(text, merged.text).replace(" ", "").count("description:ok") == 2
+    assert "    /b:\n      get:\n" in merged.text
+    assert "       trace:\n         responses:\n" in merged.text
+
+
+# --- what new lines look like --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "lines"),
+    [
+        ("'200'", "'200'"),
+        ("yes", "yes"),
+        ("^\\d+$", "^\\d+$"),
+        ('"a b: c # d"', "'a b: c # d'"),
+        ("x" * 90 + " " + "y" * 90, "x" * 90 + " " + "y" * 90),
+        ('"one\\ntwo\\n\\n  three"', "|-\n        one\n        two\n\n          three"),
+        ('" one\\ntwo\\n"', "|2\n         one\n        two"),
+        ('"a\\u2028b\\nc"', '"a\\Lb\\nc"'),
+        ('"a\\r\\nb"', '"a\\r\\nb"'),
+        ("é", "é"),
+        ("[]", "[]"),
+        ("{}", "{}"),
+        (
+            "[{a: [b, 1.0]}, &n null, *n]",
+            "\n        - a:\n            - b\n            - 1.0\n        - null\n        - null",
+        ),
+    ],
+)
+def test_new_lines_are_in_the_style_of_the_vendors(value: str, lines: str) -> None:
+    """Block style, no folding, no anchors, and no more quotes than needed."""
+    merged = add(BASE, schema(f"{{type: string, example: {value}}}", "New"))
+    gap = "" if lines.startswith("\n") else " "
+    assert new_lines(BASE, merged.text) == (
+        f"    New:\n      type: string\n      example:{gap}{lines}\n"
+    )
+
+
+def test_equal_parts_are_written_out() -> None:
+    """A page's anchors become copies."""
+    merged = add(BASE, schema("{properties: {a: &a {type: string}, b: *a}}", "New"))
+    assert "&a" not in new_lines(BASE, merged.text)
+    assert new_lines(BASE, merged.text).count("type: string") == 2
+
+
+def test_long_names_get_a_line_like_others() -> None:
+    """So that something can be added to them later."""
+    long = "/" + "x" * 300
+    merged = add(add(BASE, path(long, get=ANSWER)).text, path(long, put=ANSWER))
+    assert f"  {long}:\n    get:\n" in merged.text
+
+
+# --- results that cannot be ----------------------------------------------------------------------
+
+
+def test_an_invalid_result_is_refused() -> None:
+    """Two sound documents need not be one together."""
+    one, two = (f"{{operationId: x, {ANSWER[1:]}" for _ in range(2))
+    told = refused(BASE, page(path("/y", get=one)), page(path("/z", get=two)))
+    assert told.startswith("openapi.yaml with the pages added: ")
+    assert "x" in told
+
+
+def test_what_is_nested_too_deep_to_be_written_is_refused() -> None:
+    """Though it could be read."""
+    value: Any = 1
+    for _ in range(800):
+        value = {"a": value}
+    deep = Page("deep.yaml", {**page("paths: {}\n").document, "x-a": value})
+    assert refused(BASE, deep) == "what is added is nested too deep"
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+SMALL = HEAD + path("/a", get=ANSWER)
+
+
+def test_the_page_as_published_is_read() -> None:
+    """The fence of four backticks, and nothing around it."""
+    (found,) = read_pages([REFILL])
+    assert found == Page(str(REFILL), parse_document(block(REFILL.read_text("utf-8")), "page"))
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.yml", "a.json", "a.YAML"])
+def test_documents_are_read(tmp_path: Path, name: str) -> None:
+    """By the endings of YAML and JSON; backticks in them mean nothing."""
+    text = json.dumps({**parse_document(SMALL, "a"), "x-a": "\n```yaml get /b\nopenapi: 1\n```\n"})
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    (found,) = read_pages([tmp_path / name])
+    assert found == Page(str(tmp_path / name), json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```yaml get /a\n{SMALL}```",
+        f"```yaml GET /a\nx-a: |\n  ```sh\n{SMALL}```\n",
+        f"# A\n\n`````yml\nx-a: |\n  ````\n{SMALL}`````\nmore\n",
+        f"~~~ YAML openapi.json get /a\n{SMALL}# ```\n~~~~  \n",
+        f"```json get /a\n{json.dumps(parse_document(SMALL, 'a'), indent=1)}\n```\n",
+        f"```\nopenapi: [\n```\n```yaml\nb: {{}}\n```\n```yaml\n{SMALL}```\n```sh\nopenapi\n```\n",
+        f"``` not ``` a fence\n```yaml get /a\n{SMALL}```\n```sh\nopen at the end",
+    ],
+)
+@pytest.mark.parametrize("indent", ["", "   "])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_block_is_found(tmp_path: Path, text: str, indent: str, end: str, mark: str) -> None:
+    """Whatever the fence is made of, and whatever is around it."""
+    lines = text.splitlines(keepends=True)
+    text = "".join(f"{indent}{line}" for line in lines).replace("\n", end)
+    (tmp_path / "page.md").write_bytes(f"{mark}{text}".encode())
+    (found,) = read_pages([tmp_path / "page.md"])
+    document = found.document
+    document.pop("x-a", None)
+    assert document == parse_document(SMALL, "a")
+
+
+def test_all_blocks_are_read(tmp_path: Path) -> None:
+    """A file may hold several documents, and a run several files."""
+    text = f"```yaml get /a\n{SMALL}```\n"
+    (tmp_path / "two.md").write_text(text + text.replace("/a", "/b"), encoding="utf-8")
+    found = read_pages([tmp_path / "two.md", REFILL])
+    assert [list(page.document["paths"]) for page in found] == [
+        ["/a"],
+        ["/b"],
+        ["/api/v1/customer-billing/refill"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("p.md", "", " holds no ```yaml block with an OpenAPI document"),
+        ("p.md", f"# A\n{SMALL}", " holds no ```yaml block with an OpenAPI document"),
+        ("p.md", f"```yaml get /a\n{SMALL}", ": line 1: the block has no end"),
+        ("p.md", f"#\n\n````yaml\n{SMALL}```\n", ": line 3: the block has no end"),
+        ("p.md", f"```yaml get /b\n{SMALL}```", ": its block does not hold GET /b"),
+        ("p.md", f"```yaml PUT /a\n{SMALL}```", ": its block does not hold PUT /a"),
+        (
+            "p.md",
+            f"```yaml get /a\n{HEAD.replace('3.0.3', '3.1.0')}components: {{}}\n```",
+            ": its block does not hold GET /a",
+        ),
+        (
+            "p.md",
+            f"A\n\n```yaml get /a\n{SMALL}info: 1\n```",
+            ": line 9, column 1: found duplicate",
+        ),
+        ("p.md", f"  ```yaml\n  {SMALL.splitlines()[0]}\n  a: [\n  ```", ": line 3, column "),
+        ("p.md", "```yaml\nswagger: '2.0'\n```", " is not an OpenAPI 3.0 or 3.1 document: its"),
+        ("p.md", b"```yaml\n\xff", " cannot be read: 'utf-8' codec can't decode"),
+        ("p.yaml", "", " holds no mapping"),
+        ("p.yaml", "- a\n", " holds no mapping"),
+        ("p.yaml", b"\x00\x01", " cannot be read: unacceptable character"),
+        ("p.yaml", "swagger: '2.0'\n", " is not an OpenAPI 3.0 or 3.1 document: its version is"),
+        ("p.yaml", f"{SMALL}info: 1\n", ": line 6, column 1: found duplicate key"),
+        ("p.yaml", SMALL.replace("ok", "1"), ": paths./a.get.responses.200: {'desc"),
+        (
+            "p.yaml",
+            SMALL.replace("description: ok", "$ref: '#/components/responses/A'"),
+            ": paths./a.get.responses.200: $ref '#/components/responses/A' leads nowhere",
+        ),
+        ("p.yaml", "a: " + "[" * 500, " is nested too deep"),
+    ],
+)
+def test_a_file_that_is_no_page_is_told(
+    tmp_path: Path, name: str, text: str | bytes, told: str
+) -> None:
+    """By its name, in one line, with the line of the file."""
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(GenerationError) as caught:
+        read_pages([REFILL, tmp_path / name])
+    said = str(caught.value)
+    assert said.removeprefix(str(tmp_path / name)).removeprefix(name).startswith(told)
+    assert name in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", ["missing.md", "."])
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str) -> None:
+    """So is a folder."""
+    with pytest.raises(GenerationError, match=r" cannot be read: \[Errno "):
+        read_pages([tmp_path / name])
+
+
+# --- the run -------------------------------------------------------------------------------------
+
+
+def names(folder: Path) -> list[str]:
+    """Return what lies in a folder, hidden or not."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def state(*files: Path) -> list[Any]:
+    """Return what files hold and when they were written."""
+    return [(path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode) for path in files]
+
+
+class Run:
+    """A document, a page with a new operation, and a package, in a folder of their own."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+        self.document = folder / "api.yaml"
+        self.document.write_text(BASE, encoding="utf-8")
+        self.document.chmod(0o640)
+        os.utime(self.document, ns=(1, 1))
+        self.page = folder / "page.yaml"
+        self.page.write_text(HEAD + path("/z", get=ANSWER), encoding="utf-8")
+        self.package = folder / "package"
+        self.merged = add(BASE, path("/z", get=ANSWER)).text
+
+    def __call__(self, *arguments: str | Path) -> tuple[int, str, str]:
+        """Run ./generate.sh; return its exit code and what it printed."""
+        options = ["--document", self.document, "--output", self.package]
+        code = main([str(argument) for argument in (*arguments, *options)])
+        return code, *self.capsys.readouterr()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Leave out what is not about the document: its overrides, and the code made from it."""
+
+    def render(document: dict[str, Any], package: Path) -> None:
+        package.mkdir()
+        (package / "paths").write_text(" ".join(document["paths"]), encoding="utf-8")
+
+    monkeypatch.setattr(_document, "patch", lambda document, _: document)
+    monkeypatch.setattr(_render, "render", render)
+    return Run(tmp_path, capsys)
+
+
+def test_add_merges_and_generates(run: Run) -> None:
+    """The package is made from the merged document, whose file keeps its mode."""
+    code, out, err = run("--add", run.page)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:2] == ["1/4 read     api.yaml", "    add      1 operation"]
+    assert lines[-1] == f"4/4 write    2 files changed in {run.package}"
+    assert run.document.read_text("utf-8") == run.merged
+    assert run.document.stat().st_mode & 0o777 == 0o640
+    assert (run.package / "paths").read_text("utf-8") == "/b /d /z"
+    assert names(run.document.parent) == ["api.yaml", "package", "page.yaml"]
+    assert run("--check")[0] == 0
+
+
+def test_adding_again_changes_nothing_and_says_so(run: Run) -> None:
+    """Neither the document nor the package is written."""
+    run("--add", run.page)
+    before = state(run.document, *run.package.iterdir())
+    code, out, _ = run("--add", run.page, "--add", run.page, run.page)
+    lines = out.splitlines()
+    assert (code, lines[1]) == (0, "    add      nothing new")
+    assert lines[-1] == f"4/4 write    nothing changed in {run.package}"
+    assert state(run.document, *run.package.iterdir()) == before
+
+
+def test_a_run_that_adds_nothing_does_not_write_the_document(run: Run) -> None:
+    """Neither its bytes nor its time, though the package is made."""
+    run.document.write_text(run.merged, encoding="utf-8")
+    before = state(run.document)
+    assert (run()[0], run.package.exists()) == (0, True)
+    (run.package / "paths").write_text("edited", encoding="utf-8")
+    assert run("--add", run.page)[1].endswith(f" 1 files changed in {run.package}\n")
+    assert state(run.document) == before
+
+
+@pytest.mark.parametrize(("which", "title"), [("--ours", "T"), ("--theirs", "U")])
+def test_ours_and_theirs_decide(run: Run, which: str, title: str) -> None:
+    """Without them nothing is written."""
+    run.page.write_text(run.page.read_text("utf-8").replace("title: T", "title: U"), "utf-8")
+    before = state(run.document)
+    code, _, err = run("--add", run.page)
+    assert (code, err.splitlines()[0]) == (
+        1,
+        "generate.sh: nothing is added, as definitions differ",
+    )
+    assert "info: --theirs takes" in err
+    assert (state(run.document), names(run.document.parent)) == (before, ["api.yaml", "page.yaml"])
+    assert run("--quiet", "--add", run.page, which) == (0, "", "")
+    assert read_document(run.document)["info"]["title"] == title
+
+
+def test_a_link_to_the_document_stays(run: Run, tmp_path: Path) -> None:
+    """What it leads to is changed."""
+    run.document.rename(tmp_path / "real.yaml")
+    run.document.symlink_to("real.yaml")
+    assert run("--add", run.page)[0] == 0
+    assert run.document.is_symlink()
+    assert (tmp_path / "real.yaml").read_text("utf-8") == run.merged
+
+
+def test_all_files_are_added(run: Run, tmp_path: Path) -> None:
+    """Whether they are told at once or one by one; one that is missing is no small thing."""
+    other = tmp_path / "other.yaml"
+    other.write_text(HEAD + path("/y", get=ANSWER), encoding="utf-8")
+    code, out, _ = run("--add", other, "--add", run.page)
+    assert (code, out.splitlines()[1]) == (0, "    add      2 operations")
+    code, _, err = run("--add", tmp_path / "missing.md", "--add", run.page)
+    assert (code, err.startswith("generate.sh: missing.md cannot be read: ")) == (1, True)
+
+
+@pytest.mark.parametrize("fault", [OSError("no space"), KeyboardInterrupt()])
+@pytest.mark.parametrize("where", ["patch", "render", "replace"])
+def test_a_failing_run_leaves_the_document(
+    run: Run, monkeypatch: pytest.MonkeyPatch, where: str, fault: BaseException
+) -> None:
+    """Bytes, time and mode, wherever it fails; and the package, and no draft is left."""
+    run()
+    before = state(run.document, *run.package.iterdir())
+
+    def fail(*_: object) -> None:
+        if where == "replace":
+            assert run.document.read_text("utf-8") == run.merged  # published first
+        raise fault
+
+    module = {"patch": _document, "render": _render, "replace": _tree}[where]
+    monkeypatch.setattr(module, where, fail)
+    code, _, err = run("--quiet", "--add", run.page)
+    told = "no space" if code == 1 else "interrupted; nothing was changed"
+    assert (code in (1, 130), err) == (True, f"generate.sh: {told}\n")
+    assert state(run.document, *run.package.iterdir()) == before
+    assert names(run.document.parent) == ["api.yaml", "package", "page.yaml"]
+
+
+def test_what_was_edited_meanwhile_is_not_overwritten(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run takes seconds, and there are editors."""
+
+    def edit(*_: object) -> None:
+        run.document.write_text("edited", encoding="utf-8")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_render, "write_manifest", edit)
+        code, _, err = run("--add", run.page)
+    told = "generate.sh: api.yaml has changed meanwhile: run it again\n"
+    assert (code, err) == (1, told)
+    assert run.document.read_text("utf-8") == "edited"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--add"],
+        ["--add", "page.md", "--check"],
+        ["--ours"],
+        ["--theirs"],
+        ["--add", "page.md", "--ours", "--theirs"],
+    ],
+)
+def test_wrong_combinations_are_a_usage_error(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is read."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: ./generate.sh")
+
+
+def test_an_added_operation_is_generated(tmp_path: Path) -> None:
+    """With the real overrides, from a real page, into real code."""
+    document = tmp_path / "openapi.yaml"
+    document.write_bytes(DOCUMENT.read_bytes())
+    text = REFILL.read_text("utf-8").replace("customer-billing/refill", "customer-billing/again")
+    page = tmp_path / "again.md"
+    page.write_text(text.replace("refillBillingLimit", "refillAgain"), encoding="utf-8")
+    options = ["--document", str(document), "--output", str(tmp_path / "oneloop_api")]
+    assert main(["--quiet", "--add", str(page), *options]) == 0
+    assert "def refill_again(" in (tmp_path / "oneloop_api" / "client.py").read_text("utf-8")
+    assert main(["--quiet", "--check", *options]) == 0
+    text = document.read_text("utf-8")
+    assert new_lines(DOCUMENT.read_text("utf-8"), text).count("operationId: refillAgain") == 1
+    assert "\n  /api/v1/customer-billing/again:\n    post:\n" in text

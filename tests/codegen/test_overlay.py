@@ -1,0 +1,505 @@
+"""The overlay: each of its actions mends one quirk, wherever it is, and none outlives its quirk."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codegen._document import check_document, patch, read_actions, read_document
+from codegen._errors import GenerationError
+from tests import ROOT
+
+FIXES = read_actions(ROOT / "overrides" / "overlay.yaml")
+ANNOTATIONS = read_actions(ROOT / "overrides" / "annotations.yaml")
+ACTIONS = [*FIXES, *ANNOTATIONS]
+QUIRKS = [action["x-quirk"] for action in ACTIONS]
+DOCUMENT = read_document(ROOT / "openapi.yaml")
+REFILL = ("paths", "/api/v1/customer-billing/refill", "post")
+SCHEMAS = ("components", "schemas")
+METER = (*SCHEMAS, "CustomerBillingMeter")
+REQUEST = (*SCHEMAS, "RefillCustomerBillingMeterRequest")
+ERROR_CODE = (*SCHEMAS, "ErrorResponse", "properties", "error", "properties", "code")
+USAGE = (*SCHEMAS, "RetrieveCustomerBillingMeterUsageResponse", "properties", "data", "items")
+KEY = (*SCHEMAS, "ApiKey")
+KEPT = [
+    "id",
+    "name",
+    "maskedKey",
+    "prefix",
+    "expiresAt",
+    "scopes",
+    "enabled",
+    "customerId",
+    "deleted",
+]
+VERIFIED = (*SCHEMAS, "VerifyApiKeyResponse")
+NEW_KEY_SCOPES = (*SCHEMAS, "CreateApiKeyRequest", "properties", "scopes")
+ROTATE = ("paths", "/api/v1/workspace/{id}/api-key/{akid}/rotate", "post")
+JSON = ("content", "application/json", "schema")
+JWT = ("paths", "/api/v1/jwt/verify", "post", "responses", "200", *JSON)
+MISSING = object()
+Change = tuple[tuple[Any, ...], Any, Any]
+
+
+def at(document: Any, place: tuple[Any, ...]) -> Any:
+    """Return the part of a document at a place, or MISSING."""
+    for key in place:
+        if isinstance(document, dict) and key not in document:
+            return MISSING
+        document = document[key]
+    return document
+
+
+# What each quirk's action changes: in how many places, and one of them as published and as mended.
+SHOWN: dict[str, tuple[int, tuple[Any, ...], Any, Any]] = {
+    "lost-backslash": (3, (*METER, "properties", "spendCap", "pattern"), "^d+$", r"^\d+$"),
+    "digit-strings": (7, (*METER, "properties", "totalCredits", "format"), MISSING, "digits"),
+    "plain-usage": (1, (*USAGE, "properties", "totalBillingUsage", "format"), MISSING, "digits"),
+    "unsafe-integers": (16, (*REQUEST, "properties", "refill", "maximum"), MISSING, 2**53 - 1),
+    "fractional-error-code": (1, (*ERROR_CODE, "type"), "number", "integer"),
+    "untyped-creation-time": (4, (*KEY, "properties", "createdAt", "format"), MISSING, "date-time"),
+    "untyped-update-time": (4, (*KEY, "properties", "updatedAt", "format"), MISSING, "date-time"),
+    "untyped-last-use": (1, (*KEY, "properties", "lastUsedAt", "format"), MISSING, "date-time"),
+    "optional-bodies": (13, (*REFILL, "requestBody", "required"), MISSING, True),
+    "optional-refill-amount": (
+        1,
+        (*REQUEST, "required"),
+        ["workspaceId", "externalMeterId"],
+        ["workspaceId", "externalMeterId", "refill"],
+    ),
+    "unsettled-key": (
+        1,
+        (*KEY, "required"),
+        [*KEPT, "createdAt", "updatedAt", "lastUsedAt", "billingId"],
+        [*KEPT, "createdAt", "updatedAt"],
+    ),
+    "unsettled-verification": (
+        1,
+        (*VERIFIED, "required"),
+        DOCUMENT["components"]["schemas"]["VerifyApiKeyResponse"]["required"],
+        ["status"],
+    ),
+    "unsettled-key-id": (1, (*VERIFIED, "properties", "apiKeyId", "nullable"), MISSING, True),
+    "inline-scopes": (
+        2,
+        (*NEW_KEY_SCOPES, "items"),
+        at(DOCUMENT, (*NEW_KEY_SCOPES, "items")),
+        MISSING,
+    ),
+    "inline-scopes-reference": (
+        2,
+        (*NEW_KEY_SCOPES, "items"),
+        MISSING,
+        {"$ref": "#/components/schemas/ApiKeyScope"},
+    ),
+    "plain-secrets": (
+        9,
+        (*SCHEMAS, "VerifyApiKeyRequest", "properties", "key", "format"),
+        MISSING,
+        "password",
+    ),
+    "plain-secret-parameters": (
+        1,
+        ("paths", "/api/v1/link-token/{token}", "get", "parameters", 0, "schema", "format"),
+        MISSING,
+        "password",
+    ),
+    "abbreviated-right": (
+        1,
+        (*SCHEMAS, "ApiKeyScope", "properties", "del", "x-python-name"),
+        MISSING,
+        "delete",
+    ),
+    "cryptic-id": (
+        9,
+        (*ROTATE, "parameters", 0, "schema", "x-python-name"),
+        MISSING,
+        "workspace_id",
+    ),
+    "cryptic-akid": (
+        4,
+        (*ROTATE, "parameters", 1, "schema", "x-python-name"),
+        MISSING,
+        "api_key_id",
+    ),
+    "cryptic-bid": (
+        1,
+        ("paths", "/api/v1/usage/{bid}", "get", "parameters", 0, "schema", "x-python-name"),
+        MISSING,
+        "billing_id",
+    ),
+    "unnamed-issued-key": (
+        6,
+        (*SCHEMAS, "RotateApiKeyResponse", "properties", "apiKey", "x-python-class"),
+        MISSING,
+        "IssuedApiKey",
+    ),
+    "unnamed-daily-usage": (2, (*USAGE, "x-python-class"), MISSING, "DailyUsage"),
+    "unnamed-rate-limit": (
+        2,
+        (*VERIFIED, "properties", "rateLimit", "x-python-class"),
+        MISSING,
+        "RateLimit",
+    ),
+    "unnamed-verification-status": (
+        2,
+        (*VERIFIED, "properties", "status", "x-python-class"),
+        MISSING,
+        "VerificationStatus",
+    ),
+    "unnamed-jwt-status": (
+        2,
+        (*JWT, "properties", "status", "x-python-class"),
+        MISSING,
+        "JwtStatus",
+    ),
+    "no-verdict": (2, (*JWT, "x-python-flags"), MISSING, {"is_valid": {"status": "VALID"}}),
+    "update-is-a-put": (
+        1,
+        ("paths", "/api/v1/workspace/{id}", "patch", "x-safe-to-repeat"),
+        MISSING,
+        "It sets every setting to the value given, so that sent twice it leaves what it leaves sent"
+        " once.",
+    ),
+    "untagged-operations": (23, (*REFILL, "tags"), MISSING, ["v1"]),
+}
+
+TEXT = {"type": "string"}
+FLAG = {"type": "boolean"}
+DIGITS = {"type": "string", "pattern": "^d+$"}
+GOOD_DIGITS = {"type": "string", "pattern": r"^\d+$"}
+MENDED_DIGITS = {**GOOD_DIGITS, "format": "digits"}
+JSON_BODY = {"content": {"application/json": {"schema": {"type": "boolean"}}}}
+NO_ANSWER = {"204": {"description": "Done"}}
+
+
+def operation(**more: Any) -> dict[str, Any]:
+    """Return a path item with one new operation."""
+    return {"put": {"operationId": "new", "responses": NO_ANSWER, **more}}
+
+
+def fields(**properties: Any) -> dict[str, Any]:
+    """Return the schema of an object with these fields, or what is expected of one."""
+    return {"properties": properties}
+
+
+MISSING_FLAGS = {"x-python-flags": MISSING}
+
+# The same quirks in what the document does not have yet: (place, new part, as mended).
+NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
+    "lost-backslash": [
+        ((*METER, "properties", "bonusCredits"), DIGITS, MENDED_DIGITS),
+        ((*SCHEMAS, "Credits"), DIGITS, MENDED_DIGITS),
+        ((*SCHEMAS, "List"), {"type": "array", "items": DIGITS}, {"items": MENDED_DIGITS}),
+        ((*SCHEMAS, "One"), {"oneOf": [DIGITS]}, {"oneOf": [MENDED_DIGITS]}),
+        (
+            ("paths", "/new"),
+            operation(parameters=[{"name": "n", "in": "query", "schema": DIGITS}]),
+            {"put": {"parameters": [{"name": "n", "in": "query", "schema": MENDED_DIGITS}]}},
+        ),
+    ],
+    "digit-strings": [((*METER, "properties", "bonusCredits"), GOOD_DIGITS, MENDED_DIGITS)],
+    "unsafe-integers": [
+        ((*SCHEMAS, "Amount"), {"type": "integer"}, {"maximum": 2**53 - 1}),
+        ((*SCHEMAS, "Small"), {"type": "integer", "maximum": 5}, {"maximum": 5}),
+    ],
+    "fractional-error-code": [
+        (
+            (*SCHEMAS, "Failure"),
+            {"type": "object", "properties": {"error": {"properties": {"code": {}}}}},
+            {"properties": {"error": {"properties": {"code": {"type": "integer"}}}}},
+        )
+    ],
+    "untyped-creation-time": [
+        ((*SCHEMAS, "New"), fields(createdAt=TEXT), fields(createdAt={"format": "date-time"})),
+        (
+            (*SCHEMAS, "New"),
+            fields(createdAt={**TEXT, "format": "date"}),
+            fields(createdAt={"format": "date"}),
+        ),
+    ],
+    "optional-bodies": [
+        (
+            ("paths", "/new"),
+            operation(requestBody=JSON_BODY),
+            {"put": {"requestBody": {"required": True}}},
+        )
+    ],
+    "untagged-operations": [
+        (("paths", "/new"), operation(), {"put": {"tags": ["v1"]}}),
+        (("paths", "/new"), operation(tags=["keys"]), {"put": {"tags": ["keys"]}}),
+    ],
+    "plain-usage": [
+        (
+            (*SCHEMAS, "Sum"),
+            fields(totalBillingUsage=TEXT),
+            fields(totalBillingUsage={"format": "digits"}),
+        )
+    ],
+    "inline-scopes-reference": [
+        (
+            (*SCHEMAS, "NewRequest"),
+            fields(scopes={"type": "array", "items": fields(representation=TEXT, **{"del": FLAG})}),
+            {"properties": {"scopes": {"items": {"$ref": "#/components/schemas/ApiKeyScope"}}}},
+        )
+    ],
+    "plain-secrets": [((*SCHEMAS, "New"), fields(jwt=TEXT), fields(jwt={"format": "password"}))],
+    "abbreviated-right": [
+        ((*SCHEMAS, "New"), fields(**{"del": FLAG}), fields(**{"del": {"x-python-name": "delete"}}))
+    ],
+    "unnamed-issued-key": [
+        (
+            (*SCHEMAS, "New"),
+            fields(apiKey={"allOf": [{"$ref": "#/components/schemas/ApiKey"}]}),
+            fields(apiKey={"x-python-class": "IssuedApiKey"}),
+        )
+    ],
+    "no-verdict": [
+        (
+            (*SCHEMAS, "New"),
+            fields(status={**TEXT, "enum": ["VALID", "ODD"]}),
+            {"x-python-flags": {"is_valid": {"status": "VALID"}}},
+        ),
+        ((*SCHEMAS, "New"), fields(status={**TEXT, "enum": ["OPEN"]}), MISSING_FLAGS),
+    ],
+    # What is known of a field goes to each new one of its name, but never over the vendor's words.
+    "undescribed-workspace-id": [
+        (
+            (*SCHEMAS, "New"),
+            fields(workspaceId=TEXT),
+            fields(workspaceId={"description": "The workspace id."}),
+        ),
+        (
+            (*SCHEMAS, "New"),
+            fields(workspaceId={"description": "Told."}),
+            fields(workspaceId={"description": "Told."}),
+        ),
+    ],
+}
+
+
+def put(document: Any, place: tuple[Any, ...], part: Any) -> None:
+    """Put a part at a place of a document; MISSING takes it out."""
+    parent = at(document, place[:-1])
+    if part is MISSING:
+        del parent[place[-1]]
+    else:
+        parent[place[-1]] = deepcopy(part)
+
+
+def holds(part: Any, expected: Any) -> bool:
+    """Whether a part has all that is expected of it."""
+    if isinstance(expected, dict):
+        return all(holds(part.get(key, MISSING), value) for key, value in expected.items())
+    return bool(part == expected)
+
+
+def failure(document: dict[str, Any], actions: list[dict[str, Any]]) -> str:
+    """Patch a document and return what the error says."""
+    with pytest.raises(GenerationError) as caught:
+        patch(document, actions)
+    return str(caught.value)
+
+
+def changes(before: Any, after: Any, place: tuple[Any, ...] = ()) -> Iterator[Change]:
+    """Yield each place where two documents differ, with what is there in both."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from changes(before.get(key, MISSING), after.get(key, MISSING), (*place, key))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from changes(one, other, (*place, index))
+    elif before != after:
+        yield place, before, after
+
+
+STATES = list(accumulate(ACTIONS, lambda before, one: patch(before, [one]), initial=DOCUMENT))
+"""The document before the first action, and after each."""
+PATCHED = STATES[-1]
+CHANGES = {
+    quirk: list(changes(before, after))
+    for quirk, (before, after) in zip(QUIRKS, pairwise(STATES), strict=True)
+}
+
+
+def test_every_fix_is_shown() -> None:
+    """A fix that is added is told here what it is for; no two have one name."""
+    assert list(SHOWN) == [action["x-quirk"] for action in FIXES]
+    assert set(NEW) <= set(QUIRKS)
+    assert len(QUIRKS) == len(set(QUIRKS))
+
+
+@pytest.mark.parametrize("action", FIXES, ids=SHOWN)
+def test_a_fix_has_a_name_a_target_and_a_reason(action: dict[str, Any]) -> None:
+    """One action a quirk, each with its reason in a sentence."""
+    assert set(action) - {"update", "remove"} == {"x-quirk", "target", "description", "x-overlay"}
+    assert action["target"].startswith("$.")
+    assert action["description"].endswith(".")
+
+
+@pytest.mark.parametrize("quirk", SHOWN)
+def test_a_fix_changes_what_it_is_for_and_nothing_else(quirk: str) -> None:
+    """As many places as are known, and from what is published to what was meant."""
+    count, *example = SHOWN[quirk]
+    assert tuple(example) in CHANGES[quirk]
+    assert len(CHANGES[quirk]) == count
+
+
+@pytest.mark.parametrize("action", ANNOTATIONS, ids=lambda action: action["x-quirk"])
+def test_an_annotation_adds_words_and_changes_nothing(action: dict[str, Any]) -> None:
+    """Descriptions and provenance: nothing that a call is made of."""
+    for place, published, _ in CHANGES[action["x-quirk"]]:
+        assert place[-1] in ("description", "x-certainty", "x-inferred")
+        assert published is MISSING or action["update"]["description"].startswith(published)
+    assert set(action) == {"x-quirk", "target", "update", "x-overlay"}
+
+
+def test_each_operation_tells_its_certainty() -> None:
+    """The refill's page is the one that was seen whole."""
+    operations = [one for item in PATCHED["paths"].values() for one in item.values()]
+    certain = {one["operationId"]: one["x-certainty"] for one in operations}
+    published = [name for name, certainty in certain.items() if certainty == "published"]
+    assert published == ["refillBillingLimit"]
+
+
+def test_the_published_document_stays_as_it_is() -> None:
+    """Patching works on a copy."""
+    assert read_document(ROOT / "openapi.yaml") == DOCUMENT
+
+
+def test_the_patched_document_is_valid_openapi() -> None:
+    """The overlay breaks nothing."""
+    check_document(PATCHED, "patched")
+
+
+@pytest.mark.parametrize(
+    ("quirk", "place", "part", "mended"),
+    [(quirk, *case) for quirk, cases in NEW.items() for case in cases],
+    ids=[f"{quirk}-{index}" for quirk, cases in NEW.items() for index in range(len(cases))],
+)
+def test_the_same_quirk_in_a_new_part_is_mended(
+    quirk: str, place: tuple[Any, ...], part: Any, mended: Any
+) -> None:
+    """An action is aimed at the quirk, not at the fields that have it today."""
+    document = deepcopy(DOCUMENT)
+    put(document, place, part)
+    patched = patch(document, FIXES if quirk in SHOWN else ACTIONS)
+    assert holds(at(patched, place), mended)
+    check_document(patched, "patched")
+
+
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_an_action_whose_quirk_is_gone_fails_by_name(quirk: str) -> None:
+    """Once the vendor has mended it, the build says which action has to go."""
+    index = QUIRKS.index(quirk)
+    action, mended = ACTIONS[index], STATES[index + 1]
+    told = failure(mended, [action])
+    overlay = action["x-overlay"]
+    assert told.startswith(f"{overlay}: the override {quirk} is stale, ")
+    assert told.endswith(f"Remove the action from overrides/{overlay}")
+
+
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_an_action_whose_target_is_gone_fails_by_name(quirk: str) -> None:
+    """An action that matches nothing is stale, as one that changes nothing."""
+    (action,) = (action for action in ACTIONS if action["x-quirk"] == quirk)
+    empty = {"openapi": "3.0.3", "info": {}, "paths": {}}
+    assert failure(empty, [action]).startswith(
+        f"{action['x-overlay']}: the override {quirk} is stale, it matches nothing:"
+    )
+
+
+@pytest.mark.parametrize(
+    "update",
+    [{"title": "T"}, {}, {"contact": {"name": "N"}}, {"tags": ["a"]}, {"tags": "a"}],
+)
+def test_an_update_that_changes_nothing_is_stale(update: dict[str, Any]) -> None:
+    """At any depth: nested, in a list, or with nothing in it."""
+    info = {"title": "T", "contact": {"name": "N", "url": "u"}, "tags": ["a", "b"]}
+    action = {"x-quirk": "q", "target": "$.info", "update": update}
+    told = failure({"info": info}, [action])
+    assert "the override q is stale, what it fixes is right already" in told
+
+
+@pytest.mark.parametrize(
+    ("update", "info"),
+    [
+        ({"title": "U"}, {"title": "U", "tags": ["a"]}),
+        ({"contact": {"name": "N"}}, {"title": "T", "tags": ["a"], "contact": {"name": "N"}}),
+        ({"tags": ["b"]}, {"title": "T", "tags": ["a", "b"]}),
+    ],
+)
+def test_an_update_is_merged(update: dict[str, Any], info: dict[str, Any]) -> None:
+    """Mappings are merged, lists are added to, other values are replaced."""
+    document = {"info": {"title": "T", "tags": ["a"]}}
+    patched = patch(document, [{"target": "$.info", "update": update}])
+    assert patched == {"info": info}
+
+
+def test_an_update_reaches_values_in_lists() -> None:
+    """A scalar in a list can be the target too."""
+    patched = patch({"a": [1, 2]}, [{"target": "$.a[1]", "update": 3}])
+    assert patched == {"a": [1, 3]}
+
+
+def test_two_targets_share_no_part_of_an_update() -> None:
+    """A later action that adds to one of them leaves the other alone."""
+    actions = [
+        {"target": "$.paths.*", "update": {"tags": ["v1"]}},
+        {"target": "$.paths.a.tags", "update": ["more"]},
+    ]
+    patched = patch({"paths": {"a": {}, "b": {}}}, actions)
+    assert patched == {"paths": {"a": {"tags": ["v1", "more"]}, "b": {"tags": ["v1"]}}}
+
+
+def test_a_remove_takes_out_every_match() -> None:
+    """An action may remove, too."""
+    patched = patch({"a": {"x": 1, "y": 2}, "x": 3}, [{"target": "$..x", "remove": True}])
+    assert patched == {"a": {"y": 2}}
+
+
+@pytest.mark.parametrize(
+    "target", ["$..[?(@.a ==", "$.[", "no path at all", "", "$.info[?(@.a < 1)]"]
+)
+def test_a_broken_target_is_told_with_the_quirk(target: str) -> None:
+    """A JSONPath that cannot be read, or fits no document, is one line and no traceback."""
+    action = {"x-quirk": "q", "target": target, "update": {"a": 1}}
+    told = failure({"info": {"a": "text"}}, [action])
+    assert told.startswith("overlay.yaml: ")
+    assert "q" in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("update", [{"a": 1}, ["a"]])
+def test_an_update_that_does_not_fit_is_told_with_the_quirk(update: Any) -> None:
+    """What cannot be merged is an error or a replacement, never a traceback."""
+    action = {"target": "$.info", "update": update}
+    assert patch({"info": "text"}, [action]) == {"info": update}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("overlay: 1.0.0\n", "overlay.yaml holds no list of actions"),
+        ("actions: []\n", "overlay.yaml holds no list of actions"),
+        ("actions: {a: b}\n", "overlay.yaml holds no list of actions"),
+        ("actions: [a]\n", "overlay.yaml: actions.0 has no target"),
+        ("actions: [{x-quirk: q}]\n", "overlay.yaml: actions.0 has no target"),
+        ("actions: [{target: 5}]\n", "overlay.yaml: actions.0 has no target"),
+        ("actions: [{target: $.a}]\n", "overlay.yaml: $.a: needs an update or a remove"),
+        (
+            "actions: [{target: $.a, x-quirk: q, update: 1, remove: true}]\n",
+            "overlay.yaml: q: needs an update or a remove",
+        ),
+    ],
+)
+def test_a_malformed_overlay_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    """What is no action is told by its place or its name."""
+    path = tmp_path / "overlay.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(GenerationError) as caught:
+        read_actions(path)
+    assert str(caught.value) == told

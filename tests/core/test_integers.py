@@ -1,0 +1,280 @@
+"""Digit strings and JSON integers: exact at any size, and nothing else taken for one."""
+
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from oneloop_core import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    DecodeError,
+    decode_integer,
+    encode_integer,
+)
+from oneloop_overrides import MAX_DIGITS, decode_digits, encode_digits
+
+ASCII_DIGITS = "0123456789"
+LONGEST = 10**MAX_DIGITS - 1
+NOT_DIGITS = [
+    *("", " ", "+", "-", ".", "-1", "+1", "-0", " 1", "1 ", "1\n", "\n1", "1\t", "1 000"),
+    *("1_000", "1,000", "1e3", "1E3", "0x10", "0b1", "1.0", "1.", ".5", "nan", "inf", "null"),
+    *("\u0661\u0662", "\u06f3", "\u0967", "\uff11", "\u00b2", "\u2460", "\u2083", "\u4e00"),
+    *("1\u0661", "1\u00b2", "1\u2009", "\u22121", "1\x00", "\ud800"),
+]
+NO_INTEGERS = [True, False, None, 1.0, 1.5, float("nan"), Decimal(1), Fraction(1), b"1", [1], {}]
+
+
+class Level(IntEnum):
+    """An integer of a subclass, as applications have them."""
+
+    HIGH = 3
+
+
+@pytest.fixture
+def digit_limit() -> Iterator[None]:
+    """Put sys.set_int_max_str_digits back after a test that plays an application with its own."""
+    before = sys.get_int_max_str_digits()
+    yield
+    sys.set_int_max_str_digits(before)
+
+
+# Digit strings
+
+
+@settings(deadline=None)
+@given(st.integers(min_value=0) | st.integers(min_value=0, max_value=LONGEST))
+@example(0)
+@example(2**53 + 1)
+@example(LONGEST)
+def test_integers_of_any_size_survive_the_wire(number: int) -> None:
+    """What is written as a digit string is read as the same integer."""
+    assert decode_digits(encode_digits(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "digits"), [(0, "0"), (1000, "1000"), (2**53 + 1, "9007199254740993")]
+)
+def test_digit_strings_are_plain_decimal(number: int, digits: str) -> None:
+    """The wire form has no sign, leading zero, separator or exponent."""
+    assert encode_digits(number) == digits
+
+
+@settings(deadline=None)
+@given(st.text(max_size=6).filter(lambda text: not text or set(text) - set(ASCII_DIGITS)))
+def test_strings_of_anything_but_ascii_digits_are_refused(text: str) -> None:
+    """One character that is no ASCII digit makes a string no number."""
+    with pytest.raises(DecodeError):
+        decode_digits(text)
+
+
+@pytest.mark.parametrize("text", NOT_DIGITS, ids=ascii)
+def test_what_int_would_take_is_still_no_digit_string(text: str) -> None:
+    """No sign, space, separator, exponent, other base, other script or empty string is read."""
+    with pytest.raises(DecodeError, match="a string of ASCII digits"):
+        decode_digits(text)
+
+
+@pytest.mark.parametrize("value", NO_INTEGERS, ids=repr)
+def test_other_json_is_no_digit_string(value: Any) -> None:
+    """true, 1.0, null, arrays and objects are not credits."""
+    with pytest.raises(DecodeError, match="a string of ASCII digits"):
+        decode_digits(value)
+
+
+@settings(deadline=None)
+@given(st.integers(min_value=0))
+def test_json_integers_are_read_too(number: int) -> None:
+    """Should the vendor turn its strings into numbers, they are read as they are."""
+    assert decode_digits(number) == number
+
+
+@given(st.integers(max_value=-1))
+def test_negative_json_integers_are_refused(number: int) -> None:
+    """Credits below zero cannot be meant, whatever their JSON type."""
+    with pytest.raises(DecodeError, match="a string of ASCII digits"):
+        decode_digits(number)
+
+
+@pytest.mark.parametrize(("text", "number"), [("00", 0), ("007", 7), ("0" * 99 + "5", 5)])
+def test_leading_zeros_are_read(text: str, number: int) -> None:
+    """Zeros in front change nothing."""
+    assert decode_digits(text) == number
+
+
+def test_as_many_digits_as_python_converts_are_read() -> None:
+    """4300 digits are exact."""
+    assert decode_digits("9" * 4300) == 10**4300 - 1
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 4301, "0" * 4301, "1" * 1_000_000], ids=["nines", "zeros", "a million"]
+)
+def test_more_digits_are_a_decode_error(text: str) -> None:
+    """4301 digits are refused as an answer that cannot be read, whatever they are."""
+    with pytest.raises(DecodeError, match=rf"^the answer has {len(text)} digits, which is more"):
+        decode_digits(text)
+
+
+@pytest.mark.usefixtures("digit_limit")
+def test_an_application_may_lower_what_python_converts() -> None:
+    """Under a lower limit of the application's a longer number is a decode error, no ValueError."""
+    sys.set_int_max_str_digits(640)
+    assert decode_digits("1" + "0" * 639) == 10**639
+    with pytest.raises(DecodeError, match="has 641 digits"):
+        decode_digits("1" * 641)
+
+
+@pytest.mark.usefixtures("digit_limit")
+def test_an_application_that_lifts_the_limit_does_not_lift_ours() -> None:
+    """Without Python's limit 4300 digits are still the most that is read or sent."""
+    sys.set_int_max_str_digits(0)
+    assert encode_digits(LONGEST) == "9" * 4300
+    with pytest.raises(DecodeError, match="has 4301 digits"):
+        decode_digits("1" * 4301)
+    with pytest.raises(ArgumentValueError, match=r"^argument must have at most 4300 digits$"):
+        encode_digits(LONGEST + 1)
+
+
+def test_a_refused_digit_string_is_not_shown() -> None:
+    """The text of the error says what kind of value it was, not which."""
+    with pytest.raises(DecodeError) as caught:
+        decode_digits("ok_live_secret")
+    assert str(caught.value) == "the answer should be a string of ASCII digits, not a str"
+
+
+@pytest.mark.parametrize("value", ["5", *NO_INTEGERS], ids=repr)
+def test_only_integers_are_written_as_digits(value: Any) -> None:
+    """A bool, float, string or None is not counted as credits."""
+    with pytest.raises(ArgumentTypeError, match="must be an integer, not "):
+        encode_digits(value)
+
+
+@given(st.integers(max_value=-1))
+def test_negative_integers_are_not_written_as_digits(number: int) -> None:
+    """The wire form has no sign, so that a negative number is an argument error."""
+    with pytest.raises(ArgumentValueError, match="must be at least 0"):
+        encode_digits(number)
+
+
+@pytest.mark.parametrize("number", [10**4300, 10**5000], ids=["4301", "5001"])
+def test_too_long_an_integer_is_not_written_as_digits(number: int) -> None:
+    """What could not be read back is not sent."""
+    with pytest.raises(ArgumentValueError, match="at most 4300 digits"):
+        encode_digits(number)
+
+
+@pytest.mark.usefixtures("digit_limit")
+def test_a_lower_limit_of_the_application_is_an_argument_error() -> None:
+    """The error names the limit that the application has set."""
+    sys.set_int_max_str_digits(640)
+    assert encode_digits(10**639) == "1" + "0" * 639
+    with pytest.raises(ArgumentValueError, match="must be of at most 640 digits"):
+        encode_digits(10**640)
+
+
+def test_an_integer_of_a_subclass_is_written_as_its_value() -> None:
+    """An IntEnum member is sent as its number."""
+    assert encode_digits(Level.HIGH) == "3"
+
+
+# JSON integers
+
+
+@given(st.integers())
+def test_json_integers_are_themselves(number: int) -> None:
+    """A JSON integer is read and written as it is, of any sign."""
+    assert decode_integer(number) is number
+    assert encode_integer(number) == number
+
+
+@pytest.mark.parametrize("value", ["5", *NO_INTEGERS], ids=repr)
+def test_nothing_else_is_read_as_an_integer(value: Any) -> None:
+    """true, 1.0 and "5" are no JSON integers."""
+    with pytest.raises(DecodeError, match="should be an integer, not "):
+        decode_integer(value)
+
+
+@pytest.mark.parametrize("value", ["5", *NO_INTEGERS], ids=repr)
+def test_nothing_else_is_written_as_an_integer(value: Any) -> None:
+    """True, 1.0 and "5" are refused before anything is sent."""
+    with pytest.raises(ArgumentTypeError, match="must be an integer, not "):
+        encode_integer(value)
+
+
+def test_an_integer_of_a_subclass_is_sent_as_a_plain_one() -> None:
+    """JSON never sees an application's own kind of integer."""
+    assert type(encode_integer(Level.HIGH)) is int
+
+
+@pytest.mark.parametrize(
+    ("bounds", "number"),
+    [
+        ({"minimum": 3}, 3),
+        ({"above": 3}, 4),
+        ({"maximum": 3}, 3),
+        ({"below": 3}, 2),
+        ({"minimum": 2.5}, 3),
+        ({"maximum": 2.5}, 2),
+        ({"minimum": 3, "maximum": 3}, 3),
+        ({"multiple_of": 3}, 0),
+        ({"multiple_of": 3}, -6),
+        ({"multiple_of": 0.1}, 7),
+        ({"maximum": 2**53 - 1}, 2**53 - 1),
+        ({"multiple_of": 0.5}, 10**400),  # more than any float
+    ],
+)
+def test_bounds_let_their_own_side_through(bounds: dict[str, float], number: int) -> None:
+    """The last number inside a bound is sent."""
+    assert encode_integer(number, **bounds) == number
+
+
+@pytest.mark.parametrize(
+    ("bounds", "number", "problem"),
+    [
+        ({"minimum": 3}, 2, "must be at least 3, not 2"),
+        ({"above": 3}, 3, "must be greater than 3, not 3"),
+        ({"maximum": 3}, 4, "must be at most 3, not 4"),
+        ({"below": 3}, 3, "must be less than 3, not 3"),
+        ({"minimum": 0, "below": 3}, 3, "must be less than 3, not 3"),
+        ({"multiple_of": 3}, 4, "must be a multiple of 3, not 4"),
+        ({"multiple_of": 2.5}, 4, "must be a multiple of 2.5, not 4"),
+        ({"maximum": 2**53 - 1}, 2**53, "must be at most 9007199254740991, not 9007199254740992"),
+        ({"maximum": 0}, 10**20 - 1, "must be at most 0, not 99999999999999999999"),
+        ({"maximum": 0}, 10**20, "must be at most 0, not a larger integer"),
+        ({"minimum": 0}, 1 - 10**20, "must be at least 0, not -99999999999999999999"),
+        ({"minimum": 0}, -(10**20), "must be at least 0, not a larger integer"),
+    ],
+)
+def test_bounds_stop_the_other_side(bounds: dict[str, float], number: int, problem: str) -> None:
+    """The first number outside a bound is refused, in words that name the bound and the number."""
+    with pytest.raises(ArgumentValueError) as caught:
+        encode_integer(number, **bounds)
+    assert caught.value.problem == problem
+
+
+def test_an_integer_that_python_cannot_write_is_no_trouble_for_a_bound() -> None:
+    """The error of a bound shows no integer that could not be printed."""
+    with pytest.raises(ArgumentValueError, match="must be at most 5, not a larger integer"):
+        encode_integer(10**5000, maximum=5)
+
+
+@pytest.mark.parametrize("bound", ["minimum", "above", "maximum", "below"])
+def test_a_bound_of_zero_is_a_bound(bound: str) -> None:
+    """Zero is not taken for the absence of a bound."""
+    outside = -1 if bound in ("minimum", "above") else 1
+    with pytest.raises(ArgumentValueError):
+        encode_integer(outside, **{bound: 0})
+
+
+@pytest.mark.parametrize("number", [10**4300, -(10**4300)], ids=["positive", "negative"])
+def test_an_integer_that_python_cannot_write_is_an_argument_error(number: int) -> None:
+    """An integer too long for JSON is refused by us, not by json.dumps without a name."""
+    with pytest.raises(ArgumentValueError, match="must be of at most 4300 digits"):
+        encode_integer(number)

@@ -1,0 +1,335 @@
+"""Generated models and calls: what the server says is kept, and nothing wrong is sent."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oneloop_api.api.v1 import refill_billing_limit
+from oneloop_api.models import (
+    CustomerBillingMeter,
+    ErrorResponse,
+    RefillCustomerBillingMeterResponse,
+)
+from oneloop_core import ArgumentError, ArgumentTypeError, ArgumentValueError, DecodeError, Outcome
+
+SAFE_MAXIMUM = 2**53 - 1
+SIXTY_DIGITS = "123456789012345678901234567890123456789012345678901234567890"
+CREATED = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
+
+
+def billing(**changed: Any) -> dict[str, Any]:
+    """Return a meter as the document shows it, some fields changed."""
+    documented = {
+        "id": "mtr_1",
+        "totalCredits": "1500",
+        "usedCredits": "20",
+        "allowOverages": False,
+        "spendCap": "5000",
+        "createdAt": "2026-11-23T10:15:00.000Z",
+        "updatedAt": "2026-11-23T10:16:00.120Z",
+    }
+    return documented | changed
+
+
+def without(field: str) -> dict[str, Any]:
+    """Return a meter that lacks one field."""
+    return {key: value for key, value in billing().items() if key != field}
+
+
+def meter(**changed: Any) -> CustomerBillingMeter:
+    """Return a meter as an application would build it, some fields changed."""
+    fields: dict[str, Any] = {
+        "id": "mtr_1",
+        "total_credits": 1500,
+        "used_credits": 20,
+        "allow_overages": False,
+        "spend_cap": None,
+        "created_at": CREATED,
+        "updated_at": CREATED,
+    }
+    return CustomerBillingMeter(**fields | changed)
+
+
+def read(**changed: Any) -> RefillCustomerBillingMeterResponse:
+    """Read the answer to a refill, some fields of its meter changed."""
+    return RefillCustomerBillingMeterResponse.from_dict({"billing": billing(**changed)})
+
+
+# Reading
+
+
+def test_a_meter_is_read_with_python_types() -> None:
+    """Digit strings become integers, timestamps aware datetimes, names snake_case."""
+    read_meter = CustomerBillingMeter.from_dict(billing())
+    assert read_meter == CustomerBillingMeter(
+        id="mtr_1",
+        total_credits=1500,
+        used_credits=20,
+        allow_overages=False,
+        spend_cap=5000,
+        created_at=CREATED,
+        updated_at=datetime(2026, 11, 23, 10, 16, 0, 120000, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize("changed", [{}, {"spendCap": None}, {"totalCredits": SIXTY_DIGITS}])
+def test_a_documented_answer_comes_back_exactly(changed: dict[str, Any]) -> None:
+    """What is read and written again is what the server sent."""
+    answer = {"billing": billing(**changed)}
+    assert RefillCustomerBillingMeterResponse.from_dict(answer).to_dict() == answer
+    assert CustomerBillingMeter.from_dict(answer["billing"]).to_dict() == answer["billing"]
+
+
+def test_an_answer_without_a_meter_is_read() -> None:
+    """The document lets billing be null."""
+    response = RefillCustomerBillingMeterResponse.from_dict({"billing": None})
+    assert response.billing is None
+    assert response.to_dict() == {"billing": None}
+
+
+def test_reading_leaves_the_parsed_json_alone() -> None:
+    """No field is taken out of what the caller gave."""
+    answer = {"billing": billing(), "extra": [1]}
+    RefillCustomerBillingMeterResponse.from_dict(answer)
+    assert answer == {"billing": billing(), "extra": [1]}
+
+
+def test_sixty_digits_are_exact() -> None:
+    """Credits beyond every float are read to the last digit."""
+    assert CustomerBillingMeter.from_dict(billing(totalCredits=SIXTY_DIGITS)).total_credits == int(
+        SIXTY_DIGITS
+    )
+
+
+def test_credits_may_come_as_numbers() -> None:
+    """Should the vendor turn digit strings into JSON numbers, nothing breaks."""
+    assert CustomerBillingMeter.from_dict(billing(totalCredits=7)).total_credits == 7
+
+
+def test_unknown_fields_are_kept_and_sent_back() -> None:
+    """A field that the document does not have, at any depth, comes back as it came."""
+    answer = {
+        "billing": billing(plan={"name": "pro", "limits": [1, None, {"x": 1.5}]}),
+        "requestId": "req_1",
+    }
+    response = RefillCustomerBillingMeterResponse.from_dict(answer)
+    assert response.additional_properties == {"requestId": "req_1"}
+    assert response.billing is not None
+    assert list(response.billing.additional_properties) == ["plan"]
+    assert response.to_dict() == answer
+
+
+@pytest.mark.parametrize("field", list(billing()))
+def test_a_missing_field_is_named(field: str) -> None:
+    """The path leads to the field that is not there."""
+    with pytest.raises(DecodeError) as caught:
+        RefillCustomerBillingMeterResponse.from_dict({"billing": without(field)})
+    assert str(caught.value) == f"billing.{field} is missing"
+    assert caught.value.path == f"billing.{field}"
+
+
+def test_an_answer_without_billing_is_an_error() -> None:
+    """Billing may be null, but not absent."""
+    with pytest.raises(DecodeError, match=r"^billing is missing$"):
+        RefillCustomerBillingMeterResponse.from_dict({})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("id", 5, "should be a string, not 5"),
+        ("id", None, "should be a string, not None"),
+        ("totalCredits", "1e3", "should be a string of ASCII digits, not a str"),
+        ("totalCredits", 1.5, "should be a string of ASCII digits, not 1.5"),
+        ("totalCredits", None, "should be a string of ASCII digits, not None"),
+        ("usedCredits", "-1", "should be a string of ASCII digits, not a str"),
+        ("allowOverages", "false", "should be true or false, not a str"),
+        ("allowOverages", 0, "should be true or false, not 0"),
+        ("spendCap", False, "should be a string of ASCII digits, not False"),
+        ("createdAt", "2026-11-23", "should be a date and time, not a str"),
+        ("updatedAt", 1795428900, "should be a date and time, not 1795428900"),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_named(field: str, value: Any, problem: str) -> None:
+    """The error says where, what the document promises and what came."""
+    with pytest.raises(DecodeError) as caught:
+        read(**{field: value})
+    assert str(caught.value) == f"billing.{field} {problem}"
+
+
+@pytest.mark.parametrize("value", [[], "null", 0, False])
+def test_billing_must_be_an_object(value: Any) -> None:
+    """Only null stands for no meter."""
+    with pytest.raises(DecodeError, match=r"^billing should be an object, not "):
+        RefillCustomerBillingMeterResponse.from_dict({"billing": value})
+
+
+@pytest.mark.parametrize("value", [None, [], "text", 1])
+def test_an_answer_must_be_an_object(value: Any) -> None:
+    """Where the whole is wrong, the whole is named."""
+    with pytest.raises(DecodeError, match=r"^the answer should be an object, not "):
+        RefillCustomerBillingMeterResponse.from_dict(value)
+
+
+def test_an_error_of_the_server_is_read() -> None:
+    """The model of errors has its code as an integer."""
+    body = {"error": {"code": 403, "message": "no", "hint": "x"}}
+    response = ErrorResponse.from_dict(body)
+    assert (response.error.code, response.error.message) == (403, "no")
+    assert response.to_dict() == body
+
+
+@given(
+    st.builds(
+        meter,
+        id=st.text(),
+        total_credits=st.integers(min_value=0),
+        used_credits=st.integers(min_value=0),
+        allow_overages=st.booleans(),
+        spend_cap=st.none() | st.integers(min_value=0),
+        created_at=st.datetimes(timezones=st.just(UTC)),
+    )
+)
+def test_any_meter_survives_json(original: CustomerBillingMeter) -> None:
+    """What is written as JSON text and read again is equal."""
+    text = json.dumps(original.to_dict())
+    assert CustomerBillingMeter.from_dict(json.loads(text)) == original
+
+
+# Building and writing
+
+
+def test_fields_are_given_by_name() -> None:
+    """A new field in the document cannot shift the meaning of an argument."""
+    model: Any = CustomerBillingMeter
+    with pytest.raises(TypeError):
+        model("mtr_1", 1500, 20, False, None, CREATED, CREATED)
+
+
+def test_fields_that_do_not_exist_cannot_be_set() -> None:
+    """A misspelt field is an error, not a new attribute."""
+    one: Any = meter()
+    assert not hasattr(one, "__dict__")
+    with pytest.raises(AttributeError):
+        one.total_credit = 5
+
+
+def test_meters_do_not_share_their_unknown_fields() -> None:
+    """Each has a dict of its own."""
+    one, other = meter(), meter()
+    one.additional_properties["plan"] = "pro"
+    assert other.additional_properties == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("id", None, ArgumentTypeError),
+        ("total_credits", -1, ArgumentValueError),
+        ("total_credits", "5", ArgumentTypeError),
+        ("used_credits", True, ArgumentTypeError),
+        ("allow_overages", 1, ArgumentTypeError),
+        ("spend_cap", 1.5, ArgumentTypeError),
+        ("created_at", CREATED.replace(tzinfo=None), ArgumentValueError),
+        ("updated_at", "2026-11-23T10:15:00Z", ArgumentTypeError),
+    ],
+)
+def test_a_field_that_may_not_be_sent_is_named(
+    field: str, value: Any, error: type[ArgumentError]
+) -> None:
+    """Writing a meter checks each field and names the first wrong one, in Python's spelling."""
+    response = RefillCustomerBillingMeterResponse(billing=meter(**{field: value}))
+    with pytest.raises(error) as caught:
+        response.to_dict()
+    assert caught.value.argument == f"billing.{field}"
+
+
+def test_an_unknown_field_that_may_not_be_sent_is_named() -> None:
+    """What is put beside the documented fields must be JSON as well."""
+    one = meter(additional_properties={"plan": {"tags": {1}}})
+    with pytest.raises(ArgumentTypeError) as caught:
+        one.to_dict()
+    assert caught.value.argument == "additional_properties.plan.tags"
+
+
+def test_an_unknown_field_cannot_replace_a_documented_one() -> None:
+    """Where both have the same name the checked field is sent."""
+    assert meter(additional_properties={"totalCredits": "9"}).to_dict()["totalCredits"] == "1500"
+
+
+# The call
+
+
+def test_a_refill_is_encoded_byte_for_byte() -> None:
+    """One target, one compact body, no header."""
+    call = refill_billing_limit.call(workspace_id="ws_1", external_meter_id="acm\u00e9", refill=5)
+    expected = '{"workspaceId":"ws_1","externalMeterId":"acm\u00e9","refill":5}'
+    assert call.operation is refill_billing_limit.OPERATION
+    assert call.target == "/api/v1/customer-billing/refill"
+    assert call.body == expected.encode()
+    assert call.headers == ()
+
+
+@pytest.mark.parametrize("refill", [1, SAFE_MAXIMUM])
+def test_a_refill_within_bounds_is_encoded(refill: int) -> None:
+    """One credit and the largest integer that JavaScript keeps exact are sent."""
+    call = refill_billing_limit.call(workspace_id="w", external_meter_id="m", refill=refill)
+    assert json.loads(call.body or b"")["refill"] == refill
+
+
+@pytest.mark.parametrize(
+    ("refill", "error", "problem"),
+    [
+        (0, ArgumentValueError, "must be greater than 0, not 0"),
+        (-1, ArgumentValueError, "must be greater than 0, not -1"),
+        (2**53, ArgumentValueError, "must be at most 9007199254740991, not 9007199254740992"),
+        (True, ArgumentTypeError, "must be an integer, not True"),
+        (1.5, ArgumentTypeError, "must be an integer, not 1.5"),
+        (5.0, ArgumentTypeError, "must be an integer, not 5.0"),
+        ("5", ArgumentTypeError, "must be an integer, not a str"),
+        (None, ArgumentTypeError, "must be an integer, not None"),
+    ],
+)
+def test_a_wrong_refill_is_named(refill: Any, error: Any, problem: str) -> None:
+    """A refill that may not be sent is an error of the argument, before there is a call."""
+    with pytest.raises(error) as caught:
+        refill_billing_limit.call(workspace_id="w", external_meter_id="m", refill=refill)
+    assert str(caught.value) == f"refill {problem}"
+    assert caught.value.argument == "refill"
+    assert caught.value.operation == "refill_billing_limit"
+    assert caught.value.outcome is Outcome.NOT_SENT
+
+
+@pytest.mark.parametrize("name", ["workspace_id", "external_meter_id"])
+@pytest.mark.parametrize("value", [None, 5, b"ws_1", "\ud800"], ids=ascii)
+def test_a_wrong_name_is_named(name: str, value: Any) -> None:
+    """Ids are strings; whatever else is given, the error names the argument."""
+    arguments: dict[str, Any] = {"workspace_id": "w", "external_meter_id": "m", "refill": 1}
+    with pytest.raises(ArgumentError) as caught:
+        refill_billing_limit.call(**arguments | {name: value})
+    assert caught.value.argument == name
+
+
+def test_a_refused_call_leaves_no_chain_of_errors() -> None:
+    """The traceback ends in the argument, not in how the check was made."""
+    with pytest.raises(ArgumentError) as caught:
+        refill_billing_limit.call(workspace_id="w", external_meter_id="m", refill=0)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_a_refill_is_a_post_that_is_not_safe() -> None:
+    """The operation as data: money moves, so that it may not be sent twice blindly."""
+    operation = refill_billing_limit.OPERATION
+    assert (operation.name, operation.method, operation.safe) == (
+        "refill_billing_limit",
+        "POST",
+        False,
+    )
+    assert operation.path == "/api/v1/customer-billing/refill"
+    assert operation.decode is not None
+    assert operation.decode({"billing": None}).billing is None

@@ -1,0 +1,275 @@
+"""Operations and calls as data: nothing secret shown, nothing but what was meant on the wire."""
+
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oneloop_core import (
+    UNSET,
+    ArgumentTypeError,
+    ArgumentValueError,
+    Call,
+    Operation,
+    Response,
+    Unset,
+    encode_body,
+    encode_header,
+    encode_path_segment,
+    encode_query,
+)
+
+SECRET = "ok_live_4f1e9d"
+PAUSE = Operation[None](
+    name="pause_key", method="POST", path="/api/v1/key/{id}/pause", safe=False, decode=None
+)
+TRICKY_SEGMENTS = [
+    *("../../evil", "a/b", "/", "//", "/etc/passwd", "..\\..", "%2e%2e", "%2F", "%", "%%30"),
+    *("a?b=c", "a#b", "a;b", "a:b", "http://evil/", "@evil", "a b", "a+b", "a&b", "{id}"),
+    *("\n", "a\r\nb", "\x00", "\t", "\x7f", "...", "..a", ". ", " .", ".\n", "~", "a.b"),
+    *("\u00e4", "e\u0301", "\u96ea", "\U0001f600", "\u202e", "\u2024\u2024", "\uff0e\uff0e"),
+]
+
+
+class Level(IntEnum):
+    """An integer of a subclass, as applications have them."""
+
+    HIGH = 3
+
+
+# Calls and responses
+
+
+def test_a_call_shows_nothing_that_was_given() -> None:
+    """Path, query, body and headers may hold keys: the repr has the operation alone."""
+    call = Call(PAUSE, f"/{SECRET}", body=SECRET.encode(), headers=(("X-Key", SECRET),))
+    assert repr(call) == f"Call(operation={PAUSE!r})"
+    assert SECRET not in repr(call)
+
+
+def test_an_operation_shows_itself() -> None:
+    """The repr has what logs need: a name, and a path without its parameters."""
+    assert "name='pause_key', method='POST', path='/api/v1/key/{id}/pause'" in repr(PAUSE)
+
+
+def test_operations_and_responses_are_made_by_name() -> None:
+    """A name and a method, or a status and a count, cannot be mixed up."""
+    operation: Any = Operation
+    response: Any = Response
+    with pytest.raises(TypeError):
+        operation("pause_key", "POST", "/api/v1/key/{id}/pause", False, None)
+    with pytest.raises(TypeError):
+        response("meter", 200, {}, 2, 0.5)
+
+
+def test_a_response_shows_no_headers() -> None:
+    """Headers of an answer may hold cookies."""
+    response = Response(
+        parsed="meter", status=200, headers={"set-cookie": SECRET}, attempts=2, elapsed=0.5
+    )
+    assert repr(response) == "Response(parsed='meter', status=200, attempts=2, elapsed=0.5)"
+
+
+def test_a_call_without_body_and_headers_has_none() -> None:
+    """Only the operation and the target are needed."""
+    call = Call(PAUSE, "/api/v1/key/1/pause")
+    assert (call.target, call.body, call.headers) == ("/api/v1/key/1/pause", None, ())
+
+
+@pytest.mark.parametrize("thing", [PAUSE, Call(PAUSE, "/")], ids=["operation", "call"])
+def test_what_will_be_sent_cannot_be_changed(thing: Any) -> None:
+    """A retry sends the very same thing."""
+    with pytest.raises(AttributeError):
+        thing.body = b""
+
+
+# What was left out
+
+
+def test_left_out_is_false() -> None:
+    """UNSET reads as nothing, and says its name."""
+    assert not UNSET
+    assert repr(UNSET) == "UNSET"
+    assert UNSET is not None
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [
+        copy.copy,
+        copy.deepcopy,
+        *(
+            lambda value, protocol=protocol: pickle.loads(pickle.dumps(value, protocol))
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+        ),
+    ],
+)
+def test_left_out_is_one_object(duplicate: Callable[[Unset], Unset]) -> None:
+    """A copy is the same object, so that `is UNSET` always tells."""
+    assert duplicate(UNSET) is UNSET
+
+
+# Path segments
+
+
+@given(st.text(min_size=1).filter(lambda text: text not in (".", "..")))
+def test_an_accepted_segment_is_one_segment(text: str) -> None:
+    """Whatever it holds, it stays one segment of the path and comes back as it was."""
+    encoded = encode_path_segment(text)
+    url = urlsplit(f"https://api.example/keys/{encoded}/pause")
+    assert url.path.split("/") == ["", "keys", encoded, "pause"]
+    assert (url.netloc, url.query, url.fragment) == ("api.example", "", "")
+    assert unquote(encoded, errors="strict") == text
+
+
+@pytest.mark.parametrize("text", TRICKY_SEGMENTS, ids=ascii)
+def test_a_segment_cannot_leave_its_place(text: str) -> None:
+    """Slashes, dots, queries, fragments and control characters are encoded, and come back."""
+    encoded = encode_path_segment(text)
+    assert unquote(encoded) == text
+    assert encoded.isascii()
+    assert encoded not in (".", "..")
+    assert not set(encoded) & set("/\\?#;:@&=+ \r\n\t\x00{}")
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [
+        ("a/b", "a%2Fb"),
+        ("%2e%2e", "%252e%252e"),
+        ("key_1-a.b~", "key_1-a.b~"),
+        (42, "42"),
+        (0, "0"),
+    ],
+)
+def test_a_segment_is_percent_encoded(value: Any, encoded: str) -> None:
+    """Unreserved characters stay; a percent sign is encoded like any other."""
+    assert encode_path_segment(value) == encoded
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "must have at least 1 characters"),
+        (".", "must not be a dot segment"),
+        ("..", "must not be a dot segment"),
+        ("\ud800", "must be valid Unicode, without lone surrogates"),
+    ],
+    ids=ascii,
+)
+def test_a_segment_that_names_another_path_is_refused(text: str, problem: str) -> None:
+    """An empty or a dot segment would reach another endpoint."""
+    with pytest.raises(ArgumentValueError) as caught:
+        encode_path_segment(text)
+    assert caught.value.problem == problem
+
+
+@pytest.mark.parametrize("value", [None, b"a", ["a"], {}], ids=repr)
+def test_only_plain_values_are_segments(value: Any) -> None:
+    """None does not become "None", nor a list its repr."""
+    with pytest.raises(ArgumentTypeError, match="must be a string, not "):
+        encode_path_segment(value)
+
+
+@pytest.mark.parametrize(("value", "segment"), [(5, "5"), (1.5, "1.5"), (True, "true")])
+def test_plain_values_are_segments_as_json_has_them(value: Any, segment: str) -> None:
+    """Numbers and booleans are written as in queries."""
+    assert encode_path_segment(value) == segment
+
+
+# Queries
+
+
+@pytest.mark.parametrize(
+    ("parameters", "query"),
+    [
+        ([], ""),
+        ([("a", None)], ""),
+        ([("a", [])], ""),
+        ([("a", [None])], ""),
+        ([("a", "b")], "?a=b"),
+        ([("a", "")], "?a="),
+        ([("a", None), ("b", 1)], "?b=1"),
+        ([("a", [1, 2]), ("b", 3)], "?a=1&a=2&b=3"),
+        ([("a", ["x", None, "y"])], "?a=x&a=y"),
+        ([("a", True), ("b", False), ("c", [True])], "?a=true&b=false&c=true"),
+        ([("a", 0), ("b", 1.5)], "?a=0&b=1.5"),
+        ([("a", "b c+d/e?f")], "?a=b%20c%2Bd%2Fe%3Ff"),
+        ([("a[]", "x&y=z#")], "?a%5B%5D=x%26y%3Dz%23"),
+        ([("a", "\u00e4\u96ea")], "?a=%C3%A4%E9%9B%AA"),
+        ([("b", 1), ("a", 2)], "?b=1&a=2"),
+    ],
+)
+def test_queries_are_percent_encoded(parameters: list[tuple[str, Any]], query: str) -> None:
+    """None is left out, lists are repeated, booleans are JSON's, spaces are %20."""
+    assert encode_query(parameters) == query
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.text())))
+def test_queries_come_back_as_they_were(parameters: list[tuple[str, str]]) -> None:
+    """Whatever names and values hold, a server reads the same pairs."""
+    url = urlsplit("/path" + encode_query(parameters))
+    assert url.path == "/path"
+    assert parse_qsl(url.query, keep_blank_values=True, errors="strict") == parameters
+
+
+# Headers
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("b c", "b c"), (True, "true"), (False, "false"), (5, "5"), ("", "")]
+)
+def test_headers_are_text(value: Any, text: str) -> None:
+    """Booleans are JSON's, the rest is written as it is."""
+    assert encode_header(value) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a\r\nX-Evil: 1", "a\n", "a\rb", "\x00", "a\tb", "\x7f", "\x1b[31m"),
+        *("\u00e4", "\u96ea", "\u2028", "\u00a0", "\ud800", " a", "a ", " "),
+    ],
+    ids=ascii,
+)
+def test_headers_cannot_hold_more_than_text(text: str) -> None:
+    """Line breaks would start another header; other scripts and outer spaces have no sure form."""
+    with pytest.raises(ArgumentValueError, match="must be printable ASCII"):
+        encode_header(text)
+
+
+def test_a_refused_header_is_not_shown() -> None:
+    """A header may be a key, so that no error repeats it."""
+    with pytest.raises(ArgumentValueError) as caught:
+        encode_header(SECRET + "\n")
+    assert SECRET not in repr(caught.value) + str(caught.value)
+
+
+# Bodies
+
+
+def test_bodies_are_compact_utf8() -> None:
+    """No spaces, no escapes where UTF-8 does, keys in the order given."""
+    body = {"b": [1, None, True], "a": {"\u00e4": "\u96ea\U0001f600"}}
+    expected = '{"b":[1,null,true],"a":{"\u00e4":"\u96ea\U0001f600"}}'
+    assert encode_body(body) == expected.encode()
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()))
+def test_bodies_come_back_as_they_were(body: dict[str, Any]) -> None:
+    """What is written is JSON of the same value."""
+    assert json.loads(encode_body(body)) == body
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_bodies_never_hold_what_json_has_not(value: float) -> None:
+    """NaN and the infinities would be written as words that no JSON parser has to read."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        encode_body({"a": value})

@@ -1,0 +1,91 @@
+"""Imports run one way, and each third-party library has one module that may import it."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+
+CORE = [ROOT / "src" / "oneloop_core", ROOT / "overrides" / "oneloop_overrides"]
+RUN_TIME = [ROOT / "src" / "oneloop", *CORE]
+
+
+def sources(*folders: Path) -> list[Path]:
+    """Return every Python file below the folders."""
+    found = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    assert found, "no sources: a path in this test is out of date"
+    return found
+
+
+def imported(source: Path) -> Iterator[str]:
+    """Yield the top-level package of each absolute import in a file, at any depth of its code."""
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_import_contracts_hold() -> None:
+    """Every contract of import-linter in pyproject.toml is kept."""
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    result = subprocess.run(
+        [sys.executable, "-c", command, "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+ONLY_IMPORTERS = {
+    "httpx": ["_httpx.py"],
+    "h11": ["_pool.py"],
+    "httpcore": ["_async_pool.py", "_network.py", "_pool.py"],
+    "certifi": ["_fast.py", "_pool.py"],
+    "pyreqwest": ["_fast.py"],
+}
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTERS)
+def test_a_library_of_the_network_is_imported_where_it_belongs(library: str) -> None:
+    """Only by these modules of oneloop, not even inside a function elsewhere."""
+    importers = [path.name for path in sources(*RUN_TIME) if library in imported(path)]
+    assert importers == ONLY_IMPORTERS[library]
+
+
+@pytest.mark.parametrize(
+    "source",
+    sources(*CORE),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_core_and_overrides_need_attrs_alone(source: Path) -> None:
+    """They import each other, the standard library and attrs, and nothing else."""
+    allowed = {*sys.stdlib_module_names, "attr", "attrs", "oneloop_core", "oneloop_overrides"}
+    assert set(imported(source)) <= allowed
+
+
+def test_the_wheel_depends_on_what_it_imports() -> None:
+    """No library beyond attrs, httpx and the three it stands on, and those of the extras."""
+    ours = {"oneloop", "oneloop_api", "oneloop_core", "oneloop_overrides"}
+    third_party = {
+        name
+        for source in sources(*RUN_TIME, ROOT / "generated" / "oneloop_api")
+        for name in imported(source)
+        if name not in sys.stdlib_module_names and name not in ours
+    }
+    assert third_party <= {
+        "attrs",
+        "certifi",
+        "h11",
+        "httpcore",
+        "httpx",
+        "pyreqwest",
+        "starlette",
+        "uvicorn",
+    }

@@ -1,0 +1,105 @@
+"""What the README shows is run as it is printed."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import oneloop
+from oneloop.sandbox import Fault, Sandbox
+from tests import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def run(code: str, sandbox: Sandbox) -> str:
+    """Run a program of its own against the sandbox and return what it prints."""
+    environment = {
+        **os.environ,
+        "ONELOOP_BASE_URL": sandbox.url,
+        "ONELOOP_SDK_KEY": sandbox.api_key,
+    }
+    program = [sys.executable, "-W", "error", "-c", code]
+    result = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
+def test_a_snippet_runs_as_printed(snippet: str, sandbox: Sandbox) -> None:
+    """Pasted into a file, with the two variables that the sandbox prints."""
+    run(snippet, sandbox)
+
+
+def test_the_quick_starts_print_the_new_balance(sandbox: Sandbox) -> None:
+    """1000 credits, and 500 more each time; blocking and async."""
+    assert run(SNIPPETS[0], sandbox) == "1500\n"
+    assert run(SNIPPETS[1], sandbox) == "2000\n"
+
+
+def snippet(words: str) -> str:
+    """Return the one snippet that has these words."""
+    (found,) = (one for one in SNIPPETS if words in one)
+    return str(found)
+
+
+def test_a_key_is_issued_and_verified(sandbox: Sandbox) -> None:
+    """As shown, with the credits that are left; and refused, with the reason."""
+    masked, value, *told = run(snippet("verify_api_key"), sandbox).split()
+    assert " ".join(told) == "go on; 995 credits left"
+    assert value.endswith(masked[-4:])
+    again = snippet("verify_api_key").replace("billing_usage=5", "billing_usage=5000")
+    assert run(again, sandbox).endswith("refused: USAGE_LIMITED\n")
+
+
+def test_a_failed_refill_says_where_to_look(sandbox: Sandbox) -> None:
+    """The snippet on errors tells the outcomes apart."""
+    sandbox.misbehave(Fault.status(401))
+    code = snippet("nothing happened")
+    assert run(code, sandbox).startswith("nothing happened: POST /api/v1/customer-billing")
+    sandbox.misbehave("500")
+    assert run(code, sandbox).startswith("look at the meter before you repeat it: POST")
+
+
+def test_the_package_docstring_shows_the_quick_start() -> None:
+    """One quick start, not two that drift apart."""
+    shown = "\n".join(line[4:] for line in (oneloop.__doc__ or "").splitlines())
+    assert SNIPPETS[0].split("    print")[0].strip() in shown
+
+
+def test_every_name_in_the_outcome_table_exists() -> None:
+    """The table names error classes and outcomes that can be imported."""
+    rows = [line for line in README.splitlines() if line.startswith("| ") and "Error`" in line]
+    names = {name for row in rows for name in re.findall(r"`(\w+Error)`", row)}
+    assert len(names) > 10
+    assert names <= set(oneloop.__all__)
+
+
+def example(name: str) -> str:
+    """Run an example and return what it prints."""
+    program = [sys.executable, "-W", "error", str(ROOT / "examples" / name)]
+    result = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_demo_prints_the_meter_before_and_after() -> None:
+    """examples/refill.py is what ./generate.sh --demo runs."""
+    assert example("refill.py") == "before: 1000 credits left\nafter:  1500 credits left\n"
+
+
+def test_the_story_of_a_key_is_told_to_its_end() -> None:
+    """Limited when its credits are used up, valid again after a refill."""
+    told = re.sub(r"\*{4}[\w-]{4}|\d{4}-\d\d-\d\d", "...", example("billing.py"))
+    assert told.splitlines() == [
+        "issued ... to acme",
+        "a request for 40 credits: VALID",
+        "a request for 40 credits: VALID",
+        "a request for 40 credits: USAGE_LIMITED",
+        "refilled: 520 credits left",
+        "a request for 40 credits: VALID",
+        "used on ...: 120 credits",
+    ]

@@ -1,0 +1,159 @@
+"""What is shipped: one wheel, four packages, two dependencies, working where nothing else is."""
+
+import email
+import email.message
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import oneloop
+from oneloop.sandbox import Sandbox
+from tests import ROOT
+
+LOCK = ROOT / "requirements" / "generate.txt"
+PACKAGES = {
+    "oneloop": "src",
+    "oneloop_core": "src",
+    "oneloop_api": "generated",
+    "oneloop_overrides": "overrides",
+}
+# httpx and attrs with all that they pull in. One more name is one more thing every user installs.
+CLOSURE = {"anyio", "attrs", "certifi", "h11", "httpcore", "httpx", "idna"}
+if sys.version_info < (3, 15):
+    CLOSURE.add("typing-extensions")  # anyio asks for it there
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command and return its standard output; what it says on failure becomes the failure."""
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from the checkout, leaving nothing in it."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+    (built,) = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def names(wheel: Path) -> list[str]:
+    """Return the names of the files in the wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> email.message.Message:
+    """Return the wheel's METADATA."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return email.message_from_bytes(archive.read(name))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of a venv that holds the wheel and what pip fetched for it."""
+    venv = tmp_path_factory.mktemp("venv")
+    run(sys.executable, "-I", "-m", "venv", venv, cwd=venv)
+    interpreter = venv / "bin" / "python"
+    # At the locked versions: what somebody else releases today must not fail this test.
+    pins = re.findall(r"^[\w.-]+==[^\s;]+", LOCK.read_text("utf-8"), re.MULTILINE)
+    constraints = venv / "constraints.txt"
+    constraints.write_text("\n".join(pins), "utf-8")
+    install = ("install", "-qq", "--constraint", constraints, wheel)
+    run(interpreter, "-I", "-m", "pip", *install, cwd=venv)
+    return interpreter
+
+
+def test_the_wheel_fits_every_system(wheel: Path) -> None:
+    """The wheel is pure Python."""
+    assert wheel.name.startswith("oneloop-")
+    assert wheel.name.endswith("-py3-none-any.whl")
+
+
+def test_the_wheel_holds_the_four_packages_alone(names: list[str]) -> None:
+    """No test, script or build-time package is shipped."""
+    top = {name.partition("/")[0] for name in names}
+    assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
+    assert len(top) == len(PACKAGES) + 1
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_the_wheel_holds_every_source_of_a_package(names: list[str], package: str) -> None:
+    """Each file of a package in the checkout is in the wheel, py.typed among them, and no other."""
+    source = ROOT / PACKAGES[package]
+    expected = {
+        path.relative_to(source).as_posix()
+        for path in (source / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert f"{package}/py.typed" in expected
+    assert {name for name in names if name.startswith(f"{package}/")} == expected
+
+
+def test_the_wheel_holds_the_licence(names: list[str]) -> None:
+    """The licence travels with the code."""
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+
+
+def test_the_wheel_requires_httpx_its_engine_and_attrs_alone(
+    metadata: email.message.Message,
+) -> None:
+    """Everything beside the run-time dependencies belongs to an extra."""
+    required = metadata.get_all("Requires-Dist", [])
+    always = {line for line in required if "extra ==" not in line}
+    assert always == {"httpx<1,>=0.27", "httpcore<2,>=1.0.7", "h11<1,>=0.16", "attrs>=23.1"}
+
+
+def test_the_wheel_names_its_extras_and_python(metadata: email.message.Message) -> None:
+    """The extras and the oldest Python are what the README promises."""
+    assert sorted(metadata.get_all("Provides-Extra", [])) == ["fast", "sandbox"]
+    assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_the_wheel_has_the_version_that_the_code_tells(metadata: email.message.Message) -> None:
+    """oneloop.__version__ and the distribution agree."""
+    assert metadata["Version"] == oneloop.__version__
+
+
+def test_installing_brings_the_known_closure(python: Path) -> None:
+    """A user who installs oneloop gets oneloop, httpx, attrs and what those two need."""
+    listed = json.loads(run(python, "-I", "-m", "pip", "list", "--format=json", cwd=python.parent))
+    installed = {entry["name"].lower().replace("_", "-") for entry in listed}
+    assert installed - {"pip", "setuptools"} == CLOSURE | {"oneloop"}
+
+
+def test_the_installed_package_imports_without_a_warning(python: Path) -> None:
+    """Every public name loads, isolated from the checkout and with every warning an error."""
+    code = "import oneloop; from oneloop import *; print(oneloop.__file__)"
+    where = run(python, "-I", "-W", "error", "-c", code, cwd=python.parent)
+    assert Path(where.strip()).is_relative_to(python.parents[1])
+
+
+REFILL = """
+import sys
+from oneloop import Oneloop
+
+with Oneloop(api_key=sys.argv[1], base_url=sys.argv[2]) as client:
+    answer = client.refill_billing_limit(
+        workspace_id="ws_1", external_meter_id="acme", refill=500
+    )
+print(answer.billing.total_credits)
+"""
+
+
+def test_a_refill_works_from_the_installed_wheel(python: Path) -> None:
+    """From an empty venv, over real HTTP, 500 credits on the sandbox's 1000 make 1500."""
+    with Sandbox() as sandbox:
+        code = ("-I", "-W", "error", "-c", REFILL, sandbox.api_key, sandbox.url)
+        printed = run(python, *code, cwd=python.parent)
+    assert printed == "1500\n"

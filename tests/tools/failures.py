@@ -1,0 +1,457 @@
+"""The table of failures: what happens to a call, and what comes of it.
+
+One row a failure. test_outcomes.py shows each row over real sockets, for both clients;
+docs/failures.md is printed from it by scripts/failures.
+"""
+
+import gzip
+import json
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from typing import Any
+
+import trustme
+from attrs import evolve, frozen
+
+from oneloop import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    Outcome,
+    PermissionDeniedError,
+    RateLimitError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    ServerError,
+    Timeout,
+    UnprocessableEntityError,
+)
+from oneloop.sandbox import Fault, Sandbox
+
+LIMIT = 20_000
+"""`max_response_bytes` of the clients that the rows are shown with."""
+
+METER = {
+    "id": "cbm_1",
+    "totalCredits": "1500",
+    "usedCredits": "0",
+    "allowOverages": False,
+    "spendCap": None,
+    "createdAt": "2026-11-23T10:15:00.000Z",
+    "updatedAt": "2026-11-23T10:15:00.000Z",
+}
+
+
+@frozen
+class Server:
+    """Where to send a call, and how often it arrived."""
+
+    url: str
+    sends: Callable[[], int]
+    api_key: str = "sdk_test"
+
+
+Serve = Callable[[], AbstractContextManager[Server]]
+
+
+@frozen
+class Row:
+    """One row of the table; `error` is `None` where the answer is read all the same."""
+
+    what: str
+    serve: Serve
+    error: type[APIError] | None
+    outcome: Outcome | None
+    unsafe_tries: int
+    """How often a call is tried that is not safe to repeat, such as a refill."""
+    safe_tries: int
+    """How often a call is tried that is safe to repeat, such as a GET."""
+    budget: float = 20
+    """Seconds that the client has for all of it."""
+    timeout: Timeout = Timeout(connect=10, read=10)
+    """Short where the row is about it; long elsewhere, as the machine may be busy."""
+    safe_outcome: Outcome | None = None
+    """The outcome of a call that is safe to repeat, where it is another one."""
+
+
+@contextmanager
+def sandbox(*faults: Fault | str) -> Iterator[Server]:
+    """Serve with a sandbox that misbehaves like this at each attempt."""
+    with Sandbox() as running:
+        running.misbehave(*faults, times=3)
+        yield Server(running.url, lambda: len(running.requests), running.api_key)
+
+
+@contextmanager
+def talking(talk: Callable[[socket.socket], object], scheme: str = "http") -> Iterator[Server]:
+    """Serve each connection with a function; a send is a connection that it says it served."""
+    sends = 0
+    stopping = False
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            nonlocal sends
+            while True:
+                with suppress(OSError):
+                    connection, _ = listener.accept()
+                    with connection:
+                        if stopping:
+                            return
+                        connection.settimeout(10)
+                        sends += talk(connection) is not False
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield Server(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", lambda: sends)
+        finally:
+            stopping = True
+            with suppress(OSError), socket.create_connection(listener.getsockname()):
+                pass
+            thread.join()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """Read a request by its Content-Length; nothing if the client has gone."""
+    received = b""
+    while True:
+        head, found, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: *([0-9]+)", head)
+        if found and len(body) >= (int(length[1]) if length else 0):
+            return received
+        part = connection.recv(65536)
+        if not part:
+            return b""
+        received += part
+
+
+def slowly(head: str, part: bytes = b"") -> Serve:
+    """Serve a head, then a part of an answer every 50 ms, or nothing, until the client goes."""
+
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(head.replace("\n", "\r\n").encode())
+        connection.settimeout(0.05 if part else 10)
+        with suppress(ConnectionError):
+            while True:
+                try:
+                    if not connection.recv(1):
+                        return
+                except TimeoutError:
+                    connection.sendall(part)
+
+    return partial(talking, talk)
+
+
+def endlessly(head: str, part: bytes) -> Serve:
+    """Serve a head, then a part of an answer over and over, as fast as it goes."""
+
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(head.replace("\n", "\r\n").encode())
+        with suppress(OSError):
+            while True:
+                connection.sendall(part)
+
+    return partial(talking, talk)
+
+
+# The call does not leave.
+
+
+@contextmanager
+def refusing() -> Iterator[Server]:
+    """Give a port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    yield Server(f"http://127.0.0.1:{port}", lambda: 0)
+
+
+@contextmanager
+def unresolvable() -> Iterator[Server]:
+    """Give a host that does not exist (RFC 6761)."""
+    yield Server("http://oneloop.invalid", lambda: 0)
+
+
+@contextmanager
+def full_backlog() -> Iterator[Server]:
+    """Give a server that accepts no connection, with no room to wait for it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        waiting = [socket.socket() for _ in range(4)]
+        for connection in waiting:
+            connection.setblocking(False)
+            connection.connect_ex(listener.getsockname())
+        yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}", lambda: 0)
+        for connection in waiting:
+            connection.close()
+
+
+def not_tls(connection: socket.socket) -> bool:
+    """Answer a TLS greeting in plain text."""
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    return False
+
+
+@cache
+def authority() -> trustme.CA:
+    """Return a certificate authority; making one takes a moment."""
+    return trustme.CA()
+
+
+def tls(host: str = "127.0.0.1", age: timedelta = timedelta()) -> Serve:
+    """Serve with a certificate for a host that ran out so long ago."""
+
+    def serve() -> AbstractContextManager[Server]:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        expires = datetime.now(UTC) + timedelta(days=1) - age
+        authority().issue_cert(host, not_after=expires).configure_cert(context)
+
+        def talk(connection: socket.socket) -> bool:
+            # The client hangs up in the middle of the handshake, as it should.
+            with suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+                return bool(secure.recv(1))
+            return False
+
+        return talking(talk, "https")
+
+    return serve
+
+
+@contextmanager
+def broken_tls() -> Iterator[Server]:
+    """Serve what is no TLS any more after a request over TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority().issue_cert("127.0.0.1").configure_cert(context)
+
+    def talk(connection: socket.socket) -> None:
+        plain = connection.dup()
+        with context.wrap_socket(connection, server_side=True) as secure, plain:
+            read_request(secure)
+            plain.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+            plain.shutdown(socket.SHUT_WR)
+            with suppress(OSError):
+                plain.recv(65536)
+
+    with talking(talk, "https") as server:
+        yield server
+
+
+# The call leaves, and no answer comes, or a broken one.
+
+
+def reset_while_sending(connection: socket.socket) -> None:
+    """Reset a connection with part of the request unread."""
+    connection.recv(1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+def raw(head: str, body: bytes = b"") -> Serve:
+    """Serve these bytes, then close."""
+    return partial(sandbox, Fault.raw(head.replace("\n", "\r\n").encode("latin-1") + body))
+
+
+def ok(body: bytes, **headers: str) -> Serve:
+    """Serve a 200 with this body, which says that it is JSON."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return partial(sandbox, Fault.status(200, body=body, headers=named))
+
+
+def meter(**changed: Any) -> bytes:
+    """Return an answer to a refill with some fields changed; `...` leaves one out."""
+    fields = {**METER, **changed}
+    return json.dumps(
+        {"billing": {name: value for name, value in fields.items() if value is not ...}}
+    ).encode()
+
+
+def status(code: int, error: type[APIError], outcome: Outcome, unsafe: int, safe: int) -> Row:
+    """Return the row for an answer with this status."""
+    headers = {"Retry-After": "0"}
+    if 300 <= code <= 399:
+        headers["Location"] = "http://192.0.2.1/"
+    serve = partial(sandbox, Fault.status(code, headers=headers))
+    return Row(f"status {code}", serve, error, outcome, unsafe, safe)
+
+
+NOT_SENT = (APIConnectionError, Outcome.NOT_SENT, 3, 3)
+CERTIFICATE = (APIConnectionError, Outcome.NOT_SENT, 1, 1)
+NO_CONNECTION = (APITimeoutError, Outcome.NOT_SENT, 3, 3, 20, Timeout(connect=0.3))
+LOST = (APIConnectionError, Outcome.UNKNOWN, 1, 3)
+LATE = (APITimeoutError, Outcome.UNKNOWN, 1, 3, 20, Timeout(connect=10, read=0.3))
+OVER = (APITimeoutError, Outcome.UNKNOWN, 1, 1, 0.5)
+APPLIED = (ResponseDecodeError, Outcome.APPLIED, 1, 1)
+UNREADABLE = (ResponseDecodeError, Outcome.UNKNOWN, 1, 1)
+TOO_LARGE = (ResponseTooLargeError, Outcome.UNKNOWN, 1, 1)
+READ = (None, None, 1, 1)
+
+UNSENT_ROWS = [
+    Row("connection refused", refusing, *NOT_SENT),
+    Row("host unknown", unresolvable, *NOT_SENT),
+    Row("no connection in time", full_backlog, *NO_CONNECTION),
+    Row("no TLS on the server's side", partial(talking, not_tls, "https"), *NOT_SENT),
+]
+"""Tried again, three times in all, though the server never sees any of it."""
+
+CERTIFICATE_ROWS = [
+    Row("certificate of an unknown authority", tls(), *CERTIFICATE),
+    Row("certificate out of date", tls(age=timedelta(days=2)), *CERTIFICATE),
+    Row("certificate of another host", tls(host="other.test"), *CERTIFICATE),
+]
+"""Not tried again: a certificate does not get better by itself."""
+
+LOST_ROWS = [
+    Row("connection reset while sending", partial(talking, reset_while_sending), *LOST),
+    Row("closed after reading, not applied", partial(sandbox, "drop-before"), *LOST),
+    Row("closed after reading, applied", partial(sandbox, "drop-after"), *LOST),
+    Row("reset after reading, not applied", partial(sandbox, "reset-before"), *LOST),
+    Row("reset after reading, applied", partial(sandbox, "reset-after"), *LOST),
+    Row("silence before the status line", partial(sandbox, "hang"), *LATE),
+    Row("silence within the headers", slowly("HTTP/1.1 200 OK\nX: "), *LATE),
+    Row("silence within the body", slowly("HTTP/1.1 200 OK\nContent-Length: 9\n\n{"), *LATE),
+    Row("headers in drips", slowly("HTTP/1.1 200 OK\nX: ", b"x"), *OVER),
+    Row("a body in drips", slowly("HTTP/1.1 200 OK\nContent-Length: 999\n\n", b" "), *OVER),
+    Row("no TLS any more within it", broken_tls, *LOST),
+    Row("not HTTP", raw("220 mail.test ESMTP\n"), *LOST),
+    Row("a status of four digits", raw("HTTP/1.1 2000 OK\n\n"), *LOST),
+    Row("headers without end", endlessly("HTTP/1.1 200 OK\nX: ", b"x" * 1000), *LOST),
+    Row("100 Continue without end", endlessly("", b"HTTP/1.1 100 Continue\r\n\r\n"), *OVER),
+    Row("body cut off", partial(sandbox, "truncated-body"), *LOST),
+    Row(
+        "broken chunks",
+        raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\nzz\n{}\n"),
+        *LOST,
+    ),
+    Row(
+        "two lengths",
+        raw("HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 3\n\n{}"),
+        *LOST,
+    ),
+]
+
+STATUS_ROWS = [
+    *(status(code, APIStatusError, Outcome.REJECTED, 1, 1) for code in (301, 302, 307, 308)),
+    evolve(status(303, APIStatusError, Outcome.UNKNOWN, 1, 1), safe_outcome=Outcome.REJECTED),
+    status(400, BadRequestError, Outcome.REJECTED, 1, 1),
+    status(401, AuthenticationError, Outcome.REJECTED, 1, 1),
+    status(403, PermissionDeniedError, Outcome.REJECTED, 1, 1),
+    status(404, NotFoundError, Outcome.REJECTED, 1, 1),
+    status(408, APIStatusError, Outcome.REJECTED, 1, 3),
+    status(409, ConflictError, Outcome.REJECTED, 1, 1),
+    status(418, APIStatusError, Outcome.REJECTED, 1, 1),
+    status(422, UnprocessableEntityError, Outcome.REJECTED, 1, 1),
+    status(429, RateLimitError, Outcome.REJECTED, 3, 3),
+    *(status(code, ServerError, Outcome.UNKNOWN, 1, 3) for code in (500, 502, 503, 504, 520, 599)),
+]
+
+UNREADABLE_ROWS = [
+    Row("200 with a page", partial(sandbox, "html-page"), *UNREADABLE),
+    Row("200 with an empty body", partial(sandbox, "empty-body"), *UNREADABLE),
+    Row("200 with half of a JSON text", partial(sandbox, "not-json"), *UNREADABLE),
+    Row(
+        "200 with a body that ends with the connection, cut off",
+        raw("HTTP/1.1 200 OK\n\n{"),
+        *UNREADABLE,
+    ),
+    Row("200 with NaN", ok(b'{"billing": NaN}'), *UNREADABLE),
+    Row("200 with invalid UTF-8", ok(b'{"billing": "\xff"}'), *UNREADABLE),
+    Row("200 with 4,000 levels of nesting", ok(b"[" * 4000 + b"]" * 4000), *UNREADABLE),
+    Row("200 with a number of 5,000 digits", ok(b"1" * 5000), *UNREADABLE),
+    Row("200 with a number too large for a float", ok(b"1e9999"), *UNREADABLE),
+    Row("200 with broken compression", ok(b"no gzip", content_encoding="gzip"), *UNREADABLE),
+    Row(
+        "200 with an unknown compression", ok(b"\x8b\1\x80{}\3", content_encoding="br"), *UNREADABLE
+    ),
+    Row("200 with a body over the limit", ok(b" " * (LIMIT + 1)), *TOO_LARGE),
+    Row(
+        "200 with a decompression bomb",
+        ok(gzip.compress(b" " * 5_000_000), content_encoding="gzip"),
+        *TOO_LARGE,
+    ),
+    Row(
+        "200 with more JSON values than one for each 20 bytes of the limit",
+        ok(b"[" + b"0," * 5000 + b"0]"),
+        *TOO_LARGE,
+    ),
+]
+
+SHAPE_ROWS = [
+    Row("200 with null", ok(b"null"), *APPLIED),
+    Row("200 with a field missing", ok(meter(totalCredits=...)), *APPLIED),
+    Row("200 with a field of another type", ok(meter(allowOverages="no")), *APPLIED),
+    Row("200 with credits of 5,000 digits", ok(meter(totalCredits="1" * 5000)), *APPLIED),
+    Row("200 with credits that are negative", ok(meter(totalCredits="-1")), *APPLIED),
+]
+
+READ_ROWS = [
+    Row("200 with a byte order mark", ok(b"\xef\xbb\xbf" + meter()), *READ),
+    Row(
+        "200 with a key twice (the last one counts)",
+        ok(meter()[:-1] + b', "billing": null}'),
+        *READ,
+    ),
+    Row("200 with unknown fields: they are kept", ok(meter(news="yes")), *READ),
+    Row("200 with credits of 4,300 digits", ok(meter(totalCredits="9" * 4300)), *READ),
+    Row("200, compressed", ok(gzip.compress(meter()), content_encoding="gzip"), *READ),
+    Row("200, not compressed as it says", ok(meter(), content_encoding="gzip"), *READ),
+    Row("200 with a charset for an encoding", ok(meter(), content_encoding="utf-8"), *READ),
+]
+
+SECTIONS = {
+    "The call does not leave": [*UNSENT_ROWS, *CERTIFICATE_ROWS],
+    "The call leaves, and no whole answer comes": LOST_ROWS,
+    "The answer has another status than 2xx": STATUS_ROWS,
+    "The answer cannot be read": UNREADABLE_ROWS,
+    "The answer is JSON of another shape": SHAPE_ROWS,
+    "The answer is unusual, and read": READ_ROWS,
+}
+
+ROWS = [row for rows in SECTIONS.values() for row in rows]
+
+PAGE = """\
+# What can go wrong with a call
+
+Each line is shown by `tests/client/test_outcomes.py` over real sockets, for `Oneloop` and for
+`AsyncOneloop` with each kind of transport, with the number of requests that the server saw. This
+page is printed from the same table by `scripts/failures`.
+
+*Tried* is how often a call is sent with the default three attempts: a call that is not safe to
+repeat, such as a refill, and one that is, such as a GET. A call that does not leave is tried, but
+the server sees nothing of it. Things in drips are tried once, as they use up the time of the call.
+
+Also shown there: every status from 400 to 599; no free connection (`APITimeoutError`, `NOT_SENT`);
+a kept connection that the server has closed meanwhile (no attempt is lost); a redirect to another
+server (never followed: it does not hear of the token).
+"""
+
+
+def page() -> str:
+    """Return docs/failures.md."""
+    lines = [PAGE]
+    for section, rows in SECTIONS.items():
+        lines += [f"## {section}", "", "| what happens | error | outcome | tried: refill | GET |"]
+        lines += ["|---|---|---|---|---|"]
+        for row in rows:
+            error = f"`{row.error.__name__}`" if row.error else "none"
+            outcome = f"`{row.outcome.name}`" if row.outcome else ""
+            if row.safe_outcome:
+                outcome += f"; GET: `{row.safe_outcome.name}`"
+            tries = f"{row.unsafe_tries} | {row.safe_tries}"
+            lines.append(f"| {row.what} | {error} | {outcome} | {tries} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

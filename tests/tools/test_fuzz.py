@@ -1,0 +1,206 @@
+"""Mutated answers end in right models or errors of ours, and the fuzz can find what does not."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+import oneloop
+from oneloop import Outcome
+from tests.calling import KINDS
+from tests.tools import fuzz
+from tests.tools.fuzz import KEY, Answer, Case, Claim, good, judge, parse, read
+
+PLAIN = Case(7, "plain", (Answer(good(7).wire(), "keep"),))
+REFUSED = Case(7, "status", (Answer(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"),))
+
+
+def an_error(kind: type[Any] = oneloop.BadRequestError, **known: Any) -> Any:
+    """Return the error that `REFUSED` should end in, or another one."""
+    return kind("no", **{"outcome": Outcome.REJECTED, "status_code": 400} | known)
+
+
+def with_attribute(name: str, value: Any) -> Any:
+    """Return the right error with something wrong about it."""
+    error = an_error()
+    setattr(error, name, value)
+    return error
+
+
+def test_mutated_answers_end_in_right_models_or_our_errors() -> None:
+    """For both clients, over each kind of transport."""
+    reports = fuzz.run_all(KINDS, list(range(500)), 1)
+    assert [report.failures for report in reports] == [[]] * len(KINDS)
+    assert all(report.cases == 500 for report in reports)
+    assert all(report.results["model"] > 100 for report in reports)
+    assert all(report.outcomes["applied"] > 20 for report in reports)
+
+
+def test_a_case_is_made_from_its_seed_and_number_alone() -> None:
+    """So that a failure can be repeated alone."""
+    assert [fuzz.case_of(1, number) for number in range(50)] == [
+        fuzz.case_of(1, number) for number in range(50)
+    ]
+    assert fuzz.case_of(1, 5) != fuzz.case_of(2, 5)
+
+
+def leaks(*_: Any) -> Any:
+    """Raise what the standard library raises, a subclass of `ValueError`."""
+    raise json.JSONDecodeError("leaked", "", 0)
+
+
+def answers_for_another(_body: bytes, _limit: int) -> Any:
+    """Read every answer as that of call 99."""
+    return json.loads(good(99).body)
+
+
+def again(_error: Any, _reply: Any, _policy: Any, attempt: int, *_: Any) -> float | None:
+    """Try everything a second time."""
+    return 0.0 if attempt == 1 else None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("place", "patch", "found"),
+    [
+        ("oneloop._call._judge", leaks, "let a JSONDecodeError escape"),
+        ("oneloop._answer.read_json", answers_for_another, "got the answer of 99"),
+        ("oneloop._call._wait", again, "was sent again after attempt 1"),
+    ],
+)
+def test_the_fuzz_finds_what_a_broken_client_does(
+    monkeypatch: pytest.MonkeyPatch, kind: str, place: str, patch: Callable[..., Any], found: str
+) -> None:
+    """Leaked errors, crossed answers, refills sent twice."""
+    monkeypatch.setattr(place, patch)
+    failures = fuzz.run(kind, list(range(12)), 1).failures
+    assert any(found in failure for failure in failures)
+
+
+@pytest.mark.parametrize(
+    ("result", "seen", "elapsed", "found"),
+    [
+        (ValueError("not ours"), 1, 0.0, "let a ValueError escape"),
+        (oneloop.ArgumentValueError("no call"), 1, 0.0, "let a ArgumentValueError escape"),
+        (None, 1, 0.0, "returned a NoneType"),
+        (an_error(), 1, 3.5, "took 3.50 s"),
+        (an_error(), 0, 0.0, "never came"),
+        (an_error(), 2, 0.0, "was sent again"),
+        (an_error(attempts=2), 1, 0.0, "says 2 attempts, not 1"),
+        (an_error(outcome=Outcome.NOT_SENT), 1, 0.0, "says not sent"),
+        (an_error(outcome=Outcome.APPLIED), 1, 0.0, "says applied after 400"),
+        (an_error(outcome=Outcome.UNKNOWN), 1, 0.0, "says unknown"),
+        (an_error(status_code=200), 1, 0.0, "says rejected after 200"),
+        (an_error(oneloop.NotFoundError), 1, 0.0, "not BadRequestError"),
+        (an_error(code=5), 1, 0.0, "says 5"),
+        (with_attribute("path", "two\nlines"), 1, 0.0, "is not one line"),
+        (with_attribute("problem", f"of {KEY}"), 1, 0.0, "holds the API key"),
+        (with_attribute("problem", f"of {KEY[:-1]}"), 1, 0.0, "holds most of the API key"),
+        (with_attribute("hook", lambda: None), 1, 0.0, "cannot be pickled"),
+        (with_attribute("__cause__", ValueError()), 1, 0.0, "holds on to"),
+    ],
+)
+def test_a_wrong_end_of_a_call_is_told(result: Any, seen: int, elapsed: float, found: str) -> None:
+    """Each thing that the fuzz asserts can fail."""
+    assert judge(REFUSED, an_error(), 1, 0.0) == []
+    assert any(found in text for text in judge(REFUSED, result, seen, elapsed))
+
+
+def test_a_wrong_model_is_told() -> None:
+    """A field, an unknown field, a whole answer, or one where there should be none."""
+    model = oneloop.models.RefillCustomerBillingMeterResponse
+    answer = oneloop.Response(
+        parsed=model.from_dict(json.loads(good(7).body)),
+        status=200,
+        headers={},
+        attempts=1,
+        elapsed=0.0,
+    )
+    assert judge(PLAIN, answer, 1, 0.0) == []
+    assert "returned" in judge(REFUSED, answer, 1, 0.0)[0]
+    assert answer.parsed.billing is not None
+    answer.parsed.billing.used_credits += 1
+    answer.parsed.additional_properties["more"] = 1
+    answer.status = 201
+    assert judge(PLAIN, answer, 1, 0.0) == [
+        "says status 201",
+        "has other unknown fields",
+        "has used_credits 8, not 7",
+    ]
+    answer.parsed.billing = None
+    assert "has billing None" in judge(PLAIN, answer, 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":[1,-0,2.5e3,true,false,null,"x\\n\\u0041\\ud83d\\ude00 é"],"b":{},"a":[]}',
+        "[[],{}]",
+        ' "alone" ',
+        "-12",
+    ],
+)
+def test_the_reader_of_its_own_reads_json(text: str) -> None:
+    """As the standard library does, which it does not use."""
+    assert parse(text.encode()) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1,]", '{"a"}', '{"a":1,}', "NaN", "01", "'x'", "[1 2]", "1 1", "]", '"\x01"', ","],
+)
+def test_the_reader_of_its_own_refuses_what_is_not_json(text: str) -> None:
+    """With the same strictness that the client promises."""
+    with pytest.raises(ValueError):
+        parse(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("raw", "outcome"),
+    [
+        (b"", Outcome.UNKNOWN),
+        (b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", Outcome.REJECTED),
+        (b"HTTP/1.1 503 No\r\n\r\n", Outcome.UNKNOWN),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", Outcome.APPLIED),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", Outcome.UNKNOWN),
+        (b"HTTP/1.1 100 \r\n\r\nHTTP/1.1 200 OK\r\n\r\n<html>", Outcome.UNKNOWN),
+    ],
+)
+def test_the_reader_of_its_own_knows_outcomes(raw: bytes, outcome: Outcome) -> None:
+    """It reads bytes as they came, apart from the client."""
+    claim = read(Answer(raw))
+    assert isinstance(claim, Claim)
+    assert claim.outcomes == {outcome}
+
+
+def test_the_reader_of_its_own_reads_models() -> None:
+    """Values are Python's, the unknown ones are kept."""
+    claim = read(PLAIN.answers[0])
+    assert claim is not None
+    assert claim.model is not None
+    assert claim.model["billing"]["total_credits"] == 10**12 + 7
+    assert isinstance(claim.model["billing"]["created_at"], datetime)
+    assert claim.model["billing"]["additional_properties"] == {"call": 7}
+
+
+def test_the_reader_of_its_own_claims_nothing_of_broken_http() -> None:
+    """Where HTTP leaves a doubt, only what holds for every call is asked."""
+    assert read(Answer(b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}")) is None
+    assert (
+        read(Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}")) is None
+    )
+
+
+def test_one_case_is_repeated_and_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its bytes, what they mean and what came of them; the exit status tells of failures."""
+    monkeypatch.setenv("NO_PROXY", "")
+    arguments = ["--only", "0", "--kind", "sync"]
+    assert fuzz.main(arguments) == 0
+    assert "case-0" in capsys.readouterr().out
+    monkeypatch.setattr("oneloop._call._judge", leaks)
+    assert fuzz.main(arguments) == 1
+    assert "FAILED --seed 1 --kind sync --only 0" in capsys.readouterr().out
