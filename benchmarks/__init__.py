@@ -1,1 +1,1 @@
-"""How fast the client is, beside others; `benchmarks/run` and `benchmarks/budget`."""
+"""Performance measurements: `benchmarks/run` and `benchmarks/budget`."""

@@ -1,7 +1,7 @@
 """`benchmarks/run [--quick] [--output FOLDER] [PEER ...]`.
 
-Without names it measures all peers and writes docs/benchmarks.md, docs/benchmarks.svg and the table
-in README.md. With names, or --quick, it prints the tables and writes to FOLDER, if one is given.
+Without names, measure all peers and write docs/benchmarks.md, docs/benchmarks.svg and the table in
+README.md. With names or --quick, print the tables, or write them to FOLDER if it is given.
 """
 
 import argparse
@@ -20,15 +20,15 @@ from .peering import ROOT, Peer, SetupError
 from .rounds import QUICK, Effort, Results, run
 
 START, END = "<!-- benchmarks/run: -->", "<!-- :benchmarks/run -->"
-"""The lines of README.md that its table is between."""
+"""The lines before and after the table in README.md."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run, and return the exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="benchmarks/run", description=__doc__)
-    parser.add_argument("peers", nargs="*", metavar="PEER", help="default: all")
-    parser.add_argument("--quick", action="store_true", help="see whether it works; nothing more")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write")
+    parser.add_argument("peers", nargs="*", metavar="PEER", help="what to measure; default: all")
+    parser.add_argument("--quick", action="store_true", help="check only that everything runs")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write the results there")
     given = parser.parse_args(arguments)
     began = time.monotonic()
 
@@ -49,11 +49,13 @@ def main(arguments: list[str]) -> int:
         return 1
     complete = not given.quick and not given.peers
     if complete and "fast" not in pythons:
-        say("not measured: fast, which this oneloop does not have")
+        say("not measured: fast, because this oneloop has no such extra")
 
     busy = _load()
-    with serving() as place, ExitStack() as stack:
-        clients = [stack.enter_context(Client(peer, pythons[peer.name], place)) for peer in peers]
+    with serving() as endpoint, ExitStack() as stack:
+        clients = [
+            stack.enter_context(Client(peer, pythons[peer.name], endpoint)) for peer in peers
+        ]
         versions = {client.peer.name: client.version() for client in clients}
         results = run(clients, QUICK if given.quick else Effort(), say)
 
@@ -87,11 +89,11 @@ def _chart(results: Results, peers: list[Peer]) -> str:
         chart.Panel("Process start to first answer, ms", shorter, bars("first")),
         chart.Panel("Import, ms", shorter, bars("import")),
     ]
-    return chart.draw(panels, "How fast oneloop is, beside other clients: see docs/benchmarks.md")
+    return chart.draw(panels, "How fast oneloop and other clients are; see docs/benchmarks.md")
 
 
 def _insert(readme: Path, table: str) -> None:
-    """Put a table between the two marks of a file."""
+    """Replace the table between the two marks in a file."""
     text = readme.read_text("utf-8")
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
@@ -99,7 +101,7 @@ def _insert(readme: Path, table: str) -> None:
 
 
 def _facts(load: str) -> list[str]:
-    """Return the lines on the machine, the date and ours."""
+    """Return lines about the date, our commit and the machine."""
     git = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*")
     try:
         commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
@@ -114,7 +116,7 @@ def _facts(load: str) -> list[str]:
 
 
 def _processor() -> str:
-    """Return the name of the processor, where the system tells it."""
+    """Return the name of the processor, or the architecture if the system does not name it."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
@@ -124,7 +126,7 @@ def _processor() -> str:
 
 
 def _load() -> str:
-    """Return how busy the machine is: 0 if it is not, 1 a core if it is."""
+    """Return the load average: 0 for an idle machine, 1 for each busy core."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 

@@ -1,8 +1,8 @@
-"""`benchmarks/budget [--update]`: what a call and an import take, against the lines of budget.toml.
+"""`benchmarks/budget [--update]`: compare the cost of a call and an import with budget.toml.
 
-Only what is the same on every run is counted, so that a busy machine does not matter. A line is of
-one minor version of Python, as each has instructions of its own; where this one has no lines,
-nothing is checked.
+Only quantities that are the same in every run are counted, so that a busy machine does not matter.
+Each minor version of Python has limits of its own, because its instructions differ. If there are no
+limits for the running version, nothing is checked.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from .peering import HERE, ROOT
 FILE = HERE / "budget.toml"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 SHRUNK = 0.03
-"""Part of a line by which a count must lie below it for that to be told."""
+"""A count is reported as lower than its limit only if it is lower by more than this part of it."""
 
 HEAD = """\
-# What one call and one import of oneloop take at most, by version of Python. CI runs
-# benchmarks/budget, which checks it. Change a line only in the commit that makes it necessary, by
-# `benchmarks/budget --update`.
+# Limits on the cost of one call and one import of oneloop, by version of Python. CI runs
+# benchmarks/budget, which checks them. Change a limit only in the commit that makes it necessary,
+# with `benchmarks/budget --update`.
 """
 
 MODULES = """
@@ -52,26 +52,26 @@ asyncio.run(main())
 
 
 def counted() -> dict[str, int]:
-    """Count all there is to count."""
+    """Return all counts by name."""
     found: dict[str, int] = {}
-    with serving() as place:
+    with serving() as endpoint:
         for name, statement in STATEMENTS.items():
-            code = MODULES.format(statement=statement.format(url=place.url))
+            code = MODULES.format(statement=statement.format(url=endpoint.url))
             found[name] = int(_run("-c", code))
-        found |= json.loads(_run(str(HERE / "counting.py"), place.url))
+        found |= json.loads(_run(str(HERE / "counting.py"), endpoint.url))
     return found
 
 
 def _path() -> list[str]:
-    """Return where our packages are, and those that they need."""
+    """Return the folders of our packages and of those that they import."""
     ours = [ROOT, *(ROOT / part for part in ("src", "generated", "overrides"))]
     return [*map(str, ours), sysconfig.get_path("purelib")]
 
 
 def _run(*arguments: str) -> str:
-    """Run Python with nothing that could differ from one machine or run to the next.
+    """Run Python without what could differ between machines or runs, and return its output.
 
-    Without `site`, which runs what other packages leave for each start of an interpreter.
+    It runs without `site`, which would execute the .pth files of other packages.
     """
     result = subprocess.run(
         [sys.executable, "-S", *arguments],
@@ -83,32 +83,30 @@ def _run(*arguments: str) -> str:
     return result.stdout
 
 
-def compare(found: dict[str, int], lines: dict[str, int]) -> tuple[list[str], list[str]]:
-    """Return what is wrong, and what is better than its line says."""
+def compare(found: dict[str, int], limits: dict[str, int]) -> tuple[list[str], list[str]]:
+    """Return a message for each count that is wrong, and for each that is well below its limit."""
     wrong = [
-        f"{name}: {count}, and its line says {lines[name]}"
+        f"{name}: {count}, limit {limits[name]}"
         for name, count in found.items()
-        if name in lines and count > lines[name]
+        if name in limits and count > limits[name]
     ]
-    wrong += [
-        f"{name}: {count}, and has no line" for name, count in found.items() if name not in lines
-    ]
-    wrong += [f"{name}: has a line, and is not counted" for name in lines if name not in found]
+    wrong += [f"{name}: {count}, no limit" for name, count in found.items() if name not in limits]
+    wrong += [f"{name}: has a limit but is not counted" for name in limits if name not in found]
     better = [
-        f"{name}: {count}, and its line says {lines[name]}"
+        f"{name}: {count}, limit {limits[name]}"
         for name, count in found.items()
-        if name in lines and count < lines[name] * (1 - SHRUNK)
+        if name in limits and count < limits[name] * (1 - SHRUNK)
     ]
     return wrong, better
 
 
 def read(file: Path) -> dict[str, dict[str, int]]:
-    """Return the lines of each version."""
+    """Return the limits for each version of Python."""
     return tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
 
 
 def write(file: Path, versions: dict[str, dict[str, int]]) -> None:
-    """Write the lines of each version."""
+    """Write the limits for each version of Python."""
     parts = [HEAD]
     for version in sorted(versions, key=lambda name: [int(part) for part in name.split(".")]):
         lines = (f'"{name}" = {count}\n' for name, count in versions[version].items())
@@ -117,13 +115,13 @@ def write(file: Path, versions: dict[str, dict[str, int]]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Check, and return the exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="benchmarks/budget", description=__doc__)
-    parser.add_argument("--update", action="store_true", help="write the counts into budget.toml")
+    parser.add_argument("--update", action="store_true", help="make the counts the new limits")
     given = parser.parse_args(arguments)
     versions = read(FILE)
     if VERSION not in versions and not given.update:
-        print(f"benchmarks/budget: no lines for Python {VERSION}: nothing is checked")
+        print(f"benchmarks/budget: no limits for Python {VERSION}; nothing is checked")
         return 0
     found = counted()
     if given.update:
@@ -131,13 +129,13 @@ def main(arguments: list[str]) -> int:
         return 0
     wrong, better = compare(found, versions[VERSION])
     if better:
-        print("\nbelow their lines, which can be tightened (benchmarks/budget --update):")
+        print("\nwell below their limits, which can be lowered (benchmarks/budget --update):")
         print(*better, sep="\n")
     if wrong:
-        print("\npast their lines in benchmarks/budget.toml:")
+        print("\nnot within the limits of benchmarks/budget.toml:")
         print(*wrong, sep="\n")
         return 1
-    print(f"{len(found)} counts are within their lines")
+    print(f"{len(found)} counts are within their limits")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What is called and what is answered; the server and the peers share it. Imports nothing."""
+"""The requests and responses that the server and the peers share. Imports nothing."""
 
 KEY = "sk_test_benchmark"
 WORKSPACE = "ws_5f2b8c1e9a7d4036"
@@ -10,7 +10,7 @@ BODY = (
     f'{{"workspaceId": "{WORKSPACE}", "externalMeterId": "{METER}", "refill": {CREDITS}}}'
 ).encode()
 
-# ruff: noqa: E501 - bodies as they are on the wire
+# ruff: noqa: E501 - bodies exactly as they are sent
 _REFILLED = b'{"billing":{"id":"cbm_833a6778b834ffdf87a01c2604a4f7a8","totalCredits":"1500","usedCredits":"250","allowOverages":false,"spendCap":null,"createdAt":"2026-11-23T14:46:18.730Z","updatedAt":"2026-11-23T14:46:18.773Z"}}'
 _LEDGER_ENTRY = b'{"id":"cle_833a6778b834ffdf","entry_type":"increment","entry_status":"committed","ledger_sequence_number":7,"customer":{"id":"acme"},"amount":500.0,"starting_balance":1000.0,"ending_balance":1500.0,"currency":"credits","description":null,"created_at":"2026-11-23T14:46:18.730Z","metadata":{}}'
 _LOYALTY_EVENT = b'{"event":{"id":"833a6778b834ffdf87a01c2604a4f7a8","type":"ADJUST_POINTS","created_at":"2026-11-23T14:46:18.730Z","adjust_points":{"loyalty_program_id":"d619f755","points":500,"reason":"refill"},"loyalty_account_id":"acme","location_id":"P034NEENMD09F","source":"LOYALTY_API"}}'
@@ -22,6 +22,6 @@ ANSWERS = {
     "/v2/loyalty/accounts/acme/adjust": _LOYALTY_EVENT,
     "/v1/billing/meter_events": _METER_EVENT,
 }
-"""The body of each answer, by path. All are answered 200."""
+"""The body of each response, by path. The status is always 200."""
 
 ANSWER = ANSWERS[PATH]

@@ -1,4 +1,4 @@
-"""A chart of bars, as SVG: text as text, readable on a light and on a dark page."""
+"""A bar chart as SVG, with text as text, readable on light and dark pages."""
 
 from xml.sax.saxutils import escape
 
@@ -6,9 +6,9 @@ from attrs import frozen
 
 WIDTH = 900
 LABELS = 186
-"""Pixels for the names in front of the bars."""
+"""Pixels for the labels to the left of the bars."""
 NUMBERS = 62
-"""Pixels for the numbers behind them."""
+"""Pixels for the numbers to the right of them."""
 STEP = 22
 GAP = 30
 HEAD = 46
@@ -31,7 +31,7 @@ STYLE = """
 
 @frozen
 class Bar:
-    """One bar: whose, how long (nothing if there is no such number), and whether it is ours."""
+    """One bar: its label, its value (`None` if there is no measurement), and whether it is ours."""
 
     label: str
     value: float | None
@@ -40,7 +40,7 @@ class Bar:
 
 @frozen
 class Panel:
-    """Some bars under a title, with a word on which way is better."""
+    """A group of bars with a title, and a note that says whether more is better."""
 
     title: str
     note: str
@@ -48,14 +48,14 @@ class Panel:
 
 
 def draw(panels: list[Panel], description: str) -> str:
-    """Return an SVG with two panels a row."""
-    column = (WIDTH - GAP) // 2
+    """Return an SVG with two panels per row."""
+    width = (WIDTH - GAP) // 2
     parts: list[str] = []
     top = 0
     for row in range(0, len(panels), 2):
         pair = panels[row : row + 2]
-        for place, panel in enumerate(pair):
-            parts += _panel(panel, place * (column + GAP), top, column)
+        for column, panel in enumerate(pair):
+            parts += _panel(panel, column * (width + GAP), top, width)
         top += HEAD + STEP * max(len(panel.bars) for panel in pair) + GAP
     return "\n".join(
         [
@@ -85,7 +85,7 @@ def _panel(panel: Panel, left: int, top: int, width: int) -> list[str]:
             f"{escape(bar.label)}</text>"
         )
         if bar.value is None:
-            parts.append(f'<text class="note" x="{start}" y="{y + 13}">none</text>')
+            parts.append(f'<text class="note" x="{start}" y="{y + 13}">no value</text>')
             continue
         length = max(1.0, bar.value / longest * room)
         number = f"{bar.value:,.0f}" if bar.value >= 100 else f"{bar.value:.1f}"

@@ -1,9 +1,9 @@
-"""Counts what one call takes, in a process that has nothing else to do: `python counting.py URL`.
+"""`python counting.py URL`: count what one call costs, in a process that does nothing else.
 
-It prints names and numbers as JSON. Each number is one that most of many calls had, after some to
-warm up; from Python 3.12 on, the first that is traced tells only a part of its instructions.
-Instructions of the standard library's own Python do not count, as they are not ours and change with
-its releases; calls into it do.
+It prints names and counts as JSON. Each count is the most frequent one of many calls after a
+warm-up: since Python 3.12, the first traced call reports only some of its instructions.
+Instructions inside the standard library are not counted, because they are not ours and change with
+its releases; calls into it are.
 """
 
 import asyncio
@@ -19,31 +19,31 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[1])
 
-from benchmarks.calls import ANSWER  # noqa: E402 - found by the line above
-from benchmarks.peers.default import make, make_async  # noqa: E402 - the same
-from oneloop import transport  # noqa: E402 - the same
+from benchmarks.calls import ANSWER  # noqa: E402 - needs the line above
+from benchmarks.peers.default import make, make_async  # noqa: E402 - see above
+from oneloop import transport  # noqa: E402 - see above
 
 WARM_UP = 20
 CALLS = 41
 
 NOT_OURS = (str(Path(os.__file__).parent), str(Path(__file__).parent), "<frozen")
-"""Where the code lies that does not count: the standard library, and these benchmarks."""
-PACKAGES = "site-packages"  # which may lie below the standard library
+"""Code in these folders is not counted: the standard library and these benchmarks."""
+PACKAGES = "site-packages"  # may be inside the folder of the standard library
 
 
 def counts(code: CodeType) -> bool:
-    """Say whether instructions of this code count."""
+    """Return whether to count the instructions of this code."""
     where = code.co_filename
     return PACKAGES in where or not where.startswith(NOT_OURS)
 
 
 class InMemory:
-    """A transport, for both clients, that has the answer."""
+    """A blocking transport that returns a fixed response."""
 
     ANSWER = transport.Response(200, (("content-type", "application/json"),), ANSWER)
 
     def send(self, request: object, limits: object) -> transport.Response:
-        """Answer."""
+        """Return the response."""
         return self.ANSWER
 
     def close(self) -> None:
@@ -51,10 +51,10 @@ class InMemory:
 
 
 class AsyncInMemory:
-    """The same for asyncio."""
+    """An async transport that returns the same response."""
 
     async def send(self, request: object, limits: object) -> transport.Response:
-        """Answer."""
+        """Return the response."""
         return InMemory.ANSWER
 
     async def aclose(self) -> None:
@@ -62,26 +62,26 @@ class AsyncInMemory:
 
 
 class Counter:
-    """What a call takes; asked before and after it."""
+    """Counts something between `start` and `stop`."""
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start counting."""
 
     def stop(self) -> int:
-        """End it, and return the count."""
+        """Stop counting and return the count."""
         raise NotImplementedError
 
 
 class Instructions(Counter):
-    """Bytecode instructions."""
+    """Counts bytecode instructions."""
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start counting."""
         self.count = 0
         sys.settrace(self._entered)
 
     def stop(self) -> int:
-        """End it, and return the count."""
+        """Stop counting and return the count."""
         sys.settrace(None)
         return self.count
 
@@ -97,15 +97,15 @@ class Instructions(Counter):
 
 
 class Functions(Counter):
-    """Calls of functions, of Python's or C's; a coroutine that goes on counts again."""
+    """Counts calls of Python and C functions; resuming a coroutine counts as another call."""
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start counting."""
         self.count = 0
         sys.setprofile(self._happened)
 
     def stop(self) -> int:
-        """End it, and return the count."""
+        """Stop counting and return the count."""
         sys.setprofile(None)
         return self.count
 
@@ -124,7 +124,7 @@ COUNTERS: dict[str, type[Counter]] = {
 
 
 def sync_counts(call: Callable[[], object], counter: Counter) -> Generator[int]:
-    """Yield the count of each of some calls."""
+    """Yield the count for each of `CALLS` calls."""
     for _ in range(CALLS):
         counter.start()
         call()
@@ -132,7 +132,7 @@ def sync_counts(call: Callable[[], object], counter: Counter) -> Generator[int]:
 
 
 async def async_counts(call: Callable[[], Any], counter: Counter) -> list[int]:
-    """Return the count of each of some calls."""
+    """Return the count for each of `CALLS` calls."""
     found = []
     for _ in range(CALLS):
         counter.start()
@@ -142,20 +142,20 @@ async def async_counts(call: Callable[[], Any], counter: Counter) -> list[int]:
 
 
 async def of_async(where: str, url: str, **options: Any) -> dict[str, int]:
-    """Return the counts of an async call."""
+    """Return the counts for an async call."""
     call, close = make_async(url, **options)
     for _ in range(WARM_UP):
         await call()
-    told = {
+    found = {
         f"{name}, async call, {where}": statistics.mode(await async_counts(call, counter()))
         for name, counter in COUNTERS.items()
     }
     await close()
-    return told
+    return found
 
 
 def of_sync(where: str, url: str, **options: Any) -> dict[str, int]:
-    """Return the counts of a blocking call."""
+    """Return the counts for a blocking call."""
     call = make(url, **options)
     for _ in range(WARM_UP):
         call()
@@ -166,16 +166,16 @@ def of_sync(where: str, url: str, **options: Any) -> dict[str, int]:
 
 
 def main(url: str) -> None:
-    """Count, and print it."""
-    gc.disable()  # it would run in the middle of one call or another
-    told = {
+    """Count everything and print it."""
+    gc.disable()  # a collection in the middle of a call would be counted with it
+    found = {
         **of_sync("in memory", url, transport=InMemory()),
         **asyncio.run(of_async("in memory", url, transport=AsyncInMemory())),
         **of_sync("loopback", url),
         **of_sync("loopback, fast", url, transport="fast"),
         **asyncio.run(of_async("loopback", url)),
     }
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""A process as short as can be: `python first.py PEER URL` makes one call and tells that it did.
+"""`python first.py PEER URL`: make one call, in as short a process as possible.
 
-What it prints is the resident memory after the call, in KiB. Its time is taken from outside, and
-begins before Python does.
+It prints "done" after the call, and then its resident memory in KiB. Its parent measures the time,
+from before the interpreter starts.
 """
 
 import sys
 
-sys.path[0] = sys.path[0].removesuffix("benchmarks")  # the folder of this file, made that above it
+sys.path[0] = sys.path[0].removesuffix("benchmarks")  # from the folder of this file to its parent
 
 
 def resident() -> int:
-    """Return the memory that this process has in use, in KiB; 0 where the system does not say."""
+    """Return the resident memory of this process in KiB, or 0 if the system does not report it."""
     try:
-        with open("/proc/self/status", "rb") as status:  # noqa: PTH123 - pathlib takes milliseconds
+        with open("/proc/self/status", "rb") as status:  # noqa: PTH123 - importing pathlib takes milliseconds
             text = status.read()
     except OSError:
         return 0

@@ -1,4 +1,4 @@
-"""The processes of a run: one server, and clients on another core."""
+"""The processes of a run: one server, and the clients on another core."""
 
 import json
 import os
@@ -30,17 +30,17 @@ print(taken * 1e3, modules, resident())
 
 
 class PeerError(Exception):
-    """A peer could not do what was asked of it."""
+    """A measurement of a peer failed."""
 
 
 @frozen
-class Place:
-    """Where the calls go, and what a process is started with to make them.
+class Endpoint:
+    """The address of the server, and the environment for clients that call it.
 
     Attributes:
-        url: The plain server.
-        tls_url: The one with TLS.
-        certificates: A file with the certificate of that one's issuer, among the usual ones.
+        url: The URL for plain HTTP.
+        tls_url: The URL for HTTPS.
+        certificates: A file with the usual root certificates and the one that issued the server's.
     """
 
     url: str
@@ -48,23 +48,23 @@ class Place:
     certificates: Path
 
     def environment(self, *, tls: bool = False) -> dict[str, str]:
-        """Return the environment of a client: nothing of ours that could change what it does."""
+        """Return the environment of a client, without any variable that could affect it."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         return kept | ({"SSL_CERT_FILE": str(self.certificates)} if tls else {})
 
 
 @contextmanager
-def serving() -> Generator[Place]:
-    """Run the server on a core of its own, and keep this process and its others off that core."""
+def serving() -> Generator[Endpoint]:
+    """Run the server on a core of its own; this process and the clients use another core."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         authority = trustme.CA()
         certificate = Path(folder) / "server.pem"
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
         trusted = Path(folder) / "trusted.pem"
-        # Among all the usual ones: to read those is a part of what a client's start takes.
+        # Include the usual root certificates, because reading them is part of a client's start-up.
         trusted.write_bytes(Path(certifi.where()).read_bytes())
         authority.cert_pem.write_to_path(trusted, append=True)
-        ssl.create_default_context(cafile=str(trusted))  # it can be read
+        ssl.create_default_context(cafile=str(trusted))  # fails now if the file is malformed
 
         cores = _cores()
         if len(cores) > 1:
@@ -73,41 +73,41 @@ def serving() -> Generator[Place]:
         server = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, HERE / "server.py", certificate],
-                stdin=subprocess.PIPE,  # it ends when this is closed, or we are gone
+                stdin=subprocess.PIPE,  # the server exits when this closes, also if we are killed
                 stdout=subprocess.PIPE,
                 text=True,
             )
         )
         if len(cores) > 1:
             _move_to(cores[:1])
-        assert server.stdin is not None  # noqa: S101 - they are pipes
-        assert server.stdout is not None  # noqa: S101 - the same
+        assert server.stdin is not None  # noqa: S101 - it is a pipe
+        assert server.stdout is not None  # noqa: S101 - see above
         try:
             plain, tls = server.stdout.readline().split()
-            yield Place(f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", trusted)
+            yield Endpoint(f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", trusted)
         finally:
             server.stdin.close()
 
 
 def _cores() -> list[int]:
-    """Return the cores that we may use; none where the system does not say."""
+    """Return the cores that this process may use; empty if the system does not report them."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def _move_to(cores: list[int]) -> None:
-    """Run this process, and those that it starts from now on, on these cores."""
+    """Restrict this process, and processes that it starts later, to these cores."""
     os.sched_setaffinity(0, cores)
 
 
 class Client:
-    """The processes of one peer: one that stays, and as many as are asked for that do not."""
+    """Runs one peer: in a worker process, and in a new process for each measurement of a start."""
 
-    def __init__(self, peer: Peer, python: Path, place: Place) -> None:
-        self.peer, self.python, self.place = peer, python, place
+    def __init__(self, peer: Peer, python: Path, endpoint: Endpoint) -> None:
+        self.peer, self.python, self.endpoint = peer, python, endpoint
         self.process = subprocess.Popen(
             [python, HERE / "worker.py", peer.name],
             cwd=ROOT,
-            env=place.environment(),
+            env=endpoint.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -118,18 +118,18 @@ class Client:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """End its process."""
+        """Kill the worker process."""
         with self.process:
             self.process.kill()
 
     def measure(self, name: str, **arguments: object) -> dict[str, float]:
-        """Let the process that stays measure something; see `worker.Worker`.
+        """Measure something in the worker process; `name` is a method of `worker.Worker`.
 
         Raises:
-            PeerError: It failed.
+            PeerError: The measurement failed.
         """
-        assert self.process.stdin is not None  # noqa: S101 - they are pipes
-        assert self.process.stdout is not None  # noqa: S101 - the same
+        assert self.process.stdin is not None  # noqa: S101 - it is a pipe
+        assert self.process.stdout is not None  # noqa: S101 - see above
         try:
             self.process.stdin.write(json.dumps({"measure": name, **arguments}) + "\n")
             self.process.stdin.flush()
@@ -141,34 +141,34 @@ class Client:
         return answer
 
     def imports(self) -> dict[str, float]:
-        """Return milliseconds and modules of its import, and KiB of memory after it."""
+        """Return the milliseconds and modules of the import, and the KiB of memory after it."""
         code = IMPORT.format(statement=self.peer.statement)
         taken, modules, memory = self._run("-c", code, tls=False).split()
         return {"import": float(taken), "modules": float(modules), "imported": float(memory)}
 
     def first(self, *, tls: bool) -> dict[str, float]:
-        """Return milliseconds from the start of a process to an answer, and KiB after that."""
-        url = self.place.tls_url if tls else self.place.url
+        """Return the milliseconds from process start to response, and the KiB of memory then."""
+        url = self.endpoint.tls_url if tls else self.endpoint.url
         start = time.perf_counter()
         with subprocess.Popen(
             [self.python, HERE / "first.py", self.peer.name, url],
             cwd=ROOT,
-            env=self.place.environment(tls=tls),
+            env=self.endpoint.environment(tls=tls),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            assert process.stdout is not None  # noqa: S101 - they are pipes
-            assert process.stderr is not None  # noqa: S101 - the same
-            said = process.stdout.readline()
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            assert process.stderr is not None  # noqa: S101 - see above
+            line = process.stdout.readline()
             taken = time.perf_counter() - start
-            memory, complaint = process.stdout.read(), process.stderr.read()
-        if said != "done\n":
-            raise PeerError(complaint.strip().rpartition("\n")[2])
+            memory, errors = process.stdout.read(), process.stderr.read()
+        if line != "done\n":
+            raise PeerError(errors.strip().rpartition("\n")[2])
         return {"time": taken * 1e3, "memory": float(memory)}
 
     def version(self) -> str:
-        """Return the peer's version; nothing if it has none."""
+        """Return the peer's version, or an empty string if it has none."""
         if not self.peer.version:
             return ""
         return self._run("-c", f"print({self.peer.version})", tls=False).strip()
@@ -177,7 +177,7 @@ class Client:
         result = subprocess.run(
             [self.python, *arguments],
             cwd=ROOT,
-            env=self.place.environment(tls=tls),
+            env=self.endpoint.environment(tls=tls),
             capture_output=True,
             text=True,
             check=False,
@@ -188,4 +188,4 @@ class Client:
 
 
 Measure = Callable[[Client], dict[str, float]]
-"""One measurement of one peer in one round: its names, and their values."""
+"""Makes one measurement of one peer; returns values by name."""

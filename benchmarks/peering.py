@@ -1,4 +1,4 @@
-"""Who is compared, and the environment that each runs in."""
+"""The peers that are compared, and the virtual environment of each."""
 
 import hashlib
 import json
@@ -18,21 +18,21 @@ VENVS = HERE / ".venvs"
 
 
 class SetupError(Exception):
-    """An environment could not be made."""
+    """The peers or their environments could not be set up."""
 
 
 @frozen
 class Peer:
-    """One of those that are compared.
+    """One of the clients or model libraries that are compared.
 
     Attributes:
-        name: Its module in `peers`, and its requirements there, if it has any.
-        title: What reports call it.
-        statement: The import that its import time is of; none where there is nothing to import.
-        version: Expression of its version; none where it has none of its own.
-        ours: Whether it is this SDK, or a part of it.
-        codec: Whether its models are measured alone.
-        calls: Whether it makes calls; if not, it is there for its models.
+        name: The name of its module and, if it has any, of its requirements file in `peers`.
+        title: Its name in reports.
+        statement: The import statement that is timed; empty if there is nothing to import.
+        version: A Python expression for its version; empty if it has no version of its own.
+        ours: Whether it is this SDK or a part of it.
+        codec: Whether its models are measured separately.
+        calls: Whether it makes calls; if not, only its models are measured.
     """
 
     name: str
@@ -78,27 +78,31 @@ PEERS = [
 ]
 
 QUICK = ["raw", "engine", "default", "httpx", "slots"]
-"""Those that run in the development environment, with nothing to install."""
+"""Peers that run in the development environment and need no installation."""
 
 
 def chosen(names: list[str]) -> list[Peer]:
-    """Return the peers of these names, or all of them, that there are."""
+    """Return the peers with these names, or all peers.
+
+    Raises:
+        SetupError: A name is unknown, or this oneloop does not have the extra for it.
+    """
     unknown = set(names) - {peer.name for peer in PEERS}
     if unknown:
         raise SetupError(f"no such peer: {', '.join(sorted(unknown))}")
     with (ROOT / "pyproject.toml").open("rb") as file:
         extras = tomllib.load(file)["project"]["optional-dependencies"]
-    there = [peer for peer in PEERS if peer.name != "fast" or "fast" in extras]
+    available = [peer for peer in PEERS if peer.name != "fast" or "fast" in extras]
     if "fast" in names and "fast" not in extras:
         raise SetupError("this oneloop has no extra `fast`")
-    return [peer for peer in there if peer.name in names or not names]
+    return [peer for peer in available if peer.name in names or not names]
 
 
 def interpreter(peer: Peer) -> Path:
-    """Return the Python of a peer's environment, which is made if it is not there or out of date.
+    """Return the Python of a peer's environment, creating it if it is missing or out of date.
 
     Raises:
-        SetupError: It could not be made.
+        SetupError: It could not be created.
     """
     folder = VENVS / peer.name
     python = folder / "bin" / "python"
@@ -107,7 +111,7 @@ def interpreter(peer: Peer) -> Path:
     if stamp.is_file() and stamp.read_text("utf-8") == wanted:
         return python
     venv = (sys.executable, "-I", "-m", "venv", "--without-pip", "--clear")
-    _run(f"make {folder.relative_to(ROOT)}", *venv, folder)
+    _run(f"create {folder.relative_to(ROOT)}", *venv, folder)
     requirements = HERE / "peers" / f"{peer.name}.txt"
     if requirements.exists():
         _install(python, "--require-hashes", "--only-binary", ":all:", "-r", requirements)
@@ -116,17 +120,17 @@ def interpreter(peer: Peer) -> Path:
     (packages,) = folder.glob("lib/python3*/site-packages")
     if peer.name == "plain":
         _generate_plain(packages / "plain_client")
-    if peer.ours:  # as scripts/venv does it: our sources, wherever the clone is
+    if peer.ours:  # our sources, by relative paths, as in scripts/venv
         up = "../" * 6
         (packages / "oneloop.pth").write_text(
             "".join(f"{up}{part}\n" for part in ("src", "generated", "overrides")), "utf-8"
         )
-    stamp.write_text(wanted, "utf-8")  # last: an interrupted run leaves no stamp
+    stamp.write_text(wanted, "utf-8")  # last, so that an interrupted run leaves no stamp
     return python
 
 
 def _made_of(peer: Peer) -> str:
-    """Return all that an environment depends on, in one word."""
+    """Return a digest of everything that an environment depends on."""
     sources = [HERE / "peers" / f"{peer.name}.txt", Path(__file__)]
     if peer.name == "plain":
         sources += [ROOT / "openapi.yaml", ROOT / "requirements" / "generate.txt"]
@@ -143,7 +147,10 @@ def _install(python: Path, *what: str | Path) -> None:
 
 
 def _install_vendor(python: Path) -> None:
-    """Install what is published as source only, built by the setuptools of the development venv."""
+    """Build and install the vendor's client, which is published as source only.
+
+    The setuptools of the development environment builds it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         pip = (sys.executable, "-I", "-m", "pip", "wheel", "-qq", "--disable-pip-version-check")
         source = ("--require-hashes", "--no-deps", "--no-build-isolation", "--no-binary", ":all:")
@@ -154,7 +161,7 @@ def _install_vendor(python: Path) -> None:
 
 
 def _generate_plain(package: Path) -> None:
-    """Generate a client of the refill alone, by the generator's own templates."""
+    """Generate a client for the refill alone, with the generator's own templates."""
     document = YAML(typ="safe").load(ROOT / "openapi.yaml")
     path = "/api/v1/customer-billing/refill"
     document["paths"] = {path: document["paths"][path]}
@@ -175,7 +182,7 @@ def _generate_plain(package: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, config = Path(folder) / "refill.json", Path(folder) / "config.json"
         source.write_text(json.dumps(document), "utf-8")
-        config.write_text('{"post_hooks": []}', "utf-8")  # how it is formatted costs no time
+        config.write_text('{"post_hooks": []}', "utf-8")  # formatting does not affect its speed
         command = (sys.executable, "-I", "-m", "openapi_python_client", "generate")
         options = ("--meta", "none", "--config", config, "--output-path", package)
         _run("generate the plain client", *command, "--path", source, *options)
@@ -184,5 +191,5 @@ def _generate_plain(package: Path) -> None:
 def _run(purpose: str, *command: str | Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        said = (result.stderr or result.stdout).strip().splitlines() or ["it does not say why"]
-        raise SetupError(f"could not {purpose}: {said[-1]}")
+        output = (result.stderr or result.stdout).strip().splitlines() or ["no output"]
+        raise SetupError(f"could not {purpose}: {output[-1]}")

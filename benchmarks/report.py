@@ -1,4 +1,4 @@
-"""Results as text: docs/benchmarks.md, and the table in the README."""
+"""Formats the results: docs/benchmarks.md, and the table in the README."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,15 +12,15 @@ NOTHING = "-"
 
 @frozen
 class Goal:
-    """What ours should reach, in words and in numbers.
+    """A limit on the ratio of one of our measurements to another measurement.
 
     Attributes:
-        text: What is compared with what.
-        name: The measurement.
-        to: The peer that it is compared with; ours itself if empty.
-        to_name: The measurement that it is compared with, if another.
-        limits: For `default` and for `fast`.
-        at_least: Whether the limit is a lower one.
+        text: Description of the ratio.
+        name: Our measurement, the numerator.
+        to: The peer whose measurement is the denominator; empty for the same peer.
+        to_name: The name of that measurement, if it is another one than `name`.
+        limits: The limits for `default` and for `fast`.
+        at_least: Whether the limits are lower limits.
     """
 
     text: str
@@ -57,11 +57,11 @@ GOALS = [
 
 @frozen
 class Facts:
-    """Where and with what a run was made.
+    """The conditions of a run.
 
     Attributes:
-        lines: What is told of the machine, the date and ours.
-        versions: Each peer's version; nothing where it has none.
+        lines: Text about the date, our commit and the machine.
+        versions: The version of each peer; empty if a peer has no version.
     """
 
     lines: list[str]
@@ -72,22 +72,22 @@ def document(results: Results, peers: list[Peer], facts: Facts) -> str:
     """Return docs/benchmarks.md."""
     callers = _callers(peers)
     parts = [
-        "<!-- Written by benchmarks/run; not by hand. -->",
+        "<!-- Written by benchmarks/run; do not edit. -->",
         "# How fast it is",
         "![Bars of four of the tables below](benchmarks.svg)",
-        "Every number here is from one run of `benchmarks/run`. A server answers on the loopback, in a process and on a\n"
-        "core of its own; each client runs in a process and an environment of its own, on another core. Rounds go\n"
-        "around all clients; a number is the median of all rounds. A ratio is taken within each round, and told as the\n"
-        "median of the rounds with the quartiles: `0.50 (0.48 to 0.53)`. Absolute numbers move from machine to\n"
-        "machine; ratios much less.",
+        "All numbers on this page are from one run of `benchmarks/run`. A server responds on the loopback interface, in its\n"
+        "own process on its own core. Each client runs in its own process and virtual environment, on another core. Every\n"
+        "round measures all clients, and a number is the median over the rounds. A ratio is computed within each round and\n"
+        "reported as the median with the quartiles: `0.50 (0.48 to 0.53)`. Absolute numbers differ between machines; ratios\n"
+        "differ much less.",
         "\n".join(facts.lines),
-        "## What we hold ourselves to",
+        "## Goals",
         goals(results, peers),
-        "`fast` stands on its engine: bare pyreqwest, with JSON but nothing else of ours above it, takes\n"
+        "`fast` cannot be faster than its engine. Bare pyreqwest, with JSON but without anything else of ours, takes\n"
         f"{_ratio(results.ratio('cpu', 'engine', 'httpx'))} of the CPU time of bare httpx for a blocking call, and makes\n"
         f"{_ratio(results.ratio('async 100', 'engine', 'httpx'))} times as many async calls at 100 in flight.",
         "## Blocking calls",
-        "Of one thread, over one connection. CPU time is that of all threads of the client's process.",
+        "One thread, over one connection. CPU time includes all threads of the client's process.",
         table(
             ["", "CPU, µs", "wall, µs", "CPU, against bare httpx"],
             callers,
@@ -98,7 +98,7 @@ def document(results: Results, peers: list[Peer], facts: Facts) -> str:
             ],
         ),
         "## Async calls",
-        "Per second, of one process, by how many are in flight.",
+        "Calls per second of one process, by the number of calls in flight.",
         table(
             ["", *(f"{n:,}" for n in IN_FLIGHT), "at 100, against bare httpx"],
             callers,
@@ -108,8 +108,8 @@ def document(results: Results, peers: list[Peer], facts: Facts) -> str:
             ],
         ),
         "## Import and start",
-        "Import: beyond a bare interpreter; oneloop and squareup load most of themselves on first use. First answer:\n"
-        "milliseconds from the start of the process, with everything that is loaded on the way.",
+        "Import: in addition to a bare interpreter; oneloop and squareup load most of their modules on first use. First answer:\n"
+        "milliseconds from the start of the process, including everything that is loaded meanwhile.",
         table(
             ["", "import, ms", "modules", "first answer, ms", "over TLS, ms", "against plain"],
             callers,
@@ -122,7 +122,7 @@ def document(results: Results, peers: list[Peer], facts: Facts) -> str:
             ],
         ),
         "## Memory",
-        "Resident, of the whole process, in MB; and by how many KB it grows in 10,000 blocking calls.",
+        "Resident memory of the whole process in MB, and its growth in KB over 10,000 blocking calls.",
         table(
             ["", "after import", "after the first call", "growth, KB", "first call, against plain"],
             callers,
@@ -134,13 +134,13 @@ def document(results: Results, peers: list[Peer], facts: Facts) -> str:
             ],
         ),
         "## Models alone",
-        "Microseconds of CPU time. Encode: from arguments to the bytes of the body. Decode: from parsed JSON to the model;\n"
-        "from bytes: from the bytes of the answer, JSON included. Define: to make the classes of that answer, once in a\n"
-        "process. Ours also check what they are given.",
-        "Ours are made by attrs. Two that make no calls show what another kind of class would save: slots by hand take the\n"
-        "same steps with the same checks; msgspec checks what it decodes, in C, keeps no field that it does not know, and\n"
-        "encodes unchecked. The last column is what a user would see of it: from bytes, as a part of the CPU time of a whole\n"
-        "blocking call of oneloop.",
+        "Microseconds of CPU time. Encode: from arguments to the bytes of the request body. Decode: from parsed JSON to the\n"
+        "model. From bytes: from the bytes of the response to the model, including parsing JSON. Define: creating the classes\n"
+        "of that response, once per process. Ours also validate.",
+        "Our models are attrs classes. Two entries that make no calls show what another kind of class would save. Slots by\n"
+        "hand do the same steps with the same checks. msgspec validates in C what it decodes, drops unknown fields, and does\n"
+        "not validate what it encodes. The last column shows how much of it a user would notice: the time from bytes, as a\n"
+        "part of the CPU time of a whole blocking call of oneloop.",
         table(
             [
                 *("", "encode", "decode", "from bytes", "define", "encode, against plain"),
@@ -159,13 +159,13 @@ def document(results: Results, peers: list[Peer], facts: Facts) -> str:
         ),
         "## What is compared",
         table(["", "version"], peers, lambda peer: [facts.versions.get(peer.name) or NOTHING]),
-        "Each that calls makes the call that is most like a refill, a small POST with a small answer:\n"
-        "[benchmarks/peers](../benchmarks/peers) has a module for each, and what it is installed from.",
-        "## To repeat it",
+        "Each client makes the call of its API that is most like a refill: a small POST with a small response.\n"
+        "[benchmarks/peers](../benchmarks/peers) has the module and the requirements of each.",
+        "## Repeat the measurements",
         "```console\n"
-        "$ benchmarks/run               # all of it; makes what environments it needs\n"
-        "$ benchmarks/run httpx default # some; prints, and writes nothing\n"
-        "$ benchmarks/run --quick       # whether it works\n"
+        "$ benchmarks/run               # everything; creates the virtual environments that it needs\n"
+        "$ benchmarks/run httpx default # only these; prints the result, writes no files\n"
+        "$ benchmarks/run --quick       # checks only that everything runs\n"
         "```",
     ]
     return "\n\n".join(parts) + "\n"
@@ -190,7 +190,7 @@ def summary(results: Results, peers: list[Peer]) -> str:
 
 
 def goals(results: Results, peers: list[Peer]) -> str:
-    """Return how ours compares with what it should reach."""
+    """Return the table that compares our clients with the goals."""
     ours = [peer for peer in _callers(peers) if peer.ours]
     lines = [["", *(f"{_plain(peer)}{part}" for peer in ours for part in ("", ", goal"))]]
     for goal in GOALS:
@@ -206,7 +206,7 @@ def goals(results: Results, peers: list[Peer]) -> str:
 
 
 def table(heads: list[str], peers: Iterable[Peer], cells: Callable[[Peer], list[str]]) -> str:
-    """Return a table with a row for each peer."""
+    """Return a table with one row per peer."""
     return _rows([heads, *([peer.title, *cells(peer)] for peer in peers)])
 
 
@@ -229,7 +229,7 @@ def _megabytes(kib: float | None) -> float | None:
 
 
 def _number(value: float | None) -> str:
-    """Write a number with about three digits that count."""
+    """Format a number with about three significant digits."""
     if value is None:
         return NOTHING
     if abs(value) >= 100 or value == int(value):

@@ -1,4 +1,4 @@
-"""What is measured, in which order, and what is made of it."""
+"""The measurements of a run, their order, and the statistics over its rounds."""
 
 import statistics
 from collections.abc import Callable
@@ -16,15 +16,15 @@ class Effort:
     """How much is measured.
 
     Attributes:
-        rounds: How often each measurement is made.
-        calls: Blocking calls in each.
-        in_flight: How many async calls are made at once.
-        seconds: How long they are, at least and for each of these.
-        codec: How often a model is made.
-        definitions: How often its class is.
-        growth: Blocking calls by which the growth of memory is told.
-        long_rounds: How often the most in flight are measured, which takes long.
-        growth_rounds: How often growth is, which takes longer.
+        rounds: Number of rounds.
+        calls: Blocking calls per measurement.
+        in_flight: Numbers of async calls in flight to measure.
+        seconds: Approximate duration of each of these async measurements.
+        codec: How often each step of the models is repeated.
+        definitions: How often the classes of the models are created.
+        growth: Blocking calls over which the growth of memory is measured.
+        long_rounds: Number of rounds that include the largest of `in_flight`, which takes long.
+        growth_rounds: Number of rounds that include the growth of memory, which takes longer.
     """
 
     rounds: int = 5
@@ -52,29 +52,29 @@ QUICK = Effort(
 
 @frozen
 class Results:
-    """What came of all rounds: a value a round, by name and peer; `None` where there was none."""
+    """One value per round, by measurement and peer; `None` for a round without a value."""
 
     values: dict[str, dict[str, list[float | None]]] = field(factory=dict)
 
     def add(self, name: str, peer: str, turn: int, value: float) -> None:
-        """Keep a value of one round."""
+        """Store the value of one round."""
         rounds = self.values.setdefault(name, {}).setdefault(peer, [])
         rounds.extend([None] * (turn + 1 - len(rounds)))
         rounds[turn] = value
 
     def median(self, name: str, peer: str) -> float | None:
-        """Return the middle of what was measured."""
+        """Return the median over the rounds."""
         found = [value for value in self._of(name, peer) if value is not None]
         return statistics.median(found) if found else None
 
     def ratio(self, name: str, peer: str, to: str, to_name: str = "") -> "Ratio | None":
-        """Return how a peer compares with another, round by round.
+        """Return the ratio of two measurements, computed within each round.
 
         Args:
-            name: What was measured.
-            peer: Whose values are divided.
-            to: By whose.
-            to_name: And by what was measured of that one, if not the same.
+            name: The measurement.
+            peer: The peer whose values are the numerators.
+            to: The peer whose values are the denominators.
+            to_name: The measurement of the denominators, if it is another one than `name`.
         """
         pairs = zip(self._of(name, peer), self._of(to_name or name, to), strict=False)
         found = [mine / theirs for mine, theirs in pairs if mine is not None and theirs]
@@ -91,7 +91,7 @@ class Results:
 
 @frozen
 class Ratio:
-    """The median of the ratios of all rounds, and their quartiles."""
+    """The median of the ratios of all rounds, with the lower and the upper quartile."""
 
     median: float
     low: float
@@ -99,26 +99,26 @@ class Ratio:
 
 
 def _sync(effort: Effort) -> Measure:
-    return lambda client: client.measure("sync", url=client.place.url, calls=effort.calls)
+    return lambda client: client.measure("sync", url=client.endpoint.url, calls=effort.calls)
 
 
 def _growth(effort: Effort) -> Measure:
-    return lambda client: client.measure("growth", url=client.place.url, calls=effort.growth)
+    return lambda client: client.measure("growth", url=client.endpoint.url, calls=effort.growth)
 
 
 def _parallel(effort: Effort, in_flight: int) -> Measure:
     def measure(client: Client) -> dict[str, float]:
-        told = client.measure(
-            "parallel", url=client.place.url, in_flight=in_flight, seconds=effort.seconds
+        result = client.measure(
+            "parallel", url=client.endpoint.url, in_flight=in_flight, seconds=effort.seconds
         )
-        return {f"async {in_flight}": told["rate"]}
+        return {f"async {in_flight}": result["rate"]}
 
     return measure
 
 
 def _first(client: Client) -> dict[str, float]:
-    told = client.first(tls=False)
-    return {"first": told["time"], "answered": told["memory"]}
+    result = client.first(tls=False)
+    return {"first": result["time"], "answered": result["memory"]}
 
 
 def _first_tls(client: Client) -> dict[str, float]:
@@ -131,18 +131,18 @@ def _codec(effort: Effort) -> Measure:
     )
 
 
-def _asked(peer: Peer, what: str) -> bool:
-    """Say whether this is measured of a peer."""
+def _applies(peer: Peer, what: str) -> bool:
+    """Return whether a measurement applies to a peer."""
     if what == "import":
         return bool(peer.statement)
     return peer.codec if what == "models" else peer.calls
 
 
 def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Results:
-    """Measure everything of every peer.
+    """Make all measurements of all peers.
 
-    Within a round, each measurement goes once around all peers, so that what slows the machine
-    down for a while slows them all; each round begins with another peer.
+    Within a round, each measurement is made for all peers in turn, so that a temporary slowdown of
+    the machine affects all of them. Each round starts with another peer.
     """
     results = Results()
     every, long, longest = effort.rounds, effort.long_rounds, effort.growth_rounds
@@ -152,13 +152,13 @@ def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Re
         ("first answer", every, _first),
         ("first answer, TLS", every, _first_tls),
         ("sync calls", every, _sync(effort)),
-        # Before the async calls, which leave free memory behind for what grows to hide in.
+        # Before the async calls: the memory that they free would hide the growth.
         ("growth of memory", longest, _growth(effort)),
         ("models", every, _codec(effort)),
         *((f"async calls, {n} in flight", every, _parallel(effort, n)) for n in fewer),
         (f"async calls, {most} in flight", long, _parallel(effort, most)),
     ]
-    for client in clients:  # compiles what is not compiled yet, and fills the system's caches
+    for client in clients:  # compiles missing bytecode and fills the system's caches
         if client.peer.calls:
             _once(client, "import", Client.imports, say)
             _once(client, "first answer", _first, say)
@@ -169,7 +169,7 @@ def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Re
                 continue
             say(f"round {turn + 1} of {effort.rounds}: {what}")
             for client in clients[first:] + clients[:first]:
-                if not _asked(client.peer, what):
+                if not _applies(client.peer, what):
                     continue
                 for name, value in _once(client, what, measure, say).items():
                     results.add(name, client.peer.name, turn, value)
@@ -179,7 +179,7 @@ def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Re
 def _once(
     client: Client, what: str, measure: Measure, say: Callable[[str], None]
 ) -> dict[str, float]:
-    """Measure once; a peer that fails has no value, and the others go on."""
+    """Measure once. If a peer fails, report it and return no values; the others continue."""
     try:
         return measure(client)
     except PeerError as error:

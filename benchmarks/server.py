@@ -1,4 +1,4 @@
-"""The server that is called: HTTP/1.1 with keep-alive, plain and TLS, as cheap as can be.
+"""The server that the clients call: HTTP/1.1 with keep-alive, plain and TLS, as cheap as possible.
 
 `python server.py CERTIFICATE` prints its two ports and serves until its standard input ends.
 """
@@ -11,13 +11,13 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parents[1])
 
-from benchmarks.calls import ANSWERS  # noqa: E402 - found by the line above
+from benchmarks.calls import ANSWERS  # noqa: E402 - needs the line above
 
 LENGTH = b"content-length:"
 
 
 def _whole(body: bytes) -> bytes:
-    """Return the bytes of an answer with this body."""
+    """Return the bytes of a response with this body."""
     head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nRequest-Id: req_833a6778b834ffdf"
     return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -26,18 +26,18 @@ WHOLE = {path.encode(): _whole(body) for path, body in ANSWERS.items()}
 
 
 class Server(asyncio.Protocol):
-    """One connection. Requests come one after the other, each perhaps in pieces."""
+    """One connection. Requests arrive one after the other, possibly in pieces."""
 
     def __init__(self) -> None:
         self.waiting = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what writes."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - as TCP connections have
+        """Store the transport."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP connections have one
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer, once a request is whole."""
+        """Respond once a request is complete."""
         self.waiting += data
         end = self.waiting.find(b"\r\n\r\n")
         if end < 0:
@@ -53,7 +53,7 @@ class Server(asyncio.Protocol):
 
 
 async def serve(certificate: str) -> None:
-    """Listen on two ports of the loopback, tell them, and go on until nobody holds our input."""
+    """Listen on two loopback ports, print them, and serve until standard input is closed."""
     loop = asyncio.get_running_loop()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate)
@@ -67,5 +67,5 @@ async def serve(certificate: str) -> None:
 
 if __name__ == "__main__":
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is a file
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is a file descriptor
     asyncio.run(serve(sys.argv[1]))

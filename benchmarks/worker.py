@@ -1,6 +1,6 @@
-"""A process that makes the calls: `python worker.py PEER`, in the peer's environment.
+"""`python worker.py PEER`: make calls and measure them, in the peer's environment.
 
-It reads a JSON object a line, `{"measure": NAME, ...arguments}`, and answers with one.
+It reads one JSON object per line, `{"measure": NAME, ...arguments}`, and prints one as the result.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[1])
 
-from benchmarks.first import resident  # noqa: E402 - found by the line above
+from benchmarks.first import resident  # noqa: E402 - needs the line above
 
 WARM_UP = 200
-"""Calls before those that count."""
+"""Calls before the ones that are measured."""
 GENTLE = 100
-"""Tasks at most in the first of them, which open connections: for 1,000 that open them at once,
-httpcore's pool takes half a minute."""
+"""The largest number of tasks that open connections at once in the first calls. With 1,000,
+httpcore's pool would take half a minute."""
 
 
 class Worker:
@@ -34,7 +34,7 @@ class Worker:
         self.calls: dict[str, Callable[[], object]] = {}
 
     def sync(self, url: str, calls: int) -> dict[str, float]:
-        """Return microseconds of CPU time (of all threads) and of wall time per blocking call."""
+        """Return the microseconds of CPU time (all threads) and of wall time per blocking call."""
         call = self._warm(url)
         cpu, wall = time.process_time(), time.perf_counter()
         for _ in range(calls):
@@ -43,7 +43,7 @@ class Worker:
         return {"cpu": cpu / calls * 1e6, "wall": wall / calls * 1e6}
 
     def growth(self, url: str, calls: int) -> dict[str, float]:
-        """Return KiB that this process grows by in so many blocking calls."""
+        """Return by how many KiB the process grows during a number of blocking calls."""
         call = self._warm(url)
         before = resident()
         for _ in range(calls):
@@ -51,16 +51,16 @@ class Worker:
         return {"growth": resident() - before}
 
     def parallel(self, url: str, in_flight: int, seconds: float) -> dict[str, float]:
-        """Return calls per second of tasks that call one after the other, for about so long."""
+        """Return the calls per second of `in_flight` tasks, measured for about `seconds`."""
         return {"rate": asyncio.run(self._parallel(url, in_flight, seconds))}
 
     def codec(self, times: int, definitions: int) -> dict[str, float]:
-        """Return microseconds of CPU time of each step of the models, and to define them."""
+        """Return the microseconds of CPU time for each step of the models and their definition."""
         taken = {name: _cpu(step, times) for name, step in self.peer.codec().items()}
         return taken | {"definition": _cpu(_definition(self.peer.MODELS), definitions)}
 
     def _warm(self, url: str) -> Callable[[], object]:
-        """Return the call of the one client for this URL, after some calls."""
+        """Return the call of the client for this URL, after some calls to warm up."""
         call = self.calls.get(url) or self.calls.setdefault(url, self.peer.make(url))
         for _ in range(WARM_UP):
             call()
@@ -80,7 +80,7 @@ class Worker:
 
 
 def _cpu(step: Callable[[], object], times: int) -> float:
-    """Return microseconds of CPU time that a step takes, after a first one."""
+    """Return the microseconds of CPU time of a step, without its first run."""
     step()
     start = time.process_time()
     for _ in range(times):
@@ -89,7 +89,7 @@ def _cpu(step: Callable[[], object], times: int) -> float:
 
 
 def _definition(names: Iterable[str]) -> Callable[[], None]:
-    """Return what runs these modules once more, compiled already, and what they import is there."""
+    """Return a function that runs these modules again; they are compiled, their imports loaded."""
     modules = [import_module(name) for name in names]
     compiled = [
         (compile(getsource(module), module.__name__, "exec"), module.__name__, module.__package__)
@@ -98,13 +98,13 @@ def _definition(names: Iterable[str]) -> Callable[[], None]:
 
     def define() -> None:
         for code, name, package in compiled:
-            exec(code, {"__name__": name, "__package__": package})  # noqa: S102 - a peer's own
+            exec(code, {"__name__": name, "__package__": package})  # noqa: S102 - the code of a peer
 
     return define
 
 
 async def _laps(call: Callable[[], Awaitable[object]], tasks: int, laps: int) -> float:
-    """Let each task make so many calls; return the seconds that all of it took."""
+    """Make `laps` calls in each of `tasks` tasks; return the seconds until all are done."""
 
     async def some() -> None:
         for _ in range(laps):
@@ -116,18 +116,18 @@ async def _laps(call: Callable[[], Awaitable[object]], tasks: int, laps: int) ->
 
 
 def main(name: str) -> None:
-    """Do what is asked for, until nobody asks."""
+    """Measure what the parent requests until it closes standard input."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is a file
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is a file descriptor
     worker = Worker(import_module(f"benchmarks.peers.{name}"))
     for line in sys.stdin:
         arguments = json.loads(line)
         try:
-            told = getattr(worker, arguments.pop("measure"))(**arguments)
-        except Exception as error:  # noqa: BLE001 - a peer may raise anything, and the others go on
+            result = getattr(worker, arguments.pop("measure"))(**arguments)
+        except Exception as error:  # noqa: BLE001 - a failing peer must not end the run
             traceback.print_exc()
-            told = {"error": f"{type(error).__name__}: {error}"}
-        sys.stdout.write(json.dumps(told) + "\n")
+            result = {"error": f"{type(error).__name__}: {error}"}
+        sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
 
 

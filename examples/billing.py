@@ -1,7 +1,7 @@
-"""Issue a key to a customer, bill its usage by credits until they run out, refill, and go on.
+"""Issue a key to a customer, charge its usage until the credits run out, refill, and continue.
 
-Runs against a local sandbox. To run it against the API, make the client without arguments and set
-ONELOOP_SDK_KEY: it then makes a workspace, a scope, a meter and a key there.
+This runs against a local sandbox. To run it against the API, create the client without arguments
+and set ONELOOP_SDK_KEY; it then creates a workspace, a scope, a meter and a key there.
 """
 
 from oneloop import Oneloop, models
@@ -9,7 +9,7 @@ from oneloop.sandbox import Sandbox
 
 
 def main() -> None:
-    """Tell the story, one line a step."""
+    """Run all steps and print one line for each."""
     with (
         Sandbox() as sandbox,
         Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client,
@@ -35,8 +35,8 @@ def main() -> None:
         ).api_key
         print(f"issued {issued.masked_key} to {issued.customer_id}")
 
-        # What an API does with each request of its customers: may this key do that, and what is it
-        # charged? A key that may not is an answer, not an error.
+        # An API does this for each request of a customer: it checks whether the key may make the
+        # request, and charges for it. A refusal is a normal result, not an error.
         while True:
             result = client.verify_api_key(
                 key=issued.key, requested_scopes=[may_read], billing_usage=40

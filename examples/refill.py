@@ -1,4 +1,4 @@
-"""Refill a customer's meter in a local sandbox and tell the balance before and after.
+"""Refill a customer's meter in a local sandbox, and print the balance before and after.
 
 `./generate.sh --demo` runs this.
 """

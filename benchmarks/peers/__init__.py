@@ -1,17 +1,18 @@
-"""Adapters: one module a peer, with the same functions.
+"""Adapters: one module per peer, with the same functions.
 
-    make(url) -> call                   call() is one blocking call
-    make_async(url) -> call, close      await call() is one, await close() ends the client
+    make(url) -> call                   call() makes one blocking call
+    make_async(url) -> call, close      await call() makes one async call, await close() closes the
+                                        client
 
-Where models are compared alone:
+If the models of a peer are measured separately:
 
-    codec() -> steps                    by name: "encode" goes from arguments to the bytes of a
-                                        body, "decode" from parsed JSON to a model, "from bytes"
-                                        from the bytes of an answer to one
-    MODELS                              the modules that define the classes of that answer
+    codec() -> steps                    functions by name: "encode" goes from arguments to the bytes
+                                        of a request body, "decode" from parsed JSON to a model,
+                                        "from bytes" from the bytes of a response to a model
+    MODELS                              the modules that define the classes of that response
 
-Each runs in an environment of its own and imports nothing but what is installed there and
-`benchmarks.calls`, so that what is timed is the peer. Where a peer has no refill, it makes the call
-of its API that is most like one: a small POST that is answered with a small object. Limits of time
-are so long that no call fails for being one of many; all else is as it comes.
+Each peer runs in an environment of its own and imports only what is installed there and
+`benchmarks.calls`, so that only the peer is timed. A peer without a refill makes the call of its
+API that is most like one: a small POST with a small response. Timeouts are long enough that no call
+fails because many are in flight; everything else has its default.
 """

@@ -1,4 +1,4 @@
-"""Ours, as it comes."""
+"""oneloop with its defaults."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +13,7 @@ MODELS = (
 
 
 def make(url: str, **options: Any) -> Callable[[], object]:
-    """Return a blocking call of a client with these options."""
+    """Return a function that makes a blocking call with these client options."""
     client = Oneloop(api_key=KEY, base_url=url, **options)
 
     def call() -> object:
@@ -27,7 +27,7 @@ def make(url: str, **options: Any) -> Callable[[], object]:
 def make_async(
     url: str, **options: Any
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call of a client with these options, and what closes it."""
+    """Return functions that make an async call with these client options and close the client."""
     client = AsyncOneloop(api_key=KEY, base_url=url, timeout=60, **options)
 
     async def call() -> object:
@@ -39,7 +39,7 @@ def make_async(
 
 
 def codec() -> dict[str, Callable[[], object]]:
-    """Return the steps of a call that are the models'."""
+    """Return the steps of a call that involve models."""
     from oneloop._answer import read_json
     from oneloop._client import MAX_RESPONSE_BYTES as LIMIT
     from oneloop_api.api.v1 import refill_billing_limit

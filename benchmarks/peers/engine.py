@@ -12,7 +12,7 @@ REFILL = {"workspaceId": WORKSPACE, "externalMeterId": METER, "refill": CREDITS}
 
 
 def make(url: str) -> Callable[[], object]:
-    """Return a blocking call."""
+    """Return a function that makes a blocking call."""
     client = SyncClientBuilder().http1_only().base_url(url).default_headers(HEADERS).build()
 
     def call() -> object:
@@ -26,7 +26,7 @@ def make(url: str) -> Callable[[], object]:
 def make_async(
     url: str,
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call, and what closes its client."""
+    """Return functions that make an async call and close the client."""
     client = ClientBuilder().http1_only().base_url(url).default_headers(HEADERS).build()
 
     async def call() -> object:

@@ -1,4 +1,4 @@
-"""Ours, over pyreqwest: `transport="fast"`."""
+"""oneloop with `transport="fast"`, which uses pyreqwest."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,12 +6,12 @@ from benchmarks.peers import default
 
 
 def make(url: str) -> Callable[[], object]:
-    """Return a blocking call."""
+    """Return a function that makes a blocking call."""
     return default.make(url, transport="fast")
 
 
 def make_async(
     url: str,
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call, and what closes its client."""
+    """Return functions that make an async call and close the client."""
     return default.make_async(url, transport="fast")

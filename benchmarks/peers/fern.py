@@ -1,4 +1,4 @@
-"""squareup, an SDK by Fern as it is today. Its refill: points for a loyalty account."""
+"""squareup, a current SDK by Fern. Its refill adds points to a loyalty account."""
 
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +12,7 @@ POINTS: LoyaltyEventAdjustPointsParams = {"points": CREDITS, "reason": "refill"}
 
 
 def make(url: str) -> Callable[[], object]:
-    """Return a blocking call."""
+    """Return a function that makes a blocking call."""
     accounts = Square(token=KEY, base_url=url).loyalty.accounts
 
     def call() -> object:
@@ -24,8 +24,8 @@ def make(url: str) -> Callable[[], object]:
 def make_async(
     url: str,
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call, and what closes its client."""
-    http = httpx.AsyncClient(timeout=60, follow_redirects=True)  # its own client cannot be closed
+    """Return functions that make an async call and close the client."""
+    http = httpx.AsyncClient(timeout=60, follow_redirects=True)  # it cannot close one of its own
     accounts = AsyncSquare(token=KEY, base_url=url, httpx_client=http).loyalty.accounts
 
     async def call() -> object:

@@ -1,4 +1,4 @@
-"""Bare httpx: what most clients are made of, without models and errors."""
+"""Bare httpx, which most clients are built on, without models and errors."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ REFILL = {"workspaceId": WORKSPACE, "externalMeterId": METER, "refill": CREDITS}
 
 
 def make(url: str) -> Callable[[], object]:
-    """Return a blocking call."""
+    """Return a function that makes a blocking call."""
     client = httpx.Client(base_url=url, headers=HEADERS, timeout=60)
 
     def call() -> object:
@@ -25,7 +25,7 @@ def make(url: str) -> Callable[[], object]:
 def make_async(
     url: str,
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call, and what closes its client."""
+    """Return functions that make an async call and close the client."""
     client = httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=60)
 
     async def call() -> object:

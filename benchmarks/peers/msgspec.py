@@ -1,4 +1,4 @@
-"""msgspec: models that its C reads and checks, by its strict rules."""
+"""msgspec: models that it decodes and validates in C, in strict mode."""
 
 import json
 from collections.abc import Callable
@@ -13,13 +13,13 @@ MODELS = (__name__,)
 
 
 class Digits(int):
-    """An integer that is a digit string on the wire, which strict rules take for no `int`."""
+    """An integer that is a digit string in JSON; strict mode would refuse that for an `int`."""
 
     __slots__ = ()
 
 
-# As in `oneloop_api.models`. Made by calls: type checkers do not see msgspec, and take none of its
-# classes for a base.
+# The fields are those of `oneloop_api.models`. Created by `defstruct`, because type checkers do not
+# have msgspec and would reject its classes as bases.
 CustomerBillingMeter = msgspec.defstruct(
     "CustomerBillingMeter",
     [
@@ -43,15 +43,15 @@ RefillCustomerBillingMeterResponse = msgspec.defstruct(
 
 
 def _digits(kind: type, value: Any) -> Digits:
-    """Read what msgspec asks for: a value of a type that it does not know."""
+    """Decode a value of a type that msgspec does not know; it calls this for such fields."""
     if kind is not Digits or not (type(value) is str and value.isascii() and value.isdigit()):
-        raise ValueError("Expected a string of ASCII digits")  # it adds the path
+        raise ValueError("Expected a string of ASCII digits")  # msgspec adds the path
     return Digits(value)
 
 
 def codec() -> dict[str, Callable[[], object]]:
-    """Return the steps of a call that are the models'."""
-    request = msgspec.defstruct(  # here, as it is none of those that an answer needs
+    """Return the steps of a call that involve models."""
+    request = msgspec.defstruct(  # here, so that "define" does not count it
         "RefillCustomerBillingMeterRequest",
         [("workspace_id", str), ("external_meter_id", str), ("refill", int)],
         rename="camel",

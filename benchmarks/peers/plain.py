@@ -1,4 +1,4 @@
-"""What openapi-python-client generates from the refill of openapi.yaml, by its own templates."""
+"""The client that openapi-python-client generates for the refill, with its own templates."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ MODELS = (
 
 
 def make(url: str) -> Callable[[], object]:
-    """Return a blocking call."""
+    """Return a function that makes a blocking call."""
     client = AuthenticatedClient(base_url=url, token=KEY, timeout=httpx.Timeout(60))
 
     def call() -> object:
@@ -39,7 +39,7 @@ def make(url: str) -> Callable[[], object]:
 def make_async(
     url: str,
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call, and what closes its client."""
+    """Return functions that make an async call and close the client."""
     client = AuthenticatedClient(base_url=url, token=KEY, timeout=httpx.Timeout(60))
 
     async def call() -> object:
@@ -54,7 +54,7 @@ def make_async(
 
 
 def codec() -> dict[str, Callable[[], object]]:
-    """Return the steps of a call that are the models'."""
+    """Return the steps of a call that involve models."""
     parsed = json.loads(ANSWER)
 
     def encode() -> object:

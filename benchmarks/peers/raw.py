@@ -1,4 +1,4 @@
-"""A raw socket: the floor. It takes what comes for the answer, and checks nothing."""
+"""A raw socket, as the lower bound: it takes whatever arrives for the response, unchecked."""
 
 import json
 import os
@@ -16,7 +16,7 @@ CONNECTIONS = 100
 
 
 def make(url: str) -> Callable[[], object]:
-    """Return a blocking call."""
+    """Return a function that makes a blocking call."""
     parts = urlsplit(url)
     connection = socket.create_connection((parts.hostname, parts.port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -37,12 +37,12 @@ def make(url: str) -> Callable[[], object]:
 def make_async(
     url: str,
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call, and what closes its client."""
-    import asyncio  # here, as a blocking call needs none
+    """Return functions that make an async call and close the client."""
+    import asyncio  # here, because a blocking call does not need it
 
     class Connection(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - as TCP connections have
+            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP connections have one
             self.transport = transport
 
         def send(self, answer: asyncio.Future[bytes]) -> None:
@@ -55,11 +55,11 @@ def make_async(
     host, _, port = urlsplit(url).netloc.partition(":")
     free: list[Connection] = []
     made: list[Connection] = []
-    places = asyncio.Semaphore(CONNECTIONS)
+    slots = asyncio.Semaphore(CONNECTIONS)
     loop = asyncio.get_running_loop()
 
     async def call() -> object:
-        async with places:
+        async with slots:
             if free:
                 connection = free.pop()
             else:

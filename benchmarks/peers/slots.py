@@ -1,4 +1,4 @@
-"""Classes written by hand, with slots: what ours could be without attrs. They read as ours do."""
+"""Hand-written classes with slots: our models without attrs. They decode as ours do."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -48,7 +48,11 @@ class CustomerBillingMeter:
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON, or raise `DecodeError`."""
+        """Decode parsed JSON.
+
+        Raises:
+            DecodeError: A field is missing or has the wrong type.
+        """
         rest = decode_object(data)
         at = ""
         try:
@@ -84,7 +88,7 @@ class CustomerBillingMeter:
 
 
 class RefillCustomerBillingMeterResponse:
-    """The answer to a refill, as in `oneloop_api.models`."""
+    """The response to a refill, as in `oneloop_api.models`."""
 
     __slots__ = ("additional_properties", "billing")
 
@@ -96,7 +100,11 @@ class RefillCustomerBillingMeterResponse:
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON, or raise `DecodeError`."""
+        """Decode parsed JSON.
+
+        Raises:
+            DecodeError: A field is missing or has the wrong type.
+        """
         rest = decode_object(data)
         at = ""
         try:
@@ -111,7 +119,7 @@ class RefillCustomerBillingMeterResponse:
 
 
 def codec() -> dict[str, Callable[[], object]]:
-    """Return the steps that a model has a part in; ours are encoded without one."""
+    """Return the steps of a call that involve models; our requests are encoded without one."""
     from oneloop._answer import read_json
     from oneloop._client import MAX_RESPONSE_BYTES as LIMIT
 

@@ -1,4 +1,4 @@
-"""orb-billing, an SDK by Stainless. Its refill: an entry in the ledger of a customer's credits."""
+"""orb-billing, an SDK by Stainless. Its refill adds an entry to a customer's credit ledger."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,7 +8,7 @@ from benchmarks.calls import CREDITS, KEY
 
 
 def make(url: str) -> Callable[[], object]:
-    """Return a blocking call."""
+    """Return a function that makes a blocking call."""
     ledger = Orb(api_key=KEY, base_url=url).customers.credits.ledger
 
     def call() -> object:
@@ -20,7 +20,7 @@ def make(url: str) -> Callable[[], object]:
 def make_async(
     url: str,
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call, and what closes its client."""
+    """Return functions that make an async call and close the client."""
     client = AsyncOrb(api_key=KEY, base_url=url)
     ledger = client.customers.credits.ledger
 

@@ -1,4 +1,4 @@
-"""stripe. Its refill: an event of a billing meter."""
+"""stripe. Its refill creates an event of a billing meter."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -11,12 +11,12 @@ EVENT = {
     "event_name": "refill",
     "payload": {"stripe_customer_id": "cus_acme", "value": str(CREDITS)},
 }
-# It trusts its own certificates, whatever the environment names.
+# stripe ignores SSL_CERT_FILE and trusts only its own certificates.
 stripe.ca_bundle_path = os.environ.get("SSL_CERT_FILE", stripe.ca_bundle_path)
 
 
 def make(url: str) -> Callable[[], object]:
-    """Return a blocking call."""
+    """Return a function that makes a blocking call."""
     events = stripe.StripeClient(KEY, base_addresses={"api": url}).v1.billing.meter_events
     return lambda: events.create(EVENT)
 
@@ -24,7 +24,7 @@ def make(url: str) -> Callable[[], object]:
 def make_async(
     url: str,
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call, and what closes its client."""
+    """Return functions that make an async call and close the client."""
     http = stripe.HTTPXClient()
     client = stripe.StripeClient(KEY, base_addresses={"api": url}, http_client=http)
     events = client.v1.billing.meter_events

@@ -9,7 +9,7 @@ from benchmarks.calls import CREDITS, KEY, METER, WORKSPACE
 
 
 def make(url: str) -> Callable[[], object]:
-    """Return a blocking call."""
+    """Return a function that makes a blocking call."""
     client = Oneloop(base_url=url, token=KEY)
 
     def call() -> object:
@@ -23,8 +23,8 @@ def make(url: str) -> Callable[[], object]:
 def make_async(
     url: str,
 ) -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]:
-    """Return an async call, and what closes its client."""
-    http = httpx.AsyncClient(timeout=60)  # its own client cannot be closed
+    """Return functions that make an async call and close the client."""
+    http = httpx.AsyncClient(timeout=60)  # the SDK cannot close one of its own
     client = AsyncOneloop(base_url=url, token=KEY, httpx_client=http)
 
     async def call() -> object:

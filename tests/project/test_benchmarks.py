@@ -1,4 +1,4 @@
-"""The benchmarks run, and the budget tells what has grown. How fast anything is, is not tested."""
+"""The benchmarks run, and the budget reports growth. No test depends on speed."""
 
 import json
 import subprocess
@@ -17,11 +17,11 @@ from benchmarks.rounds import Ratio, Results
 from oneloop import DecodeError, models
 from tests import ROOT
 
-LINES = {"modules": 10, "instructions": 1000}
+LIMITS = {"modules": 10, "instructions": 1000}
 
 
 def test_a_quick_run_measures_what_needs_no_installing(tmp_path: Path) -> None:
-    """Raw socket, bare engines and ours, through the whole harness, into a table and a chart."""
+    """The peers without requirements pass through the whole harness into tables and a chart."""
     command = [ROOT / "benchmarks" / "run", "--quick", "--output", tmp_path]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -31,29 +31,29 @@ def test_a_quick_run_measures_what_needs_no_installing(tmp_path: Path) -> None:
         calls, rates, starts, memory, *_ = [
             line.split(" | ")[1:] for line in text.splitlines() if line.startswith(f"| {title} |")
         ]
-        for told in (*calls, *rates[:2], *starts[2:4], memory[1]):
-            assert any(digit.isdigit() for digit in told), (title, calls, rates, starts, memory)
+        for cell in (*calls, *rates[:2], *starts[2:4], memory[1]):
+            assert any(digit.isdigit() for digit in cell), (title, calls, rates, starts, memory)
     alone, _version = [  # in no other table
         line.split(" | ")[1:] for line in text.splitlines() if line.startswith("| slots by hand |")
     ]
-    for told in (*alone[1:4], alone[-1]):
-        assert any(digit.isdigit() for digit in told), alone
-    drawn = ET.parse(tmp_path / "benchmarks.svg")  # noqa: S314 - written a moment ago, by us
+    for cell in (*alone[1:4], alone[-1]):
+        assert any(digit.isdigit() for digit in cell), alone
+    drawn = ET.parse(tmp_path / "benchmarks.svg")  # noqa: S314 - written above, by us
     assert drawn.getroot().tag.endswith("svg")
 
 
-def test_a_name_that_is_no_peer_is_told() -> None:
-    """One line, and nothing is measured."""
+def test_an_unknown_peer_is_reported() -> None:
+    """The error is one line, and nothing is measured."""
     command = [sys.executable, "-m", "benchmarks", "nobody"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr == "benchmarks/run: no such peer: nobody\n"
 
 
-def test_an_environment_that_cannot_be_made_is_told(
+def test_an_environment_that_cannot_be_created_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without a registry a peer has nothing to be installed from: one line says which."""
+    """Without a package index a peer cannot be installed; one line names its requirements."""
     monkeypatch.setattr(peering, "VENVS", tmp_path)
     monkeypatch.setattr(peering, "ROOT", tmp_path)
     for variable, value in {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}.items():
@@ -64,8 +64,8 @@ def test_an_environment_that_cannot_be_made_is_told(
         peering.interpreter(peer)
 
 
-def test_every_peer_has_its_adapter_and_what_it_needs() -> None:
-    """A module each, and locked requirements for each that has any; none is left over."""
+def test_every_peer_has_an_adapter_and_requirements() -> None:
+    """Each has a module and, except the raw socket, a lock file; no file is left over."""
     adapters = {path.stem for path in (ROOT / "benchmarks" / "peers").glob("[!_]*.py")}
     locked = {path.stem for path in (ROOT / "benchmarks" / "peers").glob("*.txt")}
     assert adapters == {peer.name for peer in peering.PEERS}
@@ -73,7 +73,7 @@ def test_every_peer_has_its_adapter_and_what_it_needs() -> None:
 
 
 def test_ratios_are_taken_within_a_round() -> None:
-    """The machine was twice as slow in the second round: the ratio does not change."""
+    """A machine that is twice as slow in the second round does not change the ratio."""
     results = Results()
     for turn, (ours, theirs) in enumerate([(1.0, 2.0), (2.0, 4.0), (1.0, 4.0)]):
         results.add("cpu", "default", turn, ours)
@@ -82,7 +82,7 @@ def test_ratios_are_taken_within_a_round() -> None:
 
 
 def test_a_round_without_a_value_is_left_out() -> None:
-    """A peer that failed once is compared in the other rounds."""
+    """A peer that failed in one round is compared in the other rounds."""
     results = Results()
     results.add("cpu", "default", 0, 1.0)
     results.add("cpu", "default", 1, 3.0)
@@ -91,8 +91,8 @@ def test_a_round_without_a_value_is_left_out() -> None:
     assert results.ratio("cpu", "fast", "httpx") is None
 
 
-def test_what_makes_no_calls_is_told_with_the_models_alone() -> None:
-    """It is no row of another table, nor of the README's, and no column of the goals."""
+def test_a_peer_without_calls_appears_with_the_models_only() -> None:
+    """It has no row in another table or in the README's, and no column in the goals."""
     peers = peering.chosen(["default", "slots", "msgspec"])
     silent = [peer.title for peer in peers if not peer.calls]
     text = report.document(Results(), peers, report.Facts([], {}))
@@ -105,7 +105,7 @@ def test_what_makes_no_calls_is_told_with_the_models_alone() -> None:
 
 
 def test_models_are_a_part_of_a_whole_call_of_ours() -> None:
-    """Of a blocking one, in the same round and unit, whoever's models they are."""
+    """The share is that of our blocking call in the same round, also for models of others."""
     results = Results()
     for turn in range(2):
         results.add("from bytes", "msgspec", turn, 5.0)
@@ -114,8 +114,8 @@ def test_models_are_a_part_of_a_whole_call_of_ours() -> None:
     assert "| msgspec | - | - | 5 | - | - | - | 2.2% (2.1% to 2.4%) |" in text
 
 
-def test_slots_by_hand_read_as_our_models_do() -> None:
-    """The same values of the same answer, and the same errors, so that only classes differ."""
+def test_slots_by_hand_decode_as_our_models_do() -> None:
+    """Values and errors are the same, so that the comparison is about classes alone."""
     ours = models.RefillCustomerBillingMeterResponse
     theirs = slots.RefillCustomerBillingMeterResponse
     answer = json.loads(ANSWER) | {"new": 1}
@@ -125,16 +125,16 @@ def test_slots_by_hand_read_as_our_models_do() -> None:
     assert values == attrs.asdict(wanted)["billing"]
     assert read.additional_properties == wanted.additional_properties == {"new": 1}
     for broken in ({}, {"billing": {}}, {"billing": answer["billing"] | {"totalCredits": "-1"}}):
-        told = []
+        messages = []
         for model in (ours, theirs):
             with pytest.raises(DecodeError) as caught:
                 model.from_dict(broken)
-            told.append(str(caught.value))
-        assert told[0] == told[1]
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]
 
 
-def test_the_readme_keeps_its_place_for_the_table() -> None:
-    """Both marks are there, in this order, once."""
+def test_the_readme_has_the_marks_around_the_table() -> None:
+    """Each mark occurs once, and in this order."""
     from benchmarks.__main__ import END, START
 
     text = (ROOT / "README.md").read_text("utf-8")
@@ -142,15 +142,15 @@ def test_the_readme_keeps_its_place_for_the_table() -> None:
     assert text.index(START) < text.index(END)
 
 
-def test_a_bar_without_a_number_says_so() -> None:
-    """And does not break the chart."""
+def test_a_bar_without_a_value_says_so() -> None:
+    """A missing measurement does not break the chart."""
     panel = chart.Panel("µs", "shorter is better", [chart.Bar("a & b", None)])
-    drawn = ET.fromstring(chart.draw([panel], "a < b"))  # noqa: S314 - made by us
-    assert "none" in [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    drawn = ET.fromstring(chart.draw([panel], "a < b"))  # noqa: S314 - created by us
+    assert "no value" in [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_every_goal_names_what_is_measured(tmp_path: Path) -> None:
-    """A goal whose measurement is renamed would go unseen."""
+    """Otherwise a goal whose measurement is renamed would silently have no value."""
     measured = {"cpu", "async 10", "async 100", "async 1000", "import", "first", "answered"}
     assert {name for goal in report.GOALS for name in (goal.name, goal.to_name or goal.name)} <= (
         measured
@@ -158,7 +158,7 @@ def test_every_goal_names_what_is_measured(tmp_path: Path) -> None:
 
 
 def test_a_goal_that_was_missed_is_marked() -> None:
-    """Whichever side of its limit is the wrong one."""
+    """Both upper and lower limits are checked."""
     peers = [peer for peer in peering.PEERS if peer.name == "default"]
     results = Results()
     for name, ours, theirs in [("cpu", 0.7, 1.0), ("async 100", 3.4, 1.0), ("import", 0.1, 1.0)]:
@@ -168,44 +168,44 @@ def test_a_goal_that_was_missed_is_marked() -> None:
     assert marks == [1, 1, 0, 0, 0, 0]
 
 
-def test_a_count_past_its_line_is_wrong() -> None:
-    """By one is enough, as counts are the same on every run."""
-    assert budgeting.compare(LINES | {"modules": 11}, LINES) == (
-        ["modules: 11, and its line says 10"],
+def test_a_count_above_its_limit_is_wrong() -> None:
+    """One more is enough, because counts are the same in every run."""
+    assert budgeting.compare(LIMITS | {"modules": 11}, LIMITS) == (
+        ["modules: 11, limit 10"],
         [],
     )
 
 
-def test_a_count_well_below_its_line_is_told() -> None:
-    """So that the line can be tightened; a little below it is not worth a word."""
-    told = ["instructions: 900, and its line says 1000"]
-    assert budgeting.compare(LINES | {"instructions": 900}, LINES) == ([], told)
-    assert budgeting.compare(LINES | {"instructions": 990}, LINES) == ([], [])
+def test_a_count_well_below_its_limit_is_reported() -> None:
+    """The limit can then be lowered; a small difference is not reported."""
+    reported = ["instructions: 900, limit 1000"]
+    assert budgeting.compare(LIMITS | {"instructions": 900}, LIMITS) == ([], reported)
+    assert budgeting.compare(LIMITS | {"instructions": 990}, LIMITS) == ([], [])
 
 
-def test_a_count_and_a_line_need_each_other() -> None:
-    """A new count without a line, and a line that nothing is counted for any more, are wrong."""
-    wrong, _ = budgeting.compare({"modules": 10, "new": 1}, LINES)
-    assert wrong == ["new: 1, and has no line", "instructions: has a line, and is not counted"]
+def test_counts_and_limits_need_each_other() -> None:
+    """A count without a limit is wrong, and so is a limit without a count."""
+    wrong, _ = budgeting.compare({"modules": 10, "new": 1}, LIMITS)
+    assert wrong == ["new: 1, no limit", "instructions: has a limit but is not counted"]
 
 
 def test_the_budget_fails_and_names_what_has_grown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Until its line is changed, by --update; lines of other versions stay as they are."""
+    """It fails until --update changes the limit; limits of other versions stay the same."""
     monkeypatch.setattr(budgeting, "FILE", tmp_path / "budget.toml")
-    budgeting.write(budgeting.FILE, {"3.9": LINES, budgeting.VERSION: LINES})
-    monkeypatch.setattr(budgeting, "counted", lambda: LINES | {"modules": 11})
+    budgeting.write(budgeting.FILE, {"3.9": LIMITS, budgeting.VERSION: LIMITS})
+    monkeypatch.setattr(budgeting, "counted", lambda: LIMITS | {"modules": 11})
     assert budgeting.main([]) == 1
-    assert "modules: 11, and its line says 10" in capsys.readouterr().out
+    assert "modules: 11, limit 10" in capsys.readouterr().out
     assert budgeting.main(["--update"]) == 0
     assert budgeting.main([]) == 0
-    expected = {"3.9": LINES, budgeting.VERSION: LINES | {"modules": 11}}
+    expected = {"3.9": LIMITS, budgeting.VERSION: LIMITS | {"modules": 11}}
     assert json.dumps(budgeting.read(budgeting.FILE)) == json.dumps(expected)
 
 
-def test_each_python_that_we_support_has_its_lines() -> None:
-    """The same ones, so that no version goes unchecked; pyproject.toml names the versions."""
+def test_each_supported_python_has_limits() -> None:
+    """Each version in pyproject.toml has the same limits, so that none goes unchecked."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     named = "Programming Language :: Python :: 3."
     supported = {
@@ -213,13 +213,13 @@ def test_each_python_that_we_support_has_its_lines() -> None:
     }
     versions = budgeting.read(budgeting.FILE)
     assert supported == set(versions)
-    assert len({tuple(lines) for lines in versions.values()}) == 1
+    assert len({tuple(limits) for limits in versions.values()}) == 1
 
 
-def test_a_version_of_python_without_lines_is_not_checked(
+def test_a_version_of_python_without_limits_is_not_checked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Said, and no failure: its instructions are others."""
+    """This is reported and does not fail, because its instructions differ."""
     monkeypatch.setattr(budgeting, "FILE", tmp_path / "budget.toml")
     assert budgeting.main([]) == 0
-    assert f"no lines for Python {budgeting.VERSION}" in capsys.readouterr().out
+    assert f"no limits for Python {budgeting.VERSION}" in capsys.readouterr().out
