@@ -1,4 +1,4 @@
-"""What the README shows is run as it is printed."""
+"""The README's snippets run exactly as printed."""
 
 import os
 import re
@@ -16,7 +16,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def run(code: str, sandbox: Sandbox) -> str:
-    """Run a program of its own against the sandbox and return what it prints."""
+    """Run code in a new process against the sandbox and return its output."""
     environment = {
         **os.environ,
         "ONELOOP_BASE_URL": sandbox.url,
@@ -30,33 +30,33 @@ def run(code: str, sandbox: Sandbox) -> str:
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
 def test_a_snippet_runs_as_printed(snippet: str, sandbox: Sandbox) -> None:
-    """Pasted into a file, with the two variables that the sandbox prints."""
+    """It needs only the two environment variables that the sandbox prints."""
     run(snippet, sandbox)
 
 
 def test_the_quick_starts_print_the_new_balance(sandbox: Sandbox) -> None:
-    """1000 credits, and 500 more each time; blocking and async."""
+    """Each adds 500 credits to the 1000, first the blocking one, then the async one."""
     assert run(SNIPPETS[0], sandbox) == "1500\n"
     assert run(SNIPPETS[1], sandbox) == "2000\n"
 
 
 def snippet(words: str) -> str:
-    """Return the one snippet that has these words."""
+    """Return the only snippet that contains these words."""
     (found,) = (one for one in SNIPPETS if words in one)
     return str(found)
 
 
 def test_a_key_is_issued_and_verified(sandbox: Sandbox) -> None:
-    """As shown, with the credits that are left; and refused, with the reason."""
-    masked, value, *told = run(snippet("verify_api_key"), sandbox).split()
-    assert " ".join(told) == "go on; 995 credits left"
+    """The output shows the remaining credits or, after a refusal, the reason."""
+    masked, value, *rest = run(snippet("verify_api_key"), sandbox).split()
+    assert " ".join(rest) == "go on; 995 credits left"
     assert value.endswith(masked[-4:])
     again = snippet("verify_api_key").replace("billing_usage=5", "billing_usage=5000")
     assert run(again, sandbox).endswith("refused: USAGE_LIMITED\n")
 
 
 def test_a_failed_refill_says_where_to_look(sandbox: Sandbox) -> None:
-    """The snippet on errors tells the outcomes apart."""
+    """The snippet on errors distinguishes the outcomes."""
     sandbox.misbehave(Fault.status(401))
     code = snippet("nothing happened")
     assert run(code, sandbox).startswith("nothing happened: POST /api/v1/customer-billing")
@@ -65,13 +65,13 @@ def test_a_failed_refill_says_where_to_look(sandbox: Sandbox) -> None:
 
 
 def test_the_package_docstring_shows_the_quick_start() -> None:
-    """One quick start, not two that drift apart."""
+    """The two quick starts cannot drift apart."""
     shown = "\n".join(line[4:] for line in (oneloop.__doc__ or "").splitlines())
     assert SNIPPETS[0].split("    print")[0].strip() in shown
 
 
 def test_every_name_in_the_outcome_table_exists() -> None:
-    """The table names error classes and outcomes that can be imported."""
+    """Every error class in the table can be imported."""
     rows = [line for line in README.splitlines() if line.startswith("| ") and "Error`" in line]
     names = {name for row in rows for name in re.findall(r"`(\w+Error)`", row)}
     assert len(names) > 10
@@ -79,7 +79,7 @@ def test_every_name_in_the_outcome_table_exists() -> None:
 
 
 def example(name: str) -> str:
-    """Run an example and return what it prints."""
+    """Run an example and return its output."""
     program = [sys.executable, "-W", "error", str(ROOT / "examples" / name)]
     result = subprocess.run(program, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -91,10 +91,10 @@ def test_the_demo_prints_the_meter_before_and_after() -> None:
     assert example("refill.py") == "before: 1000 credits left\nafter:  1500 credits left\n"
 
 
-def test_the_story_of_a_key_is_told_to_its_end() -> None:
-    """Limited when its credits are used up, valid again after a refill."""
-    told = re.sub(r"\*{4}[\w-]{4}|\d{4}-\d\d-\d\d", "...", example("billing.py"))
-    assert told.splitlines() == [
+def test_the_billing_example_runs_to_its_end() -> None:
+    """The key is limited when the credits are used up, and valid again after a refill."""
+    printed = re.sub(r"\*{4}[\w-]{4}|\d{4}-\d\d-\d\d", "...", example("billing.py"))
+    assert printed.splitlines() == [
         "issued ... to acme",
         "a request for 40 credits: VALID",
         "a request for 40 credits: VALID",

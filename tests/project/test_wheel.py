@@ -1,4 +1,4 @@
-"""What is shipped: one wheel, four packages, two dependencies, working where nothing else is."""
+"""The wheel: four packages, few dependencies, and it works in an empty environment."""
 
 import email
 import email.message
@@ -22,14 +22,14 @@ PACKAGES = {
     "oneloop_api": "generated",
     "oneloop_overrides": "overrides",
 }
-# httpx and attrs with all that they pull in. One more name is one more thing every user installs.
+# httpx, attrs and what they depend on. Every name more is one more package that all users install.
 CLOSURE = {"anyio", "attrs", "certifi", "h11", "httpcore", "httpx", "idna"}
 if sys.version_info < (3, 15):
-    CLOSURE.add("typing-extensions")  # anyio asks for it there
+    CLOSURE.add("typing-extensions")  # anyio depends on it there
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command and return its standard output; what it says on failure becomes the failure."""
+    """Run a command and return its standard output; if it fails, its output is the message."""
     result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -37,7 +37,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from the checkout, leaving nothing in it."""
+    """Build the wheel from the checkout, into another folder."""
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
     (built,) = folder.iterdir()
@@ -61,11 +61,11 @@ def metadata(wheel: Path) -> email.message.Message:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the interpreter of a venv that holds the wheel and what pip fetched for it."""
+    """Return the interpreter of a venv with the wheel and the dependencies that pip installed."""
     venv = tmp_path_factory.mktemp("venv")
     run(sys.executable, "-I", "-m", "venv", venv, cwd=venv)
     interpreter = venv / "bin" / "python"
-    # At the locked versions: what somebody else releases today must not fail this test.
+    # Use the locked versions, so that a new release of a dependency does not fail this test.
     pins = re.findall(r"^[\w.-]+==[^\s;]+", LOCK.read_text("utf-8"), re.MULTILINE)
     constraints = venv / "constraints.txt"
     constraints.write_text("\n".join(pins), "utf-8")
@@ -80,7 +80,7 @@ def test_the_wheel_fits_every_system(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
 
 
-def test_the_wheel_holds_the_four_packages_alone(names: list[str]) -> None:
+def test_the_wheel_contains_only_the_four_packages(names: list[str]) -> None:
     """No test, script or build-time package is shipped."""
     top = {name.partition("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
@@ -88,8 +88,8 @@ def test_the_wheel_holds_the_four_packages_alone(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_the_wheel_holds_every_source_of_a_package(names: list[str], package: str) -> None:
-    """Each file of a package in the checkout is in the wheel, py.typed among them, and no other."""
+def test_the_wheel_contains_every_source_of_a_package(names: list[str], package: str) -> None:
+    """The files of a package are those in the checkout, including py.typed."""
     source = ROOT / PACKAGES[package]
     expected = {
         path.relative_to(source).as_posix()
@@ -100,40 +100,40 @@ def test_the_wheel_holds_every_source_of_a_package(names: list[str], package: st
     assert {name for name in names if name.startswith(f"{package}/")} == expected
 
 
-def test_the_wheel_holds_the_licence(names: list[str]) -> None:
-    """The licence travels with the code."""
+def test_the_wheel_contains_the_licence(names: list[str]) -> None:
+    """The licence is part of the wheel's metadata."""
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
 
 
-def test_the_wheel_requires_httpx_its_engine_and_attrs_alone(
+def test_the_wheel_requires_only_httpx_its_engine_and_attrs(
     metadata: email.message.Message,
 ) -> None:
-    """Everything beside the run-time dependencies belongs to an extra."""
+    """All other requirements belong to an extra."""
     required = metadata.get_all("Requires-Dist", [])
     always = {line for line in required if "extra ==" not in line}
     assert always == {"httpx<1,>=0.27", "httpcore<2,>=1.0.7", "h11<1,>=0.16", "attrs>=23.1"}
 
 
 def test_the_wheel_names_its_extras_and_python(metadata: email.message.Message) -> None:
-    """The extras and the oldest Python are what the README promises."""
+    """The extras and the oldest Python are those in the README."""
     assert sorted(metadata.get_all("Provides-Extra", [])) == ["fast", "sandbox"]
     assert metadata["Requires-Python"] == ">=3.11"
 
 
-def test_the_wheel_has_the_version_that_the_code_tells(metadata: email.message.Message) -> None:
-    """oneloop.__version__ and the distribution agree."""
+def test_the_wheel_has_the_version_of_the_code(metadata: email.message.Message) -> None:
+    """The distribution has the version in `oneloop.__version__`."""
     assert metadata["Version"] == oneloop.__version__
 
 
-def test_installing_brings_the_known_closure(python: Path) -> None:
-    """A user who installs oneloop gets oneloop, httpx, attrs and what those two need."""
+def test_installing_installs_only_known_packages(python: Path) -> None:
+    """These are oneloop, httpx, attrs and what the last two depend on."""
     listed = json.loads(run(python, "-I", "-m", "pip", "list", "--format=json", cwd=python.parent))
     installed = {entry["name"].lower().replace("_", "-") for entry in listed}
     assert installed - {"pip", "setuptools"} == CLOSURE | {"oneloop"}
 
 
 def test_the_installed_package_imports_without_a_warning(python: Path) -> None:
-    """Every public name loads, isolated from the checkout and with every warning an error."""
+    """Every public name can be imported without the checkout, with warnings as errors."""
     code = "import oneloop; from oneloop import *; print(oneloop.__file__)"
     where = run(python, "-I", "-W", "error", "-c", code, cwd=python.parent)
     assert Path(where.strip()).is_relative_to(python.parents[1])
@@ -152,7 +152,7 @@ print(answer.billing.total_credits)
 
 
 def test_a_refill_works_from_the_installed_wheel(python: Path) -> None:
-    """From an empty venv, over real HTTP, 500 credits on the sandbox's 1000 make 1500."""
+    """Over real HTTP, 500 credits added to the sandbox's 1000 make 1500."""
     with Sandbox() as sandbox:
         code = ("-I", "-W", "error", "-c", REFILL, sandbox.api_key, sandbox.url)
         printed = run(python, *code, cwd=python.parent)
