@@ -39,7 +39,7 @@ def make_async(
 
 
 def codec() -> dict[str, Callable[[], object]]:
-    """Return the steps of a call that involve models."""
+    """Return the steps of a call that are the models'."""
     from oneloop._answer import read_json
     from oneloop._client import MAX_RESPONSE_BYTES as LIMIT
     from oneloop_api.api.v1 import refill_billing_limit

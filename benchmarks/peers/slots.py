@@ -119,7 +119,7 @@ class RefillCustomerBillingMeterResponse:
 
 
 def codec() -> dict[str, Callable[[], object]]:
-    """Return the steps of a call that involve models; our requests are encoded without one."""
+    """Return the steps that a model has a part in; ours are encoded without one."""
     from oneloop._answer import read_json
     from oneloop._client import MAX_RESPONSE_BYTES as LIMIT
 
