@@ -1,7 +1,9 @@
-"""What generated code stands on: operations, calls, errors, and codecs for JSON's own types.
+"""The run-time library of generated code: operations, calls, errors, and codecs for JSON's types.
 
-`decode_*` take parsed JSON and return a Python value or raise `DecodeError`; `encode_*` take an
-argument and return what goes into JSON or raise `ArgumentError`. Applications import `oneloop`.
+A codec is a pair of functions. `decode_*` takes parsed JSON and returns a Python value or raises
+`DecodeError`; `encode_*` takes an argument and returns what goes into JSON or raises
+`ArgumentError`. A codec for a type that is not JSON's own, such as those in `oneloop_overrides`,
+raises what `mismatch` and `wrong_type` return. Applications import `oneloop` instead.
 """
 
 from ._containers import (
@@ -14,8 +16,6 @@ from ._containers import (
     encode_map,
     encode_model,
     encode_union,
-    missing,
-    required_with,
 )
 from ._errors import (
     ArgumentError,
@@ -25,6 +25,8 @@ from ._errors import (
     OneloopError,
     Outcome,
     mismatch,
+    missing,
+    required_with,
     wrong_type,
 )
 from ._operation import (

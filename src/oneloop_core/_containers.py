@@ -1,7 +1,7 @@
-"""Lists, maps, objects, unions, any JSON. Errors say where inside them the trouble is."""
+"""Codecs for lists, maps, objects, unions and any JSON. Their errors have the path to the fault."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from ._errors import (
     ArgumentError,
@@ -9,6 +9,7 @@ from ._errors import (
     ArgumentValueError,
     DecodeError,
     mismatch,
+    refused,
     wrong_type,
 )
 from ._scalars import encode_number, encode_string
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 def decode_object(value: Any) -> dict[str, Any]:
-    """Copy a JSON object, so that fields can be taken out of it, or raise `DecodeError`."""
+    """Return a copy of a JSON object, to take fields out of, or raise `DecodeError`."""
     if not isinstance(value, dict):
         raise mismatch("an object", value)
     fields = cast("dict[str, Any]", value)
@@ -26,7 +27,7 @@ def decode_object(value: Any) -> dict[str, Any]:
 
 
 def decode_list(value: Any, decode: Callable[[Any], T]) -> list[T]:
-    """Read each item of a JSON array, or raise `DecodeError` with the item's index."""
+    """Decode each item of a JSON array, or raise `DecodeError` with the item's index."""
     if not isinstance(value, list):
         raise mismatch("an array", value)
     items = cast("Sequence[Any]", value)
@@ -34,7 +35,7 @@ def decode_list(value: Any, decode: Callable[[Any], T]) -> list[T]:
 
 
 def decode_map(value: Any, decode: Callable[[Any], T]) -> dict[str, T]:
-    """Read each value of a JSON object, or raise `DecodeError` with the value's key."""
+    """Decode each value of a JSON object, or raise `DecodeError` with the value's key."""
     if not isinstance(value, dict):
         raise mismatch("an object", value)
     items = cast("dict[str, Any]", value)
@@ -42,20 +43,21 @@ def decode_map(value: Any, decode: Callable[[Any], T]) -> dict[str, T]:
 
 
 def decode_union(value: Any, *decoders: Callable[[Any], T]) -> T:
-    """Read a value as the first of several types that fits, or raise `DecodeError`."""
+    """Decode a value as the first of several types that accepts it, or raise `DecodeError`."""
     for decode in decoders:
         try:
             return decode(value)
         except DecodeError:
             continue
-    raise mismatch(f"of one of {len(decoders)} known types", value)
+    raise mismatch(f"one of {len(decoders)} known types", value)
 
 
 def encode_list(value: Any, encode: Callable[[Any], T]) -> list[T]:
-    """Write a list or tuple item by item.
+    """Encode each item of a list or tuple.
 
     Raises:
-        ArgumentError: It is neither, or an item is not allowed; the error has the item's index.
+        ArgumentError: The value is neither, or an item is not allowed. The error has the item's
+            index.
     """
     if not isinstance(value, list | tuple):
         raise wrong_type("a list", value)
@@ -64,24 +66,28 @@ def encode_list(value: Any, encode: Callable[[Any], T]) -> list[T]:
 
 
 def encode_map(value: Any, encode: Callable[[Any], T]) -> dict[str, T]:
-    """Write a dict with string keys value by value.
+    """Encode each value of a dict with string keys.
 
     Raises:
-        ArgumentError: It is none, a key is no valid string, or a value is not allowed; the error
-            has the value's key.
+        ArgumentError: The value is not a dict, a key is not a valid string, or a value of the dict
+            is not allowed. The error has the key.
     """
     if not isinstance(value, dict):
         raise wrong_type("a dict", value)
     items = cast("Mapping[Any, Any]", value)
     for key in items:
         if not isinstance(key, str):
-            raise wrong_type("a dict with strings for keys", key)
+            raise refused(ArgumentTypeError, "must have strings as keys", key)
         encode_string(key)
     return dict(_each(items.items(), encode))
 
 
 def encode_union(value: Any, *encoders: Callable[[Any], T]) -> T:
-    """Write a value as the first of several types that takes it, or raise `ArgumentTypeError`."""
+    """Encode a value as the first of several types that accepts it.
+
+    Raises:
+        ArgumentTypeError: None of them does.
+    """
     for encode in encoders:
         try:
             return encode(value)
@@ -91,16 +97,17 @@ def encode_union(value: Any, *encoders: Callable[[Any], T]) -> T:
 
 
 MAX_JSON_LEVELS = 100
-"""Levels of lists and dicts in an argument that may be any JSON: one may contain itself."""
+"""Levels of lists and dicts in an argument that may be any JSON. Without a limit, a list that
+contains itself would end in a `RecursionError`."""
 
 
 def encode_json(value: Any, levels: int = MAX_JSON_LEVELS) -> Any:
-    """Check that a value is made of JSON types only, and return it.
+    """Check that a value consists of JSON types only, and return it.
 
     Raises:
-        ArgumentTypeError: It holds something else.
-        ArgumentValueError: It holds an infinite number, a NaN, an integer too long to write, or a
-            string that is not Unicode; or it is nested deeper than `levels`.
+        ArgumentTypeError: It contains something else.
+        ArgumentValueError: It contains an infinite number, a NaN, an integer that is too long to
+            be written, or a string that is not valid Unicode; or it is nested deeper than `levels`.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -124,20 +131,10 @@ class _Model(Protocol):
 
 
 def encode_model(value: Any, model: type[_Model]) -> dict[str, Any]:
-    """Write an instance of a generated model, or raise `ArgumentError`."""
+    """Encode an instance of a generated model, or raise `ArgumentError`."""
     if not isinstance(value, model):
         raise wrong_type(f"of type {model.__name__}", value)
     return value.to_dict()
-
-
-def missing(key: str) -> NoReturn:
-    """Raise the `DecodeError` for a required field that an answer does not have."""
-    raise DecodeError("is missing").under(key) from None
-
-
-def required_with(others: str) -> NoReturn:
-    """Raise the `ArgumentTypeError` for an argument that those others cannot do without."""
-    raise ArgumentTypeError(f"is required with {others}")
 
 
 def _each(items: Iterable[tuple[K, Any]], convert: Callable[[Any], T]) -> Iterator[tuple[K, T]]:

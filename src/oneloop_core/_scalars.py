@@ -1,18 +1,19 @@
-"""Strings, booleans, numbers and constants."""
+"""Codecs for strings, booleans, numbers and constants."""
 
+import json
 import math
 import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ._errors import ArgumentValueError, kind_of, mismatch, wrong_type
+from ._errors import ArgumentValueError, mismatch, refused, wrong_type
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
 
 def decode_string(value: Any) -> str:
-    """Read a JSON string, or raise `DecodeError`."""
+    """Decode a JSON string, or raise `DecodeError`."""
     if not isinstance(value, str):
         raise mismatch("a string", value)
     return value
@@ -23,19 +24,21 @@ def encode_string(
 ) -> str:
     """Check a string's length (in characters) and pattern, and return it.
 
-    Values are never shown in the errors: they may be keys.
+    The errors never show the string, because it may be a secret.
 
     Raises:
-        ArgumentTypeError: It is no `str`.
+        ArgumentTypeError: The value is not a `str`.
         ArgumentValueError: Its length or content is not allowed, or it is not valid Unicode.
     """
     if not isinstance(value, str):
         raise wrong_type("a string", value)
     if len(value) < min_length:
-        raise ArgumentValueError(f"must have at least {min_length} characters")
+        few = f"must have at least {min_length} characters"
+        raise ArgumentValueError(few if min_length > 1 else "must not be empty")
     if max_length is not None and len(value) > max_length:
-        raise ArgumentValueError(f"must have at most {max_length} characters")
-    # The document's patterns are ECMAScript's, in which \d is an ASCII digit.
+        many = f"must have at most {max_length} character{'' if max_length == 1 else 's'}"
+        raise ArgumentValueError(many if max_length else "must be empty")
+    # The document's patterns are ECMAScript's, in which \d matches only ASCII digits.
     if pattern is not None and not re.search(pattern, value, re.ASCII):
         raise ArgumentValueError(f"must match {pattern}")
     if not value.isascii():
@@ -43,11 +46,11 @@ def encode_string(
             value.encode()
         except UnicodeEncodeError:
             raise ArgumentValueError("must be valid Unicode, without lone surrogates") from None
-    return str.__str__(value)  # the characters themselves, also of an Enum member
+    return str.__str__(value)  # the characters, even if a subclass, such as an enum, hides them
 
 
 def decode_boolean(value: Any) -> bool:
-    """Read `true` or `false`, or raise `DecodeError`."""
+    """Decode `true` or `false`, or raise `DecodeError`."""
     if not isinstance(value, bool):
         raise mismatch("true or false", value)
     return value
@@ -61,11 +64,7 @@ def encode_boolean(value: Any) -> bool:
 
 
 def decode_integer(value: Any) -> int:
-    """Read a JSON integer; `true` and `1.0` are none.
-
-    Raises:
-        DecodeError: The value is anything else.
-    """
+    """Decode a JSON integer, or raise `DecodeError`, also for `true` and `1.0`."""
     if type(value) is not int:
         raise mismatch("an integer", value)
     return value
@@ -83,8 +82,8 @@ def encode_integer(
     """Check an integer against the document's bounds and return it.
 
     Raises:
-        ArgumentTypeError: It is no `int`; a `bool` is not one here.
-        ArgumentValueError: It is out of bounds, or too long for Python to write.
+        ArgumentTypeError: The value is not an `int`, or is a `bool`.
+        ArgumentValueError: It is out of bounds, or has more digits than Python writes.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong_type("an integer", value)
@@ -93,7 +92,7 @@ def encode_integer(
 
 
 def decode_number(value: Any) -> float:
-    """Read a JSON number, or raise `DecodeError`."""
+    """Decode a JSON number, or raise `DecodeError`."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise mismatch("a number", value)
     return value
@@ -111,30 +110,27 @@ def encode_number(
     """Check a finite number against the document's bounds and return it.
 
     Raises:
-        ArgumentTypeError: It is no number; a `bool` is not one here.
-        ArgumentValueError: It is out of bounds, infinite, not a number or too long to write.
+        ArgumentTypeError: The value is neither an `int` nor a `float`, or is a `bool`.
+        ArgumentValueError: It is out of bounds, infinite or NaN, or has more digits than Python
+            writes.
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise wrong_type("a number", value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ArgumentValueError(f"must be finite, not {value}")
+        raise refused(ArgumentValueError, "must be finite", value)
     _check_bounds(value, minimum, above, maximum, below, multiple_of)
     return value
 
 
 def decode_constant(value: Any, constant: Any) -> Any:
-    """Read the one value that the document allows, or raise `DecodeError`."""
+    """Decode the only value that the document allows, or raise `DecodeError`."""
     if type(value) is not type(constant) or value != constant:
-        raise mismatch(repr(constant), value)
+        raise mismatch(json.dumps(constant, ensure_ascii=False), value)
     return value
 
 
 def encode_constant(value: Any, constant: Any) -> Any:
-    """Check the one value that the document allows and return it.
-
-    Raises:
-        ArgumentValueError: It is another value.
-    """
+    """Return the only value that the document allows, or raise `ArgumentValueError`."""
     if type(value) is not type(constant) or value != constant:
         raise ArgumentValueError(f"must be {constant!r}")
     return value
@@ -148,7 +144,7 @@ def _check_bounds(
     below: float | None,
     multiple_of: float | None,
 ) -> None:
-    """Raise `ArgumentValueError` unless a number is within its bounds and can be written."""
+    """Raise `ArgumentValueError` unless a number is within its bounds and Python can write it."""
     if minimum is not None and not value >= minimum:
         wanted = f"at least {minimum}"
     elif above is not None and not value > above:
@@ -160,16 +156,16 @@ def _check_bounds(
     elif multiple_of is not None and _decimal(value) % _decimal(multiple_of):
         wanted = f"a multiple of {multiple_of}"
     elif not _is_writable(value):
-        wanted = f"of at most {sys.get_int_max_str_digits()} digits"
+        raise ArgumentValueError(f"must have at most {sys.get_int_max_str_digits()} digits")
     else:
         return
-    raise ArgumentValueError(f"must be {wanted}, not {kind_of(value)}")
+    raise refused(ArgumentValueError, f"must be {wanted}", value)
 
 
 def _decimal(number: float) -> "Fraction":
-    from fractions import Fraction  # takes its time to import, and hardly any document needs it
+    from fractions import Fraction  # here, because it is slow to import and rarely needed
 
-    # As it is written: 0.3 is a multiple of 0.1 in JSON, though not in binary.
+    # Decimal notation counts: 0.3 is a multiple of 0.1 in JSON, though not in binary.
     return Fraction(number) if isinstance(number, int) else Fraction(repr(float(number)))
 
 

@@ -34,9 +34,10 @@ from oneloop_core import (
     encode_model,
     encode_string,
     encode_union,
+    mismatch,
     missing,
 )
-from oneloop_overrides import decode_date, decode_digits, encode_digits
+from oneloop_overrides import decode_date, decode_digits, decode_timestamp, encode_digits
 
 JSON = st.recursive(
     st.none()
@@ -77,30 +78,30 @@ def test_an_object_is_read_as_a_copy() -> None:
 @pytest.mark.parametrize("value", NO_OBJECTS, ids=repr)
 def test_nothing_else_is_an_object(value: Any) -> None:
     """null, arrays and strings are no objects."""
-    with pytest.raises(DecodeError, match="should be an object, not "):
+    with pytest.raises(DecodeError, match="expected an object, got "):
         decode_object(value)
-    with pytest.raises(DecodeError, match="should be an object, not "):
+    with pytest.raises(DecodeError, match="expected an object, got "):
         decode_map(value, decode_string)
 
 
 @pytest.mark.parametrize("value", [*NO_ARRAYS, (1, 2)], ids=repr)
 def test_nothing_else_is_read_as_a_list(value: Any) -> None:
     """A string is not read as a list of characters, nor an object as a list of keys."""
-    with pytest.raises(DecodeError, match="should be an array, not "):
+    with pytest.raises(DecodeError, match="expected an array, got "):
         decode_list(value, decode_string)
 
 
 @pytest.mark.parametrize("value", [*NO_ARRAYS, iter([1])], ids=repr)
 def test_nothing_else_is_written_as_a_list(value: Any) -> None:
     """A set has no order, a string is no list of characters, an iterator is used up."""
-    with pytest.raises(ArgumentTypeError, match="must be a list, not "):
+    with pytest.raises(ArgumentTypeError, match="must be a list, got "):
         encode_list(value, encode_json)
 
 
 @pytest.mark.parametrize("value", NO_OBJECTS, ids=repr)
 def test_nothing_else_is_written_as_a_map(value: Any) -> None:
     """Pairs are not taken for a dict."""
-    with pytest.raises(ArgumentTypeError, match="must be a dict, not "):
+    with pytest.raises(ArgumentTypeError, match="must be a dict, got "):
         encode_map(value, encode_json)
 
 
@@ -128,7 +129,7 @@ def test_what_is_converted_is_new() -> None:
 @pytest.mark.parametrize("key", [1, None, True, b"a", ("a",)])
 def test_keys_must_be_strings(key: Any) -> None:
     """json.dumps would turn 1, None and True into strings; here they are refused."""
-    with pytest.raises(ArgumentTypeError, match="must be a dict with strings for keys, not "):
+    with pytest.raises(ArgumentTypeError, match="must have strings as keys, got "):
         encode_map({"good": 1, key: 2}, encode_integer)
 
 
@@ -157,9 +158,9 @@ def test_a_union_is_written_as_the_first_type_that_takes_it(value: Any, expected
 
 def test_a_value_of_no_type_of_a_union_is_refused() -> None:
     """Where nothing fits the error says how many types were tried."""
-    with pytest.raises(DecodeError, match="should be of one of 2 known types, not None"):
+    with pytest.raises(DecodeError, match="expected one of 2 known types, got null"):
         decode_union(None, decode_digits, decode_string)
-    with pytest.raises(ArgumentTypeError, match="must be of one of 2 known types, not None"):
+    with pytest.raises(ArgumentTypeError, match="must be of one of 2 known types, got None"):
         encode_union(None, encode_digits, encode_string)
 
 
@@ -182,7 +183,7 @@ def test_a_model_is_written_with_its_own_method() -> None:
 )
 def test_nothing_else_is_a_model(value: Any) -> None:
     """A dict, another model or the class itself is refused by the model's name."""
-    with pytest.raises(ArgumentTypeError, match="must be of type ErrorResponseError, not "):
+    with pytest.raises(ArgumentTypeError, match="must be of type ErrorResponseError, got "):
         encode_model(value, ErrorResponseError)
 
 
@@ -213,7 +214,7 @@ def test_tuples_are_sent_as_arrays() -> None:
 def test_what_json_cannot_say_is_refused(value: Any) -> None:
     """Sets, bytes and objects are of the wrong type, at any depth."""
     for where in (value, [value], {"a": value}):
-        with pytest.raises(ArgumentTypeError, match="must be a JSON value, not "):
+        with pytest.raises(ArgumentTypeError, match="must be a JSON value, got "):
             encode_json(where)
 
 
@@ -303,23 +304,23 @@ def test_a_missing_field_is_named() -> None:
     """The error is about the field that is not there, not about the KeyError that showed it."""
     with pytest.raises(DecodeError) as caught:
         missing("totalCredits")
-    assert str(caught.value) == "totalCredits is missing"
+    assert str(caught.value) == "totalCredits: required field is missing"
     assert caught.value.__suppress_context__
 
 
-def test_errors_read_as_one_sentence() -> None:
-    """Where, what it has to be, what it was."""
-    argument = ArgumentValueError("must be at least 1, not 0").under("refill")
-    answer = DecodeError("should be an object, not None").under(0).under("data")
-    assert str(argument) == "refill must be at least 1, not 0"
-    assert str(answer) == "data[0] should be an object, not None"
-    assert answer.problem == "should be an object, not None"
+def test_errors_say_where_what_and_what_came() -> None:
+    """An argument error is a sentence; the error of an answer names the path, then the problem."""
+    argument = ArgumentValueError("must be at least 1, got 0").under("refill")
+    answer = DecodeError("expected an object, got null").under(0).under("data")
+    assert str(argument) == "refill must be at least 1, got 0"
+    assert str(answer) == "data[0]: expected an object, got null"
+    assert answer.problem == "expected an object, got null"
 
 
-def test_errors_without_a_path_are_sentences_too() -> None:
-    """Before anything is known of the place, the whole is named."""
+def test_errors_without_a_path_name_the_whole() -> None:
+    """As long as no name or key was added."""
     assert str(ArgumentValueError("must be positive")) == "argument must be positive"
-    assert str(DecodeError("is missing")) == "the answer is missing"
+    assert str(DecodeError("expected null")) == "the answer: expected null"
 
 
 @pytest.mark.parametrize(
@@ -331,20 +332,66 @@ def test_errors_without_a_path_are_sentences_too() -> None:
         (math.nan, "nan"),
         (12, "12"),
         (10**20 - 1, "99999999999999999999"),
-        (10**20, "a larger integer"),
-        (-(10**20), "a larger integer"),
-        ("ok_live_4f1e9d", "a str"),
-        (b"ok_live_4f1e9d", "a bytes"),
-        (["ok_live_4f1e9d"], "a list"),
-        ({"ok_live_4f1e9d": 1}, "a dict"),
+        (10**20, "an integer of more than 20 digits"),
+        (-(10**20), "an integer of more than 20 digits"),
+        ("ok_live_4f1e9d", "a value of type str"),
+        (b"ok_live_4f1e9d", "a value of type bytes"),
+        (["ok_live_4f1e9d"], "a value of type list"),
+        ({"ok_live_4f1e9d": 1}, "a value of type dict"),
     ],
 )
-def test_errors_show_only_what_cannot_be_a_secret(value: Any, shown: str) -> None:
-    """Short numbers, booleans and None are shown; of anything else the type is."""
+def test_argument_errors_show_only_what_cannot_be_a_secret(value: Any, shown: str) -> None:
+    """They show short numbers, booleans and None, and the type of anything else."""
     with pytest.raises(
-        ArgumentTypeError, match=f"must be of type CustomerBillingMeter, not {shown}$"
+        ArgumentTypeError, match=f"must be of type CustomerBillingMeter, got {shown}$"
     ):
         encode_model(value, CustomerBillingMeter)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (1.5, "1.5"),
+        (12, "12"),
+        (10**20, "an integer of more than 20 digits"),
+        ("ok_live_4f1e9d", "a string"),
+        (["ok_live_4f1e9d"], "an array"),
+        ({"ok_live_4f1e9d": 1}, "an object"),
+        (b"ok_live_4f1e9d", "a value of type bytes"),
+    ],
+)
+def test_decode_errors_name_values_in_the_words_of_json(value: Any, shown: str) -> None:
+    """They do not show strings, arrays and objects, which may contain secrets."""
+    with pytest.raises(DecodeError, match=f"^the answer: expected null, got {shown}$"):
+        raise mismatch("null", value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", "''"),
+        ("ddd", "'ddd'"),
+        ("it's", '"it\'s"'),
+        ("\u0661\u0662", "'\u0661\u0662'"),
+        ("x" * 40, f"'{'x' * 40}'"),
+        ("x" * 41, "a string of 41 characters"),
+        ("1\n", "a string of 2 characters"),
+        ("\x00", "a string of 1 character"),
+        ("\ud800", "a string of 1 character"),
+        ("\u202e12", "a string of 3 characters"),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("decode", [decode_digits, decode_date, decode_timestamp])
+def test_a_string_in_place_of_digits_or_a_time_is_shown_whole_or_not_at_all(
+    decode: Callable[[Any], Any], text: str, shown: str
+) -> None:
+    """It is shown if it fits on one line; a part of a secret would not be redacted."""
+    with pytest.raises(DecodeError) as caught:
+        decode(text)
+    assert str(caught.value).endswith(f", got {shown}")
 
 
 # Argument errors
@@ -383,22 +430,22 @@ def test_argument_errors_survive_copies(
     error: type[ArgumentError], duplicate: Callable[[Any], Any]
 ) -> None:
     """A copy, also in another process, says the same."""
-    original = error("must be at least 1, not 0").under(0).under("scopes")
+    original = error("must be at least 1, got 0").under(0).under("scopes")
     original.operation = "refill_billing_limit"
     again = duplicate(original)
     assert type(again) is error
     assert again is not original
     assert vars(again) == vars(original)
     assert again.args == original.args
-    assert str(again) == "scopes[0] must be at least 1, not 0"
+    assert str(again) == "scopes[0] must be at least 1, got 0"
     assert again.outcome is Outcome.NOT_SENT
 
 
 @duplicated
 def test_decode_errors_survive_copies(duplicate: Callable[[Any], Any]) -> None:
     """A copy, also in another process, says the same."""
-    again = duplicate(DecodeError("is missing").under("day").under(3).under("data"))
-    assert str(again) == "data[3].day is missing"
+    again = duplicate(DecodeError("expected a date").under("day").under(3).under("data"))
+    assert str(again) == "data[3].day: expected a date"
     assert again.path == "data[3].day"
 
 

@@ -118,7 +118,7 @@ def test_as_many_digits_as_python_converts_are_read() -> None:
 )
 def test_more_digits_are_a_decode_error(text: str) -> None:
     """4301 digits are refused as an answer that cannot be read, whatever they are."""
-    with pytest.raises(DecodeError, match=rf"^the answer has {len(text)} digits, which is more"):
+    with pytest.raises(DecodeError, match=f"expected at most 4300 digits, got {len(text)}$"):
         decode_digits(text)
 
 
@@ -127,7 +127,7 @@ def test_an_application_may_lower_what_python_converts() -> None:
     """Under a lower limit of the application's a longer number is a decode error, no ValueError."""
     sys.set_int_max_str_digits(640)
     assert decode_digits("1" + "0" * 639) == 10**639
-    with pytest.raises(DecodeError, match="has 641 digits"):
+    with pytest.raises(DecodeError, match=r"expected at most 640 digits, got 641$"):
         decode_digits("1" * 641)
 
 
@@ -136,23 +136,23 @@ def test_an_application_that_lifts_the_limit_does_not_lift_ours() -> None:
     """Without Python's limit 4300 digits are still the most that is read or sent."""
     sys.set_int_max_str_digits(0)
     assert encode_digits(LONGEST) == "9" * 4300
-    with pytest.raises(DecodeError, match="has 4301 digits"):
+    with pytest.raises(DecodeError, match=r"expected at most 4300 digits, got 4301$"):
         decode_digits("1" * 4301)
     with pytest.raises(ArgumentValueError, match=r"^argument must have at most 4300 digits$"):
         encode_digits(LONGEST + 1)
 
 
-def test_a_refused_digit_string_is_not_shown() -> None:
-    """The text of the error says what kind of value it was, not which."""
+def test_a_refused_digit_string_is_shown() -> None:
+    """So that a broken number can be told from one in another notation."""
     with pytest.raises(DecodeError) as caught:
-        decode_digits("ok_live_secret")
-    assert str(caught.value) == "the answer should be a string of ASCII digits, not a str"
+        decode_digits("1,500")
+    assert str(caught.value) == "the answer: expected a string of ASCII digits, got '1,500'"
 
 
 @pytest.mark.parametrize("value", ["5", *NO_INTEGERS], ids=repr)
 def test_only_integers_are_written_as_digits(value: Any) -> None:
     """A bool, float, string or None is not counted as credits."""
-    with pytest.raises(ArgumentTypeError, match="must be an integer, not "):
+    with pytest.raises(ArgumentTypeError, match="must be an integer, got "):
         encode_digits(value)
 
 
@@ -175,7 +175,7 @@ def test_a_lower_limit_of_the_application_is_an_argument_error() -> None:
     """The error names the limit that the application has set."""
     sys.set_int_max_str_digits(640)
     assert encode_digits(10**639) == "1" + "0" * 639
-    with pytest.raises(ArgumentValueError, match="must be of at most 640 digits"):
+    with pytest.raises(ArgumentValueError, match="must have at most 640 digits"):
         encode_digits(10**640)
 
 
@@ -197,14 +197,14 @@ def test_json_integers_are_themselves(number: int) -> None:
 @pytest.mark.parametrize("value", ["5", *NO_INTEGERS], ids=repr)
 def test_nothing_else_is_read_as_an_integer(value: Any) -> None:
     """true, 1.0 and "5" are no JSON integers."""
-    with pytest.raises(DecodeError, match="should be an integer, not "):
+    with pytest.raises(DecodeError, match="expected an integer, got "):
         decode_integer(value)
 
 
 @pytest.mark.parametrize("value", ["5", *NO_INTEGERS], ids=repr)
 def test_nothing_else_is_written_as_an_integer(value: Any) -> None:
     """True, 1.0 and "5" are refused before anything is sent."""
-    with pytest.raises(ArgumentTypeError, match="must be an integer, not "):
+    with pytest.raises(ArgumentTypeError, match="must be an integer, got "):
         encode_integer(value)
 
 
@@ -238,18 +238,18 @@ def test_bounds_let_their_own_side_through(bounds: dict[str, float], number: int
 @pytest.mark.parametrize(
     ("bounds", "number", "problem"),
     [
-        ({"minimum": 3}, 2, "must be at least 3, not 2"),
-        ({"above": 3}, 3, "must be greater than 3, not 3"),
-        ({"maximum": 3}, 4, "must be at most 3, not 4"),
-        ({"below": 3}, 3, "must be less than 3, not 3"),
-        ({"minimum": 0, "below": 3}, 3, "must be less than 3, not 3"),
-        ({"multiple_of": 3}, 4, "must be a multiple of 3, not 4"),
-        ({"multiple_of": 2.5}, 4, "must be a multiple of 2.5, not 4"),
-        ({"maximum": 2**53 - 1}, 2**53, "must be at most 9007199254740991, not 9007199254740992"),
-        ({"maximum": 0}, 10**20 - 1, "must be at most 0, not 99999999999999999999"),
-        ({"maximum": 0}, 10**20, "must be at most 0, not a larger integer"),
-        ({"minimum": 0}, 1 - 10**20, "must be at least 0, not -99999999999999999999"),
-        ({"minimum": 0}, -(10**20), "must be at least 0, not a larger integer"),
+        ({"minimum": 3}, 2, "must be at least 3, got 2"),
+        ({"above": 3}, 3, "must be greater than 3, got 3"),
+        ({"maximum": 3}, 4, "must be at most 3, got 4"),
+        ({"below": 3}, 3, "must be less than 3, got 3"),
+        ({"minimum": 0, "below": 3}, 3, "must be less than 3, got 3"),
+        ({"multiple_of": 3}, 4, "must be a multiple of 3, got 4"),
+        ({"multiple_of": 2.5}, 4, "must be a multiple of 2.5, got 4"),
+        ({"maximum": 2**53 - 1}, 2**53, "must be at most 9007199254740991, got 9007199254740992"),
+        ({"maximum": 0}, 10**20 - 1, "must be at most 0, got 99999999999999999999"),
+        ({"maximum": 0}, 10**20, "must be at most 0, got an integer of more than 20 digits"),
+        ({"minimum": 0}, 1 - 10**20, "must be at least 0, got -99999999999999999999"),
+        ({"minimum": 0}, -(10**20), "must be at least 0, got an integer of more than 20 digits"),
     ],
 )
 def test_bounds_stop_the_other_side(bounds: dict[str, float], number: int, problem: str) -> None:
@@ -261,7 +261,9 @@ def test_bounds_stop_the_other_side(bounds: dict[str, float], number: int, probl
 
 def test_an_integer_that_python_cannot_write_is_no_trouble_for_a_bound() -> None:
     """The error of a bound shows no integer that could not be printed."""
-    with pytest.raises(ArgumentValueError, match="must be at most 5, not a larger integer"):
+    with pytest.raises(
+        ArgumentValueError, match="must be at most 5, got an integer of more than 20 digits"
+    ):
         encode_integer(10**5000, maximum=5)
 
 
@@ -276,5 +278,5 @@ def test_a_bound_of_zero_is_a_bound(bound: str) -> None:
 @pytest.mark.parametrize("number", [10**4300, -(10**4300)], ids=["positive", "negative"])
 def test_an_integer_that_python_cannot_write_is_an_argument_error(number: int) -> None:
     """An integer too long for JSON is refused by us, not by json.dumps without a name."""
-    with pytest.raises(ArgumentValueError, match="must be of at most 4300 digits"):
+    with pytest.raises(ArgumentValueError, match="must have at most 4300 digits"):
         encode_integer(number)

@@ -128,50 +128,50 @@ def test_a_missing_field_is_named(field: str) -> None:
     """The path leads to the field that is not there."""
     with pytest.raises(DecodeError) as caught:
         RefillCustomerBillingMeterResponse.from_dict({"billing": without(field)})
-    assert str(caught.value) == f"billing.{field} is missing"
+    assert str(caught.value) == f"billing.{field}: required field is missing"
     assert caught.value.path == f"billing.{field}"
 
 
 def test_an_answer_without_billing_is_an_error() -> None:
     """Billing may be null, but not absent."""
-    with pytest.raises(DecodeError, match=r"^billing is missing$"):
+    with pytest.raises(DecodeError, match=r"^billing: required field is missing$"):
         RefillCustomerBillingMeterResponse.from_dict({})
 
 
 @pytest.mark.parametrize(
     ("field", "value", "problem"),
     [
-        ("id", 5, "should be a string, not 5"),
-        ("id", None, "should be a string, not None"),
-        ("totalCredits", "1e3", "should be a string of ASCII digits, not a str"),
-        ("totalCredits", 1.5, "should be a string of ASCII digits, not 1.5"),
-        ("totalCredits", None, "should be a string of ASCII digits, not None"),
-        ("usedCredits", "-1", "should be a string of ASCII digits, not a str"),
-        ("allowOverages", "false", "should be true or false, not a str"),
-        ("allowOverages", 0, "should be true or false, not 0"),
-        ("spendCap", False, "should be a string of ASCII digits, not False"),
-        ("createdAt", "2026-11-23", "should be a date and time, not a str"),
-        ("updatedAt", 1795428900, "should be a date and time, not 1795428900"),
+        ("id", 5, "expected a string, got 5"),
+        ("id", None, "expected a string, got null"),
+        ("totalCredits", "1e3", "expected a string of ASCII digits, got '1e3'"),
+        ("totalCredits", 1.5, "expected a string of ASCII digits, got 1.5"),
+        ("totalCredits", None, "expected a string of ASCII digits, got null"),
+        ("usedCredits", "-1", "expected a string of ASCII digits, got '-1'"),
+        ("allowOverages", "false", "expected true or false, got a string"),
+        ("allowOverages", 0, "expected true or false, got 0"),
+        ("spendCap", False, "expected a string of ASCII digits, got false"),
+        ("createdAt", "2026-11-23", "expected a date and time, got '2026-11-23'"),
+        ("updatedAt", 1795428900, "expected a date and time, got 1795428900"),
     ],
 )
 def test_a_field_of_the_wrong_type_is_named(field: str, value: Any, problem: str) -> None:
     """The error says where, what the document promises and what came."""
     with pytest.raises(DecodeError) as caught:
         read(**{field: value})
-    assert str(caught.value) == f"billing.{field} {problem}"
+    assert str(caught.value) == f"billing.{field}: {problem}"
 
 
 @pytest.mark.parametrize("value", [[], "null", 0, False])
 def test_billing_must_be_an_object(value: Any) -> None:
     """Only null stands for no meter."""
-    with pytest.raises(DecodeError, match=r"^billing should be an object, not "):
+    with pytest.raises(DecodeError, match=r"^billing: expected an object, got "):
         RefillCustomerBillingMeterResponse.from_dict({"billing": value})
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 1])
 def test_an_answer_must_be_an_object(value: Any) -> None:
     """Where the whole is wrong, the whole is named."""
-    with pytest.raises(DecodeError, match=r"^the answer should be an object, not "):
+    with pytest.raises(DecodeError, match=r"^the answer: expected an object, got "):
         RefillCustomerBillingMeterResponse.from_dict(value)
 
 
@@ -284,14 +284,14 @@ def test_a_refill_within_bounds_is_encoded(refill: int) -> None:
 @pytest.mark.parametrize(
     ("refill", "error", "problem"),
     [
-        (0, ArgumentValueError, "must be greater than 0, not 0"),
-        (-1, ArgumentValueError, "must be greater than 0, not -1"),
-        (2**53, ArgumentValueError, "must be at most 9007199254740991, not 9007199254740992"),
-        (True, ArgumentTypeError, "must be an integer, not True"),
-        (1.5, ArgumentTypeError, "must be an integer, not 1.5"),
-        (5.0, ArgumentTypeError, "must be an integer, not 5.0"),
-        ("5", ArgumentTypeError, "must be an integer, not a str"),
-        (None, ArgumentTypeError, "must be an integer, not None"),
+        (0, ArgumentValueError, "must be greater than 0, got 0"),
+        (-1, ArgumentValueError, "must be greater than 0, got -1"),
+        (2**53, ArgumentValueError, "must be at most 9007199254740991, got 9007199254740992"),
+        (True, ArgumentTypeError, "must be an integer, got True"),
+        (1.5, ArgumentTypeError, "must be an integer, got 1.5"),
+        (5.0, ArgumentTypeError, "must be an integer, got 5.0"),
+        ("5", ArgumentTypeError, "must be an integer, got a value of type str"),
+        (None, ArgumentTypeError, "must be an integer, got None"),
     ],
 )
 def test_a_wrong_refill_is_named(refill: Any, error: Any, problem: str) -> None:

@@ -157,7 +157,7 @@ def test_a_segment_is_percent_encoded(value: Any, encoded: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "must have at least 1 characters"),
+        ("", "must not be empty"),
         (".", "must not be a dot segment"),
         ("..", "must not be a dot segment"),
         ("\ud800", "must be valid Unicode, without lone surrogates"),
@@ -174,7 +174,7 @@ def test_a_segment_that_names_another_path_is_refused(text: str, problem: str) -
 @pytest.mark.parametrize("value", [None, b"a", ["a"], {}], ids=repr)
 def test_only_plain_values_are_segments(value: Any) -> None:
     """None does not become "None", nor a list its repr."""
-    with pytest.raises(ArgumentTypeError, match="must be a string, not "):
+    with pytest.raises(ArgumentTypeError, match="must be a string, got "):
         encode_path_segment(value)
 
 
