@@ -6,15 +6,25 @@ A codec is a pair of functions. `decode_*` takes parsed JSON and returns a Pytho
 raises what `mismatch` and `wrong_type` return. Applications import `oneloop` instead.
 """
 
-from ._containers import (
+from ._codecs import (
+    decode_boolean,
+    decode_constant,
+    decode_integer,
     decode_list,
     decode_map,
+    decode_number,
     decode_object,
+    decode_string,
     decode_union,
+    encode_boolean,
+    encode_constant,
+    encode_integer,
     encode_json,
     encode_list,
     encode_map,
     encode_model,
+    encode_number,
+    encode_string,
     encode_union,
 )
 from ._errors import (
@@ -37,18 +47,6 @@ from ._operation import (
     encode_header,
     encode_path_segment,
     encode_query,
-)
-from ._scalars import (
-    decode_boolean,
-    decode_constant,
-    decode_integer,
-    decode_number,
-    decode_string,
-    encode_boolean,
-    encode_constant,
-    encode_integer,
-    encode_number,
-    encode_string,
 )
 from ._secrets import MAX_SECRET_LENGTH, Secret, encode_secret, given_secrets, hide, strings_in
 from ._unset import UNSET, Unset

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 
 from attrs import define, field, frozen
 
+from ._codecs import encode_string
 from ._errors import ArgumentValueError
-from ._scalars import encode_string
 from ._secrets import Secret
 
 T = TypeVar("T")
