@@ -1,4 +1,4 @@
-"""Strings, booleans, numbers and constants."""
+"""Codecs for strings, booleans, numbers and constants."""
 
 import json
 import math
@@ -32,7 +32,7 @@ NO_NUMBERS = [None, True, False, "1", "1.5", Decimal("1.5"), 1j, [1], {}]
 
 
 class Colour(StrEnum):
-    """A string of a subclass, as applications have them."""
+    """A subclass of `str`, as an application may have one."""
 
     RED = "red"
 
@@ -42,14 +42,14 @@ class Colour(StrEnum):
 
 @given(st.text())
 def test_strings_are_themselves(text: str) -> None:
-    """Any Unicode text is read and written as it is."""
+    """Unicode text stays unchanged in both directions."""
     assert decode_string(text) == text
     assert encode_string(text) == text
 
 
 @pytest.mark.parametrize("value", NO_STRINGS, ids=repr)
 def test_nothing_else_is_read_as_a_string(value: Any) -> None:
-    """A number is not turned into its digits."""
+    """A number is not converted to a string."""
     with pytest.raises(DecodeError, match="expected a string, got "):
         decode_string(value)
 
@@ -62,13 +62,13 @@ def test_nothing_else_is_written_as_a_string(value: Any) -> None:
 
 
 def test_a_string_of_a_subclass_is_sent_as_a_plain_one() -> None:
-    """JSON never sees an application's own kind of string."""
+    """The JSON encoder gets a plain `str`."""
     assert type(encode_string(Colour.RED)) is str
 
 
 @pytest.mark.parametrize("text", ["\ud800", "ok\udfff", "\ud83d \ude00"], ids=ascii)
 def test_lone_surrogates_are_not_sent(text: str) -> None:
-    """Text that has no UTF-8 form is an argument error, no UnicodeEncodeError."""
+    """Text that UTF-8 cannot encode ends in an argument error, not in a UnicodeEncodeError."""
     with pytest.raises(ArgumentValueError, match=r"^argument must be valid Unicode") as caught:
         encode_string(text)
     assert caught.value.__suppress_context__  # Python's error would show the text
@@ -76,7 +76,7 @@ def test_lone_surrogates_are_not_sent(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["ab", "abcd", "\u00e4\U0001f600"], ids=ascii)
 def test_lengths_at_their_bounds_are_sent(text: str) -> None:
-    """Both ends of the allowed lengths belong to it, counted in characters."""
+    """The minimum and the maximum are allowed lengths, counted in characters."""
     assert encode_string(text, min_length=2, max_length=4) == text
 
 
@@ -89,7 +89,7 @@ def test_lengths_at_their_bounds_are_sent(text: str) -> None:
     ],
 )
 def test_lengths_beyond_their_bounds_are_not_sent(text: str, problem: str) -> None:
-    """One character less or more than allowed is refused."""
+    """One character too few or too many is refused."""
     with pytest.raises(ArgumentValueError) as caught:
         encode_string(text, min_length=2, max_length=4)
     assert caught.value.problem == problem
@@ -106,7 +106,7 @@ def test_lengths_beyond_their_bounds_are_not_sent(text: str, problem: str) -> No
 def test_the_shortest_lengths_are_bounds_too(
     text: str, bounds: dict[str, int], problem: str
 ) -> None:
-    """Zero is not taken for the absence of a bound, and one character is in the singular."""
+    """A bound of zero is not ignored, and the messages are natural English."""
     with pytest.raises(ArgumentValueError) as caught:
         encode_string(text, **bounds)
     assert caught.value.problem == problem
@@ -127,15 +127,15 @@ def test_digits_in_patterns_are_ascii(text: str) -> None:
 
 @pytest.mark.parametrize("limits", [{"min_length": 99}, {"max_length": 3}, {"pattern": "^x"}])
 def test_refused_strings_are_not_shown(limits: dict[str, Any]) -> None:
-    """A string may be a key, so that no error repeats it."""
+    """A string may be a key, so the error does not show it."""
     with pytest.raises(ArgumentValueError) as caught:
         encode_string(SECRET, **limits)
     assert SECRET not in str(caught.value) + repr(caught.value) + repr(vars(caught.value))
 
 
 @pytest.mark.parametrize("check", [encode_boolean, encode_number, decode_boolean, decode_number])
-def test_strings_in_a_wrong_place_are_not_shown(check: Any) -> None:
-    """A key that is given where something else belongs is named by its type only."""
+def test_misplaced_strings_are_not_shown(check: Any) -> None:
+    """If a key is passed as another argument, the error shows only its type."""
     with pytest.raises(
         (ArgumentError, DecodeError), match=r"got a (string|value of type str)$"
     ) as caught:
@@ -148,21 +148,21 @@ def test_strings_in_a_wrong_place_are_not_shown(check: Any) -> None:
 
 @pytest.mark.parametrize("value", [True, False])
 def test_booleans_are_themselves(value: bool) -> None:
-    """True and False are read and written as they are."""
+    """True and False stay unchanged in both directions."""
     assert decode_boolean(value) is value
     assert encode_boolean(value) is value
 
 
 @pytest.mark.parametrize("value", NO_BOOLEANS, ids=repr)
 def test_nothing_else_is_read_as_a_boolean(value: Any) -> None:
-    """0, 1, null and strings are not taken for true or false."""
+    """0, 1, null and strings are not read as true or false."""
     with pytest.raises(DecodeError, match="expected true or false, got "):
         decode_boolean(value)
 
 
 @pytest.mark.parametrize("value", NO_BOOLEANS, ids=repr)
 def test_nothing_else_is_written_as_a_boolean(value: Any) -> None:
-    """A truthy value is not a bool."""
+    """Other values are refused, even if they are truthy."""
     with pytest.raises(ArgumentTypeError, match="must be True or False, got "):
         encode_boolean(value)
 
@@ -172,14 +172,14 @@ def test_nothing_else_is_written_as_a_boolean(value: Any) -> None:
 
 @given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_are_themselves(number: float) -> None:
-    """An integer stays an integer and a float the same float, both ways."""
+    """Integers and floats stay unchanged in both directions."""
     assert decode_number(number) is number
     assert encode_number(number) is number
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
 def test_nothing_else_is_read_as_a_number(value: Any) -> None:
-    """True and "1" are no JSON numbers."""
+    """True and "1" are not read as numbers."""
     with pytest.raises(DecodeError, match="expected a number, got "):
         decode_number(value)
 
@@ -193,7 +193,7 @@ def test_nothing_else_is_written_as_a_number(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_that_json_does_not_have_are_not_sent(value: float) -> None:
-    """NaN and the infinities are refused by value."""
+    """The error has the value."""
     with pytest.raises(ArgumentValueError, match=f"^argument must be finite, got {value}"):
         encode_number(value)
 
@@ -204,7 +204,7 @@ def test_an_integer_beyond_every_float_is_sent() -> None:
 
 
 def test_an_integer_that_python_cannot_write_is_not_sent_as_a_number() -> None:
-    """An integer too long for JSON is refused by us, not by json.dumps without a name."""
+    """Otherwise `json.dumps` would refuse it, with an error that does not name the argument."""
     with pytest.raises(ArgumentValueError, match="must have at most 4300 digits"):
         encode_number(10**4300)
 
@@ -223,8 +223,8 @@ def test_an_integer_that_python_cannot_write_is_not_sent_as_a_number() -> None:
         ({"multiple_of": 5}, 10.0),
     ],
 )
-def test_bounds_let_numbers_through(bounds: dict[str, float], number: float) -> None:
-    """The last number inside a bound is sent; multiples are those of the decimal notation."""
+def test_numbers_within_bounds_are_sent(bounds: dict[str, float], number: float) -> None:
+    """The last number inside a bound is sent. Multiples are checked in decimal notation."""
     assert encode_number(number, **bounds) == number
 
 
@@ -239,8 +239,10 @@ def test_bounds_let_numbers_through(bounds: dict[str, float], number: float) -> 
         ({"multiple_of": 0.1}, 0.30000000000000004, "must be a multiple of 0.1, got 0.3000"),
     ],
 )
-def test_bounds_stop_numbers(bounds: dict[str, float], number: float, problem: str) -> None:
-    """The first number outside a bound is refused, in words that name both."""
+def test_numbers_outside_bounds_are_refused(
+    bounds: dict[str, float], number: float, problem: str
+) -> None:
+    """The first number outside a bound is refused, and the error has both."""
     with pytest.raises(ArgumentValueError) as caught:
         encode_number(number, **bounds)
     assert caught.value.problem.startswith(problem)
@@ -251,7 +253,7 @@ def test_bounds_stop_numbers(bounds: dict[str, float], number: float, problem: s
 
 @pytest.mark.parametrize("constant", ["v1", 1, True, None, 1.5])
 def test_a_constant_is_itself(constant: Any) -> None:
-    """The one value that is allowed is read and written as it is."""
+    """The allowed value stays unchanged in both directions."""
     assert decode_constant(constant, constant) is constant
     assert encode_constant(constant, constant) is constant
 
@@ -261,7 +263,7 @@ def test_a_constant_is_itself(constant: Any) -> None:
     [("v2", "v1"), (1, True), (True, 1), (1.0, 1), (0, None), (None, "v1"), (Colour.RED, "red")],
 )
 def test_no_other_value_is_the_constant(value: Any, constant: Any) -> None:
-    """Equal is not enough: true, 1 and 1.0 are three values in JSON."""
+    """The value must also have the same type: true, 1 and 1.0 differ in JSON."""
     with pytest.raises(DecodeError, match=f"expected {json.dumps(constant)}, got "):
         decode_constant(value, constant)
     with pytest.raises(ArgumentValueError, match=f"^argument must be {constant!r}$"):
