@@ -179,8 +179,7 @@ def required_with(others: str) -> NoReturn:
 
 
 _LONGEST_TEXT = 40
-"""Characters of the longest string that an error shows: timestamps and most numbers are shorter,
-tokens longer."""
+"""Characters of the longest string that an error shows. Timestamps and most numbers are shorter."""
 
 
 def _text_in_words(text: str) -> str:
