@@ -70,7 +70,7 @@ def again(_error: Any, _reply: Any, _policy: Any, attempt: int, *_: Any) -> floa
 @pytest.mark.parametrize(
     ("place", "patch", "found"),
     [
-        ("oneloop._call._judge", leaks, "let a JSONDecodeError escape"),
+        ("oneloop._call._judge", leaks, "let JSONDecodeError escape"),
         ("oneloop._answer.read_json", answers_for_another, "got the answer of 99"),
         ("oneloop._call._wait", again, "was sent again after attempt 1"),
     ],
@@ -87,8 +87,8 @@ def test_the_fuzz_detects_a_broken_client(
 @pytest.mark.parametrize(
     ("result", "seen", "elapsed", "found"),
     [
-        (ValueError("not ours"), 1, 0.0, "let a ValueError escape"),
-        (oneloop.ArgumentValueError("no call"), 1, 0.0, "let a ArgumentValueError escape"),
+        (ValueError("not ours"), 1, 0.0, "let ValueError escape"),
+        (oneloop.ArgumentValueError("no call"), 1, 0.0, "let ArgumentValueError escape"),
         (None, 1, 0.0, "returned a NoneType"),
         (an_error(), 1, 3.5, "took 3.50 s"),
         (an_error(), 0, 0.0, "never reached"),

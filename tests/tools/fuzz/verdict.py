@@ -102,7 +102,7 @@ def _judge_error(
     if not isinstance(error, oneloop.APIError) or type(error).__module__ != "oneloop":
         end = traceback.extract_tb(error.__traceback__)[-1:]
         where = f" at {end[0].filename.rsplit('/', 1)[-1]}:{end[0].lineno}" if end else ""
-        return [f"let a {name} escape{where}: {error!s:.200}"]
+        return [f"let {name} escape{where}: {error!s:.200}"]
     wrong = _unsound(error, case)
     closing = seen and case.answer(seen).after != "keep"
     if closing and error.attempts == seen + 1 and type(error) is oneloop.APIConnectionError:
