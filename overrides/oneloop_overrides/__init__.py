@@ -1,7 +1,8 @@
-"""The run-time side of the document's quirks: digit strings, timestamps and open enums.
+"""Codecs for the document's quirks: digit strings, timestamps, dates and open enums.
 
-Each has a pair of functions like those of `oneloop_core`: `decode_*` reads parsed JSON or raises
-`DecodeError`, `encode_*` checks and writes an argument or raises `ArgumentError`.
+They follow the conventions of `oneloop_core`: `decode_*` takes parsed JSON and returns a Python
+value or raises `DecodeError`; `encode_*` takes an argument and returns what goes into JSON or
+raises `ArgumentError`.
 """
 
 from ._digits import MAX_DIGITS, decode_digits, encode_digits

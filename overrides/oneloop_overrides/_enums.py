@@ -1,4 +1,4 @@
-"""Open enums: a value that the document does not know yet breaks nothing."""
+"""Open enums, which keep values that the document does not list, and their codec."""
 
 from enum import Enum, IntEnum, StrEnum
 from typing import Any, Self, TypeVar
@@ -7,10 +7,10 @@ from oneloop_core import encode_string, mismatch, wrong_type
 
 
 class OpenStrEnum(StrEnum):
-    """A string enum that keeps values it does not know.
+    """A string enum that keeps values that the document does not list.
 
-    An unknown value compares, hashes, prints, pickles and is sent back as the string it is; its
-    `name` is the string too, and `is_known` is false.
+    Such a value compares, hashes, prints, pickles and is sent back like the plain string. Its
+    `name` is the string as well, and `is_known` is false.
     """
 
     @property
@@ -28,7 +28,7 @@ class OpenStrEnum(StrEnum):
 
 
 class OpenIntEnum(IntEnum):
-    """An integer enum that keeps values it does not know; see `OpenStrEnum`."""
+    """An integer enum that keeps values that the document does not list; see `OpenStrEnum`."""
 
     @property
     def is_known(self) -> bool:
@@ -48,7 +48,7 @@ EnumT = TypeVar("EnumT", bound=Enum)
 
 
 def decode_enum(value: Any, enum: type[EnumT]) -> EnumT:
-    """Read a JSON string or integer as a member, known or not, or raise `DecodeError`."""
+    """Decode a JSON string or integer as a member, known or not, or raise `DecodeError`."""
     if _may_be_member(value):
         try:
             return enum(value)
@@ -58,10 +58,10 @@ def decode_enum(value: Any, enum: type[EnumT]) -> EnumT:
 
 
 def encode_enum(value: Any, enum: type[Enum]) -> Any:
-    """Write a member, or the plain value of one, known or not.
+    """Encode a member or the plain value of one, known or not.
 
     Raises:
-        ArgumentTypeError: It is neither.
+        ArgumentTypeError: The value is neither.
         ArgumentValueError: It is not valid Unicode.
     """
     if _may_be_member(value):
@@ -75,5 +75,5 @@ def encode_enum(value: Any, enum: type[Enum]) -> Any:
 
 
 def _may_be_member(value: Any) -> bool:
-    # In Python True and 1.0 equal 1, so that an IntEnum would take them for its member 1.
+    # True == 1.0 == 1 in Python, so an IntEnum would accept True and 1.0 as its member 1.
     return isinstance(value, str | int) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""Timestamps: aware `datetime` in Python, RFC 3339 on the wire."""
+"""Codecs for timestamps and dates, which are aware `datetime` and `date` in Python."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -7,14 +7,11 @@ from oneloop_core import ArgumentValueError, mismatch, wrong_type
 
 
 def decode_timestamp(value: Any) -> datetime:
-    """Read a date and time as an aware `datetime`.
+    """Decode a date and time as an aware `datetime`, or raise `DecodeError`.
 
-    The document names no format, so this is lenient: `T` or a space, a fraction of any length (cut
-    to microseconds) or none, `Z` or an offset. A time without an offset is taken as UTC, in which
-    the vendor's JavaScript writes its timestamps.
-
-    Raises:
-        DecodeError: The value is anything else.
+    The document names no format, so this accepts `T` or a space, no fraction or one of any length
+    (cut to microseconds), and `Z` or an offset. A time without an offset is taken as UTC, because
+    the vendor's JavaScript writes its timestamps in UTC.
     """
     if isinstance(value, str) and _has_day(value) and value[10:11] in ("T", "t", " "):
         try:
@@ -23,17 +20,17 @@ def decode_timestamp(value: Any) -> datetime:
             pass
         else:
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    raise mismatch("a date and time", value)
+    raise mismatch("a date and time", value, show_text=True)
 
 
 def encode_timestamp(value: Any) -> str:
-    """Write an aware `datetime` in UTC, as JavaScript does: `2026-11-23T10:15:00.000Z`.
+    """Encode an aware `datetime` in UTC, as JavaScript does: `2026-11-23T10:15:00.000Z`.
 
-    Microseconds are written where there are any.
+    The fraction has six digits instead of three if the microseconds need them.
 
     Raises:
-        ArgumentTypeError: It is no `datetime`.
-        ArgumentValueError: It has no time zone, or is out of the range of years in UTC.
+        ArgumentTypeError: The value is not a `datetime`.
+        ArgumentValueError: It has no time zone, or its year in UTC is out of range.
     """
     if not isinstance(value, datetime):
         raise wrong_type("a datetime", value)
@@ -48,22 +45,27 @@ def encode_timestamp(value: Any) -> str:
 
 
 def decode_date(value: Any) -> date:
-    """Read `2026-11-23`, or raise `DecodeError`."""
+    """Decode `2026-11-23`, or raise `DecodeError`."""
     if isinstance(value, str) and _has_day(value):
         try:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    raise mismatch("a date", value)
+    raise mismatch("a date", value, show_text=True)
 
 
 def encode_date(value: Any) -> str:
-    """Write a `date` as `2026-11-23`, or raise `ArgumentTypeError`; a `datetime` is not a date."""
+    """Encode a `date` as `2026-11-23`.
+
+    Raises:
+        ArgumentTypeError: The value is not a `date`, or is a `datetime`, whose date depends on the
+            time zone.
+    """
     if not isinstance(value, date) or isinstance(value, datetime):
         raise wrong_type("a date", value)
     return value.isoformat()
 
 
 def _has_day(text: str) -> bool:
-    # Python also reads 2026-W48-1 and, as a date, 20261123T1.
+    # Python also reads 2026-W48-1 and 20261123T1.
     return text[4:8:3] == "--"

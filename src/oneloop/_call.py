@@ -371,7 +371,7 @@ def _judge(
             return call.operation.decode(parsed), status, headers
         except DecodeError as error:
             problem, outcome = "not with what the document promises", Outcome.APPLIED
-            field, detail = error.path, f"{error.path or 'the answer'} {error.problem}"
+            field, detail = error.path, f"{error.path or 'the answer'}: {error.problem}"
     said = _said(call, api_key, status, headers, body, field=field, detail=detail)
     return ResponseDecodeError(
         f"the server answered {status}, but {problem}", outcome=outcome, **said

@@ -1,21 +1,31 @@
-"""What generated code stands on: operations, calls, errors, and codecs for JSON's own types.
+"""The run-time library of generated code: operations, calls, errors, and codecs for JSON's types.
 
-`decode_*` take parsed JSON and return a Python value or raise `DecodeError`; `encode_*` take an
-argument and return what goes into JSON or raise `ArgumentError`. Applications import `oneloop`.
+A codec is a pair of functions. `decode_*` takes parsed JSON and returns a Python value or raises
+`DecodeError`; `encode_*` takes an argument and returns what goes into JSON or raises
+`ArgumentError`. A codec for a type that is not JSON's own, such as those in `oneloop_overrides`,
+raises what `mismatch` and `wrong_type` return. Applications import `oneloop` instead.
 """
 
-from ._containers import (
+from ._codecs import (
+    decode_boolean,
+    decode_constant,
+    decode_integer,
     decode_list,
     decode_map,
+    decode_number,
     decode_object,
+    decode_string,
     decode_union,
+    encode_boolean,
+    encode_constant,
+    encode_integer,
     encode_json,
     encode_list,
     encode_map,
     encode_model,
+    encode_number,
+    encode_string,
     encode_union,
-    missing,
-    required_with,
 )
 from ._errors import (
     ArgumentError,
@@ -25,6 +35,8 @@ from ._errors import (
     OneloopError,
     Outcome,
     mismatch,
+    missing,
+    required_with,
     wrong_type,
 )
 from ._operation import (
@@ -35,18 +47,6 @@ from ._operation import (
     encode_header,
     encode_path_segment,
     encode_query,
-)
-from ._scalars import (
-    decode_boolean,
-    decode_constant,
-    decode_integer,
-    decode_number,
-    decode_string,
-    encode_boolean,
-    encode_constant,
-    encode_integer,
-    encode_number,
-    encode_string,
 )
 from ._secrets import MAX_SECRET_LENGTH, Secret, encode_secret, given_secrets, hide, strings_in
 from ._unset import UNSET, Unset

@@ -1,24 +1,24 @@
-"""What the generated code raises: an argument that may not be sent, an answer that cannot be read.
+"""The errors that generated code raises, for arguments and for answers, and the words in them.
 
-The root of the public error tree is here too, because arguments are checked by generated code,
-which may not import `oneloop`. The whole tree is drawn in `oneloop._errors`.
+The root of the public error tree is here and not in `oneloop`, because generated code checks the
+arguments and must not import `oneloop`. The whole tree is drawn in `oneloop._errors`.
 """
 
 from enum import Enum
-from typing import Any, Self
+from typing import Any, NoReturn, Self, TypeVar
 
 
 class Outcome(Enum):
-    """Whether a call took effect on the server. Every error says so in its `outcome`."""
+    """Whether a call took effect on the server. Every error has one as its `outcome`."""
 
     NOT_SENT = "not sent"
-    """The call provably never reached the server's application: nothing happened."""
+    """The call provably never reached the server's application, so nothing happened."""
     REJECTED = "rejected"
-    """The server answered that it did not do it."""
+    """The server answered that it did not carry out the call."""
     UNKNOWN = "unknown"
-    """It may have happened: check before you repeat it."""
+    """The call may have taken effect. Check before you repeat it."""
     APPLIED = "applied"
-    """The server answered that it did it, but its answer cannot be used."""
+    """The server answered that it carried out the call, but the answer cannot be used."""
 
     __module__ = "oneloop"
 
@@ -33,9 +33,9 @@ def _restore(
 
 
 class OneloopError(Exception):
-    """Every error of this package. Catch it to catch them all.
+    """Base class of all errors of this package.
 
-    Errors can be pickled and copied, and hold neither the API key nor a live connection.
+    Errors can be pickled and copied. They contain neither the API key nor a live connection.
 
     Attributes:
         outcome: Whether the call took effect.
@@ -49,15 +49,17 @@ class OneloopError(Exception):
     __module__ = "oneloop"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle attributes as they are: subclasses are free in their constructor's signature."""
+        """Pickle the attributes, because constructors of subclasses have other signatures."""
         return _restore, (type(self), self.args, self.__dict__.copy())
 
 
 class ArgumentError(OneloopError):
-    """An argument may not be sent. Nothing was sent.
+    """An argument must not be sent as it is. Nothing was sent.
 
     Attributes:
-        argument: The argument's name, with the way into it: `refill`, `scopes[0].read`.
+        argument: Name of the argument and the path inside it: `refill`, `scopes[0].read`.
+        problem: What the argument must be and what was given.
+        requirement: What the argument must be, without what was given.
     """
 
     argument: str = ""
@@ -65,39 +67,40 @@ class ArgumentError(OneloopError):
     __module__ = "oneloop"
 
     def __init__(self, problem: str) -> None:
-        """Say what is wrong with the value; `under` says of which argument."""
+        """Describe what is wrong with the value; `under` adds the argument's name."""
         super().__init__(problem)
         self.problem = problem
+        self.requirement = problem
 
     def under(self, key: str | int) -> Self:
-        """Put a name, or an index, in front of the argument's path."""
+        """Prepend a name or an index to the argument's path."""
         self.argument = _join(key, self.argument)
         return self
 
     def __str__(self) -> str:
-        """Return one line: which argument, what it has to be, what it was."""
-        return f"{_shown(self.argument) or 'argument'} {self.problem}"
+        """Return one line with the argument's path and the problem."""
+        return f"{_shortened(self.argument) or 'argument'} {self.problem}"
 
 
 class ArgumentTypeError(ArgumentError, TypeError):
-    """An argument is of the wrong type."""
+    """An argument has the wrong type."""
 
     __module__ = "oneloop"
 
 
 class ArgumentValueError(ArgumentError, ValueError):
-    """An argument is outside the values that the API takes."""
+    """An argument has a value that the API does not accept."""
 
     __module__ = "oneloop"
 
 
 class DecodeError(OneloopError, ValueError):
-    """Parsed JSON is not of the shape that the document promises.
+    """Parsed JSON does not have the shape that the document promises.
 
     A model's `from_dict` raises it; a call turns it into a `ResponseDecodeError`.
 
     Attributes:
-        path: The way to that part, in the document's names: `billing.totalCredits`, `data[3].day`.
+        path: Path of that part, with the document's names: `billing.totalCredits`, `data[3].day`.
         problem: What was expected and what was found.
     """
 
@@ -106,38 +109,118 @@ class DecodeError(OneloopError, ValueError):
     __module__ = "oneloop"
 
     def __init__(self, problem: str) -> None:
-        """Say what is wrong; `under` says where."""
+        """Describe what is wrong; `under` adds the path."""
         super().__init__(problem)
         self.problem = problem
 
     def under(self, key: str | int) -> Self:
-        """Put a key, or an index, in front of the path."""
+        """Prepend a key or an index to the path."""
         self.path = _join(key, self.path)
         return self
 
     def __str__(self) -> str:
-        """Return the path and the problem."""
-        return f"{_shown(self.path) or 'the answer'} {self.problem}"
+        """Return one line with the path and the problem."""
+        return f"{_shortened(self.path) or 'the answer'}: {self.problem}"
 
 
-def _join(key: str | int, rest: str) -> str:
-    head = f"[{key}]" if isinstance(key, int) else _readable(key)
-    return head + rest if not rest or rest.startswith("[") else f"{head}.{rest}"
+def mismatch(expected: str, value: object, *, show_text: bool = False) -> DecodeError:
+    """Return the error for a value that a decoder does not accept.
+
+    Together with `DecodeError`, this is what a codec for a new kind of property needs: its decoder
+    takes parsed JSON and either returns a Python value or raises this error. Generated code adds
+    the path.
+
+    Args:
+        expected: The JSON that the document promises, as a noun: `a string of ASCII digits`.
+        value: The parsed JSON. Numbers, booleans and null are shown, of other values the type.
+        show_text: Whether to show a string as well, if it is printable and has at most 40
+            characters. Only for formats that no secret has, as any other string may be a secret.
+            Strings are never cut, because the redaction of errors would miss a part of a secret.
+    """
+    found = _text_in_words(value) if show_text and isinstance(value, str) else _json_in_words(value)
+    return DecodeError(f"expected {expected}, got {found}")
+
+
+def wrong_type(expected: str, value: object) -> ArgumentTypeError:
+    """Return the error for an argument whose type an encoder does not accept.
+
+    Together with `ArgumentValueError`, this is what a codec for a new kind of property needs: its
+    encoder takes an argument and either returns what goes into JSON or raises one of the two.
+    Generated code adds the argument's name.
+
+    Args:
+        expected: The Python type to give, as a noun: `a datetime`.
+        value: The argument. Numbers, booleans and None are shown, of other values the type.
+    """
+    return refused(ArgumentTypeError, f"must be {expected}", value)
+
+
+ArgumentErrorT = TypeVar("ArgumentErrorT", bound=ArgumentError)
+
+
+def refused(kind: type[ArgumentErrorT], requirement: str, value: object) -> ArgumentErrorT:
+    """Return the error for an argument that does not meet a requirement such as `must be finite`.
+
+    The requirement is kept apart from what is shown of the value, which may be a secret.
+    """
+    error = kind(f"{requirement}, got {_python_in_words(value)}")
+    error.requirement = requirement
+    return error
+
+
+def missing(key: str) -> NoReturn:
+    """Raise the `DecodeError` for a required field that an answer lacks."""
+    raise DecodeError("required field is missing").under(key) from None
+
+
+def required_with(others: str) -> NoReturn:
+    """Raise the `ArgumentTypeError` for an argument that is required if others are given."""
+    raise ArgumentTypeError(f"is required with {others}")
+
+
+_LONGEST_TEXT = 40
+"""Characters of the longest string that an error shows. Timestamps and most numbers are shorter."""
+
+
+def _text_in_words(text: str) -> str:
+    if len(text) <= _LONGEST_TEXT and text.isprintable():
+        return repr(text)
+    return f"a string of {len(text)} character{'' if len(text) == 1 else 's'}"
+
+
+_JSON_TYPES: dict[type, str] = {str: "a string", dict: "an object", list: "an array"}
+
+
+def _json_in_words(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _JSON_TYPES.get(type(value)) or _python_in_words(value)
+
+
+def _python_in_words(value: object) -> str:
+    if value is None or isinstance(value, bool | float):
+        return repr(value)
+    if isinstance(value, int):
+        return repr(value) if -(10**20) < value < 10**20 else "an integer of more than 20 digits"
+    return f"a value of type {type(value).__name__}"
 
 
 _LONGEST_KEY = 20_000
-"""Characters of a key that a path keeps. Those of a map are not the document's, but somebody's; one
-that is a secret must be whole, so that it is found where errors are redacted."""
+"""Characters of a key that a path keeps. The keys of a map are not the document's. One of them may
+be a secret of the call, which must be whole to be found when the error is redacted."""
 
 _LONGEST_PATH = 300
 """Characters of a path that the text of an error shows."""
 
 
-def _shown(path: str) -> str:
-    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
+def _join(key: str | int, rest: str) -> str:
+    head = f"[{key}]" if isinstance(key, int) else _printable(key)
+    return head + rest if not rest or rest.startswith("[") else f"{head}.{rest}"
 
 
-def _readable(key: str) -> str:
+def _printable(key: str) -> str:
     """Return a key that fits on one line, whatever it contains."""
     if len(key) <= _LONGEST_KEY and key.isprintable():
         return key
@@ -145,20 +228,5 @@ def _readable(key: str) -> str:
     return start if len(key) <= _LONGEST_KEY else f"{start}..."
 
 
-def kind_of(value: object) -> str:
-    """Name a value's type, and the value itself where it is short and cannot be a secret."""
-    if value is None or isinstance(value, bool | float):
-        return repr(value)
-    if isinstance(value, int):
-        return repr(value) if -(10**20) < value < 10**20 else "a larger integer"
-    return f"a {type(value).__name__}"
-
-
-def mismatch(expected: str, value: object) -> DecodeError:
-    """Return the error for a value of an answer that is not what was promised."""
-    return DecodeError(f"should be {expected}, not {kind_of(value)}")
-
-
-def wrong_type(expected: str, value: object) -> ArgumentTypeError:
-    """Return the error for an argument of the wrong type."""
-    return ArgumentTypeError(f"must be {expected}, not {kind_of(value)}")
+def _shortened(path: str) -> str:
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."

@@ -1,4 +1,4 @@
-"""Operations and calls as data: what generated code hands over, without any I/O."""
+"""Operations, calls and responses as data, and the encoding of a call's parts. No I/O."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 
 from attrs import define, field, frozen
 
+from ._codecs import encode_string
 from ._errors import ArgumentValueError
-from ._scalars import encode_string
 from ._secrets import Secret
 
 T = TypeVar("T")
@@ -21,11 +21,12 @@ class Operation(Generic[T_co]):
 
     Attributes:
         name: Name of the client method, such as `refill_billing_limit`.
-        method: HTTP method, upper case.
-        path: Path with its parameters by name, such as `/api/v1/workspace/{id}`; fit for logs.
-        safe: Whether sending it twice does no more than sending it once.
-        decode: Turns the parsed JSON of a 2xx answer into a model, or raises `DecodeError`;
-            `None` if the operation answers nothing.
+        method: HTTP method in upper case.
+        path: Path with the names of its parameters, such as `/api/v1/workspace/{id}`. It contains
+            no arguments, so it may be logged.
+        safe: Whether sending a request twice has the same effect as sending it once.
+        decode: Function that turns the parsed JSON of a 2xx answer into a model or raises
+            `DecodeError`; `None` if the answer has no body.
     """
 
     name: str
@@ -37,14 +38,16 @@ class Operation(Generic[T_co]):
 
 @frozen
 class Call(Generic[T_co]):
-    """One call of an operation, its arguments checked and encoded.
+    """One call of an operation, with its arguments checked and encoded.
+
+    The repr shows only the operation, because everything else may contain secrets.
 
     Attributes:
         operation: The operation.
-        target: Path and query, percent-encoded. It may contain secrets, so no repr shows it.
-        body: The JSON body, or `None`. It may contain keys, so no repr shows it.
-        headers: Header parameters; the value of one that is a secret is wrapped.
-        secrets: Secret arguments. They are redacted wherever an answer echoes them.
+        target: Path and query, percent-encoded.
+        body: The JSON body, or `None`.
+        headers: Header parameters. Secret ones are wrapped.
+        secrets: Secret arguments, which are redacted in errors wherever an answer echoes them.
     """
 
     operation: Operation[T_co]
@@ -56,14 +59,15 @@ class Call(Generic[T_co]):
 
 @define(kw_only=True)
 class Response(Generic[T]):
-    """An answer with what came around it, from `client.with_response`.
+    """An answer with its status and headers, as returned by methods of `client.with_response`.
 
     Attributes:
         parsed: What the plain method returns.
         status: HTTP status code, 200 to 299.
-        headers: Response headers, with lower-case names; repeated ones joined with `, `.
-        attempts: How often the call was sent, at least 1.
-        elapsed: Seconds from the start of the call to its end, waits included.
+        headers: Response headers with lower-case names. Values of repeated headers are joined
+            with `, `.
+        attempts: Number of attempts, at least 1.
+        elapsed: Seconds from the start of the call to its end, including waits.
     """
 
     __module__ = "oneloop"
@@ -76,11 +80,11 @@ class Response(Generic[T]):
 
 
 def encode_path_segment(value: Any) -> str:
-    """Encode a path parameter so that it can name nothing but one segment of the path.
+    """Encode a path parameter, so that it is exactly one segment of the path.
 
     Raises:
-        ArgumentTypeError: It is no plain value.
-        ArgumentValueError: It is empty, or a dot segment, which servers take as a way up the path.
+        ArgumentTypeError: The value is neither a string nor a number.
+        ArgumentValueError: It is empty or a dot segment, which servers resolve to another path.
     """
     plain = isinstance(value, int | float)
     segment = _text(value) if plain else encode_string(value, min_length=1)
@@ -90,7 +94,10 @@ def encode_path_segment(value: Any) -> str:
 
 
 def encode_query(parameters: Iterable[tuple[str, Any]]) -> str:
-    """Encode query parameters, `None` left out and lists repeated, with `?` in front if any."""
+    """Return the query with a leading `?`, or an empty string if all parameters are `None`.
+
+    A list becomes one parameter for each item.
+    """
     pairs = [
         (name, _text(item))
         for name, value in parameters
@@ -104,12 +111,12 @@ def encode_header(value: Any) -> str:
     """Encode a header parameter.
 
     Raises:
-        ArgumentValueError: It could not stand in a header: it is not printable ASCII, or has a
-            space at either end.
+        ArgumentValueError: The value has characters other than printable ASCII, or a space at
+            either end, so it cannot be sent in a header.
     """
     text = _text(value)
     if not (text.isascii() and text.isprintable() and text == text.strip()):
-        raise ArgumentValueError("must be printable ASCII, without space around it")
+        raise ArgumentValueError("must be printable ASCII without a space at either end")
     return text
 
 
@@ -119,7 +126,7 @@ def encode_body(body: Any) -> bytes:
 
 
 def _revealed(value: Any) -> Any:
-    """Unwrap a secret where it becomes bytes. The body has been checked: it holds nothing else."""
+    """Unwrap a secret; nothing else in a checked body is unknown to the JSON encoder."""
     return value.reveal()
 
 

@@ -1,23 +1,23 @@
-"""An argument that was left out, where `None` means null."""
+"""The default of arguments for which `None` means null."""
 
 from typing import Literal
 
 
 class Unset:
-    """The type of `UNSET`: a nullable argument that was left out, as `None` means null there."""
+    """The type of `UNSET`, the default of an optional argument that may also be null."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Return the name of the only instance."""
+        """Return `UNSET`."""
         return "UNSET"
 
     def __bool__(self) -> Literal[False]:
-        """Be false, as nothing was given."""
+        """Return `False`, because no value was given."""
         return False
 
     def __reduce__(self) -> str:
-        """Stay one object through pickle and copy."""
+        """Pickle and copy by name, so that `UNSET` stays the only instance."""
         return "UNSET"
 
 

@@ -26,7 +26,7 @@ from oneloop import (
 from oneloop._call import MAX_BODY
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request
-from oneloop_api.api.v1 import validate_link_token, verify_api_key
+from oneloop_api.api.v1 import refill_billing_limit, validate_link_token, verify_api_key
 from oneloop_core import (
     MAX_SECRET_LENGTH,
     Call,
@@ -38,7 +38,7 @@ from oneloop_core import (
     encode_string,
 )
 from tests.calling import AT_ONCE, REFILL, ClientKind, an_operation
-from tests.tools.failures import talking
+from tests.tools.failures import METER, talking
 
 KEY = "sdk_very_secret_4711"
 FAULTS = ["hang", "drop-after", "truncated-body", "html-page", "wrong-shape", "429-bare"]
@@ -146,6 +146,33 @@ def test_an_error_does_not_show_a_key_in_the_repr_of_bytes(key: str, kind: Clien
             with pytest.raises(OneloopError) as caught:
                 kind.refill(api_key=key, base_url=sandbox.url, retry=AT_ONCE)
             assert "4711" not in f"{caught.value!s} {told(caught.value)}"
+
+
+@pytest.mark.parametrize("field", ["totalCredits", "createdAt"])
+@pytest.mark.parametrize(
+    "key", [CUSTOMERS_KEY, "sk_'a\"b\\c_0815", "081508150815\u0661", "sk_\U0001f600\u00e9_0815"]
+)
+def test_an_error_does_not_show_a_key_in_place_of_digits_or_a_time(
+    field: str, key: str, kind: ClientKind
+) -> None:
+    """Errors show what a server sent there, but without the secrets of the call."""
+    verification = verify_api_key.call(key=key, requested_scopes=[])
+    call = attrs.evolve(verification, operation=refill_billing_limit.OPERATION)
+    for echo, shown in ((key, "[redacted]"), (f"<{KEY}>", "<[redacted]>")):
+        with Sandbox(api_key=KEY) as sandbox:
+            body = json.dumps({"billing": METER | {field: echo}}).encode()
+            sandbox.misbehave(Fault.status(200, body=body))
+            with pytest.raises(ResponseDecodeError) as caught:
+                kind.respond(call, api_key=KEY, base_url=sandbox.url)
+        error = caught.value
+        assert error.detail is not None
+        assert error.detail.startswith(f"billing.{field}: expected a ")
+        assert error.detail[:-1].endswith(f", got {error.detail[-1]}{shown}")  # in either quotes
+        assert error.detail in str(error)
+        everywhere = f"{error} {error!r} {error.args} {told(error)} {frames_of(error)}"
+        assert "0815" not in everywhere
+        assert KEY not in everywhere
+        assert b"0815" not in pickle.dumps(error)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
@@ -401,7 +428,7 @@ def test_a_secret_argument_of_another_shape_is_refused_at_once(value: Any) -> No
     """A customer may send any JSON in place of a key; its type is looked at, and nothing in it."""
     with Oneloop(api_key=KEY) as client, pytest.raises(ArgumentError) as caught:
         client.verify_api_key(key=value, requested_scopes=[])
-    assert str(caught.value) == "key must be a string, not a value of type list"
+    assert str(caught.value) == "key must be a string, got a value of type list"
     assert "4711" not in frames_of(caught.value)
 
 

@@ -199,8 +199,8 @@ def test_names_of_such_arguments_may_collide(grouped: Api) -> None:
         ({"rate_id": "i"}, "rate_limit is required with rate_id, rate_note"),
         ({"rate_limit": 1}, "rate_id is required with rate_limit, rate_note"),
         ({"rate_note": "n"}, "rate_id is required with rate_limit, rate_note"),
-        ({"rate_id": "i", "rate_limit": 0}, "rate_limit must be at least 1, not 0"),
-        ({"billing_usage": 5}, "billing_usage must be a string, not 5"),
+        ({"rate_id": "i", "rate_limit": 0}, "rate_limit must be at least 1, got 0"),
+        ({"billing_usage": 5}, "billing_usage must be a string, got 5"),
     ],
 )
 def test_an_object_is_given_whole_or_not_at_all(

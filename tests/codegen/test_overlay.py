@@ -57,7 +57,7 @@ def at(document: Any, place: tuple[Any, ...]) -> Any:
 SHOWN: dict[str, tuple[int, tuple[Any, ...], Any, Any]] = {
     "lost-backslash": (3, (*METER, "properties", "spendCap", "pattern"), "^d+$", r"^\d+$"),
     "digit-strings": (7, (*METER, "properties", "totalCredits", "format"), MISSING, "digits"),
-    "plain-usage": (1, (*USAGE, "properties", "totalBillingUsage", "format"), MISSING, "digits"),
+    "untyped-usage": (1, (*USAGE, "properties", "totalBillingUsage", "format"), MISSING, "digits"),
     "unsafe-integers": (16, (*REQUEST, "properties", "refill", "maximum"), MISSING, 2**53 - 1),
     "fractional-error-code": (1, (*ERROR_CODE, "type"), "number", "integer"),
     "untyped-creation-time": (4, (*KEY, "properties", "createdAt", "format"), MISSING, "date-time"),
@@ -70,19 +70,19 @@ SHOWN: dict[str, tuple[int, tuple[Any, ...], Any, Any]] = {
         ["workspaceId", "externalMeterId"],
         ["workspaceId", "externalMeterId", "refill"],
     ),
-    "unsettled-key": (
+    "unconfirmed-key-fields": (
         1,
         (*KEY, "required"),
         [*KEPT, "createdAt", "updatedAt", "lastUsedAt", "billingId"],
         [*KEPT, "createdAt", "updatedAt"],
     ),
-    "unsettled-verification": (
+    "unconfirmed-verification-fields": (
         1,
         (*VERIFIED, "required"),
         DOCUMENT["components"]["schemas"]["VerifyApiKeyResponse"]["required"],
         ["status"],
     ),
-    "unsettled-key-id": (1, (*VERIFIED, "properties", "apiKeyId", "nullable"), MISSING, True),
+    "unconfirmed-key-id": (1, (*VERIFIED, "properties", "apiKeyId", "nullable"), MISSING, True),
     "inline-scopes": (
         2,
         (*NEW_KEY_SCOPES, "items"),
@@ -95,13 +95,13 @@ SHOWN: dict[str, tuple[int, tuple[Any, ...], Any, Any]] = {
         MISSING,
         {"$ref": "#/components/schemas/ApiKeyScope"},
     ),
-    "plain-secrets": (
+    "unmarked-secrets": (
         9,
         (*SCHEMAS, "VerifyApiKeyRequest", "properties", "key", "format"),
         MISSING,
         "password",
     ),
-    "plain-secret-parameters": (
+    "unmarked-secret-parameters": (
         1,
         ("paths", "/api/v1/link-token/{token}", "get", "parameters", 0, "schema", "format"),
         MISSING,
@@ -156,8 +156,8 @@ SHOWN: dict[str, tuple[int, tuple[Any, ...], Any, Any]] = {
         MISSING,
         "JwtStatus",
     ),
-    "no-verdict": (2, (*JWT, "x-python-flags"), MISSING, {"is_valid": {"status": "VALID"}}),
-    "update-is-a-put": (
+    "no-validity-flag": (2, (*JWT, "x-python-flags"), MISSING, {"is_valid": {"status": "VALID"}}),
+    "repeatable-update": (
         1,
         ("paths", "/api/v1/workspace/{id}", "patch", "x-safe-to-repeat"),
         MISSING,
@@ -232,7 +232,7 @@ NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
         (("paths", "/new"), operation(), {"put": {"tags": ["v1"]}}),
         (("paths", "/new"), operation(tags=["keys"]), {"put": {"tags": ["keys"]}}),
     ],
-    "plain-usage": [
+    "untyped-usage": [
         (
             (*SCHEMAS, "Sum"),
             fields(totalBillingUsage=TEXT),
@@ -246,7 +246,7 @@ NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
             {"properties": {"scopes": {"items": {"$ref": "#/components/schemas/ApiKeyScope"}}}},
         )
     ],
-    "plain-secrets": [((*SCHEMAS, "New"), fields(jwt=TEXT), fields(jwt={"format": "password"}))],
+    "unmarked-secrets": [((*SCHEMAS, "New"), fields(jwt=TEXT), fields(jwt={"format": "password"}))],
     "abbreviated-right": [
         ((*SCHEMAS, "New"), fields(**{"del": FLAG}), fields(**{"del": {"x-python-name": "delete"}}))
     ],
@@ -257,7 +257,7 @@ NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
             fields(apiKey={"x-python-class": "IssuedApiKey"}),
         )
     ],
-    "no-verdict": [
+    "no-validity-flag": [
         (
             (*SCHEMAS, "New"),
             fields(status={**TEXT, "enum": ["VALID", "ODD"]}),

@@ -1,4 +1,4 @@
-"""Generated models and calls: what the server says is kept, and nothing wrong is sent."""
+"""Generated models keep what the server sends; wrong arguments of calls are not sent."""
 
 import json
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ CREATED = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 
 
 def billing(**changed: Any) -> dict[str, Any]:
-    """Return a meter as the document shows it, some fields changed."""
+    """Return a meter like the one in the document, with some fields changed."""
     documented = {
         "id": "mtr_1",
         "totalCredits": "1500",
@@ -41,7 +41,7 @@ def without(field: str) -> dict[str, Any]:
 
 
 def meter(**changed: Any) -> CustomerBillingMeter:
-    """Return a meter as an application would build it, some fields changed."""
+    """Return a meter like one that an application builds, with some fields changed."""
     fields: dict[str, Any] = {
         "id": "mtr_1",
         "total_credits": 1500,
@@ -55,7 +55,7 @@ def meter(**changed: Any) -> CustomerBillingMeter:
 
 
 def read(**changed: Any) -> RefillCustomerBillingMeterResponse:
-    """Read the answer to a refill, some fields of its meter changed."""
+    """Decode the answer to a refill with some fields of its meter changed."""
     return RefillCustomerBillingMeterResponse.from_dict({"billing": billing(**changed)})
 
 
@@ -63,7 +63,7 @@ def read(**changed: Any) -> RefillCustomerBillingMeterResponse:
 
 
 def test_a_meter_is_read_with_python_types() -> None:
-    """Digit strings become integers, timestamps aware datetimes, names snake_case."""
+    """Digit strings become integers, timestamps aware datetimes, and names are snake_case."""
     read_meter = CustomerBillingMeter.from_dict(billing())
     assert read_meter == CustomerBillingMeter(
         id="mtr_1",
@@ -78,7 +78,7 @@ def test_a_meter_is_read_with_python_types() -> None:
 
 @pytest.mark.parametrize("changed", [{}, {"spendCap": None}, {"totalCredits": SIXTY_DIGITS}])
 def test_a_documented_answer_comes_back_exactly(changed: dict[str, Any]) -> None:
-    """What is read and written again is what the server sent."""
+    """Decoding and encoding an answer returns what the server sent."""
     answer = {"billing": billing(**changed)}
     assert RefillCustomerBillingMeterResponse.from_dict(answer).to_dict() == answer
     assert CustomerBillingMeter.from_dict(answer["billing"]).to_dict() == answer["billing"]
@@ -92,26 +92,26 @@ def test_an_answer_without_a_meter_is_read() -> None:
 
 
 def test_reading_leaves_the_parsed_json_alone() -> None:
-    """No field is taken out of what the caller gave."""
+    """Decoding does not change its input."""
     answer = {"billing": billing(), "extra": [1]}
     RefillCustomerBillingMeterResponse.from_dict(answer)
     assert answer == {"billing": billing(), "extra": [1]}
 
 
 def test_sixty_digits_are_exact() -> None:
-    """Credits beyond every float are read to the last digit."""
+    """Credits that no float can represent are read to the last digit."""
     assert CustomerBillingMeter.from_dict(billing(totalCredits=SIXTY_DIGITS)).total_credits == int(
         SIXTY_DIGITS
     )
 
 
 def test_credits_may_come_as_numbers() -> None:
-    """Should the vendor turn digit strings into JSON numbers, nothing breaks."""
+    """If the vendor replaces digit strings by JSON numbers, nothing breaks."""
     assert CustomerBillingMeter.from_dict(billing(totalCredits=7)).total_credits == 7
 
 
 def test_unknown_fields_are_kept_and_sent_back() -> None:
-    """A field that the document does not have, at any depth, comes back as it came."""
+    """Fields at any depth that the document does not have are sent back unchanged."""
     answer = {
         "billing": billing(plan={"name": "pro", "limits": [1, None, {"x": 1.5}]}),
         "requestId": "req_1",
@@ -125,58 +125,58 @@ def test_unknown_fields_are_kept_and_sent_back() -> None:
 
 @pytest.mark.parametrize("field", list(billing()))
 def test_a_missing_field_is_named(field: str) -> None:
-    """The path leads to the field that is not there."""
+    """The error has the path to the missing field."""
     with pytest.raises(DecodeError) as caught:
         RefillCustomerBillingMeterResponse.from_dict({"billing": without(field)})
-    assert str(caught.value) == f"billing.{field} is missing"
+    assert str(caught.value) == f"billing.{field}: required field is missing"
     assert caught.value.path == f"billing.{field}"
 
 
 def test_an_answer_without_billing_is_an_error() -> None:
     """Billing may be null, but not absent."""
-    with pytest.raises(DecodeError, match=r"^billing is missing$"):
+    with pytest.raises(DecodeError, match=r"^billing: required field is missing$"):
         RefillCustomerBillingMeterResponse.from_dict({})
 
 
 @pytest.mark.parametrize(
     ("field", "value", "problem"),
     [
-        ("id", 5, "should be a string, not 5"),
-        ("id", None, "should be a string, not None"),
-        ("totalCredits", "1e3", "should be a string of ASCII digits, not a str"),
-        ("totalCredits", 1.5, "should be a string of ASCII digits, not 1.5"),
-        ("totalCredits", None, "should be a string of ASCII digits, not None"),
-        ("usedCredits", "-1", "should be a string of ASCII digits, not a str"),
-        ("allowOverages", "false", "should be true or false, not a str"),
-        ("allowOverages", 0, "should be true or false, not 0"),
-        ("spendCap", False, "should be a string of ASCII digits, not False"),
-        ("createdAt", "2026-11-23", "should be a date and time, not a str"),
-        ("updatedAt", 1795428900, "should be a date and time, not 1795428900"),
+        ("id", 5, "expected a string, got 5"),
+        ("id", None, "expected a string, got null"),
+        ("totalCredits", "1e3", "expected a string of ASCII digits, got '1e3'"),
+        ("totalCredits", 1.5, "expected a string of ASCII digits, got 1.5"),
+        ("totalCredits", None, "expected a string of ASCII digits, got null"),
+        ("usedCredits", "-1", "expected a string of ASCII digits, got '-1'"),
+        ("allowOverages", "false", "expected true or false, got a string"),
+        ("allowOverages", 0, "expected true or false, got 0"),
+        ("spendCap", False, "expected a string of ASCII digits, got false"),
+        ("createdAt", "2026-11-23", "expected a date and time, got '2026-11-23'"),
+        ("updatedAt", 1795428900, "expected a date and time, got 1795428900"),
     ],
 )
 def test_a_field_of_the_wrong_type_is_named(field: str, value: Any, problem: str) -> None:
-    """The error says where, what the document promises and what came."""
+    """The error has the path, what the document promises and what was found."""
     with pytest.raises(DecodeError) as caught:
         read(**{field: value})
-    assert str(caught.value) == f"billing.{field} {problem}"
+    assert str(caught.value) == f"billing.{field}: {problem}"
 
 
 @pytest.mark.parametrize("value", [[], "null", 0, False])
 def test_billing_must_be_an_object(value: Any) -> None:
-    """Only null stands for no meter."""
-    with pytest.raises(DecodeError, match=r"^billing should be an object, not "):
+    """Only null means that there is no meter."""
+    with pytest.raises(DecodeError, match=r"^billing: expected an object, got "):
         RefillCustomerBillingMeterResponse.from_dict({"billing": value})
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 1])
 def test_an_answer_must_be_an_object(value: Any) -> None:
-    """Where the whole is wrong, the whole is named."""
-    with pytest.raises(DecodeError, match=r"^the answer should be an object, not "):
+    """If the whole answer is wrong, the error says so."""
+    with pytest.raises(DecodeError, match=r"^the answer: expected an object, got "):
         RefillCustomerBillingMeterResponse.from_dict(value)
 
 
 def test_an_error_of_the_server_is_read() -> None:
-    """The model of errors has its code as an integer."""
+    """The code of an error is an integer."""
     body = {"error": {"code": 403, "message": "no", "hint": "x"}}
     response = ErrorResponse.from_dict(body)
     assert (response.error.code, response.error.message) == (403, "no")
@@ -195,7 +195,7 @@ def test_an_error_of_the_server_is_read() -> None:
     )
 )
 def test_any_meter_survives_json(original: CustomerBillingMeter) -> None:
-    """What is written as JSON text and read again is equal."""
+    """A meter is equal after it was written as JSON text and read again."""
     text = json.dumps(original.to_dict())
     assert CustomerBillingMeter.from_dict(json.loads(text)) == original
 
@@ -204,7 +204,7 @@ def test_any_meter_survives_json(original: CustomerBillingMeter) -> None:
 
 
 def test_fields_are_given_by_name() -> None:
-    """A new field in the document cannot shift the meaning of an argument."""
+    """New fields in the document do not change the meaning of existing calls."""
     model: Any = CustomerBillingMeter
     with pytest.raises(TypeError):
         model("mtr_1", 1500, 20, False, None, CREATED, CREATED)
@@ -219,7 +219,7 @@ def test_fields_that_do_not_exist_cannot_be_set() -> None:
 
 
 def test_meters_do_not_share_their_unknown_fields() -> None:
-    """Each has a dict of its own."""
+    """Each meter has its own dict."""
     one, other = meter(), meter()
     one.additional_properties["plan"] = "pro"
     assert other.additional_properties == {}
@@ -241,7 +241,7 @@ def test_meters_do_not_share_their_unknown_fields() -> None:
 def test_a_field_that_may_not_be_sent_is_named(
     field: str, value: Any, error: type[ArgumentError]
 ) -> None:
-    """Writing a meter checks each field and names the first wrong one, in Python's spelling."""
+    """`to_dict` checks each field, and its error has the Python name of the first wrong one."""
     response = RefillCustomerBillingMeterResponse(billing=meter(**{field: value}))
     with pytest.raises(error) as caught:
         response.to_dict()
@@ -249,7 +249,7 @@ def test_a_field_that_may_not_be_sent_is_named(
 
 
 def test_an_unknown_field_that_may_not_be_sent_is_named() -> None:
-    """What is put beside the documented fields must be JSON as well."""
+    """Unknown fields must be JSON, too."""
     one = meter(additional_properties={"plan": {"tags": {1}}})
     with pytest.raises(ArgumentTypeError) as caught:
         one.to_dict()
@@ -257,7 +257,7 @@ def test_an_unknown_field_that_may_not_be_sent_is_named() -> None:
 
 
 def test_an_unknown_field_cannot_replace_a_documented_one() -> None:
-    """Where both have the same name the checked field is sent."""
+    """If both have the same name, the documented field is sent."""
     assert meter(additional_properties={"totalCredits": "9"}).to_dict()["totalCredits"] == "1500"
 
 
@@ -265,7 +265,7 @@ def test_an_unknown_field_cannot_replace_a_documented_one() -> None:
 
 
 def test_a_refill_is_encoded_byte_for_byte() -> None:
-    """One target, one compact body, no header."""
+    """A refill has a path, a compact body and no header parameters."""
     call = refill_billing_limit.call(workspace_id="ws_1", external_meter_id="acm\u00e9", refill=5)
     expected = '{"workspaceId":"ws_1","externalMeterId":"acm\u00e9","refill":5}'
     assert call.operation is refill_billing_limit.OPERATION
@@ -284,18 +284,18 @@ def test_a_refill_within_bounds_is_encoded(refill: int) -> None:
 @pytest.mark.parametrize(
     ("refill", "error", "problem"),
     [
-        (0, ArgumentValueError, "must be greater than 0, not 0"),
-        (-1, ArgumentValueError, "must be greater than 0, not -1"),
-        (2**53, ArgumentValueError, "must be at most 9007199254740991, not 9007199254740992"),
-        (True, ArgumentTypeError, "must be an integer, not True"),
-        (1.5, ArgumentTypeError, "must be an integer, not 1.5"),
-        (5.0, ArgumentTypeError, "must be an integer, not 5.0"),
-        ("5", ArgumentTypeError, "must be an integer, not a str"),
-        (None, ArgumentTypeError, "must be an integer, not None"),
+        (0, ArgumentValueError, "must be greater than 0, got 0"),
+        (-1, ArgumentValueError, "must be greater than 0, got -1"),
+        (2**53, ArgumentValueError, "must be at most 9007199254740991, got 9007199254740992"),
+        (True, ArgumentTypeError, "must be an integer, got True"),
+        (1.5, ArgumentTypeError, "must be an integer, got 1.5"),
+        (5.0, ArgumentTypeError, "must be an integer, got 5.0"),
+        ("5", ArgumentTypeError, "must be an integer, got a value of type str"),
+        (None, ArgumentTypeError, "must be an integer, got None"),
     ],
 )
 def test_a_wrong_refill_is_named(refill: Any, error: Any, problem: str) -> None:
-    """A refill that may not be sent is an error of the argument, before there is a call."""
+    """The error has the argument's name, and the outcome that nothing was sent."""
     with pytest.raises(error) as caught:
         refill_billing_limit.call(workspace_id="w", external_meter_id="m", refill=refill)
     assert str(caught.value) == f"refill {problem}"
@@ -307,15 +307,15 @@ def test_a_wrong_refill_is_named(refill: Any, error: Any, problem: str) -> None:
 @pytest.mark.parametrize("name", ["workspace_id", "external_meter_id"])
 @pytest.mark.parametrize("value", [None, 5, b"ws_1", "\ud800"], ids=ascii)
 def test_a_wrong_name_is_named(name: str, value: Any) -> None:
-    """Ids are strings; whatever else is given, the error names the argument."""
+    """If an id is not a string, the error has the argument's name."""
     arguments: dict[str, Any] = {"workspace_id": "w", "external_meter_id": "m", "refill": 1}
     with pytest.raises(ArgumentError) as caught:
         refill_billing_limit.call(**arguments | {name: value})
     assert caught.value.argument == name
 
 
-def test_a_refused_call_leaves_no_chain_of_errors() -> None:
-    """The traceback ends in the argument, not in how the check was made."""
+def test_an_argument_error_has_no_cause() -> None:
+    """The error is raised without the errors of the checks behind it."""
     with pytest.raises(ArgumentError) as caught:
         refill_billing_limit.call(workspace_id="w", external_meter_id="m", refill=0)
     assert caught.value.__cause__ is None
@@ -323,7 +323,7 @@ def test_a_refused_call_leaves_no_chain_of_errors() -> None:
 
 
 def test_a_refill_is_a_post_that_is_not_safe() -> None:
-    """The operation as data: money moves, so that it may not be sent twice blindly."""
+    """Repeating a refill would add credits twice, so the operation is not safe."""
     operation = refill_billing_limit.OPERATION
     assert (operation.name, operation.method, operation.safe) == (
         "refill_billing_limit",

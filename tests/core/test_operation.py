@@ -1,4 +1,4 @@
-"""Operations and calls as data: nothing secret shown, nothing but what was meant on the wire."""
+"""Operations and calls show no secrets, and arguments cannot change the rest of a request."""
 
 import copy
 import json
@@ -39,7 +39,7 @@ TRICKY_SEGMENTS = [
 
 
 class Level(IntEnum):
-    """An integer of a subclass, as applications have them."""
+    """A subclass of `int`, as an application may have one."""
 
     HIGH = 3
 
@@ -48,19 +48,19 @@ class Level(IntEnum):
 
 
 def test_a_call_shows_nothing_that_was_given() -> None:
-    """Path, query, body and headers may hold keys: the repr has the operation alone."""
+    """Path, query, body and headers may contain keys, so the repr shows only the operation."""
     call = Call(PAUSE, f"/{SECRET}", body=SECRET.encode(), headers=(("X-Key", SECRET),))
     assert repr(call) == f"Call(operation={PAUSE!r})"
     assert SECRET not in repr(call)
 
 
 def test_an_operation_shows_itself() -> None:
-    """The repr has what logs need: a name, and a path without its parameters."""
+    """The repr has what logs need: the name, and the path without arguments."""
     assert "name='pause_key', method='POST', path='/api/v1/key/{id}/pause'" in repr(PAUSE)
 
 
 def test_operations_and_responses_are_made_by_name() -> None:
-    """A name and a method, or a status and a count, cannot be mixed up."""
+    """Their fields are keyword-only, so they cannot be mixed up."""
     operation: Any = Operation
     response: Any = Response
     with pytest.raises(TypeError):
@@ -70,7 +70,7 @@ def test_operations_and_responses_are_made_by_name() -> None:
 
 
 def test_a_response_shows_no_headers() -> None:
-    """Headers of an answer may hold cookies."""
+    """Headers of an answer may contain cookies."""
     response = Response(
         parsed="meter", status=200, headers={"set-cookie": SECRET}, attempts=2, elapsed=0.5
     )
@@ -78,14 +78,14 @@ def test_a_response_shows_no_headers() -> None:
 
 
 def test_a_call_without_body_and_headers_has_none() -> None:
-    """Only the operation and the target are needed."""
+    """Only the operation and the target are required."""
     call = Call(PAUSE, "/api/v1/key/1/pause")
     assert (call.target, call.body, call.headers) == ("/api/v1/key/1/pause", None, ())
 
 
 @pytest.mark.parametrize("thing", [PAUSE, Call(PAUSE, "/")], ids=["operation", "call"])
 def test_what_will_be_sent_cannot_be_changed(thing: Any) -> None:
-    """A retry sends the very same thing."""
+    """Every attempt sends the same request."""
     with pytest.raises(AttributeError):
         thing.body = b""
 
@@ -94,7 +94,7 @@ def test_what_will_be_sent_cannot_be_changed(thing: Any) -> None:
 
 
 def test_left_out_is_false() -> None:
-    """UNSET reads as nothing, and says its name."""
+    """UNSET is false, is not None, and has its name as repr."""
     assert not UNSET
     assert repr(UNSET) == "UNSET"
     assert UNSET is not None
@@ -112,7 +112,7 @@ def test_left_out_is_false() -> None:
     ],
 )
 def test_left_out_is_one_object(duplicate: Callable[[Unset], Unset]) -> None:
-    """A copy is the same object, so that `is UNSET` always tells."""
+    """A copy is the same object, so `is UNSET` is always right."""
     assert duplicate(UNSET) is UNSET
 
 
@@ -121,7 +121,7 @@ def test_left_out_is_one_object(duplicate: Callable[[Unset], Unset]) -> None:
 
 @given(st.text(min_size=1).filter(lambda text: text not in (".", "..")))
 def test_an_accepted_segment_is_one_segment(text: str) -> None:
-    """Whatever it holds, it stays one segment of the path and comes back as it was."""
+    """Any text stays one segment of the path and can be decoded again."""
     encoded = encode_path_segment(text)
     url = urlsplit(f"https://api.example/keys/{encoded}/pause")
     assert url.path.split("/") == ["", "keys", encoded, "pause"]
@@ -131,7 +131,7 @@ def test_an_accepted_segment_is_one_segment(text: str) -> None:
 
 @pytest.mark.parametrize("text", TRICKY_SEGMENTS, ids=ascii)
 def test_a_segment_cannot_leave_its_place(text: str) -> None:
-    """Slashes, dots, queries, fragments and control characters are encoded, and come back."""
+    """Slashes, queries, fragments and control characters are encoded."""
     encoded = encode_path_segment(text)
     assert unquote(encoded) == text
     assert encoded.isascii()
@@ -150,14 +150,14 @@ def test_a_segment_cannot_leave_its_place(text: str) -> None:
     ],
 )
 def test_a_segment_is_percent_encoded(value: Any, encoded: str) -> None:
-    """Unreserved characters stay; a percent sign is encoded like any other."""
+    """Unreserved characters are not encoded; a percent sign is."""
     assert encode_path_segment(value) == encoded
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "must have at least 1 characters"),
+        ("", "must not be empty"),
         (".", "must not be a dot segment"),
         ("..", "must not be a dot segment"),
         ("\ud800", "must be valid Unicode, without lone surrogates"),
@@ -173,14 +173,14 @@ def test_a_segment_that_names_another_path_is_refused(text: str, problem: str) -
 
 @pytest.mark.parametrize("value", [None, b"a", ["a"], {}], ids=repr)
 def test_only_plain_values_are_segments(value: Any) -> None:
-    """None does not become "None", nor a list its repr."""
-    with pytest.raises(ArgumentTypeError, match="must be a string, not "):
+    """None is not sent as "None", nor a list as its repr."""
+    with pytest.raises(ArgumentTypeError, match="must be a string, got "):
         encode_path_segment(value)
 
 
 @pytest.mark.parametrize(("value", "segment"), [(5, "5"), (1.5, "1.5"), (True, "true")])
 def test_plain_values_are_segments_as_json_has_them(value: Any, segment: str) -> None:
-    """Numbers and booleans are written as in queries."""
+    """Numbers and booleans are encoded as in queries."""
     assert encode_path_segment(value) == segment
 
 
@@ -208,13 +208,13 @@ def test_plain_values_are_segments_as_json_has_them(value: Any, segment: str) ->
     ],
 )
 def test_queries_are_percent_encoded(parameters: list[tuple[str, Any]], query: str) -> None:
-    """None is left out, lists are repeated, booleans are JSON's, spaces are %20."""
+    """None is left out, each item of a list is a parameter, booleans are JSON's, spaces are %20."""
     assert encode_query(parameters) == query
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text())))
 def test_queries_come_back_as_they_were(parameters: list[tuple[str, str]]) -> None:
-    """Whatever names and values hold, a server reads the same pairs."""
+    """A server reads the same names and values, whatever they contain."""
     url = urlsplit("/path" + encode_query(parameters))
     assert url.path == "/path"
     assert parse_qsl(url.query, keep_blank_values=True, errors="strict") == parameters
@@ -227,7 +227,7 @@ def test_queries_come_back_as_they_were(parameters: list[tuple[str, str]]) -> No
     ("value", "text"), [("b c", "b c"), (True, "true"), (False, "false"), (5, "5"), ("", "")]
 )
 def test_headers_are_text(value: Any, text: str) -> None:
-    """Booleans are JSON's, the rest is written as it is."""
+    """Booleans are JSON's; other values are converted with `str`."""
     assert encode_header(value) == text
 
 
@@ -239,14 +239,14 @@ def test_headers_are_text(value: Any, text: str) -> None:
     ],
     ids=ascii,
 )
-def test_headers_cannot_hold_more_than_text(text: str) -> None:
-    """Line breaks would start another header; other scripts and outer spaces have no sure form."""
+def test_headers_cannot_contain_more_than_text(text: str) -> None:
+    """A line break would start a header; servers disagree on non-ASCII text and outer spaces."""
     with pytest.raises(ArgumentValueError, match="must be printable ASCII"):
         encode_header(text)
 
 
 def test_a_refused_header_is_not_shown() -> None:
-    """A header may be a key, so that no error repeats it."""
+    """The value of a header may be a key, so the error does not show it."""
     with pytest.raises(ArgumentValueError) as caught:
         encode_header(SECRET + "\n")
     assert SECRET not in repr(caught.value) + str(caught.value)
@@ -256,7 +256,7 @@ def test_a_refused_header_is_not_shown() -> None:
 
 
 def test_bodies_are_compact_utf8() -> None:
-    """No spaces, no escapes where UTF-8 does, keys in the order given."""
+    """No spaces, no escapes for non-ASCII characters, and keys in the given order."""
     body = {"b": [1, None, True], "a": {"\u00e4": "\u96ea\U0001f600"}}
     expected = '{"b":[1,null,true],"a":{"\u00e4":"\u96ea\U0001f600"}}'
     assert encode_body(body) == expected.encode()
@@ -264,12 +264,12 @@ def test_bodies_are_compact_utf8() -> None:
 
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()))
 def test_bodies_come_back_as_they_were(body: dict[str, Any]) -> None:
-    """What is written is JSON of the same value."""
+    """A body is JSON of the same value."""
     assert json.loads(encode_body(body)) == body
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_bodies_never_hold_what_json_has_not(value: float) -> None:
-    """NaN and the infinities would be written as words that no JSON parser has to read."""
+def test_bodies_never_contain_what_json_forbids(value: float) -> None:
+    """NaN and the infinities would be written as words that are not JSON."""
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode_body({"a": value})

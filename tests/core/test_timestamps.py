@@ -1,4 +1,4 @@
-"""Timestamps: aware datetimes in Python, RFC 3339 as JavaScript writes it on the wire."""
+"""Timestamps are aware datetimes in Python, and sent in RFC 3339 as JavaScript writes it."""
 
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -60,7 +60,7 @@ NO_STRINGS = [None, True, 0, 1795428900, 1795428900.5, b"2026-11-23T10:15:00Z", 
     ],
 )
 def test_a_moment_is_read_in_every_usual_spelling(text: str) -> None:
-    """T or a space, either case, any offset or none (which means UTC): all are one instant."""
+    """With `T` or a space, in either case, and with any offset or none, which means UTC."""
     moment = decode_timestamp(text)
     assert moment == QUARTER_PAST
     assert moment.tzinfo is not None
@@ -83,14 +83,14 @@ def test_a_moment_is_read_in_every_usual_spelling(text: str) -> None:
 )
 @pytest.mark.parametrize("zone", ["Z", "", "+00:00"])
 def test_fractions_are_cut_to_microseconds(fraction: str, microsecond: int, zone: str) -> None:
-    """No digit up to the sixth is lost, and the rest is cut off, not rounded."""
+    """Six digits are kept, and the rest is cut off, not rounded."""
     moment = decode_timestamp(f"2026-11-23T10:15:00{fraction}{zone}")
     assert moment == QUARTER_PAST.replace(microsecond=microsecond)
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be set")
 def test_the_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither for what is read nor for what is written."""
+    """It changes neither decoding nor encoding."""
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     time.tzset()
     try:
@@ -103,22 +103,22 @@ def test_the_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_offset_is_kept() -> None:
-    """A time zone that the server names is the one that the application sees."""
+    """The application gets the offset that the server sent."""
     moment = decode_timestamp("2026-11-23T15:45:00+05:30")
     assert moment.utcoffset() == timedelta(hours=5, minutes=30)
 
 
 @pytest.mark.parametrize("value", [*NO_TIMESTAMPS, *NO_STRINGS], ids=ascii)
-def test_what_is_no_date_and_time_is_refused(value: Any) -> None:
-    """A date alone, a day that does not exist, another script's digits or a number is no moment."""
-    with pytest.raises(DecodeError, match="should be a date and time, not "):
+def test_anything_but_a_date_and_time_is_refused(value: Any) -> None:
+    """For example a date alone, a day that does not exist, digits of another script or a number."""
+    with pytest.raises(DecodeError, match="expected a date and time, got "):
         decode_timestamp(value)
 
 
 @settings(deadline=None)
 @given(st.text() | st.text("0123456789-:.+TtZz W", max_size=30))
 def test_any_other_string_is_a_decode_error(text: str) -> None:
-    """Whatever the server sends, it is an aware datetime or a decode error."""
+    """Any string ends in an aware datetime or in a decode error."""
     try:
         moment = decode_timestamp(text)
     except DecodeError:
@@ -132,14 +132,14 @@ def test_any_other_string_is_a_decode_error(text: str) -> None:
 @settings(deadline=None)
 @given(MOMENTS)
 def test_every_instant_survives_the_wire(moment: datetime) -> None:
-    """Whatever its time zone, the same instant comes back, to the microsecond."""
+    """In any time zone, the same instant is read back, to the microsecond."""
     assert decode_timestamp(encode_timestamp(moment)) == moment
 
 
 @settings(deadline=None)
 @given(TO_ISO_STRING)
 def test_what_javascript_writes_comes_back_byte_for_byte(text: str) -> None:
-    """A timestamp in the form of JavaScript's toISOString is sent back as it came."""
+    """A timestamp that JavaScript's `toISOString` wrote is sent back unchanged."""
     assert encode_timestamp(decode_timestamp(text)) == text
 
 
@@ -160,12 +160,12 @@ def test_what_javascript_writes_comes_back_byte_for_byte(text: str) -> None:
     ],
 )
 def test_timestamps_are_written_in_utc(moment: datetime, text: str) -> None:
-    """Milliseconds as in JavaScript, microseconds where there are any, and Z."""
+    """With milliseconds as in JavaScript, with microseconds if there are any, and with Z."""
     assert encode_timestamp(moment) == text
 
 
 def test_a_datetime_without_a_time_zone_is_not_sent() -> None:
-    """A naive datetime could be any of many instants."""
+    """A naive datetime does not identify an instant."""
     with pytest.raises(ArgumentValueError, match=r"^argument must have a time zone$"):
         encode_timestamp(QUARTER_PAST.replace(tzinfo=None))
 
@@ -179,7 +179,7 @@ def test_a_datetime_without_a_time_zone_is_not_sent() -> None:
     ids=["before the year 1", "after the year 9999"],
 )
 def test_an_instant_outside_the_calendar_is_not_sent(moment: datetime) -> None:
-    """An instant that UTC has no year for is an argument error, no OverflowError."""
+    """An instant whose year in UTC is out of range is an argument error, not an OverflowError."""
     with pytest.raises(
         ArgumentValueError, match=r"^argument must be within the years 1 to 9999 in UTC$"
     ) as caught:
@@ -191,8 +191,8 @@ def test_an_instant_outside_the_calendar_is_not_sent(moment: datetime) -> None:
     "value", [date(2026, 11, 23), "2026-11-23T10:15:00Z", *NO_STRINGS], ids=repr
 )
 def test_only_datetimes_are_sent_as_timestamps(value: Any) -> None:
-    """A date, a string or a number of seconds is not guessed at."""
-    with pytest.raises(ArgumentTypeError, match="must be a datetime, not "):
+    """A date, a string or a number of seconds is refused."""
+    with pytest.raises(ArgumentTypeError, match="must be a datetime, got "):
         encode_timestamp(value)
 
 
@@ -206,7 +206,7 @@ def test_every_date_survives_the_wire(day: date) -> None:
 
 
 def test_dates_are_written_as_year_month_day() -> None:
-    """The wire form is RFC 3339's full-date."""
+    """The format is RFC 3339's full-date."""
     assert encode_date(date(2026, 1, 5)) == "2026-01-05"
 
 
@@ -219,14 +219,14 @@ def test_dates_are_written_as_year_month_day() -> None:
     ],
     ids=ascii,
 )
-def test_what_is_no_date_is_refused(value: Any) -> None:
-    """A timestamp, a week, a day that does not exist or a number is no date."""
-    with pytest.raises(DecodeError, match="should be a date, not "):
+def test_anything_but_a_date_is_refused(value: Any) -> None:
+    """For example a timestamp, a week, a day that does not exist or a number."""
+    with pytest.raises(DecodeError, match="expected a date, got "):
         decode_date(value)
 
 
 @pytest.mark.parametrize("value", [QUARTER_PAST, "2026-11-23", *NO_STRINGS], ids=repr)
 def test_only_dates_are_sent_as_dates(value: Any) -> None:
-    """A datetime is not cut to its date, as that depends on the time zone."""
-    with pytest.raises(ArgumentTypeError, match="must be a date, not "):
+    """A datetime is refused, because its date depends on the time zone."""
+    with pytest.raises(ArgumentTypeError, match="must be a date, got "):
         encode_date(value)

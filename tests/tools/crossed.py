@@ -1,9 +1,9 @@
-"""`scripts/crossed [--calls N]`: how often an answer too many is taken for the next call's answer.
+"""Measure how often a surplus answer is taken for the next call's answer.
 
-A server that answers a request twice has its second answer taken for that of the next request on
-the connection if it arrives after that request was written: HTTP/1.1 without pipelining has
-nothing that would tell the two apart. If it arrives before, the client sees it and does not use
-the connection. This measures what lies between the two, for each kind of transport.
+If a server answers a request twice and the second answer arrives after the next request was
+written to the same connection, it is taken for the answer to that request, because nothing in
+HTTP/1.1 tells the two apart. If it arrives before, the client notices and does not use the
+connection. This measures the time in between, for each kind of transport.
 """
 
 import argparse
@@ -25,29 +25,30 @@ import httpx
 
 from oneloop import __version__
 from oneloop_core import Call
+from tests import ROOT
 from tests.calling import AT_ONCE, KINDS, ClientKind, an_operation
 from tests.tools.failures import read_request
 
 BOUNDS = (-3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0)
-"""Milliseconds from the start of the second call to the answer too many: bounds of the lines."""
+"""Bounds of the table's rows, in milliseconds from the start of a call to the surplus answer."""
 
 THINKING = 0.005
-"""Seconds after which the server answers the second call."""
+"""Seconds that the server takes to answer the second call."""
 
 EXTRA = "extra"
 
 
 class TwoAnswers(socketserver.BaseRequestHandler):
-    """Answers `/first`, then once more after a while; anything else after `THINKING`, once.
+    """Answer `/first/SECONDS` twice, with a pause, and anything else once.
 
-    The answer to the second call, and that to `/when`, say when the one too many was sent. All
-    processes of a machine share the clock.
+    Each answer has the time at which the last surplus answer was sent, by the monotonic clock,
+    which all processes of a machine share.
     """
 
     sent = 0.0
 
     def handle(self) -> None:
-        """Serve a connection."""
+        """Answer the requests on one connection."""
         while request := read_request(self.request):
             target = request.split(b" ", 2)[1].decode()
             name, _, delay = target[1:].partition("/")
@@ -61,22 +62,22 @@ class TwoAnswers(socketserver.BaseRequestHandler):
 
 
 def answer(to: str) -> bytes:
-    """Return an answer that says which request it is for."""
+    """Return an answer with the name of the request that it is for."""
     body = json.dumps({"to": to, "sent": TwoAnswers.sent})
     return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """A server that is quiet about clients that leave."""
+    """A server that does not report errors of connections."""
 
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that saw the answer too many has hung up."""
+        """Do nothing: a client that notices the surplus answer closes the connection."""
 
 
 def serve() -> None:
-    """Serve in this process until its input ends; write the port first."""
+    """Print the port, then serve until the standard input ends."""
     with Server(("127.0.0.1", 0), TwoAnswers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdout.write(f"{server.server_address[1]}\n")
@@ -87,10 +88,10 @@ def serve() -> None:
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """Yield the URL of a server in a process of its own, so that it does not wait for this one."""
-    program = [sys.executable, __file__, "--serve"]
+    """Yield the URL of a server in another process, where it does not wait for this interpreter."""
+    program = [sys.executable, "-m", "tests.tools.crossed", "--serve"]
     with subprocess.Popen(
-        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -99,11 +100,11 @@ def serving() -> Iterator[str]:
 
 
 async def crossed(kind: ClientKind, url: str) -> tuple[float, bool]:
-    """Make two calls over one connection, the second about when an answer too many arrives.
+    """Make two calls over one connection, the second at about the time of the surplus answer.
 
     Returns:
-        Milliseconds from the start of the second call to the answer too many; whether the call got
-        that answer.
+        Milliseconds from the start of the second call to the surplus answer, and whether the call
+        got that answer.
     """
     blocking = kind.name == "sync"
     http = (httpx.Client if blocking else httpx.AsyncClient)()
@@ -136,7 +137,7 @@ async def crossed(kind: ClientKind, url: str) -> tuple[float, bool]:
 
 
 def table(calls: int, kinds: Sequence[str] = KINDS) -> str:
-    """Measure, and return the table."""
+    """Measure, and return the results as a Markdown table."""
     day = datetime.now(UTC).date().isoformat()
     python = sys.version.partition(" ")[0]
     with serving() as url:
@@ -145,9 +146,9 @@ def table(calls: int, kinds: Sequence[str] = KINDS) -> str:
             for name in kinds
         }
     lines = [
-        f"oneloop {__version__}, Python {python}, {sys.platform}, {day}: calls that got an answer",
-        "too many, of all calls for which it was sent at such a time after their start (negative:",
-        f"before it). The server takes {THINKING * 1000:.0f} ms to answer.",
+        f"oneloop {__version__}, Python {python}, {sys.platform}, {day}: calls that got the",
+        "surplus answer, of all calls for which it was sent at that time after their start (before",
+        f"it, if negative). The server takes {THINKING * 1000:.0f} ms to answer.",
         "",
         "| ms | " + " | ".join(kinds) + " |",
         "|---:" * (1 + len(kinds)) + "|",
@@ -160,9 +161,11 @@ def table(calls: int, kinds: Sequence[str] = KINDS) -> str:
 
 
 def main() -> None:
-    """Serve, or measure and print."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="scripts/crossed", description=__doc__)
-    parser.add_argument("--calls", type=int, default=300, help="of each kind (%(default)s)")
+    parser.add_argument(
+        "--calls", type=int, default=300, help="number of calls of each client kind (%(default)s)"
+    )
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:

@@ -1,7 +1,7 @@
-"""The table of failures: what happens to a call, and what comes of it.
+"""The table of failures: what can happen to a call, and what it ends in.
 
-One row a failure. test_outcomes.py shows each row over real sockets, for both clients;
-docs/failures.md is printed from it by scripts/failures.
+`tests/client/test_outcomes.py` tests each row over real sockets with both clients.
+`scripts/failures` prints docs/failures.md from the table.
 """
 
 import gzip
@@ -40,7 +40,7 @@ from oneloop import (
 from oneloop.sandbox import Fault, Sandbox
 
 LIMIT = 20_000
-"""`max_response_bytes` of the clients that the rows are shown with."""
+"""`max_response_bytes` of the clients that the rows are tested with."""
 
 METER = {
     "id": "cbm_1",
@@ -55,7 +55,13 @@ METER = {
 
 @frozen
 class Server:
-    """Where to send a call, and how often it arrived."""
+    """A server to call.
+
+    Attributes:
+        url: Where it listens.
+        sends: Returns the number of requests that arrived.
+        api_key: The key that it accepts.
+    """
 
     url: str
     sends: Callable[[], int]
@@ -67,27 +73,34 @@ Serve = Callable[[], AbstractContextManager[Server]]
 
 @frozen
 class Row:
-    """One row of the table; `error` is `None` where the answer is read all the same."""
+    """One row of the table.
+
+    Attributes:
+        what: What happens, for docs/failures.md.
+        serve: Starts a server that makes it happen.
+        error: Class of the error; `None` if the answer can be read.
+        outcome: Outcome of the error.
+        unsafe_tries: Number of attempts for a call that is not safe to repeat, such as a refill.
+        safe_tries: Number of attempts for a call that is safe to repeat, such as a GET.
+        budget: Seconds that the client has for all attempts.
+        timeout: Short in rows about timeouts, otherwise long, because the machine may be busy.
+        safe_outcome: Outcome of a call that is safe to repeat, if it differs.
+    """
 
     what: str
     serve: Serve
     error: type[APIError] | None
     outcome: Outcome | None
     unsafe_tries: int
-    """How often a call is tried that is not safe to repeat, such as a refill."""
     safe_tries: int
-    """How often a call is tried that is safe to repeat, such as a GET."""
     budget: float = 20
-    """Seconds that the client has for all of it."""
     timeout: Timeout = Timeout(connect=10, read=10)
-    """Short where the row is about it; long elsewhere, as the machine may be busy."""
     safe_outcome: Outcome | None = None
-    """The outcome of a call that is safe to repeat, where it is another one."""
 
 
 @contextmanager
 def sandbox(*faults: Fault | str) -> Iterator[Server]:
-    """Serve with a sandbox that misbehaves like this at each attempt."""
+    """Serve with a sandbox that has these faults at each attempt."""
     with Sandbox() as running:
         running.misbehave(*faults, times=3)
         yield Server(running.url, lambda: len(running.requests), running.api_key)
@@ -95,7 +108,7 @@ def sandbox(*faults: Fault | str) -> Iterator[Server]:
 
 @contextmanager
 def talking(talk: Callable[[socket.socket], object], scheme: str = "http") -> Iterator[Server]:
-    """Serve each connection with a function; a send is a connection that it says it served."""
+    """Serve each connection with a function. A send is counted unless it returns `False`."""
     sends = 0
     stopping = False
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -123,7 +136,7 @@ def talking(talk: Callable[[socket.socket], object], scheme: str = "http") -> It
 
 
 def read_request(connection: socket.socket) -> bytes:
-    """Read a request by its Content-Length; nothing if the client has gone."""
+    """Read a request with its body; return nothing if the client has closed the connection."""
     received = b""
     while True:
         head, found, body = received.partition(b"\r\n\r\n")
@@ -137,7 +150,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 def slowly(head: str, part: bytes = b"") -> Serve:
-    """Serve a head, then a part of an answer every 50 ms, or nothing, until the client goes."""
+    """Serve a head, then the same part every 50 ms or nothing at all, until the client closes."""
 
     def talk(connection: socket.socket) -> None:
         read_request(connection)
@@ -155,7 +168,7 @@ def slowly(head: str, part: bytes = b"") -> Serve:
 
 
 def endlessly(head: str, part: bytes) -> Serve:
-    """Serve a head, then a part of an answer over and over, as fast as it goes."""
+    """Serve a head, then the same part again and again without a pause."""
 
     def talk(connection: socket.socket) -> None:
         read_request(connection)
@@ -167,12 +180,12 @@ def endlessly(head: str, part: bytes) -> Serve:
     return partial(talking, talk)
 
 
-# The call does not leave.
+# Servers that a call does not reach
 
 
 @contextmanager
 def refusing() -> Iterator[Server]:
-    """Give a port at which nobody listens."""
+    """Yield a port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     yield Server(f"http://127.0.0.1:{port}", lambda: 0)
@@ -180,13 +193,13 @@ def refusing() -> Iterator[Server]:
 
 @contextmanager
 def unresolvable() -> Iterator[Server]:
-    """Give a host that does not exist (RFC 6761)."""
+    """Yield a host that does not exist (RFC 6761)."""
     yield Server("http://oneloop.invalid", lambda: 0)
 
 
 @contextmanager
 def full_backlog() -> Iterator[Server]:
-    """Give a server that accepts no connection, with no room to wait for it."""
+    """Yield a server that accepts no connections and whose backlog is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         waiting = [socket.socket() for _ in range(4)]
         for connection in waiting:
@@ -198,7 +211,7 @@ def full_backlog() -> Iterator[Server]:
 
 
 def not_tls(connection: socket.socket) -> bool:
-    """Answer a TLS greeting in plain text."""
+    """Answer a TLS handshake in plain text."""
     connection.recv(4096)
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
     return False
@@ -206,12 +219,12 @@ def not_tls(connection: socket.socket) -> bool:
 
 @cache
 def authority() -> trustme.CA:
-    """Return a certificate authority; making one takes a moment."""
+    """Return a certificate authority, which is made only once, because that is slow."""
     return trustme.CA()
 
 
 def tls(host: str = "127.0.0.1", age: timedelta = timedelta()) -> Serve:
-    """Serve with a certificate for a host that ran out so long ago."""
+    """Serve with a certificate for this host that expires in a day minus `age`."""
 
     def serve() -> AbstractContextManager[Server]:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -219,7 +232,7 @@ def tls(host: str = "127.0.0.1", age: timedelta = timedelta()) -> Serve:
         authority().issue_cert(host, not_after=expires).configure_cert(context)
 
         def talk(connection: socket.socket) -> bool:
-            # The client hangs up in the middle of the handshake, as it should.
+            # A client that checks the certificate closes during the handshake.
             with suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
                 return bool(secure.recv(1))
             return False
@@ -231,7 +244,7 @@ def tls(host: str = "127.0.0.1", age: timedelta = timedelta()) -> Serve:
 
 @contextmanager
 def broken_tls() -> Iterator[Server]:
-    """Serve what is no TLS any more after a request over TLS."""
+    """Answer a request over TLS with bytes that cannot be decrypted."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority().issue_cert("127.0.0.1").configure_cert(context)
 
@@ -248,28 +261,28 @@ def broken_tls() -> Iterator[Server]:
         yield server
 
 
-# The call leaves, and no answer comes, or a broken one.
+# Servers that a call reaches
 
 
 def reset_while_sending(connection: socket.socket) -> None:
-    """Reset a connection with part of the request unread."""
+    """Reset a connection before all of the request is read."""
     connection.recv(1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
 def raw(head: str, body: bytes = b"") -> Serve:
-    """Serve these bytes, then close."""
+    """Answer with these bytes, then close."""
     return partial(sandbox, Fault.raw(head.replace("\n", "\r\n").encode("latin-1") + body))
 
 
 def ok(body: bytes, **headers: str) -> Serve:
-    """Serve a 200 with this body, which says that it is JSON."""
+    """Answer 200 with this body as JSON."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return partial(sandbox, Fault.status(200, body=body, headers=named))
 
 
 def meter(**changed: Any) -> bytes:
-    """Return an answer to a refill with some fields changed; `...` leaves one out."""
+    """Return the body of an answer to a refill with some fields changed or, by `...`, left out."""
     fields = {**METER, **changed}
     return json.dumps(
         {"billing": {name: value for name, value in fields.items() if value is not ...}}
@@ -277,7 +290,7 @@ def meter(**changed: Any) -> bytes:
 
 
 def status(code: int, error: type[APIError], outcome: Outcome, unsafe: int, safe: int) -> Row:
-    """Return the row for an answer with this status."""
+    """Return the row for an answer with a status other than 2xx."""
     headers = {"Retry-After": "0"}
     if 300 <= code <= 399:
         headers["Location"] = "http://192.0.2.1/"
@@ -302,14 +315,14 @@ UNSENT_ROWS = [
     Row("no connection in time", full_backlog, *NO_CONNECTION),
     Row("no TLS on the server's side", partial(talking, not_tls, "https"), *NOT_SENT),
 ]
-"""Tried again, three times in all, though the server never sees any of it."""
+"""Repeated, with three attempts in all, although the server sees none of them."""
 
 CERTIFICATE_ROWS = [
     Row("certificate of an unknown authority", tls(), *CERTIFICATE),
     Row("certificate out of date", tls(age=timedelta(days=2)), *CERTIFICATE),
     Row("certificate of another host", tls(host="other.test"), *CERTIFICATE),
 ]
-"""Not tried again: a certificate does not get better by itself."""
+"""Not repeated, because the certificate will be the same."""
 
 LOST_ROWS = [
     Row("connection reset while sending", partial(talking, reset_while_sending), *LOST),
@@ -422,17 +435,17 @@ ROWS = [row for rows in SECTIONS.values() for row in rows]
 PAGE = """\
 # What can go wrong with a call
 
-Each line is shown by `tests/client/test_outcomes.py` over real sockets, for `Oneloop` and for
-`AsyncOneloop` with each kind of transport, with the number of requests that the server saw. This
-page is printed from the same table by `scripts/failures`.
+`tests/client/test_outcomes.py` tests each line over real sockets, with `Oneloop` and `AsyncOneloop`
+and each kind of transport, and counts the requests that reach the server. `scripts/failures` prints
+this page from the same table.
 
-*Tried* is how often a call is sent with the default three attempts: a call that is not safe to
-repeat, such as a refill, and one that is, such as a GET. A call that does not leave is tried, but
-the server sees nothing of it. Things in drips are tried once, as they use up the time of the call.
+*Tried* is the number of attempts, of at most three by default, for a call that is not safe to
+repeat, such as a refill, and for one that is, such as a GET. If a call does not leave, the server
+sees none of its attempts. Answers in drips are tried once, because that takes all of the time.
 
-Also shown there: every status from 400 to 599; no free connection (`APITimeoutError`, `NOT_SENT`);
-a kept connection that the server has closed meanwhile (no attempt is lost); a redirect to another
-server (never followed: it does not hear of the token).
+The same file also tests every status from 400 to 599; no free connection (`APITimeoutError`,
+`NOT_SENT`); a kept connection that the server has closed meanwhile (this costs no attempt); and a
+redirect to another server (which is not followed, so that server does not receive the API key).
 """
 
 

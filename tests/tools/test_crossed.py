@@ -1,4 +1,4 @@
-"""An answer too many that is there before the next request is nobody's answer."""
+"""A surplus answer that arrives before the next request is not taken for the answer to it."""
 
 import asyncio
 import re
@@ -19,21 +19,21 @@ CALLS = 200
 
 
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
-def test_an_answer_too_many_that_comes_before_the_next_request_is_never_taken(
+def test_a_surplus_answer_that_arrives_before_the_next_request_is_never_taken(
     kind: ClientKind,
 ) -> None:
-    """Each of 200 answers is followed by another, which has arrived when the next call begins."""
+    """Each of 200 answers is followed by another, which has arrived when the next call starts."""
     if kind.via == "fast":
-        pytest.skip("the engine may write a request before its thread has looked for what arrived")
+        pytest.skip("the engine may write a request before its thread has read what arrived")
     arrived: SimpleQueue[None] = SimpleQueue()
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             while request := read_request(self.request):
                 self.request.sendall(crossed.answer(request.split(b" ", 2)[1].decode()))
-                # By itself, so that the client has often begun to read, or has read, the first.
+                # Sent separately, so that the client often has read the first one already.
                 self.request.sendall(crossed.answer(crossed.EXTRA))
-                arrived.put(None)  # what is sent on this machine has arrived
+                arrived.put(None)  # over loopback, what was sent has arrived
 
     async def calls(url: str) -> list[str]:
         blocking = kind.name == "sync"
@@ -67,8 +67,8 @@ def test_an_answer_too_many_that_comes_before_the_next_request_is_never_taken(
     assert got == [f"/{number}" for number in range(CALLS)]
 
 
-def test_what_is_left_is_measured() -> None:
-    """The table has a line for each time and a column for each kind; here, of two calls."""
+def test_the_command_measures_the_time_in_between() -> None:
+    """The table has a row for each span of time and a column for each client kind."""
     lines = crossed.table(2, ["sync", "async"]).splitlines()
     assert lines[0].startswith("oneloop ")
     assert lines[4:6] == ["| ms | sync | async |", "|---:|---:|---:|"]

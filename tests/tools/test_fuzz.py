@@ -1,4 +1,4 @@
-"""Mutated answers end in right models or errors of ours, and the fuzz can find what does not."""
+"""Mutated answers end in right models or in our errors, and the fuzz detects whatever does not."""
 
 import json
 from collections.abc import Callable
@@ -10,28 +10,33 @@ import pytest
 import oneloop
 from oneloop import Outcome
 from tests.calling import KINDS
-from tests.tools import fuzz
-from tests.tools.fuzz import KEY, Answer, Case, Claim, good, judge, parse, read
+from tests.tools.fuzz.__main__ import main
+from tests.tools.fuzz.answers import KEY, Answer, Case, good
+from tests.tools.fuzz.cases import case_of
+from tests.tools.fuzz.json_reader import parse
+from tests.tools.fuzz.meaning import Expected, read
+from tests.tools.fuzz.runs import run, run_all
+from tests.tools.fuzz.verdict import judge
 
 PLAIN = Case(7, "plain", (Answer(good(7).wire(), "keep"),))
 REFUSED = Case(7, "status", (Answer(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"),))
 
 
 def an_error(kind: type[Any] = oneloop.BadRequestError, **known: Any) -> Any:
-    """Return the error that `REFUSED` should end in, or another one."""
+    """Return the error that `REFUSED` should end in, with some attributes changed."""
     return kind("no", **{"outcome": Outcome.REJECTED, "status_code": 400} | known)
 
 
 def with_attribute(name: str, value: Any) -> Any:
-    """Return the right error with something wrong about it."""
+    """Return the error that `REFUSED` should end in, with one attribute set afterwards."""
     error = an_error()
     setattr(error, name, value)
     return error
 
 
 def test_mutated_answers_end_in_right_models_or_our_errors() -> None:
-    """For both clients, over each kind of transport."""
-    reports = fuzz.run_all(KINDS, list(range(500)), 1)
+    """For both clients and each kind of transport."""
+    reports = run_all(KINDS, list(range(500)), 1)
     assert [report.failures for report in reports] == [[]] * len(KINDS)
     assert all(report.cases == 500 for report in reports)
     assert all(report.results["model"] > 100 for report in reports)
@@ -40,14 +45,14 @@ def test_mutated_answers_end_in_right_models_or_our_errors() -> None:
 
 def test_a_case_is_made_from_its_seed_and_number_alone() -> None:
     """So that a failure can be repeated alone."""
-    assert [fuzz.case_of(1, number) for number in range(50)] == [
-        fuzz.case_of(1, number) for number in range(50)
+    assert [case_of(1, number) for number in range(50)] == [
+        case_of(1, number) for number in range(50)
     ]
-    assert fuzz.case_of(1, 5) != fuzz.case_of(2, 5)
+    assert case_of(1, 5) != case_of(2, 5)
 
 
 def leaks(*_: Any) -> Any:
-    """Raise what the standard library raises, a subclass of `ValueError`."""
+    """Raise an error of the standard library, which is also a `ValueError`."""
     raise json.JSONDecodeError("leaked", "", 0)
 
 
@@ -57,7 +62,7 @@ def answers_for_another(_body: bytes, _limit: int) -> Any:
 
 
 def again(_error: Any, _reply: Any, _policy: Any, attempt: int, *_: Any) -> float | None:
-    """Try everything a second time."""
+    """Repeat every call once."""
     return 0.0 if attempt == 1 else None
 
 
@@ -65,28 +70,28 @@ def again(_error: Any, _reply: Any, _policy: Any, attempt: int, *_: Any) -> floa
 @pytest.mark.parametrize(
     ("place", "patch", "found"),
     [
-        ("oneloop._call._judge", leaks, "let a JSONDecodeError escape"),
+        ("oneloop._call._judge", leaks, "let JSONDecodeError escape"),
         ("oneloop._answer.read_json", answers_for_another, "got the answer of 99"),
         ("oneloop._call._wait", again, "was sent again after attempt 1"),
     ],
 )
-def test_the_fuzz_finds_what_a_broken_client_does(
+def test_the_fuzz_detects_a_broken_client(
     monkeypatch: pytest.MonkeyPatch, kind: str, place: str, patch: Callable[..., Any], found: str
 ) -> None:
     """Leaked errors, crossed answers, refills sent twice."""
     monkeypatch.setattr(place, patch)
-    failures = fuzz.run(kind, list(range(12)), 1).failures
+    failures = run(kind, list(range(12)), 1).failures
     assert any(found in failure for failure in failures)
 
 
 @pytest.mark.parametrize(
     ("result", "seen", "elapsed", "found"),
     [
-        (ValueError("not ours"), 1, 0.0, "let a ValueError escape"),
-        (oneloop.ArgumentValueError("no call"), 1, 0.0, "let a ArgumentValueError escape"),
+        (ValueError("not ours"), 1, 0.0, "let ValueError escape"),
+        (oneloop.ArgumentValueError("no call"), 1, 0.0, "let ArgumentValueError escape"),
         (None, 1, 0.0, "returned a NoneType"),
         (an_error(), 1, 3.5, "took 3.50 s"),
-        (an_error(), 0, 0.0, "never came"),
+        (an_error(), 0, 0.0, "never reached"),
         (an_error(), 2, 0.0, "was sent again"),
         (an_error(attempts=2), 1, 0.0, "says 2 attempts, not 1"),
         (an_error(outcome=Outcome.NOT_SENT), 1, 0.0, "says not sent"),
@@ -96,20 +101,20 @@ def test_the_fuzz_finds_what_a_broken_client_does(
         (an_error(oneloop.NotFoundError), 1, 0.0, "not BadRequestError"),
         (an_error(code=5), 1, 0.0, "says 5"),
         (with_attribute("path", "two\nlines"), 1, 0.0, "is not one line"),
-        (with_attribute("problem", f"of {KEY}"), 1, 0.0, "holds the API key"),
-        (with_attribute("problem", f"of {KEY[:-1]}"), 1, 0.0, "holds most of the API key"),
+        (with_attribute("problem", f"of {KEY}"), 1, 0.0, "contains the API key"),
+        (with_attribute("problem", f"of {KEY[:-1]}"), 1, 0.0, "contains most of the API key"),
         (with_attribute("hook", lambda: None), 1, 0.0, "cannot be pickled"),
-        (with_attribute("__cause__", ValueError()), 1, 0.0, "holds on to"),
+        (with_attribute("__cause__", ValueError()), 1, 0.0, "has the cause or context"),
     ],
 )
-def test_a_wrong_end_of_a_call_is_told(result: Any, seen: int, elapsed: float, found: str) -> None:
-    """Each thing that the fuzz asserts can fail."""
+def test_each_wrong_result_is_detected(result: Any, seen: int, elapsed: float, found: str) -> None:
+    """Every check of the fuzz can fail."""
     assert judge(REFUSED, an_error(), 1, 0.0) == []
     assert any(found in text for text in judge(REFUSED, result, seen, elapsed))
 
 
-def test_a_wrong_model_is_told() -> None:
-    """A field, an unknown field, a whole answer, or one where there should be none."""
+def test_a_wrong_model_is_detected() -> None:
+    """A wrong field, unknown field or status, no meter, or a model where an error is expected."""
     model = oneloop.models.RefillCustomerBillingMeterResponse
     answer = oneloop.Response(
         parsed=model.from_dict(json.loads(good(7).body)),
@@ -142,8 +147,8 @@ def test_a_wrong_model_is_told() -> None:
         "-12",
     ],
 )
-def test_the_reader_of_its_own_reads_json(text: str) -> None:
-    """As the standard library does, which it does not use."""
+def test_the_second_reader_reads_json(text: str) -> None:
+    """With the same result as the standard library, which it does not use."""
     assert parse(text.encode()) == json.loads(text)
 
 
@@ -151,8 +156,8 @@ def test_the_reader_of_its_own_reads_json(text: str) -> None:
     "text",
     ["", "[1,]", '{"a"}', '{"a":1,}', "NaN", "01", "'x'", "[1 2]", "1 1", "]", '"\x01"', ","],
 )
-def test_the_reader_of_its_own_refuses_what_is_not_json(text: str) -> None:
-    """With the same strictness that the client promises."""
+def test_the_second_reader_refuses_what_is_not_json(text: str) -> None:
+    """It is as strict as the client promises to be."""
     with pytest.raises(ValueError):
         parse(text.encode())
 
@@ -168,39 +173,50 @@ def test_the_reader_of_its_own_refuses_what_is_not_json(text: str) -> None:
         (b"HTTP/1.1 100 \r\n\r\nHTTP/1.1 200 OK\r\n\r\n<html>", Outcome.UNKNOWN),
     ],
 )
-def test_the_reader_of_its_own_knows_outcomes(raw: bytes, outcome: Outcome) -> None:
-    """It reads bytes as they came, apart from the client."""
-    claim = read(Answer(raw))
-    assert isinstance(claim, Claim)
-    assert claim.outcomes == {outcome}
+def test_the_second_reader_finds_outcomes(raw: bytes, outcome: Outcome) -> None:
+    """It works on the raw bytes, without the client."""
+    expected = read(Answer(raw))
+    assert isinstance(expected, Expected)
+    assert expected.outcomes == {outcome}
 
 
-def test_the_reader_of_its_own_reads_models() -> None:
-    """Values are Python's, the unknown ones are kept."""
-    claim = read(PLAIN.answers[0])
-    assert claim is not None
-    assert claim.model is not None
-    assert claim.model["billing"]["total_credits"] == 10**12 + 7
-    assert isinstance(claim.model["billing"]["created_at"], datetime)
-    assert claim.model["billing"]["additional_properties"] == {"call": 7}
+def test_the_second_reader_reads_models() -> None:
+    """It converts values to Python's types and keeps unknown fields."""
+    expected = read(PLAIN.answers[0])
+    assert expected is not None
+    assert expected.model is not None
+    assert expected.model["billing"]["total_credits"] == 10**12 + 7
+    assert isinstance(expected.model["billing"]["created_at"], datetime)
+    assert expected.model["billing"]["additional_properties"] == {"call": 7}
 
 
-def test_the_reader_of_its_own_claims_nothing_of_broken_http() -> None:
-    """Where HTTP leaves a doubt, only what holds for every call is asked."""
+def test_the_second_reader_expects_nothing_of_broken_http() -> None:
+    """Then only the checks that apply to every call are made."""
     assert read(Answer(b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}")) is None
     assert (
         read(Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}")) is None
     )
 
 
+def test_the_second_reader_allows_for_the_limits_of_errors_and_answers() -> None:
+    """Messages are cut, and an answer with too many or too deep values may count as too large."""
+    message = json.dumps({"error": {"code": 5, "message": "m" * 3000}}).encode()
+    expected = read(Answer(b"HTTP/1.1 400 No\r\n\r\n" + message))
+    assert expected is not None
+    assert expected.said == (5, "m" * 2000)
+    expected = read(Answer(b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 10_000))
+    assert expected is not None
+    assert expected.errors == (oneloop.ResponseDecodeError, oneloop.ResponseTooLargeError)
+
+
 def test_one_case_is_repeated_and_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its bytes, what they mean and what came of them; the exit status tells of failures."""
+    """With its bytes, what they mean and the result; the exit status is 1 after a failure."""
     monkeypatch.setenv("NO_PROXY", "")
     arguments = ["--only", "0", "--kind", "sync"]
-    assert fuzz.main(arguments) == 0
+    assert main(arguments) == 0
     assert "case-0" in capsys.readouterr().out
     monkeypatch.setattr("oneloop._call._judge", leaks)
-    assert fuzz.main(arguments) == 1
+    assert main(arguments) == 1
     assert "FAILED --seed 1 --kind sync --only 0" in capsys.readouterr().out

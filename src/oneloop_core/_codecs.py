@@ -1,0 +1,316 @@
+"""Codecs for JSON's types. Errors of those for containers have the path to the fault."""
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from ._errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    DecodeError,
+    mismatch,
+    refused,
+    wrong_type,
+)
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+K = TypeVar("K", bound=str | int)
+T = TypeVar("T")
+
+
+def decode_string(value: Any) -> str:
+    """Decode a JSON string, or raise `DecodeError`."""
+    if not isinstance(value, str):
+        raise mismatch("a string", value)
+    return value
+
+
+def encode_string(
+    value: Any, *, min_length: int = 0, max_length: int | None = None, pattern: str | None = None
+) -> str:
+    """Check a string's length (in characters) and pattern, and return it.
+
+    The errors never show the string, because it may be a secret.
+
+    Raises:
+        ArgumentTypeError: The value is not a `str`.
+        ArgumentValueError: Its length or content is not allowed, or it is not valid Unicode.
+    """
+    if not isinstance(value, str):
+        raise wrong_type("a string", value)
+    if len(value) < min_length:
+        few = f"must have at least {min_length} characters"
+        raise ArgumentValueError(few if min_length > 1 else "must not be empty")
+    if max_length is not None and len(value) > max_length:
+        many = f"must have at most {max_length} character{'' if max_length == 1 else 's'}"
+        raise ArgumentValueError(many if max_length else "must be empty")
+    # The document's patterns are ECMAScript's, in which \d matches only ASCII digits.
+    if pattern is not None and not re.search(pattern, value, re.ASCII):
+        raise ArgumentValueError(f"must match {pattern}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ArgumentValueError("must be valid Unicode, without lone surrogates") from None
+    return str.__str__(value)  # the characters, even if a subclass, such as an enum, hides them
+
+
+def decode_boolean(value: Any) -> bool:
+    """Decode `true` or `false`, or raise `DecodeError`."""
+    if not isinstance(value, bool):
+        raise mismatch("true or false", value)
+    return value
+
+
+def encode_boolean(value: Any) -> bool:
+    """Check that a value is a `bool` and return it, or raise `ArgumentTypeError`."""
+    if not isinstance(value, bool):
+        raise wrong_type("True or False", value)
+    return value
+
+
+def decode_integer(value: Any) -> int:
+    """Decode a JSON integer, or raise `DecodeError`, also for `true` and `1.0`."""
+    if type(value) is not int:
+        raise mismatch("an integer", value)
+    return value
+
+
+def encode_integer(
+    value: Any,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    below: float | None = None,
+    multiple_of: float | None = None,
+) -> int:
+    """Check an integer against the document's bounds and return it.
+
+    Raises:
+        ArgumentTypeError: The value is not an `int`, or is a `bool`.
+        ArgumentValueError: It is out of bounds, or has more digits than Python writes.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong_type("an integer", value)
+    _check_bounds(value, minimum, above, maximum, below, multiple_of)
+    return int(value)
+
+
+def decode_number(value: Any) -> float:
+    """Decode a JSON number, or raise `DecodeError`."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise mismatch("a number", value)
+    return value
+
+
+def encode_number(
+    value: Any,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    below: float | None = None,
+    multiple_of: float | None = None,
+) -> float:
+    """Check a finite number against the document's bounds and return it.
+
+    Raises:
+        ArgumentTypeError: The value is neither an `int` nor a `float`, or is a `bool`.
+        ArgumentValueError: It is out of bounds, infinite or NaN, or has more digits than Python
+            writes.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise wrong_type("a number", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise refused(ArgumentValueError, "must be finite", value)
+    _check_bounds(value, minimum, above, maximum, below, multiple_of)
+    return value
+
+
+def decode_constant(value: Any, constant: Any) -> Any:
+    """Decode the only value that the document allows, or raise `DecodeError`."""
+    if type(value) is not type(constant) or value != constant:
+        raise mismatch(json.dumps(constant, ensure_ascii=False), value)
+    return value
+
+
+def encode_constant(value: Any, constant: Any) -> Any:
+    """Return the only value that the document allows, or raise `ArgumentValueError`."""
+    if type(value) is not type(constant) or value != constant:
+        raise ArgumentValueError(f"must be {constant!r}")
+    return value
+
+
+def _check_bounds(
+    value: float,
+    minimum: float | None,
+    above: float | None,
+    maximum: float | None,
+    below: float | None,
+    multiple_of: float | None,
+) -> None:
+    """Raise `ArgumentValueError` unless a number is within its bounds and Python can write it."""
+    if minimum is not None and not value >= minimum:
+        wanted = f"at least {minimum}"
+    elif above is not None and not value > above:
+        wanted = f"greater than {above}"
+    elif maximum is not None and not value <= maximum:
+        wanted = f"at most {maximum}"
+    elif below is not None and not value < below:
+        wanted = f"less than {below}"
+    elif multiple_of is not None and _decimal(value) % _decimal(multiple_of):
+        wanted = f"a multiple of {multiple_of}"
+    elif not _is_writable(value):
+        raise ArgumentValueError(f"must have at most {sys.get_int_max_str_digits()} digits")
+    else:
+        return
+    raise refused(ArgumentValueError, f"must be {wanted}", value)
+
+
+def _decimal(number: float) -> "Fraction":
+    from fractions import Fraction  # here, because it is slow to import and rarely needed
+
+    # Decimal notation counts: 0.3 is a multiple of 0.1 in JSON, though not in binary.
+    return Fraction(number) if isinstance(number, int) else Fraction(repr(float(number)))
+
+
+def _is_writable(number: float) -> bool:
+    try:
+        str(number)
+    except ValueError:  # an integer longer than sys.get_int_max_str_digits()
+        return False
+    return True
+
+
+def decode_object(value: Any) -> dict[str, Any]:
+    """Return a copy of a JSON object, to take fields out of, or raise `DecodeError`."""
+    if not isinstance(value, dict):
+        raise mismatch("an object", value)
+    fields = cast("dict[str, Any]", value)
+    return fields.copy()
+
+
+def decode_list(value: Any, decode: Callable[[Any], T]) -> list[T]:
+    """Decode each item of a JSON array, or raise `DecodeError` with the item's index."""
+    if not isinstance(value, list):
+        raise mismatch("an array", value)
+    items = cast("Sequence[Any]", value)
+    return [converted for _, converted in _each(enumerate(items), decode)]
+
+
+def decode_map(value: Any, decode: Callable[[Any], T]) -> dict[str, T]:
+    """Decode each value of a JSON object, or raise `DecodeError` with the value's key."""
+    if not isinstance(value, dict):
+        raise mismatch("an object", value)
+    items = cast("dict[str, Any]", value)
+    return dict(_each(items.items(), decode))
+
+
+def decode_union(value: Any, *decoders: Callable[[Any], T]) -> T:
+    """Decode a value as the first of several types that accepts it, or raise `DecodeError`."""
+    for decode in decoders:
+        try:
+            return decode(value)
+        except DecodeError:
+            continue
+    raise mismatch(f"one of {len(decoders)} known types", value)
+
+
+def encode_list(value: Any, encode: Callable[[Any], T]) -> list[T]:
+    """Encode each item of a list or tuple.
+
+    Raises:
+        ArgumentError: The value is neither, or an item is not allowed. The error has the item's
+            index.
+    """
+    if not isinstance(value, list | tuple):
+        raise wrong_type("a list", value)
+    items = cast("Sequence[Any]", value)
+    return [converted for _, converted in _each(enumerate(items), encode)]
+
+
+def encode_map(value: Any, encode: Callable[[Any], T]) -> dict[str, T]:
+    """Encode each value of a dict with string keys.
+
+    Raises:
+        ArgumentError: The value is not a dict, a key is not a valid string, or a value of the dict
+            is not allowed. The error has the key.
+    """
+    if not isinstance(value, dict):
+        raise wrong_type("a dict", value)
+    items = cast("Mapping[Any, Any]", value)
+    for key in items:
+        if not isinstance(key, str):
+            raise refused(ArgumentTypeError, "must have strings as keys", key)
+        encode_string(key)
+    return dict(_each(items.items(), encode))
+
+
+def encode_union(value: Any, *encoders: Callable[[Any], T]) -> T:
+    """Encode a value as the first of several types that accepts it.
+
+    Raises:
+        ArgumentTypeError: None of them does.
+    """
+    for encode in encoders:
+        try:
+            return encode(value)
+        except ArgumentError:
+            continue
+    raise wrong_type(f"of one of {len(encoders)} known types", value)
+
+
+MAX_JSON_LEVELS = 100
+"""Levels of lists and dicts in an argument that may be any JSON. Without a limit, a list that
+contains itself would end in a `RecursionError`."""
+
+
+def encode_json(value: Any, levels: int = MAX_JSON_LEVELS) -> Any:
+    """Check that a value consists of JSON types only, and return it.
+
+    Raises:
+        ArgumentTypeError: It contains something else.
+        ArgumentValueError: It contains an infinite number, a NaN, an integer that is too long to
+            be written, or a string that is not valid Unicode; or it is nested deeper than `levels`.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return encode_string(value)
+    if isinstance(value, int | float):
+        return encode_number(value)
+    if not isinstance(value, list | tuple | dict):
+        raise wrong_type("a JSON value", value)
+    if not levels:
+        raise ArgumentValueError(f"must not be nested deeper than {MAX_JSON_LEVELS} levels")
+
+    def inner(item: Any) -> Any:
+        return encode_json(item, levels - 1)
+
+    return encode_map(value, inner) if isinstance(value, dict) else encode_list(value, inner)
+
+
+class _Model(Protocol):
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def encode_model(value: Any, model: type[_Model]) -> dict[str, Any]:
+    """Encode an instance of a generated model, or raise `ArgumentError`."""
+    if not isinstance(value, model):
+        raise wrong_type(f"of type {model.__name__}", value)
+    return value.to_dict()
+
+
+def _each(items: Iterable[tuple[K, Any]], convert: Callable[[Any], T]) -> Iterator[tuple[K, T]]:
+    for key, item in items:
+        try:
+            yield key, convert(item)
+        except (DecodeError, ArgumentError) as error:
+            raise error.under(key) from None
