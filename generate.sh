@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Regenerates generated/ from openapi.yaml and overrides/. ./generate.sh --help tells all of it.
+# ./generate.sh: regenerates generated/ from openapi.yaml and overrides/. ./generate.sh --help describes the options.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-export PYTHONPATH="$root"  # codegen, which is not installed
+# In a subshell: paths among the arguments are relative to the folder of the caller.
+root=$(
+    unset CDPATH; self=${BASH_SOURCE[0]}
+    while [[ -L $self ]]; do cd -P -- "$(dirname -- "$self")"; self=$(readlink -- "${self##*/}"); done
+    cd -P -- "$(dirname -- "$self")"; pwd
+)
 for argument; do
     case $argument in
-        # Needs no toolchain; where the first Python is too old for it, the .venv below is not.
-        -h | --help) python3 -P -m codegen --help 2>/dev/null && exit ;;
+        # This needs no toolchain. Where the first Python is too old for codegen, the one in .venv is not.
+        -h | --help) PYTHONPATH=$root python3 -P -m codegen --help 2>/dev/null && exit ;;
         --quiet) export QUIET=1 ;;
     esac
 done
-"$root/scripts/venv" generate
-exec "$root/.venv/bin/python" -P -m codegen "$@"  # -P: not what lies in the current folder
+# PYTHONPATH has codegen, which is not installed. -P: nothing is imported from the current folder.
+exec "$root/scripts/venv" generate env PYTHONPATH="$root" python -P -m codegen "$@"

@@ -111,7 +111,7 @@ def test_the_wheel_requires_only_httpx_its_engine_and_attrs(
     """All other requirements belong to an extra."""
     required = metadata.get_all("Requires-Dist", [])
     always = {line for line in required if "extra ==" not in line}
-    assert always == {"httpx<1,>=0.27", "httpcore<2,>=1.0.7", "h11<1,>=0.16", "attrs>=23.1"}
+    assert always == {"httpx<1,>=0.27", "httpcore<2,>=1.0.9", "h11<1,>=0.16", "attrs>=23.1"}
 
 
 def test_the_wheel_names_its_extras_and_python(metadata: email.message.Message) -> None:
