@@ -7,7 +7,7 @@
             workspace_id="ws_1", external_meter_id="acme", refill=500
         ).billing
 
-Each error is an `OneloopError` whose `outcome` says whether the call took effect.
+Every error is an `OneloopError`, and its `outcome` states whether the call took effect.
 """
 
 from importlib import import_module
@@ -43,8 +43,9 @@ if TYPE_CHECKING:
         ServerError,
         UnprocessableEntityError,
     )
-    from ._policy import Retry, RetryPolicy, Timeout
-    from ._version import __version__
+    from ._retry import Retry, RetryPolicy, Timeout
+
+__version__ = "0.1.0"
 
 __all__ = [
     "APIConnectionError",
@@ -89,13 +90,12 @@ _HOMES = {
         "Response",
     ),
     "oneloop._client": ("AsyncOneloop", "Oneloop"),
-    "oneloop._policy": ("Retry", "RetryPolicy", "Timeout"),
-    "oneloop._version": ("__version__",),
+    "oneloop._retry": ("Retry", "RetryPolicy", "Timeout"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for on first use: importing the package costs nothing before that."""
+    """Import a public name on first use, so that importing the package itself is cheap."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "models":
@@ -108,5 +108,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
+    """List the public names, whether or not they have been imported yet."""
     return __all__

@@ -80,7 +80,7 @@ class AsyncPoolTransport:
                     pool.idle.put(connection)
                 else:
                     await connection.aclose()
-        raise failure  # out here for the reason given in PoolTransport._exchange
+        raise failure  # here for the reason given in PoolTransport._exchange
 
     def _join(self) -> "_AsyncPool":
         loop = running_loop()
@@ -115,9 +115,9 @@ class _AsyncPool:
         self.closing = False
 
     async def admit(self, limit: float | None) -> None:
-        """Wait until one of the connections is free, at most so many seconds."""
+        """Wait for a free connection, for at most `limit` seconds."""
         if not self.free.locked():
-            await self.free.acquire()  # at once: no timer needed
+            await self.free.acquire()  # returns at once, so that no timer is needed
             return
         try:
             async with asyncio.timeout(limit):
@@ -128,7 +128,7 @@ class _AsyncPool:
         raise busy_error()
 
     async def connection(self) -> Any:
-        """Return a connection for one call, open or new."""
+        """Return an open or a new connection for one call."""
         connection = self.idle.take()
         try:
             await self._close_those_over()
@@ -143,7 +143,7 @@ class _AsyncPool:
             await self.idle.over.pop().aclose()
 
     async def aclose(self) -> None:
-        """Close all connections; no call has one."""
+        """Close all connections. No call may use one of them."""
         self.idle.give_up()
         await self._close_those_over()
         self.site.headers.cache_clear()

@@ -4,7 +4,6 @@ It is httpx's own pool, TLS, proxy and protocol code, without what an API client
 redirects that the token would follow, cookies, log lines with URLs.
 """
 
-import os
 import ssl
 import threading
 import time
@@ -31,7 +30,7 @@ from ._attempt import (
     timeouts,
     translated,
 )
-from ._hosts import environment_proxy
+from ._environment import certificates_from_environment, proxy_from_environment
 from ._network import Network
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
@@ -50,7 +49,7 @@ class PoolTransport:
         """Prepare for one host, without opening anything."""
         self._base_url = base_url
         self._closed = False
-        # By process, and without a lock around it: one that was held at a fork would stay locked.
+        # By process, and without a lock: one that is held during a fork stays locked in the child.
         self._pools: dict[tuple[int, int], _Pool] = {}
 
     def send(self, request: Request, limits: Limits) -> Response:
@@ -97,7 +96,7 @@ class PoolTransport:
                     pool.idle.put(connection)
                 else:
                     connection.close()
-        # Raised out here, so that the error does not keep httpcore's, and its frames, as context.
+        # Raised here, so that httpcore's error is not its context: its frames contain the key.
         raise failure
 
     def _join(self) -> "_Pool":
@@ -121,7 +120,7 @@ class PoolTransport:
 
     def close(self) -> None:
         """Refuse calls from now on, and close all connections once those in flight have ended."""
-        self._closed = True  # before the look, so that no pool is made and used after it
+        self._closed = True  # first, so that no pool is made and used after this
         pool = self._pools.get(process())
         if pool is None:
             return
@@ -133,7 +132,7 @@ class PoolTransport:
 
 
 class Site:
-    """What is known of where the requests of a client go: looked at once, not at each request."""
+    """The server that a client sends its requests to, and the proxy and TLS settings for it."""
 
     def __init__(self, base_url: str, kind: Any, network: Any) -> None:
         """Look at a base URL and at the environment.
@@ -162,7 +161,7 @@ class Site:
         return self.factory.create_connection(self.url.origin)
 
     def outgoing(self, request: Request, limits: Limits) -> httpcore.Request:
-        """Put a request into httpcore's terms."""
+        """Return httpcore's form of a request."""
         url = httpcore.URL(
             scheme=self.url.scheme,
             host=self.url.host,
@@ -180,11 +179,11 @@ class Site:
 
 
 def _prepared(host: bytes) -> Any:
-    """Return what prepares the headers of a request to a host.
+    """Return a function that prepares the headers of a request to a host.
 
-    httpcore and h11 look through each header of each request, which takes its time. Most
-    requests have the headers of an earlier one, and h11 takes its own `Headers` as they are. The
-    latest are kept, with their credentials, until the client is closed.
+    httpcore and h11 validate each header of each request, which is slow. Most requests have the
+    same headers as an earlier one, and h11 does not validate its own `Headers` again. So the latest
+    ones are cached, with their credentials, until the client is closed.
     """
 
     @lru_cache(128)
@@ -199,17 +198,17 @@ def _prepared(host: bytes) -> Any:
 
 
 class Idle:
-    """Open connections that no call has. The one that was used last is used next.
+    """The open connections that no call uses. The one that was used last is used next.
 
-    httpcore's own pool looks at all of its connections and waiting requests at each step, and slows
-    down as they grow in number.
+    httpcore's own pool iterates over all connections and waiting requests at each step, so that it
+    gets slower the more of them there are.
     """
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without connections."""
         self.waiting: deque[tuple[Any, float]] = deque()
         self.over: list[Any] = []
-        """Connections that are to be closed."""
+        """Connections to close."""
 
     def put(self, connection: Any) -> None:
         """Keep a connection for a later call."""
@@ -228,7 +227,7 @@ class Idle:
         return None
 
     def give_up(self) -> None:
-        """Keep none of them open."""
+        """Move all connections to those to close."""
         while self.waiting:
             self.over.append(self.waiting.pop()[0])
 
@@ -243,7 +242,7 @@ class _Pool:
         self.closing = False
 
     def connection(self) -> Any:
-        """Return a connection for one call, open or new."""
+        """Return an open or a new connection for one call."""
         with self.lock:
             connection, over = self.idle.take(), self.idle.over
             if over:
@@ -253,7 +252,7 @@ class _Pool:
         return connection or self.site.connection()
 
     def close(self) -> None:
-        """Close all connections; no call has one."""
+        """Close all connections. No call may use one of them."""
         with self.lock:
             self.idle.give_up()
             over, self.idle.over = self.idle.over, []
@@ -265,9 +264,8 @@ class _Pool:
 def _options(base_url: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if base_url.startswith("https:"):
-        named = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-        options["ssl_context"] = _tls(*named)
-    proxy = environment_proxy(base_url)
+        options["ssl_context"] = _tls(*certificates_from_environment())
+    proxy = proxy_from_environment(base_url)
     if proxy is not None:
         options["proxy"] = _proxy(proxy)
     return options
@@ -275,7 +273,7 @@ def _options(base_url: str) -> dict[str, Any]:
 
 @cache
 def _tls(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
-    """Make a TLS context, once for each of the certificates that are named."""
+    """Return a TLS context, made once for each set of certificates."""
     if not cert_file and not cert_dir:
         cert_file = certifi.where()
     return ssl.create_default_context(cafile=cert_file or None, capath=cert_dir or None)
@@ -283,14 +281,8 @@ def _tls(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
 
 def _proxy(url: str) -> httpcore.Proxy:
     parts = urlsplit(url)
-    try:
-        whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # which would quote what may be a part of the password
-        whole = False
-    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not whole:
-        raise ValueError(f"the environment names a proxy that is none: {parts.scheme}://...")
     if parts.scheme.startswith("socks") and find_spec("socksio") is None:
-        raise ImportError("a SOCKS proxy needs the package socksio")
+        raise ImportError("a SOCKS proxy requires the package socksio")
     auth = None
     if parts.username is not None:
         auth = unquote(parts.username), unquote(parts.password or "")

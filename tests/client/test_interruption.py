@@ -22,9 +22,9 @@ import httpx
 import pytest
 
 from oneloop import AsyncOneloop, Oneloop, RetryPolicy
-from oneloop._custom import CustomTransport
 from oneloop._pool import PoolTransport
 from oneloop._signals import raised_by_handler
+from oneloop._transports import CustomTransport
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request, Response
 from tests.calling import REFILL, sending
@@ -407,7 +407,7 @@ def interruptible(code: CodeType) -> frozenset[int]:
 class Striking:
     """Raises at the n-th place of a call at which a signal handler may run."""
 
-    FILES = ("_call.py", "_custom.py", "_answer.py")
+    FILES = ("_call.py", "_decoding.py", "_failures.py", "_retry.py", "_transports.py")
     OUTSIDE = ("interrupted",)
     """Functions that make the note: a second exception could strike there as well."""
 

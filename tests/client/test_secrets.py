@@ -23,7 +23,7 @@ from oneloop import (
     ResponseDecodeError,
     _pool,
 )
-from oneloop._call import MAX_BODY
+from oneloop._failures import MAX_BODY
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request
 from oneloop_api.api.v1 import validate_link_token, verify_api_key

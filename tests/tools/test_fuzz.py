@@ -56,7 +56,7 @@ def answers_for_another(_body: bytes, _limit: int) -> Any:
     return json.loads(good(99).body)
 
 
-def again(_error: Any, _reply: Any, _policy: Any, attempt: int, *_: Any) -> float | None:
+def again(_policy: Any, _failure: Any, attempt: int, **_: Any) -> float | None:
     """Try everything a second time."""
     return 0.0 if attempt == 1 else None
 
@@ -66,8 +66,8 @@ def again(_error: Any, _reply: Any, _policy: Any, attempt: int, *_: Any) -> floa
     ("place", "patch", "found"),
     [
         ("oneloop._call._judge", leaks, "let a JSONDecodeError escape"),
-        ("oneloop._answer.read_json", answers_for_another, "got the answer of 99"),
-        ("oneloop._call._wait", again, "was sent again after attempt 1"),
+        ("oneloop._call.read_json", answers_for_another, "got the answer of 99"),
+        ("oneloop._call.seconds_to_next", again, "was sent again after attempt 1"),
     ],
 )
 def test_the_fuzz_finds_what_a_broken_client_does(
