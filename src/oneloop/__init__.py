@@ -79,19 +79,8 @@ __all__ = [
     "models",
 ]
 
-_HOMES = {
-    "oneloop_core": (
-        "ArgumentError",
-        "ArgumentTypeError",
-        "ArgumentValueError",
-        "DecodeError",
-        "OneloopError",
-        "Outcome",
-        "Response",
-    ),
-    "oneloop._client": ("AsyncOneloop", "Oneloop"),
-    "oneloop._retry": ("Retry", "RetryPolicy", "Timeout"),
-}
+_HOMES = ("oneloop_core", "oneloop._errors", "oneloop._retry", "oneloop._client")
+"""The modules of the public names. Each of them imports those before it."""
 
 
 def __getattr__(name: str) -> Any:
@@ -101,8 +90,8 @@ def __getattr__(name: str) -> Any:
     if name == "models":
         value: Any = import_module("oneloop_api.models")
     else:
-        home = next((home for home, names in _HOMES.items() if name in names), "oneloop._errors")
-        value = getattr(import_module(home), name)
+        homes = map(import_module, _HOMES)
+        value = next(getattr(home, name) for home in homes if hasattr(home, name))
     globals()[name] = value
     return value
 

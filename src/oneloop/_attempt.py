@@ -33,7 +33,6 @@ class Attempt:
     __slots__ = ("_head", "_token", "deadline", "has_body", "secure", "wrote")
 
     def __init__(self, request: Request, limits: Limits) -> None:
-        """Start the clock."""
         self.deadline = None if limits.total is None else time.monotonic() + limits.total
         self.secure = request.url.startswith("https:")
         self.has_body = bool(request.body)
@@ -77,7 +76,7 @@ class Attempt:
             status = getattr(answer, "status", None) or answer.status_code
             raise ResponseTooLarge(status, headers_of(answer))
         if self.deadline is not None and time.monotonic() > self.deadline:
-            raise out_of_time_error(sent=True)
+            raise TransportError("no whole answer within the total time", timeout=True)
 
 
 current: ContextVar[Attempt] = ContextVar("current")
@@ -103,10 +102,9 @@ def headers_of(answer: Any) -> tuple[tuple[str, str], ...]:
 def left_over(stream: Any) -> bool | None:
     """Return whether more than the response arrived on its connection; `None` if unknown.
 
-    httpcore would take the rest for the response to the next request on that connection, and it has
-    no interface for it. So this looks at private attributes: through httpx's wrappers to h11's
-    parser, and from there down to the socket. (httpcore itself checks for unread bytes in the
-    socket before the next request.)
+    httpcore would take the rest for the next response on that connection, and has no interface for
+    it. So this reads private attributes: through httpx's wrappers to h11's parser, and from there
+    down to the socket. (httpcore checks the socket itself, before the next request.)
     """
     while stream is not None:
         connection = getattr(stream, "_connection", None)
@@ -215,14 +213,13 @@ def process() -> tuple[int, int]:
     """Return an identifier of this process that differs from those of its parents.
 
     A forked process must not use its parent's connections, as each would read responses to the
-    other. The process id alone does not distinguish them, because a child in a new PID namespace
-    may have the id of its parent. Nor does the number of forks, because a process that C code
-    clones does not run the hooks.
+    other. The process id alone does not distinguish them, as a child in a new PID namespace may
+    have its parent's; nor does the number of forks, as C code may fork without running the hooks.
     """
     return os.getpid(), _forks
 
 
-def places() -> "SimpleQueue[None]":
+def slots() -> "SimpleQueue[None]":
     """Return a semaphore of `MAX_CONNECTIONS`; a queue, as that is faster than threading's."""
     free: SimpleQueue[None] = SimpleQueue()
     for _ in range(MAX_CONNECTIONS):
@@ -231,10 +228,9 @@ def places() -> "SimpleQueue[None]":
 
 
 def forget_closed(by_loop: "dict[AbstractEventLoop, Any]") -> None:
-    """Remove the entries of event loops that have been closed.
+    """Remove the entries of closed event loops, so that their sockets are garbage-collected.
 
-    A weak reference would not do, as an entry refers to its loop. The connections of a closed loop
-    cannot be closed properly; their sockets are closed by the garbage collector.
+    Weak references would not do, as an entry refers to its loop.
     """
     for loop in [*by_loop]:
         if loop.is_closed():
@@ -263,9 +259,9 @@ def busy_error() -> TransportError:
     return TransportError("no free connection in time", sent=False, timeout=True)
 
 
-def out_of_time_error(*, sent: bool) -> TransportError:
-    """Return the error for a call whose total time has run out."""
-    return TransportError("no whole answer within the total time", sent=sent, timeout=True)
+def unopened_error(error: Exception) -> TransportError:
+    """Return the error for what prevents any connection, such as a bad certificate file."""
+    return TransportError("cannot open connections", detail=str(error), sent=False, passing=False)
 
 
 def closed_error() -> TransportError:

@@ -57,11 +57,8 @@ class Progress:
         """Add a note on the outcome to an exception, and remove the frames of the transport.
 
         Their local variables contain the request, with its key. So do those of an error of the
-        transport that was being handled, which would be the context of the interruption.
-
-        Args:
-            interruption: The exception that ends the call.
-            handled: The exception that the application was handling when it made the call.
+        transport that was being handled. It is the context of the interruption, and is replaced
+        with `handled`, the exception that the application was handling when it made the call.
         """
         where = " between attempts" if self.waiting else ""
         known = _NOTES[self.outcome]
@@ -81,9 +78,7 @@ _NOTES = {
 Send: TypeAlias = tuple[transport.Request, transport.Limits]
 """Send a request once. The reply is a response, or the exception that the transport raised."""
 
-Wait: TypeAlias = float
-"""Wait for some seconds."""
-
+Wait: TypeAlias = float  # seconds
 Reply = transport.Response | transport.TransportError | transport.ResponseTooLarge
 Course = Generator[Send | Wait, Reply | None, Response[T]]
 
@@ -98,16 +93,10 @@ def course(
     now: Callable[[], float] = time.time,
     chance: Callable[[], float] = random_chance,
 ) -> Course[T]:
-    """Carry out one call.
+    """Carry out one call, and keep `progress` up to date.
 
-    Args:
-        call: The call.
-        settings: The client's settings.
-        credential: The API key or link token to send.
-        progress: Updated with what is known so far.
-        clock: Returns seconds that never decrease.
-        now: Returns seconds since the epoch, to interpret the dates in Retry-After.
-        chance: Returns random numbers from 0 to 1.
+    `clock` returns seconds that never decrease, `now` the seconds since the epoch, to interpret
+    dates in Retry-After, and `chance` random numbers from 0 to 1.
 
     Raises:
         APIError: The call failed.
@@ -132,7 +121,7 @@ def course(
                 parsed=parsed, status=status, headers=headers, attempts=attempt, elapsed=elapsed
             )
         is_safe = operation.safe or policy.treat_as_safe
-        wait = seconds_to_next(policy, result, attempt, is_safe=is_safe, now=now, chance=chance)
+        wait = seconds_to_next(policy, result, attempt, is_safe, now, chance)
         outcome = max(before, result.outcome, key=_SEVERITY.index)
         error = result.error(call, credential, outcome=outcome, attempts=attempt, elapsed=elapsed)
         del reply, result  # error trackers would show what the server sent, which is not redacted
@@ -215,11 +204,18 @@ def _raised(error: Exception) -> Reply:
 
 
 def _request(call: Call[Any], settings: "Settings", credential: "Credential") -> transport.Request:
-    body = () if call.body is None else _JSON
+    body = () if call.body is None else (("Content-Type", "application/json"),)
     safe_url = None
-    if call.secrets and any(_is_in(call.target, secret) for secret in call.secrets):
+    if call.secrets and any(
+        quote(text, safe="") in call.target
+        for secret in call.secrets
+        for text in strings_in(secret.reveal())
+    ):
         safe_url = settings.base_url + call.operation.path
-    headers = [(name, _plain(value)) for name, value in call.headers] if call.headers else ()
+    headers = [
+        (name, value.reveal() if isinstance(value, Secret) else value)
+        for name, value in call.headers or ()
+    ]
     return transport.Request(
         call.operation.method,
         settings.base_url + call.target,
@@ -227,18 +223,6 @@ def _request(call: Call[Any], settings: "Settings", credential: "Credential") ->
         call.body,
         safe_url,
     )
-
-
-def _is_in(target: str, secret: Secret) -> bool:
-    return any(quote(text, safe="") in target for text in strings_in(secret.reveal()))
-
-
-def _plain(value: str | Secret) -> str:
-    plain: str = value.reveal() if isinstance(value, Secret) else value
-    return plain
-
-
-_JSON = (("Content-Type", "application/json"),)
 
 
 def _limits(settings: "Settings", left: float | None) -> transport.Limits:

@@ -1,7 +1,7 @@
 """The two clients: arguments in, calls out."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
 
 from attrs import evolve
 
@@ -30,32 +30,23 @@ T = TypeVar("T")
 class _Client:
     """What both clients have in common: settings, a credential and a transport."""
 
-    _is_async: ClassVar[bool]
     _settings: Settings
     _credentials: CredentialSource
     _transport: Any
     _shares: bool
 
     def _configure(
-        self,
-        api_key: Any,
-        link_token: Any,
-        base_url: Any,
-        allow_http: object,
-        transport: object,
-        http_client: object,
-        **options: Any,
+        self, api_key: Any, link_token: Any, base_url: Any, allow_http: object, *options: Any
     ) -> None:
         if base_url is None:
             base_url = base_url_from_environment(DEFAULT_BASE_URL)
-        self._settings = Settings(checked_base_url(base_url, allow_http), **checked(**options))
+        self._settings = Settings(checked_base_url(base_url, allow_http), **checked(*options))
         self._credentials = credential_source(api_key, link_token)
-        self._transport = self._opened(transport, http_client)
         self._shares = False
 
     def _opened(self, transport: object, http_client: object) -> Any:
         """Return the transport for these arguments, importing only what it needs."""
-        base_url, is_async = self._settings.base_url, self._is_async
+        base_url, is_async = self._settings.base_url, isinstance(self, AsyncOperations)
         if transport is not None or http_client is not None:
             from ._transports import chosen_transport
 
@@ -84,11 +75,10 @@ class _Client:
         constructor.
         """
         api_key, link_token, headers = wrapped(api_key), wrapped(link_token), hide(headers)
-        changed = checked(
-            timeout=timeout, retry=retry, headers=headers, max_response_bytes=max_response_bytes
-        )
         client = type(self).__new__(type(self))
-        client._settings = evolve(self._settings, **changed)
+        client._settings = evolve(
+            self._settings, **checked(timeout, retry, headers, max_response_bytes)
+        )
         client._credentials = self._credentials
         if api_key is not None or link_token is not None:
             client._credentials = credential_source(api_key, link_token)
@@ -138,8 +128,6 @@ class Oneloop(_Client, SyncOperations):
         ArgumentError: A number is out of bounds.
     """
 
-    _is_async = False
-
     def __init__(
         self,
         *,
@@ -159,17 +147,9 @@ class Oneloop(_Client, SyncOperations):
         api_key, link_token = wrapped(api_key), wrapped(link_token)
         base_url, headers = hide(base_url), hide({} if headers is None else headers)
         self._configure(
-            api_key,
-            link_token,
-            base_url,
-            allow_http,
-            transport,
-            http_client,
-            timeout=timeout,
-            retry=retry,
-            headers=headers,
-            max_response_bytes=max_response_bytes,
+            api_key, link_token, base_url, allow_http, timeout, retry, headers, max_response_bytes
         )
+        self._transport = self._opened(transport, http_client)
 
     @property
     def with_response(self) -> SyncOperationsWithResponse:
@@ -182,11 +162,9 @@ class Oneloop(_Client, SyncOperations):
             self._transport.close()
 
     def __enter__(self) -> Self:
-        """Return the client."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the client."""
         self.close()
 
     def _respond(self, call: Call[T]) -> Response[T]:
@@ -209,8 +187,6 @@ class AsyncOneloop(_Client, AsyncOperations):
     async functions, and that `http_client` is an `httpx.AsyncClient`.
     """
 
-    _is_async = True
-
     def __init__(
         self,
         *,
@@ -230,17 +206,9 @@ class AsyncOneloop(_Client, AsyncOperations):
         api_key, link_token = wrapped(api_key), wrapped(link_token)
         base_url, headers = hide(base_url), hide({} if headers is None else headers)
         self._configure(
-            api_key,
-            link_token,
-            base_url,
-            allow_http,
-            transport,
-            http_client,
-            timeout=timeout,
-            retry=retry,
-            headers=headers,
-            max_response_bytes=max_response_bytes,
+            api_key, link_token, base_url, allow_http, timeout, retry, headers, max_response_bytes
         )
+        self._transport = self._opened(transport, http_client)
 
     @property
     def with_response(self) -> AsyncOperationsWithResponse:
@@ -253,11 +221,9 @@ class AsyncOneloop(_Client, AsyncOperations):
             await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
-        """Return the client."""
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Close the client."""
         await self.aclose()
 
     async def _respond(self, call: Call[T]) -> Response[T]:

@@ -6,9 +6,9 @@ returns what is wrong with it instead of raising an error.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from inspect import isawaitable, iscoroutine
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 from oneloop_core import MAX_SECRET_LENGTH, Secret, hide, strings_in
 
@@ -34,10 +34,10 @@ class Credential:
 
     def __init__(self, secret: Secret, name: Name = "api_key") -> None:
         self.secret = secret
-        if name == "link_token":
-            self.header = ("X-Link-Token", secret.reveal())
-        else:
+        if name == "api_key":
             self.header = ("Authorization", f"Bearer {secret.reveal()}")
+        else:
+            self.header = ("X-Link-Token", secret.reveal())
 
 
 class CredentialSource:
@@ -46,20 +46,14 @@ class CredentialSource:
     __slots__ = ("_constant", "_function", "_name")
 
     def __init__(self, name: Name, given: Any) -> None:
-        """Check a credential that `wrapped` has wrapped, or keep a function.
-
-        Raises:
-            ConfigurationError: It cannot be a key or token.
-        """
         self._name: Name = name
-        is_constant = isinstance(given, Secret)
-        self._function = None if is_constant else cast("Callable[[], Any]", given)
-        self._constant = _checked(name, given) if is_constant else None
+        self._constant = _checked(name, given) if isinstance(given, Secret) else None
+        self._function: Any = given  # a function, unless there is a constant
 
     def credential(self) -> Credential:
         """Return the credential for one call of a blocking client."""
-        if self._function is None:
-            return cast("Credential", self._constant)
+        if self._constant is not None:
+            return self._constant
         given = Secret(self._function())
         if iscoroutine(given.reveal()):
             given.reveal().close()
@@ -70,12 +64,11 @@ class CredentialSource:
 
     def credential_or_awaitable(self) -> Credential | Awaitable[Credential]:
         """Return the credential for one call of an async client, or an awaitable for it."""
-        if self._function is None:
-            return cast("Credential", self._constant)
+        if self._constant is not None:
+            return self._constant
         given = Secret(self._function())
-        if isawaitable(given.reveal()):
-            return self._awaited(given)
-        return _checked(self._name, given)
+        is_async = isawaitable(given.reveal())
+        return self._awaited(given) if is_async else _checked(self._name, given)
 
     async def _awaited(self, given: Secret) -> Credential:
         return _checked(self._name, Secret(await given.reveal()))
@@ -87,23 +80,21 @@ def wrapped(given: Any) -> Any:
 
 
 def credential_source(api_key: Any, link_token: Any) -> CredentialSource:
-    """Return the source for a client with these arguments, which `wrapped` has wrapped.
-
-    Without either, the API key of the environment is used.
+    """Return the source for these arguments, or for the API key of the environment.
 
     Raises:
         ConfigurationError: There are two credentials or none, or the credential is not valid.
     """
-    if link_token is None:
-        given = key_from_environment() if api_key is None else api_key
-        if given is None:
-            raise ConfigurationError(
-                f"there is no API key: pass api_key= or set {KEY_VARIABLES[0]} in the environment"
-            )
-        return CredentialSource("api_key", given)
-    if api_key is not None:
+    if api_key is not None and link_token is not None:
         raise ConfigurationError("pass either api_key or link_token, not both")
-    return CredentialSource("link_token", link_token)
+    if link_token is not None:
+        return CredentialSource("link_token", link_token)
+    given = key_from_environment() if api_key is None else api_key
+    if given is None:
+        raise ConfigurationError(
+            f"there is no API key: pass api_key= or set {KEY_VARIABLES[0]} in the environment"
+        )
+    return CredentialSource("api_key", given)
 
 
 def _checked(name: Name, given: Secret) -> Credential:

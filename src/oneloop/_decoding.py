@@ -67,10 +67,12 @@ def plain_body(body: bytes, encoding: str, limit: int) -> bytes:
         return body
     try:
         return _decoded(body, coding, limit)
-    except Unreadable:
-        if _is_json(body, limit):
-            return body
-        raise
+    except Unreadable as error:
+        try:
+            read_json(body, limit)
+        except (Unreadable, TooLarge):
+            raise error from None
+        return body
 
 
 def _decoded(body: bytes, coding: str, limit: int) -> bytes:
@@ -106,12 +108,8 @@ def _inflate(
     """Decompress one stream; return its parts, and the data that follows it.
 
     The input is fed in pieces, because the decompressor copies whatever it has not yet consumed.
-
-    Args:
-        data: Begins with the compressed stream.
-        window: zlib's `wbits`, which selects the format.
-        limit: The largest size of the whole body, in bytes.
-        size: Bytes of the body that are decompressed already.
+    `window` is zlib's `wbits`, which selects the format; `size` bytes of the body, which may have
+    `limit` in all, are decompressed already.
     """
     decompressor = zlib.decompressobj(wbits=window)
     parts: list[bytes] = []
@@ -133,11 +131,8 @@ def _inflate(
 def read_json(body: bytes, limit: int) -> Any:
     """Parse JSON strictly: UTF-8 (a byte order mark is skipped), without NaN and Infinity.
 
-    If an object has the same key twice, the last value is used, as in JavaScript.
-
-    Args:
-        body: The JSON text.
-        limit: The client's `max_response_bytes`, which also limits the number of values.
+    If an object has the same key twice, the last value is used, as in JavaScript. `limit` is the
+    client's `max_response_bytes`, which also limits the number of values.
 
     Raises:
         Unreadable: The body is not JSON, is nested too deeply, or has a number that is too long or
@@ -156,14 +151,6 @@ def read_json(body: bytes, limit: int) -> Any:
         return _JSON.decode(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"a body that is not JSON: {error}") from None
-
-
-def _is_json(body: bytes, limit: int) -> bool:
-    try:
-        read_json(body, limit)
-    except (Unreadable, TooLarge):
-        return False
-    return True
 
 
 def _check_structure(body: bytes, brackets: int, limit: int) -> None:

@@ -42,8 +42,6 @@ _LONGEST_TEXT = 300
 class ConfigurationError(OneloopError, ValueError):
     """The configuration of a client is not valid. Nothing was sent."""
 
-    __module__ = "oneloop"
-
 
 class APIError(OneloopError):
     """A call failed.
@@ -70,8 +68,6 @@ class APIError(OneloopError):
         elapsed: Seconds from the start of the call to its end, backoffs included.
     """
 
-    __module__ = "oneloop"
-
     def __init__(
         self,
         problem: str,
@@ -90,7 +86,6 @@ class APIError(OneloopError):
         attempts: int = 1,
         elapsed: float = 0.0,
     ) -> None:
-        """Make an error; see the class for the arguments."""
         super().__init__(problem)
         self.problem = problem
         self.outcome = outcome
@@ -133,67 +128,45 @@ def shown(text: str) -> str:
 class APIConnectionError(APIError):
     """There is no response: the connection failed (`NOT_SENT`) or was lost (`UNKNOWN`)."""
 
-    __module__ = "oneloop"
-
 
 class APITimeoutError(APIConnectionError):
     """There is no response within the time limits."""
-
-    __module__ = "oneloop"
 
 
 class APIStatusError(APIError):
     """The response has a status other than 2xx."""
 
-    __module__ = "oneloop"
-
 
 class BadRequestError(APIStatusError):
     """400: the server does not accept these arguments."""
-
-    __module__ = "oneloop"
 
 
 class AuthenticationError(APIStatusError):
     """401: the API key is missing, wrong or revoked."""
 
-    __module__ = "oneloop"
-
 
 class PermissionDeniedError(APIStatusError):
     """403: the API key does not have the required permission."""
-
-    __module__ = "oneloop"
 
 
 class NotFoundError(APIStatusError):
     """404: the resource does not exist."""
 
-    __module__ = "oneloop"
-
 
 class ConflictError(APIStatusError):
     """409: the call conflicts with the current state of the resource."""
-
-    __module__ = "oneloop"
 
 
 class UnprocessableEntityError(APIStatusError):
     """422: the server understands the arguments but cannot process them."""
 
-    __module__ = "oneloop"
-
 
 class RateLimitError(APIStatusError):
     """429: there were too many calls, and no attempts or no time left to try again."""
 
-    __module__ = "oneloop"
-
 
 class ServerError(APIStatusError):
     """500 to 599: the server, or a proxy in front of it, failed. The call may have taken effect."""
-
-    __module__ = "oneloop"
 
 
 class ResponseDecodeError(APIError):
@@ -207,18 +180,13 @@ class ResponseDecodeError(APIError):
             that is the whole response.
     """
 
-    __module__ = "oneloop"
-
     def __init__(self, problem: str, *, field: str = "", **known: Any) -> None:
-        """Make an error; see `APIError` for the other arguments."""
         super().__init__(problem, **known)
         self.field = field
 
 
 class ResponseTooLargeError(APIError):
     """The response exceeds the client's `max_response_bytes`. The rest of it was not read."""
-
-    __module__ = "oneloop"
 
 
 STATUS_ERRORS: dict[int, type[APIStatusError]] = {
@@ -235,3 +203,8 @@ STATUS_ERRORS: dict[int, type[APIStatusError]] = {
 def status_error(status: int) -> type[APIStatusError]:
     """Return the class of the error for a status other than 2xx."""
     return ServerError if 500 <= status <= 599 else STATUS_ERRORS.get(status, APIStatusError)
+
+
+for _class in [value for value in vars().values() if isinstance(value, type)]:
+    if _class.__module__ == __name__:
+        _class.__module__ = "oneloop"  # where users import it from, as tracebacks show

@@ -4,7 +4,9 @@ A `Failure` is what is known after one attempt. `Failure.error` is the only plac
 a call is made: whole, bounded, and redacted, since a server or a proxy may quote the request.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
+
+from attrs import define, field
 
 from oneloop_core import Call, DecodeError, Outcome
 
@@ -22,6 +24,8 @@ from ._errors import (
 from ._redaction import Redactor
 from .transport import ResponseTooLarge, TransportError
 
+Problem: TypeAlias = DecodeError | TooLarge | Unreadable | None
+
 MAX_BODY = 64 * 1024
 """Characters of a response's body that an error keeps."""
 
@@ -29,6 +33,7 @@ MAX_TEXT = 2000
 """Characters of any other text of a server that an error keeps."""
 
 
+@define(repr=False, eq=False)
 class Failure:
     """A failed attempt. Its texts are not redacted yet, so it must not outlive the attempt.
 
@@ -39,38 +44,20 @@ class Failure:
         may_pass: Whether the same request may well succeed a little later.
         status: HTTP status of the response; `None` without a response.
         headers: Headers of the response, names in lower case.
-        body: Body of the response, its content encoding undone; `None` if it was not read.
+        body: Body of the response, decompressed; `None` if it was not read.
         code: The `error.code` of the body, if any.
-        texts: Other arguments of the error that are words of a server or a library.
+        texts: Other arguments of the error, which are words of a server or a library.
     """
 
-    __slots__ = (
-        *("body", "code", "error_class", "headers", "may_pass"),
-        *("outcome", "problem", "status", "texts"),
-    )
-
-    def __init__(
-        self,
-        error_class: type[APIError],
-        problem: str,
-        outcome: Outcome,
-        *,
-        may_pass: bool = False,
-        status: int | None = None,
-        headers: dict[str, str] | None = None,
-        body: bytes | None = None,
-        code: int | None = None,
-        **texts: str | None,
-    ) -> None:
-        self.error_class = error_class
-        self.problem = problem
-        self.outcome = outcome
-        self.may_pass = may_pass
-        self.status = status
-        self.headers = headers or {}
-        self.body = body
-        self.code = code
-        self.texts = texts
+    error_class: type[APIError]
+    problem: str
+    outcome: Outcome
+    may_pass: bool = False
+    status: int | None = None
+    headers: dict[str, str] = field(factory=dict[str, str])
+    body: bytes | None = None
+    code: int | None = None
+    texts: dict[str, str | None] = field(factory=dict[str, str | None])
 
     def error(
         self,
@@ -81,14 +68,10 @@ class Failure:
         attempts: int,
         elapsed: float,
     ) -> APIError:
-        """Return the error for a call whose last attempt failed like this.
+        """Return the error of a call whose last attempt failed like this.
 
-        Args:
-            call: The call; its secrets are redacted.
-            credential: The credential that the call was sent with; redacted as well.
-            outcome: The outcome of the whole call.
-            attempts: Number of attempts.
-            elapsed: Seconds since the start of the call.
+        The secrets of the call and the credential are redacted. The other arguments are about the
+        whole call, as in `APIError`.
         """
         redactor = Redactor((credential.secret, *call.secrets))
         clean = redactor.clean
@@ -106,10 +89,7 @@ class Failure:
             status_code=self.status,
             # A server may read a key that consists of digits as a number.
             code=self.code if clean(str(self.code), MAX_BODY) == str(self.code) else None,
-            headers={
-                clean(name, MAX_BODY): clean(value, MAX_BODY)
-                for name, value in self.headers.items()
-            },
+            headers={clean(k, MAX_BODY): clean(v, MAX_BODY) for k, v in self.headers.items()},
             body=body,
             attempts=attempts,
             elapsed=elapsed,
@@ -117,81 +97,49 @@ class Failure:
         )
 
 
-def without_response(problem: TransportError | ResponseTooLarge, limit: int) -> Failure:
-    """Return the failure of an attempt for which the transport returned no response."""
-    if isinstance(problem, ResponseTooLarge):
-        headers = lower_headers(problem.headers)
-        return _too_large(problem.status, headers, f"more than {limit} bytes")
+def without_response(error: TransportError | ResponseTooLarge, limit: int) -> Failure:
+    """Return the failure of an attempt that ended in an exception of the transport."""
+    if isinstance(error, ResponseTooLarge):
+        headers = lower_headers(error.headers)
+        return _too_large(error.status, headers, f"more than {limit} bytes")
     return Failure(
-        APITimeoutError if problem.timeout else APIConnectionError,
-        str(problem.problem),
-        Outcome.NOT_SENT if problem.sent is False else Outcome.UNKNOWN,
-        may_pass=problem.passing,
-        detail=str(problem.detail) or None,
+        APITimeoutError if error.timeout else APIConnectionError,
+        str(error.problem),
+        Outcome.NOT_SENT if error.sent is False else Outcome.UNKNOWN,
+        may_pass=error.passing,
+        texts={"detail": str(error.detail) or None},
     )
 
 
 def of_response(
-    method: str,
-    status: int,
-    headers: dict[str, str],
-    body: bytes,
-    limit: int,
-    problem: DecodeError | TooLarge | Unreadable | None,
+    method: str, status: int, headers: dict[str, str], body: bytes, limit: int, problem: Problem
 ) -> Failure:
-    """Return the failure that a response means.
+    """Return the failure that a response means, given why it cannot be used, unless for its status.
 
-    Args:
-        method: HTTP method of the request.
-        status: Status of the response.
-        headers: Its headers, names in lower case.
-        body: Its body, with the content encoding undone; empty if that was not possible.
-        limit: The client's `max_response_bytes`.
-        problem: Why the response cannot be used; `None` if only its status is to blame.
+    `method` is that of the request; `body` is decompressed, or empty if that was not possible.
     """
     if isinstance(problem, TooLarge):
         return _too_large(status, headers, str(problem))
+    texts: dict[str, str | None] = {"request_id": request_id(headers)}
+    error_class: type[APIError]
+    may_pass, code = False, None
     if not 200 <= status <= 299:
-        return _with_status(method, status, headers, body, limit)
-    field, detail = "", None
-    if isinstance(problem, DecodeError):
-        what, outcome = "not with what the document promises", Outcome.APPLIED
-        field, detail = problem.path, f"{problem.path or 'the answer'}: {problem.problem}"
+        error_class, what, may_pass = status_error(status), "", True
+        # A 303 (See Other) mostly means that the call was carried out: it points to where the
+        # result can be retrieved (RFC 9110, section 15.4.4).
+        is_applied = status == 303 and method not in ("GET", "HEAD")
+        is_rejected = 300 <= status <= 499 and not is_applied
+        outcome = Outcome.REJECTED if is_rejected else Outcome.UNKNOWN
+        code, texts["message"] = error_envelope(body, limit)
+    elif isinstance(problem, DecodeError):
+        error_class, outcome = ResponseDecodeError, Outcome.APPLIED
+        what = ", but not with what the document promises"
+        texts["field"] = problem.path
+        texts["detail"] = f"{problem.path or 'the answer'}: {problem.problem}"
     else:
-        what, outcome = f"with {problem}", Outcome.UNKNOWN
-    return Failure(
-        ResponseDecodeError,
-        f"the server answered {status}, but {what}",
-        outcome,
-        status=status,
-        headers=headers,
-        body=body,
-        request_id=request_id(headers),
-        field=field,
-        detail=detail,
-    )
-
-
-def _with_status(
-    method: str, status: int, headers: dict[str, str], body: bytes, limit: int
-) -> Failure:
-    # A 303 (See Other) mostly means that the call was carried out: it points to where the result
-    # can be retrieved (RFC 9110, section 15.4.4).
-    is_applied = status == 303 and method not in ("GET", "HEAD")
-    is_rejected = 300 <= status <= 499 and not is_applied
-    code, message = error_envelope(body, limit)
-    return Failure(
-        status_error(status),
-        f"the server answered {status}",
-        Outcome.REJECTED if is_rejected else Outcome.UNKNOWN,
-        may_pass=True,
-        status=status,
-        headers=headers,
-        body=body,
-        code=code,
-        request_id=request_id(headers),
-        message=message,
-    )
+        error_class, what, outcome = ResponseDecodeError, f", but with {problem}", Outcome.UNKNOWN
+    said = f"the server answered {status}{what}"
+    return Failure(error_class, said, outcome, may_pass, status, headers, body, code, texts)
 
 
 def _too_large(status: int, headers: dict[str, str], what: str) -> Failure:
@@ -201,5 +149,5 @@ def _too_large(status: int, headers: dict[str, str], what: str) -> Failure:
         Outcome.UNKNOWN,
         status=status,
         headers=headers,
-        request_id=request_id(headers),
+        texts={"request_id": request_id(headers)},
     )

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
@@ -34,9 +34,10 @@ from ._attempt import (
     busy_error,
     closed_error,
     forget_closed,
-    places,
     process,
     running_loop,
+    slots,
+    unopened_error,
 )
 from ._environment import certificates_from_environment, proxy_from_environment
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
@@ -85,24 +86,22 @@ class FastTransport:
     """
 
     def __init__(self, base_url: str) -> None:
-        """Prepare for one host, without opening anything."""
 
         @lru_cache(KINDS)
         def engine(_process: tuple[int, int], steps: Steps) -> _Engine[SyncClient]:
             return _opened(lambda: _set_up(SyncClientBuilder(), base_url, steps).build())
 
         self._engine = engine
-        self._places = places()
+        self._slots = slots()
         self._closed = False
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.Transport`."""
         if self._closed:
             raise closed_error()
         began = time.monotonic()
         engine = self._engine(process(), _steps(limits))
         try:
-            place = self._places.get(timeout=limits.connect)
+            slot = self._slots.get(timeout=limits.connect)
         except Empty:
             raise busy_error() from None
         body = engine.body(request)
@@ -123,7 +122,7 @@ class FastTransport:
         else:
             return engine.response(answer, received)
         finally:
-            self._places.put(place)
+            self._slots.put(slot)
         raise failure  # here, so that the engine's error is not its context
 
     def close(self) -> None:
@@ -136,7 +135,6 @@ class AsyncFastTransport:
     """Sends requests with pyreqwest, async. Event loops share its connections."""
 
     def __init__(self, base_url: str) -> None:
-        """Prepare for one host, without opening anything."""
 
         @lru_cache(KINDS)
         def engine(_process: tuple[int, int], steps: Steps) -> _Engine[Client]:
@@ -147,7 +145,6 @@ class AsyncFastTransport:
         self._closed = False
 
     async def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.AsyncTransport`."""
         if self._closed:
             raise closed_error()
         began = time.monotonic()
@@ -215,7 +212,6 @@ class _Engine(Generic[C]):
         self._idle: list[float] = []
 
     def body(self, request: Request) -> "_Body | bytes | None":
-        """Return the body to send."""
         try:
             if time.monotonic() - self._idle.pop() < KEEPALIVE:
                 return request.body
@@ -224,7 +220,6 @@ class _Engine(Generic[C]):
         return _Body(request.body) if request.body else None
 
     def response(self, answer: BaseResponse, body: bytearray) -> Response:
-        """Return a response that was read to its end."""
         headers = _headers(answer)
         if ("connection", "close") not in headers:
             self._idle.append(time.monotonic())
@@ -291,23 +286,17 @@ def _opened(open_: Callable[[], C]) -> _Engine[C]:
     try:
         client = open_()
     except Exception as error:  # noqa: BLE001 - a bad proxy, bad certificates, or a fork
-        failure = TransportError(
-            "cannot open connections", detail=str(error), sent=False, passing=False
-        )
+        failure = unopened_error(error)
     else:
+        if not _started_in:
+            atexit.register(_settle)
         _started_in.append(process())
-        _settle_at_exit()
         return _Engine(client)
     raise failure
 
 
 _started_in: deque[tuple[int, int]] = deque(maxlen=1)
 """The process in which the engine's threads run, once there are any."""
-
-
-@cache
-def _settle_at_exit() -> None:
-    atexit.register(_settle)
 
 
 def _settle() -> None:

@@ -10,14 +10,7 @@ from typing import Any, TypeAlias, cast
 import httpx
 
 from . import _attempt
-from ._attempt import (
-    Attempt,
-    closed_error,
-    headers_of,
-    left_over,
-    timeouts,
-    translated,
-)
+from ._attempt import Attempt, closed_error, headers_of, left_over, timeouts, translated
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 Client: TypeAlias = httpx.Client
@@ -28,12 +21,10 @@ class ClientTransport:
     """Sends requests with an application's own `httpx.Client`, and leaves it open."""
 
     def __init__(self, client: httpx.Client) -> None:
-        """Use this client."""
         self._client = client
         self._closed = False
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.Transport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)
@@ -71,12 +62,10 @@ class AsyncClientTransport:
     """Sends requests with an application's own `httpx.AsyncClient`, and leaves it open."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
-        """Use this client."""
         self._client = client
         self._closed = False
 
     async def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.AsyncTransport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)

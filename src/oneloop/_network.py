@@ -18,13 +18,13 @@ limit for each part of a large body that a slow server accepts."""
 
 
 class Network(httpcore.NetworkBackend):
-    """Opens connections, address by address, each within what is left of the call's time."""
+    """Opens connections, address by address, each within what is left of the call's time.
+
+    `layers` is the number of TLS handshakes before an https request: 2 through an https:// proxy,
+    otherwise 1.
+    """
 
     def __init__(self, layers: int) -> None:
-        """Prepare for a number of TLS handshakes before an https request.
-
-        That is 2 through an https:// proxy, otherwise 1.
-        """
         self._layers = layers
 
     def connect_tcp(
@@ -102,10 +102,6 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
     """The async twin of `Network`. anyio tries all addresses within one time limit."""
 
     def __init__(self, layers: int) -> None:
-        """Prepare for a number of TLS handshakes before an https request.
-
-        That is 2 through an https:// proxy, otherwise 1.
-        """
         self._layers = layers
 
     async def connect_tcp(

@@ -25,10 +25,11 @@ from ._attempt import (
     closed_error,
     headers_of,
     left_over,
-    places,
     process,
+    slots,
     timeouts,
     translated,
+    unopened_error,
 )
 from ._environment import certificates_from_environment, proxy_from_environment
 from ._network import Network
@@ -46,25 +47,23 @@ class PoolTransport:
     """
 
     def __init__(self, base_url: str) -> None:
-        """Prepare for one host, without opening anything."""
         self._base_url = base_url
         self._closed = False
         # By process, and without a lock: one that is held during a fork stays locked in the child.
         self._pools: dict[tuple[int, int], _Pool] = {}
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.Transport`."""
         attempt = Attempt(request, limits)
         pool = self._join()
         try:
             try:
-                place = pool.places.get(timeout=limits.connect)
+                slot = pool.slots.get(timeout=limits.connect)
             except Empty:
                 raise busy_error() from None
             try:
                 return self._exchange(pool, attempt, request, limits)
             finally:
-                pool.places.put(place)
+                pool.slots.put(slot)
         finally:
             self._leave(pool)
 
@@ -72,10 +71,10 @@ class PoolTransport:
         self, pool: "_Pool", attempt: Attempt, request: Request, limits: Limits
     ) -> Response:
         connection = pool.connection()
-        spent = False
+        reusable = False
         with attempt:
             try:
-                answer = connection.handle_request(pool.site.outgoing(request, limits))
+                answer = connection.handle_request(pool.origin.outgoing(request, limits))
                 try:
                     body = bytearray()
                     for chunk in answer.iter_stream():
@@ -84,7 +83,7 @@ class PoolTransport:
                     more = left_over(answer.stream)
                 finally:
                     answer.close()
-                spent = more is False
+                reusable = more is False
             except (TransportError, ResponseTooLarge):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is known
@@ -92,7 +91,7 @@ class PoolTransport:
             else:
                 return Response(answer.status, headers_of(answer), bytes(body))
             finally:
-                if spent and connection.is_idle():
+                if reusable and connection.is_idle():
                     pool.idle.put(connection)
                 else:
                     connection.close()
@@ -103,8 +102,8 @@ class PoolTransport:
         this = process()
         pool = self._pools.get(this)
         if pool is None:
-            site = Site(self._base_url, httpcore.ConnectionPool, Network)
-            pool = self._pools.setdefault(this, _Pool(site))
+            origin = Origin(self._base_url, httpcore.ConnectionPool, Network)
+            pool = self._pools.setdefault(this, _Pool(origin))
         with pool.lock:
             if self._closed:
                 raise closed_error()
@@ -131,7 +130,7 @@ class PoolTransport:
             pool.close()
 
 
-class Site:
+class Origin:
     """The server that a client sends its requests to, and the proxy and TLS settings for it."""
 
     def __init__(self, base_url: str, kind: Any, network: Any) -> None:
@@ -151,7 +150,7 @@ class Site:
             # httpcore's pool makes connections, direct or by way of a proxy, and holds none.
             self.factory = kind(network_backend=network(layers), **options)
         except Exception as error:  # noqa: BLE001 - whatever the environment has in store
-            failure = _unopened(error)
+            failure = unopened_error(error)
         else:
             return
         raise failure
@@ -205,10 +204,9 @@ class Idle:
     """
 
     def __init__(self) -> None:
-        """Start without connections."""
         self.waiting: deque[tuple[Any, float]] = deque()
-        self.over: list[Any] = []
-        """Connections to close."""
+        self.expired: list[Any] = []
+        """Connections that are to be closed."""
 
     def put(self, connection: Any) -> None:
         """Keep a connection for a later call."""
@@ -218,25 +216,25 @@ class Idle:
         """Return a connection that its server has not closed, or `None`."""
         oldest = time.monotonic() - KEEPALIVE
         while self.waiting and self.waiting[0][1] < oldest:
-            self.over.append(self.waiting.popleft()[0])
+            self.expired.append(self.waiting.popleft()[0])
         while self.waiting:
             connection, _ = self.waiting.pop()
             if not connection.has_expired():
                 return connection
-            self.over.append(connection)
+            self.expired.append(connection)
         return None
 
     def give_up(self) -> None:
         """Move all connections to those to close."""
         while self.waiting:
-            self.over.append(self.waiting.pop()[0])
+            self.expired.append(self.waiting.pop()[0])
 
 
 class _Pool:
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
         self.idle = Idle()
-        self.places = places()
+        self.slots = slots()
         self.lock = threading.Lock()
         self.users = 0
         self.closing = False
@@ -244,21 +242,21 @@ class _Pool:
     def connection(self) -> Any:
         """Return an open or a new connection for one call."""
         with self.lock:
-            connection, over = self.idle.take(), self.idle.over
-            if over:
-                self.idle.over = []
-        for one in over:
+            connection, expired = self.idle.take(), self.idle.expired
+            if expired:
+                self.idle.expired = []
+        for one in expired:
             one.close()
-        return connection or self.site.connection()
+        return connection or self.origin.connection()
 
     def close(self) -> None:
         """Close all connections. No call may use one of them."""
         with self.lock:
             self.idle.give_up()
-            over, self.idle.over = self.idle.over, []
-        for one in over:
+            expired, self.idle.expired = self.idle.expired, []
+        for one in expired:
             one.close()
-        self.site.headers.cache_clear()
+        self.origin.headers.cache_clear()
 
 
 def _options(base_url: str) -> dict[str, Any]:
@@ -287,7 +285,3 @@ def _proxy(url: str) -> httpcore.Proxy:
     if parts.username is not None:
         auth = unquote(parts.username), unquote(parts.password or "")
     return httpcore.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", auth)
-
-
-def _unopened(error: Exception) -> TransportError:
-    return TransportError("cannot open connections", detail=str(error), sent=False, passing=False)

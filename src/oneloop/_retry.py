@@ -32,28 +32,25 @@ MAX_HEADER_LENGTH = 64
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
-def _seconds(value: object, name: str, *, optional: bool) -> None:
-    if value is None and optional:
+def _check_seconds(value: object, name: str, *, is_limit: bool) -> None:
+    """Check a duration, or a time limit: that may be `None`, but not 0."""
+    if value is None and is_limit:
         return
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ArgumentTypeError(f"must be a number of seconds, got {value!r}").under(name)
+    hint = "; None means no limit" if is_limit else ""
+    if value == 0 and is_limit:
+        raise ArgumentValueError(f"must be greater than 0{hint}").under(name)
     if not 0 <= value <= MAX_SECONDS:
-        hint = "; None means no limit" if optional else ""
         raise ArgumentValueError(f"must be from 0 to {MAX_SECONDS} seconds{hint}").under(name)
 
 
-def _check_limit(value: object, name: str) -> None:
-    _seconds(value, name, optional=True)
-    if value == 0:
-        raise ArgumentValueError("must be greater than 0; None means no limit").under(name)
-
-
 def _limit(_: Any, attribute: Any, value: object) -> None:
-    _check_limit(value, attribute.name)
+    _check_seconds(value, attribute.name, is_limit=True)
 
 
 def _duration(_: Any, attribute: Any, value: object) -> None:
-    _seconds(value, attribute.name, optional=False)
+    _check_seconds(value, attribute.name, is_limit=False)
 
 
 def _hook(_: Any, attribute: Any, value: object) -> None:
@@ -66,7 +63,7 @@ def _flag(_: Any, attribute: Any, value: object) -> None:
         raise ArgumentTypeError(f"must be True or False, got {value!r}").under(attribute.name)
 
 
-def _attempts(_: Any, attribute: Any, value: object) -> None:
+def _count(_: Any, attribute: Any, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ArgumentTypeError(f"must be an integer, got {value!r}").under(attribute.name)
     if value < 1:
@@ -98,7 +95,7 @@ class Timeout:
         """
         if isinstance(value, Timeout):
             return value
-        _check_limit(value, "timeout")
+        _check_seconds(value, "timeout", is_limit=True)
         return cls(connect=value, read=value)
 
 
@@ -150,7 +147,7 @@ class RetryPolicy:
 
     __module__ = "oneloop"
 
-    attempts: int = field(default=3, validator=_attempts)
+    attempts: int = field(default=3, validator=_count)
     backoff: float = field(default=0.5, validator=_duration)
     cap: float = field(default=8.0, validator=_duration)
     budget: float | None = field(default=60.0, validator=_limit)
@@ -162,20 +159,14 @@ def seconds_to_next(
     policy: RetryPolicy,
     failure: "Failure",
     attempt: int,
-    *,
     is_safe: bool,
     now: Callable[[], float],
     chance: Callable[[], float],
 ) -> float | None:
-    """Return the seconds until the next attempt, or `None` if there must not be one.
+    """Return the seconds until the attempt after a failed one; `None` if there must not be one.
 
-    Args:
-        policy: The client's policy.
-        failure: How the last attempt failed.
-        attempt: Number of the last attempt, starting at 1.
-        is_safe: Whether sending the call twice does no more than sending it once.
-        now: Returns the seconds since the epoch.
-        chance: Returns a random number from 0 to 1.
+    The other arguments are those of `backoff`, whether the call is safe to repeat, the seconds
+    since the epoch, and random numbers from 0 to 1.
     """
     if attempt >= policy.attempts or not _is_repeatable(failure, is_safe):
         return None
@@ -186,7 +177,7 @@ def seconds_to_next(
 
 
 def _is_repeatable(failure: "Failure", is_safe: bool) -> bool:
-    """Return whether another attempt may succeed, and cannot apply the call twice."""
+    """Return whether another attempt may succeed and cannot apply the call twice."""
     if not failure.may_pass:
         return False
     if failure.status is None:
@@ -198,12 +189,9 @@ def _is_repeatable(failure: "Failure", is_safe: bool) -> bool:
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds that a server asks to wait, or `None` if it does not.
 
-    Reads `retry-after-ms`, and `Retry-After` as seconds or as an HTTP date. A value that cannot be
-    parsed, or is longer than `MAX_HEADER_LENGTH`, is ignored; a date in the past means 0.
-
-    Args:
-        headers: The headers of the response, names in lower case.
-        now: Seconds since the epoch.
+    Reads `retry-after-ms`, and `Retry-After` as seconds or as an HTTP date, which is compared with
+    `now`. A value that cannot be parsed, or is longer than `MAX_HEADER_LENGTH`, is ignored; a date
+    in the past means 0.
     """
     milliseconds = _short(headers, "retry-after-ms")
     if milliseconds and _NUMBER.fullmatch(milliseconds):
@@ -231,10 +219,7 @@ def _short(headers: Mapping[str, str], name: str) -> str:
 def backoff(policy: RetryPolicy, attempt: int, chance: float) -> float:
     """Return the backoff after a failed attempt, in seconds: exponential, with full jitter.
 
-    Args:
-        policy: The client's policy.
-        attempt: Number of the failed attempt, starting at 1.
-        chance: A random number from 0 to 1.
+    `attempt` is the number of that attempt, starting at 1; `chance` a random number from 0 to 1.
     """
     # A float would overflow at 2**1024; the cap is reached long before 2**60 seconds.
     return chance * min(policy.cap, policy.backoff * 2.0 ** min(attempt - 1, 60))

@@ -1,9 +1,7 @@
-"""The settings of a client: what its arguments may be, and the requests' constant headers.
+"""The settings of a client: what its arguments may be, and the constant headers of its requests.
 
-A base URL or a header may contain a password, or a key that was passed by mistake. Error trackers
-show the local variables of every frame that an exception passes, so these arguments arrive wrapped
-in a `Secret`, and a function that looks at the plain value returns what is wrong with it instead of
-raising an error.
+A base URL or a header may contain a password, or a key that was passed by mistake. So they arrive
+wrapped, and are checked without raising an error, for the reason given in `_credentials`.
 """
 
 import re
@@ -50,26 +48,19 @@ class Settings:
     max_response_bytes: int
 
 
-def checked(**options: Any) -> dict[str, Any]:
-    """Check options of a client, and return those that are given as arguments of `Settings`.
+def checked(*options: Any) -> dict[str, Any]:
+    """Check timeout, retry, headers and max_response_bytes; return those that are not `UNSET`.
 
     Raises:
         ConfigurationError: One of them is not valid.
         ArgumentError: A number is out of bounds.
     """
-    return {
-        name: _CHECKS[name](value)
-        for name, value in options.items()
-        if not isinstance(value, Unset)
-    }
+    checks = zip(_CHECKS.items(), options, strict=True)
+    return {name: check(given) for (name, check), given in checks if not isinstance(given, Unset)}
 
 
 def checked_base_url(given: Secret, allow_http: object) -> str:
-    """Return a base URL in the form that `Settings` has it.
-
-    Raises:
-        ConfigurationError: It is not valid, or would send the key unencrypted.
-    """
+    """Return a base URL for `Settings`, or raise a `ConfigurationError`."""
     problem, url = _read_base_url(given, allow_http)
     if problem:
         raise ConfigurationError(problem)
@@ -147,8 +138,8 @@ def _read_headers(given: Secret) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 _CHECKS = {
+    "timeout": Timeout.of,
+    "retry": _checked_retry,
     "headers": _all_headers,
     "max_response_bytes": _checked_size,
-    "retry": _checked_retry,
-    "timeout": Timeout.of,
 }

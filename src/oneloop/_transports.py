@@ -88,14 +88,9 @@ def _imported_on_a_lasting_thread(name: str) -> Any:
 
 
 class CustomTransport:
-    """Sends requests with an application's own blocking transport."""
+    """Wraps an application's own `oneloop.transport.Transport`, and checks what it returns."""
 
     def __init__(self, transport: object) -> None:
-        """Use this transport.
-
-        Raises:
-            ConfigurationError: It does not implement `oneloop.transport.Transport`.
-        """
         found = _methods(transport, "Transport", ("send", "close"))
         if any(map(iscoroutinefunction, found)):
             name = type(transport).__name__
@@ -105,40 +100,23 @@ class CustomTransport:
         self._transport = cast("Transport", transport)
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.Transport`."""
-        response = self._transport.send(request, limits)
-        problem = _problem(response)
-        if problem is not None:
-            raise problem
-        return response
+        return _checked(self._transport.send(request, limits))
 
     def close(self) -> None:
-        """Close all connections."""
         self._transport.close()
 
 
 class AsyncCustomTransport:
-    """Sends requests with an application's own async transport."""
+    """Wraps an application's own `oneloop.transport.AsyncTransport`, and checks what it returns."""
 
     def __init__(self, transport: object) -> None:
-        """Use this transport.
-
-        Raises:
-            ConfigurationError: It does not implement `oneloop.transport.AsyncTransport`.
-        """
         _methods(transport, "AsyncTransport", ("send", "aclose"))
         self._transport = cast("AsyncTransport", transport)
 
     async def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.AsyncTransport`."""
-        response = await self._transport.send(request, limits)
-        problem = _problem(response)
-        if problem is not None:
-            raise problem
-        return response
+        return _checked(await self._transport.send(request, limits))
 
     async def aclose(self) -> None:
-        """Close all connections."""
         await self._transport.aclose()
 
 
@@ -165,11 +143,11 @@ def _takes_two(send: Any) -> bool:
     return True
 
 
-def _problem(response: object) -> TransportError | None:
-    """Return what is wrong with what a transport returned, or `None`."""
+def _checked(response: object) -> Response:
+    """Return what a transport has returned, or raise an error if that is not a valid response."""
     if not isinstance(response, Response):
         problem = f"the transport returned {type(response).__name__} instead of a Response"
-        return TransportError(problem, passing=False)
+        raise TransportError(problem, passing=False)
     status, body = cast("Any", response.status), cast("Any", response.body)
     if not isinstance(status, int) or not 100 <= status <= 999:
         part = "status"
@@ -178,8 +156,8 @@ def _problem(response: object) -> TransportError | None:
     elif not _are_headers(response.headers):
         part = "headers"
     else:
-        return None
-    return TransportError(f"the transport returned a response with invalid {part}", passing=False)
+        return response
+    raise TransportError(f"the transport returned a response with invalid {part}", passing=False)
 
 
 def _are_headers(headers: Any) -> bool:
@@ -195,14 +173,13 @@ def _are_headers(headers: Any) -> bool:
 
 
 def raised(error: Exception) -> TransportError | ResponseTooLarge:
-    """Return the reply that an exception of a transport stands for.
+    """Return the reply that an exception of a transport means.
 
     Raises:
         BaseException: The exception of a signal handler, which is not about the call.
     """
-    if isinstance(error, TransportError) and all(
-        hasattr(error, name) for name in ("problem", "detail", "sent", "timeout", "passing")
-    ):
+    names = ("problem", "detail", "sent", "timeout", "passing")
+    if isinstance(error, TransportError) and all(hasattr(error, name) for name in names):
         return error.with_traceback(None)
     if (
         isinstance(error, ResponseTooLarge)

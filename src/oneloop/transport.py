@@ -68,13 +68,11 @@ class Response:
     __slots__ = ("body", "headers", "status")
 
     def __init__(self, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
-        """Make a response; see the class for the arguments."""
         self.status = status
         self.headers = headers
         self.body = body
 
     def __repr__(self) -> str:
-        """Show the status only."""
         return f"Response(status={self.status})"
 
 
@@ -100,7 +98,6 @@ class TransportError(Exception):
         timeout: bool = False,
         passing: bool = True,
     ) -> None:
-        """Make an error; see the class for the arguments."""
         super().__init__(problem)
         self.problem = problem
         self.detail = detail
@@ -123,7 +120,6 @@ class ResponseTooLarge(Exception):  # noqa: N818 - a limit, not a fault of the t
     """
 
     def __init__(self, status: int, headers: tuple[tuple[str, str], ...]) -> None:
-        """Make an error; see the class for the arguments."""
         super().__init__(status)
         self.status = status
         self.headers = headers
@@ -154,12 +150,7 @@ class AsyncTransport(Protocol):
     """Sends the requests of an `AsyncOneloop`. Several tasks may use it at once."""
 
     async def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once and return its response, whatever its status.
-
-        Raises:
-            TransportError: There is no response.
-            ResponseTooLarge: The body of the response exceeds `limits.body`.
-        """
+        """Send a request once, like `Transport.send`."""
         ...
 
     async def aclose(self) -> None:
