@@ -60,23 +60,21 @@ def proxy_from_environment(url: str) -> str | None:
     if not proxy:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    scheme, is_usable = _checked_proxy(proxy)
-    if not is_usable:
+    scheme = proxy.partition("://")[0].lower()
+    if scheme not in ("http", "https", "socks5", "socks5h") or not _has_host(proxy):
         raise ValueError(
             f"unsupported or malformed proxy URL in {parts.scheme.upper()}_PROXY or ALL_PROXY: "
-            f"{scheme}://..."
+            f"{scheme if scheme.isalnum() else ''}://..."
         )
     return proxy
 
 
-def _checked_proxy(url: str) -> tuple[str, bool]:
-    """Return the scheme of a proxy's URL, and whether such a proxy can be used."""
+def _has_host(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        is_whole = bool(parts.hostname) and parts.port != 0
+        return bool(parts.hostname) and parts.port != 0
     except ValueError:  # its message may quote a part of the password
-        return "", False
-    return parts.scheme, is_whole and parts.scheme in ("http", "https", "socks5", "socks5h")
+        return False
 
 
 def split_base_url(url: str) -> tuple[str, str] | None:

@@ -50,7 +50,7 @@ class ClientTransport:
         except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
             read = _meant(error, outgoing, self._client)
         if isinstance(read, TransportError):
-            raise read  # out here: httpx's errors hold the request with its token
+            raise read  # here, so that its context is not httpx's error, which has the key
         return _bounded(read, limits)
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class AsyncClientTransport:
         except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
             read = _meant(error, outgoing, self._client)
         if isinstance(read, TransportError):
-            raise read  # out here: httpx's errors hold the request with its token
+            raise read  # here, so that its context is not httpx's error, which has the key
         return _bounded(read, limits)
 
     async def aclose(self) -> None:

@@ -147,7 +147,7 @@ class Origin:
             options = _options(base_url)
             proxy = options.get("proxy")
             layers = 2 if proxy is not None and proxy.url.scheme == b"https" else 1
-            # httpcore's pool makes connections, direct or by way of a proxy, and holds none.
+            # This pool only creates connections, direct ones or through a proxy.
             self.factory = kind(network_backend=network(layers), **options)
         except Exception as error:  # noqa: BLE001 - whatever the environment has in store
             failure = unopened_error(error)

@@ -94,9 +94,18 @@ def test_a_call_goes_through_the_proxy(kind: ClientKind, monkeypatch: pytest.Mon
     assert heard[0].startswith(b"POST http://oneloop.invalid/api/v1/")
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://a", "http://u:p4ss/w@a:80"])
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("socks5://127.0.0.1:1", "a SOCKS proxy requires the package socksio"),
+        ("gopher://a", "proxy URL in HTTPS_PROXY or ALL_PROXY: gopher://..."),
+        ("http://u:p4ss/w@a:80", "proxy URL in HTTPS_PROXY or ALL_PROXY: http://..."),
+        ("u:p4ss@a:0", "proxy URL in HTTPS_PROXY or ALL_PROXY: http://..."),
+        ("u:p4ss@a://", "proxy URL in HTTPS_PROXY or ALL_PROXY: ://..."),
+    ],
+)
 def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
-    kind: ClientKind, monkeypatch: pytest.MonkeyPatch, proxy: str
+    kind: ClientKind, monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str
 ) -> None:
     """A wrong variable is one clear error, not one of httpx's."""
     if kind.via == "fast" and proxy.startswith("socks"):
@@ -106,6 +115,7 @@ def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
         kind.refill(api_key="sdk", base_url="https://oneloop.invalid")
     assert caught.value.outcome is Outcome.NOT_SENT
     assert caught.value.attempts == 1
+    assert str(caught.value.detail).endswith(reason)
     assert "p4ss" not in str(caught.value)
 
 
