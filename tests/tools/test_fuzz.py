@@ -56,7 +56,7 @@ def answers_for_another(_body: bytes, _limit: int) -> Any:
     return json.loads(good(99).body)
 
 
-def again(_policy: Any, _failure: Any, attempt: int, **_: Any) -> float | None:
+def again(_policy: Any, _failure: Any, attempt: int, *_: Any) -> float | None:
     """Try everything a second time."""
     return 0.0 if attempt == 1 else None
 
