@@ -120,8 +120,8 @@ class RefillCustomerBillingMeterResponse:
 
 def codec() -> dict[str, Callable[[], object]]:
     """Return the steps that a model has a part in; ours are encoded without one."""
-    from oneloop._answer import read_json
-    from oneloop._client import MAX_RESPONSE_BYTES as LIMIT
+    from oneloop._decoding import read_json
+    from oneloop._settings import MAX_RESPONSE_BYTES as LIMIT
 
     parsed = read_json(ANSWER, LIMIT)
     return {

@@ -7,7 +7,7 @@
             workspace_id="ws_1", external_meter_id="acme", refill=500
         ).billing
 
-Each error is an `OneloopError` whose `outcome` says whether the call took effect.
+Every error is an `OneloopError`, and its `outcome` states whether the call took effect.
 """
 
 from importlib import import_module
@@ -43,8 +43,9 @@ if TYPE_CHECKING:
         ServerError,
         UnprocessableEntityError,
     )
-    from ._policy import Retry, RetryPolicy, Timeout
-    from ._version import __version__
+    from ._retry import Retry, RetryPolicy, Timeout
+
+__version__ = "0.1.0"
 
 __all__ = [
     "APIConnectionError",
@@ -78,35 +79,23 @@ __all__ = [
     "models",
 ]
 
-_HOMES = {
-    "oneloop_core": (
-        "ArgumentError",
-        "ArgumentTypeError",
-        "ArgumentValueError",
-        "DecodeError",
-        "OneloopError",
-        "Outcome",
-        "Response",
-    ),
-    "oneloop._client": ("AsyncOneloop", "Oneloop"),
-    "oneloop._policy": ("Retry", "RetryPolicy", "Timeout"),
-    "oneloop._version": ("__version__",),
-}
+_HOMES = ("oneloop_core", "oneloop._errors", "oneloop._retry", "oneloop._client")
+"""The modules of the public names. Each of them imports those before it."""
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for on first use: importing the package costs nothing before that."""
+    """Import a public name on first use, so that importing the package itself is cheap."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "models":
         value: Any = import_module("oneloop_api.models")
     else:
-        home = next((home for home, names in _HOMES.items() if name in names), "oneloop._errors")
-        value = getattr(import_module(home), name)
+        homes = map(import_module, _HOMES)
+        value = next(getattr(home, name) for home in homes if hasattr(home, name))
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
+    """List the public names, whether or not they have been imported yet."""
     return __all__

@@ -18,7 +18,7 @@ from ._attempt import (
     translated,
 )
 from ._network import AsyncNetwork
-from ._pool import Idle, Site
+from ._pool import Idle, Origin
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 
@@ -29,13 +29,11 @@ class AsyncPoolTransport:
     """
 
     def __init__(self, base_url: str) -> None:
-        """Prepare for one host, without opening anything."""
         self._base_url = base_url
         self._closed = False
         self._pools: dict[asyncio.AbstractEventLoop, _AsyncPool] = {}
 
     async def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.AsyncTransport`."""
         attempt = Attempt(request, limits)
         pool = self._join()
         try:
@@ -54,11 +52,11 @@ class AsyncPoolTransport:
     ) -> Response:
         total = None if limits.total is None else limits.total + _attempt.GRACE
         connection = await pool.connection()
-        spent = False
+        reusable = False
         with attempt:
             try:
                 async with asyncio.timeout(total):
-                    outgoing = pool.site.outgoing(request, limits)
+                    outgoing = pool.origin.outgoing(request, limits)
                     answer = await connection.handle_async_request(outgoing)
                     try:
                         body = bytearray()
@@ -68,7 +66,7 @@ class AsyncPoolTransport:
                         more = left_over(answer.stream)
                     finally:
                         await answer.aclose()
-                    spent = more is False
+                    reusable = more is False
             except (TransportError, ResponseTooLarge):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is known
@@ -76,11 +74,11 @@ class AsyncPoolTransport:
             else:
                 return Response(answer.status, headers_of(answer), bytes(body))
             finally:
-                if spent and connection.is_idle():
+                if reusable and connection.is_idle():
                     pool.idle.put(connection)
                 else:
                     await connection.aclose()
-        raise failure  # out here for the reason given in PoolTransport._exchange
+        raise failure  # here for the reason given in PoolTransport._exchange
 
     def _join(self) -> "_AsyncPool":
         loop = running_loop()
@@ -89,8 +87,8 @@ class AsyncPoolTransport:
             raise closed_error()
         if pool is None or pool.process != process():
             forget_closed(self._pools)
-            site = Site(self._base_url, httpcore.AsyncConnectionPool, AsyncNetwork)
-            pool = self._pools[loop] = _AsyncPool(site)
+            origin = Origin(self._base_url, httpcore.AsyncConnectionPool, AsyncNetwork)
+            pool = self._pools[loop] = _AsyncPool(origin)
         pool.users += 1
         return pool
 
@@ -106,8 +104,8 @@ class AsyncPoolTransport:
 
 
 class _AsyncPool:
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
         self.idle = Idle()
         self.free = asyncio.Semaphore(_attempt.MAX_CONNECTIONS)
         self.process = process()
@@ -115,9 +113,9 @@ class _AsyncPool:
         self.closing = False
 
     async def admit(self, limit: float | None) -> None:
-        """Wait until one of the connections is free, at most so many seconds."""
+        """Wait for a free connection, for at most `limit` seconds."""
         if not self.free.locked():
-            await self.free.acquire()  # at once: no timer needed
+            await self.free.acquire()  # returns at once, so that no timer is needed
             return
         try:
             async with asyncio.timeout(limit):
@@ -128,22 +126,22 @@ class _AsyncPool:
         raise busy_error()
 
     async def connection(self) -> Any:
-        """Return a connection for one call, open or new."""
+        """Return an open or a new connection for one call."""
         connection = self.idle.take()
         try:
-            await self._close_those_over()
+            await self._close_expired()
         except asyncio.CancelledError:
             if connection:
                 self.idle.put(connection)
             raise
-        return connection or self.site.connection()
+        return connection or self.origin.connection()
 
-    async def _close_those_over(self) -> None:
-        while self.idle.over:
-            await self.idle.over.pop().aclose()
+    async def _close_expired(self) -> None:
+        while self.idle.expired:
+            await self.idle.expired.pop().aclose()
 
     async def aclose(self) -> None:
-        """Close all connections; no call has one."""
+        """Close all connections. No call may use one of them."""
         self.idle.give_up()
-        await self._close_those_over()
-        self.site.headers.cache_clear()
+        await self._close_expired()
+        self.origin.headers.cache_clear()

@@ -1,4 +1,4 @@
-"""What both kinds of transports know of a request under way, and how they say what went wrong."""
+"""What the transports share: the state of a running request, its limits, and their errors."""
 
 import os
 import time
@@ -12,28 +12,27 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 MAX_CONNECTIONS = 100
-"""Connections of one client at most, in use or not. A call that finds them all busy waits."""
+"""The largest number of connections of one client. If all of them are in use, a call waits."""
 
 KEEPALIVE = 5.0
-"""Seconds that a connection may be idle. Servers close theirs too (uvicorn after 5); better that we
-do it first."""
+"""Seconds after which an idle connection is closed. Servers close idle connections as well (uvicorn
+after 5 seconds), and a request must not be sent on a connection that is being closed."""
 
 GRACE = 0.25
-"""Seconds past the total time after which an async request is cancelled from outside, in case the
-limits of its single steps did not end it."""
+"""Seconds after the total time at which an async request is cancelled, in case the limits of its
+single steps have not ended it."""
 
 
 class Attempt:
-    """The request that this thread or task is about: when it must end, and whether it began.
+    """One attempt to send a request: when it must end, and whether sending has begun.
 
-    A request for https begins with the first byte inside of TLS: what is said to a proxy, and the
-    handshake, are not yet part of it.
+    An https request begins with the first byte inside TLS. A request to a proxy and the handshake
+    are not part of it.
     """
 
     __slots__ = ("_head", "_token", "deadline", "has_body", "secure", "wrote")
 
     def __init__(self, request: Request, limits: Limits) -> None:
-        """Begin now."""
         self.deadline = None if limits.total is None else time.monotonic() + limits.total
         self.secure = request.url.startswith("https:")
         self.has_body = bool(request.body)
@@ -42,26 +41,26 @@ class Attempt:
         self._token: Any = None
 
     def __enter__(self) -> None:
-        """Be what this thread or task is about."""
+        """Make this the current attempt of this thread or task."""
         self._token = current.set(self)
 
     def __exit__(self, *exc_info: object) -> None:
-        """Be so no longer."""
+        """Restore the previous attempt."""
         current.reset(self._token)
 
     def left(self, limit: float | None, out_of_time: type[Exception]) -> float | None:
-        """Return the seconds that one step may take; raise if there are none."""
+        """Return the seconds that one step may take, or raise `out_of_time` if there are none."""
         if self.deadline is None:
             return limit
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise out_of_time("the total time is over")
+            raise out_of_time("the total time has run out")
         return left if limit is None else min(limit, left)
 
     def gathered(self, data: bytes) -> bytes:
-        """Return what to write now: a head waits for its body, so that both are sent at once.
+        """Return the bytes to write now. The head of a request is kept until its body follows.
 
-        What comes before the head, to a SOCKS proxy, does not wait.
+        Both are then sent at once. Bytes that precede the head, for a SOCKS proxy, are not kept.
         """
         if self._head is None:
             if not (self.has_body and data.endswith(b"\r\n\r\n")):
@@ -72,20 +71,20 @@ class Attempt:
         return whole
 
     def check(self, body: bytearray, answer: Any, limits: Limits) -> None:
-        """Stop reading an answer that has become too large, or takes too long."""
+        """Raise if a response has become too large, or takes too long."""
         if len(body) > limits.body:
             status = getattr(answer, "status", None) or answer.status_code
             raise ResponseTooLarge(status, headers_of(answer))
         if self.deadline is not None and time.monotonic() > self.deadline:
-            raise out_of_time_error(sent=True)
+            raise TransportError("no whole answer within the total time", timeout=True)
 
 
 current: ContextVar[Attempt] = ContextVar("current")
-"""The attempt that this thread or task is about."""
+"""The current attempt of this thread or task."""
 
 
 def timeouts(limits: Limits) -> dict[str, float | None]:
-    """Return the limits of the single steps, as httpx and httpcore take them."""
+    """Return the limits of the single steps in the form of httpx and httpcore."""
     return {
         "connect": limits.connect,
         "pool": limits.connect,
@@ -101,11 +100,11 @@ def headers_of(answer: Any) -> tuple[tuple[str, str], ...]:
 
 
 def left_over(stream: Any) -> bool | None:
-    """Return whether more than the answer arrived on its connection; `None` if that is not known.
+    """Return whether more than the response arrived on its connection; `None` if unknown.
 
-    httpcore would take what is left over for the answer to the next request on that connection. It
-    does not tell of it, so this looks inside: through httpx's wrappers to h11's parser, and from
-    there down to the socket. (What is left in the socket, httpcore sees before the next request.)
+    httpcore would take the rest for the next response on that connection, and has no interface for
+    it. So this reads private attributes: through httpx's wrappers to h11's parser, and from there
+    down to the socket. (httpcore checks the socket itself, before the next request.)
     """
     while stream is not None:
         connection = getattr(stream, "_connection", None)
@@ -117,10 +116,10 @@ def left_over(stream: Any) -> bool | None:
 
 
 def _unread(connection: Any) -> bool | None:
-    """Return whether something was received that the parser was not given yet."""
+    """Return whether bytes have been received that the parser has not got yet."""
     layer = getattr(connection, "_network_stream", None)
     while layer is not None:
-        # TLS over memory: that of anyio, or httpcore's inside of a proxy's.
+        # TLS over memory buffers: anyio's, or httpcore's inside the TLS of a proxy.
         secure = getattr(layer, "_ssl_object", None) or getattr(layer, "ssl_obj", None)
         if secure is not None and _has_more(secure):
             return True
@@ -139,14 +138,14 @@ def _unread(connection: Any) -> bool | None:
 
 
 def _has_more(secure: Any) -> bool:
-    import ssl  # here for the reason given below
+    import ssl  # on first use, as the fast engine has its own TLS
 
     try:
         secure.read(1)
     except ssl.SSLWantReadError:
         return False
     except ssl.SSLError:
-        pass  # broken, which is no better
+        pass  # a broken connection must not be used again either
     return True
 
 
@@ -162,11 +161,11 @@ _WORDS = {
     "ProxyError": "the proxy refused",
     "TimeoutError": "no whole answer within the total time",
 }
-"""Both libraries' errors by name: httpx's are httpcore's, made anew."""
+"""Problems by the name of an error. httpx's errors have the names of httpcore's."""
 
 
 def translated(error: Exception, *, sent: bool) -> TransportError:
-    """Say in our words what httpx, httpcore or whatever is under them raised.
+    """Return our error for an exception of httpx, httpcore or the libraries below them.
 
     Raises:
         BaseException: What a signal handler raised, which is not about the call.
@@ -188,8 +187,8 @@ def translated(error: Exception, *, sent: bool) -> TransportError:
 
 
 def _is_certificate_failure(error: BaseException | None) -> bool:
-    """Whether TLS failed over a certificate: that does not pass by itself."""
-    import ssl  # here, as the fast engine has a TLS of its own
+    """Return whether TLS failed because of a certificate, which is not a temporary problem."""
+    import ssl  # on first use, as the fast engine has its own TLS
 
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
@@ -211,17 +210,17 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows, where
 
 
 def process() -> tuple[int, int]:
-    """Return what tells this process from those that it was forked from.
+    """Return an identifier of this process that differs from those of its parents.
 
-    A forked process must not use its parent's connections, as each would read the other's answers.
-    The process id alone does not tell the two apart: a child in a new PID namespace may have its
-    parent's. The number of forks alone does not either: a process that C code clones runs no hooks.
+    A forked process must not use its parent's connections, as each would read responses to the
+    other. The process id alone does not distinguish them, as a child in a new PID namespace may
+    have its parent's; nor does the number of forks, as C code may fork without running the hooks.
     """
     return os.getpid(), _forks
 
 
-def places() -> "SimpleQueue[None]":
-    """Return a semaphore of `MAX_CONNECTIONS`, written in C, as threading's is not."""
+def slots() -> "SimpleQueue[None]":
+    """Return a semaphore of `MAX_CONNECTIONS`; a queue, as that is faster than threading's."""
     free: SimpleQueue[None] = SimpleQueue()
     for _ in range(MAX_CONNECTIONS):
         free.put(None)
@@ -229,10 +228,9 @@ def places() -> "SimpleQueue[None]":
 
 
 def forget_closed(by_loop: "dict[AbstractEventLoop, Any]") -> None:
-    """Forget what is kept for event loops that were closed.
+    """Remove the entries of closed event loops, so that their sockets are garbage-collected.
 
-    It holds its loop, so that a weak reference would not do. Connections cannot be closed there any
-    more; their sockets are, when they are collected.
+    Weak references would not do, as an entry refers to its loop.
     """
     for loop in [*by_loop]:
         if loop.is_closed():
@@ -245,7 +243,7 @@ def running_loop() -> "AbstractEventLoop":
     Raises:
         TransportError: There is none, as under trio.
     """
-    import asyncio  # here, as a process without async calls does not need it
+    import asyncio  # on first use, as a process without async calls does not need it
 
     try:
         return asyncio.get_running_loop()
@@ -257,15 +255,15 @@ def running_loop() -> "AbstractEventLoop":
 
 
 def busy_error() -> TransportError:
-    """Say that no connection became free."""
+    """Return the error for a call that found no free connection in time."""
     return TransportError("no free connection in time", sent=False, timeout=True)
 
 
-def out_of_time_error(*, sent: bool) -> TransportError:
-    """Say that the total time is over."""
-    return TransportError("no whole answer within the total time", sent=sent, timeout=True)
+def unopened_error(error: Exception) -> TransportError:
+    """Return the error for what prevents any connection, such as a bad certificate file."""
+    return TransportError("cannot open connections", detail=str(error), sent=False, passing=False)
 
 
 def closed_error() -> TransportError:
-    """Say that the client was closed before the call."""
+    """Return the error for a call of a client that has been closed."""
     return TransportError("the client is closed", sent=False, passing=False)

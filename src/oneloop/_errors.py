@@ -1,15 +1,15 @@
-"""The errors that a call ends in.
+"""The classes of all errors. `_failures` decides which one a call ends in.
 
     OneloopError
-    ├── ArgumentError                an argument may not be sent
+    ├── ArgumentError                an argument is not valid
     │   ├── ArgumentTypeError        (also a TypeError)
     │   └── ArgumentValueError       (also a ValueError)
-    ├── DecodeError                  JSON is of another shape than a model (also a ValueError)
-    ├── ConfigurationError           a client cannot be made like this (also a ValueError)
+    ├── DecodeError                  JSON does not have the shape of a model (also a ValueError)
+    ├── ConfigurationError           a client's configuration is not valid (also a ValueError)
     └── APIError                     a call failed
-        ├── APIConnectionError       no answer: the connection failed, broke or was lost
-        │   └── APITimeoutError      no answer in time
-        ├── APIStatusError           an answer with a status other than 2xx
+        ├── APIConnectionError       no response: the connection failed or was lost
+        │   └── APITimeoutError      no response in time
+        ├── APIStatusError           a response with a status other than 2xx
         │   ├── BadRequestError           400
         │   ├── AuthenticationError       401
         │   ├── PermissionDeniedError     403
@@ -18,10 +18,10 @@
         │   ├── UnprocessableEntityError  422
         │   ├── RateLimitError            429
         │   └── ServerError               500 to 599
-        ├── ResponseDecodeError      a 2xx answer that is not what the document promises
-        └── ResponseTooLargeError    an answer larger than the client's limit
+        ├── ResponseDecodeError      a 2xx response that is not what the document promises
+        └── ResponseTooLargeError    a response larger than the client's limit
 
-Every one has an `outcome`: whether the call took effect.
+Every error has an `outcome`, which states whether the call took effect.
 """
 
 from typing import Any
@@ -36,41 +36,37 @@ _OUTCOMES = {
 }
 
 _LONGEST_TEXT = 300
-"""Characters of each text that `str(error)` shows."""
+"""Characters of each text that are part of `str(error)`."""
 
 
 class ConfigurationError(OneloopError, ValueError):
-    """A client cannot be made, or used, like this. Nothing was sent."""
-
-    __module__ = "oneloop"
+    """The configuration of a client is not valid. Nothing was sent."""
 
 
 class APIError(OneloopError):
     """A call failed.
 
-    Whatever a server said is in `message`, `detail`, `request_id`, `headers` and `body` alone,
-    bounded in length, and with the secrets of the call replaced by `[redacted]`. `str` shows the
-    first three in one part in parentheses, on one line.
+    The words of a server are only in `code`, `message`, `detail`, `request_id`, `headers` and
+    `body`, limited in length and with the secrets of the call replaced by `[redacted]`. `str`
+    returns one line, with the first four of these in parentheses.
 
     Attributes:
         outcome: Whether the call took effect.
         operation: Name of the client method, such as `refill_billing_limit`.
         method: HTTP method.
         path: Path of the operation, its parameters by name.
-        status_code: HTTP status of the last answer; `None` without one.
-        code: The `error.code` that the server gave; `None` without one.
+        status_code: HTTP status of the last response; `None` without a response.
+        code: The `error.code` of the response, if any.
         problem: What went wrong, in our own words.
-        message: The `error.message` that the server gave; `None` without one.
-        detail: What the server, the system or a library says of the problem beyond that, such as
-            where an answer is not as promised; `None` without it.
-        request_id: The answer's request id; `None` without one.
-        headers: The answer's headers, names in lower case; empty without an answer.
-        body: The first 65,536 characters of the answer's body; `None` without one.
-        attempts: How often the call was tried, at least 1.
-        elapsed: Seconds from the start of the call to its end, waits included.
+        message: The `error.message` of the response, if any.
+        detail: Further words of the system, a library or the server, such as where a response is
+            not as promised; otherwise `None`.
+        request_id: The request id of the response, if any.
+        headers: Headers of the response, names in lower case; empty without a response.
+        body: The first 65,536 characters of the response's body; `None` without a response.
+        attempts: Number of attempts, at least 1.
+        elapsed: Seconds from the start of the call to its end, backoffs included.
     """
-
-    __module__ = "oneloop"
 
     def __init__(
         self,
@@ -90,7 +86,6 @@ class APIError(OneloopError):
         attempts: int = 1,
         elapsed: float = 0.0,
     ) -> None:
-        """Hold what is known of the failed call; see the class for the attributes."""
         super().__init__(problem)
         self.problem = problem
         self.outcome = outcome
@@ -108,7 +103,7 @@ class APIError(OneloopError):
         self.elapsed = elapsed
 
     def __str__(self) -> str:
-        """Return one line: where, what, what the server said, how often tried, the outcome."""
+        """Return one line: operation, problem, words of the server, attempts, time and outcome."""
         said = [
             "" if self.code is None else f"code {self.code}",
             self.message,
@@ -125,99 +120,73 @@ class APIError(OneloopError):
 
 
 def shown(text: str) -> str:
-    """Return a text that fits on one line of a log: cut, and without what is not printable."""
+    """Return a text that fits on one line of a log: shortened, and printable."""
     start = text[:_LONGEST_TEXT] + (" ..." if len(text) > _LONGEST_TEXT else "")
     return "".join(character if character.isprintable() else " " for character in start)
 
 
 class APIConnectionError(APIError):
-    """No answer came: the connection could not be made (`NOT_SENT`) or was lost (`UNKNOWN`)."""
-
-    __module__ = "oneloop"
+    """There is no response: the connection failed (`NOT_SENT`) or was lost (`UNKNOWN`)."""
 
 
 class APITimeoutError(APIConnectionError):
-    """No answer came in time."""
-
-    __module__ = "oneloop"
+    """There is no response within the time limits."""
 
 
 class APIStatusError(APIError):
-    """The server answered with a status other than 2xx."""
-
-    __module__ = "oneloop"
+    """The response has a status other than 2xx."""
 
 
 class BadRequestError(APIStatusError):
-    """400: the server does not take these arguments."""
-
-    __module__ = "oneloop"
+    """400: the server does not accept these arguments."""
 
 
 class AuthenticationError(APIStatusError):
     """401: the API key is missing, wrong or revoked."""
 
-    __module__ = "oneloop"
-
 
 class PermissionDeniedError(APIStatusError):
-    """403: the API key does not have the right to do this."""
-
-    __module__ = "oneloop"
+    """403: the API key does not have the required permission."""
 
 
 class NotFoundError(APIStatusError):
-    """404: there is nothing of that name."""
-
-    __module__ = "oneloop"
+    """404: the resource does not exist."""
 
 
 class ConflictError(APIStatusError):
-    """409: the state of things does not allow it."""
-
-    __module__ = "oneloop"
+    """409: the call conflicts with the current state of the resource."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the server understands the arguments but does not take them."""
-
-    __module__ = "oneloop"
+    """422: the server understands the arguments but cannot process them."""
 
 
 class RateLimitError(APIStatusError):
-    """429: too many calls, and no attempt left or no time to wait."""
-
-    __module__ = "oneloop"
+    """429: there were too many calls, and no attempts or no time left to try again."""
 
 
 class ServerError(APIStatusError):
-    """500 to 599: the server, or a proxy before it, failed. What it did is not known."""
-
-    __module__ = "oneloop"
+    """500 to 599: the server, or a proxy in front of it, failed. The call may have taken effect."""
 
 
 class ResponseDecodeError(APIError):
-    """A 2xx answer cannot be read.
+    """A 2xx response cannot be decoded.
 
-    The outcome is `APPLIED` if it is JSON but not of the promised shape, `UNKNOWN` if it is not
-    JSON at all: then a proxy may have answered.
+    The outcome is `APPLIED` if the response is JSON, but not of the promised shape. It is `UNKNOWN`
+    if the response is not JSON, as it may then come from a proxy.
 
     Attributes:
-        field: The way to the unreadable part, such as `billing.totalCredits`; empty if it is all.
+        field: Path to the part that cannot be decoded, such as `billing.totalCredits`; empty if
+            that is the whole response.
     """
 
-    __module__ = "oneloop"
-
     def __init__(self, problem: str, *, field: str = "", **known: Any) -> None:
-        """Hold what is known of the failed call; see `APIError` for the attributes."""
         super().__init__(problem, **known)
         self.field = field
 
 
 class ResponseTooLargeError(APIError):
-    """An answer is larger than the client's `max_response_bytes`. Reading was stopped there."""
-
-    __module__ = "oneloop"
+    """The response exceeds the client's `max_response_bytes`. The rest of it was not read."""
 
 
 STATUS_ERRORS: dict[int, type[APIStatusError]] = {
@@ -232,5 +201,10 @@ STATUS_ERRORS: dict[int, type[APIStatusError]] = {
 
 
 def status_error(status: int) -> type[APIStatusError]:
-    """Return the class for a status other than 2xx."""
+    """Return the class of the error for a status other than 2xx."""
     return ServerError if 500 <= status <= 599 else STATUS_ERRORS.get(status, APIStatusError)
+
+
+for _class in [value for value in vars().values() if isinstance(value, type)]:
+    if _class.__module__ == __name__:
+        _class.__module__ = "oneloop"  # where users import it from, as tracebacks show

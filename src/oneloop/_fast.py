@@ -5,17 +5,15 @@ itself what a server refuses; all that it would do beyond one request and its an
 """
 
 import atexit
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from pyreqwest.client import BaseClientBuilder, Client, ClientBuilder, SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import (
@@ -36,11 +34,12 @@ from ._attempt import (
     busy_error,
     closed_error,
     forget_closed,
-    places,
     process,
     running_loop,
+    slots,
+    unopened_error,
 )
-from ._hosts import environment_proxy
+from ._environment import certificates_from_environment, proxy_from_environment
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 if TYPE_CHECKING:
@@ -54,56 +53,55 @@ Steps: TypeAlias = tuple[float | None, float | None]
 """Seconds to connect, and to wait for each part of an answer."""
 
 MAX_HEADER_BYTES = 100 * 1024
-"""Of an answer, as with the default transport. The engine itself takes some 400 KiB, in 100 headers
-at most."""
+"""Limit for the headers of a response, as with the default transport. The engine itself accepts
+some 400 KiB, in at most 100 headers."""
 
 KINDS = 8
-"""Engines of one client. The limits of single steps are settings of an engine, so that each pair of
-them has one, with connections of its own; only the latest are kept."""
+"""The largest number of engines of one client. The limits of single steps are settings of an
+engine, so that each pair has an engine with separate connections; only the latest are kept."""
 
 CONNECTING = "client error (Connect)"
-"""What the engine says of each failure before a connection is ready. pyreqwest's classes do not
-tell: an answer that breaks off is a `ConnectError` too, and silence a `ConnectTimeoutError`."""
+"""The engine's cause for every failure before a connection is ready. pyreqwest's classes do not
+show that: a truncated response is a `ConnectError` too, and silence a `ConnectTimeoutError`."""
 
 CERTIFICATE = "invalid peer certificate"
-"""What it says of a certificate that does not fit: that does not pass by itself."""
+"""The start of its message about a bad certificate, which is not a temporary problem."""
 
 EARLIER = 0.95
-"""Part of the limit to read that there is to connect, at most."""
+"""The connect timeout is capped at 95 % of the read timeout. The engine's read timeout starts with
+the request, and only the error of the connect timeout proves that nothing was sent."""
 
 BUFFER = BaseRequestBuilder.default_streamed_read_buffer_limit()
 """Bytes of an answer that the engine reads ahead: 64 KiB."""
 
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
-"""Stands for the value of a header that is not ASCII: pyreqwest does not give it."""
+"""Replaces the value of a header that is not ASCII, which pyreqwest does not return."""
 
 
 class FastTransport:
     """Sends requests with pyreqwest, blocking. Threads share it.
 
-    A forked process whose parent has used the engine gets an error: its threads are not forked.
-    Dropping an engine closes its connections, once the calls in flight have ended.
+    A forked process whose parent has used the engine gets an error, as a fork does not copy its
+    threads. Dropping an engine closes its connections once the calls in flight have ended.
     """
 
     def __init__(self, base_url: str) -> None:
-        """Prepare for one host, without opening anything."""
 
         @lru_cache(KINDS)
         def engine(_process: tuple[int, int], steps: Steps) -> _Engine[SyncClient]:
             return _opened(lambda: _set_up(SyncClientBuilder(), base_url, steps).build())
 
         self._engine = engine
-        self._places = places()
+        self._slots = slots()
         self._closed = False
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.Transport`."""
         if self._closed:
             raise closed_error()
         began = time.monotonic()
         engine = self._engine(process(), _steps(limits))
         try:
-            place = self._places.get(timeout=limits.connect)
+            slot = self._slots.get(timeout=limits.connect)
         except Empty:
             raise busy_error() from None
         body = engine.body(request)
@@ -124,8 +122,8 @@ class FastTransport:
         else:
             return engine.response(answer, received)
         finally:
-            self._places.put(place)
-        raise failure  # out here, so that the error does not keep the engine's as context
+            self._slots.put(slot)
+        raise failure  # here, so that the engine's error is not its context
 
     def close(self) -> None:
         """Refuse calls from now on, and close all connections once those in flight have ended."""
@@ -137,7 +135,6 @@ class AsyncFastTransport:
     """Sends requests with pyreqwest, async. Event loops share its connections."""
 
     def __init__(self, base_url: str) -> None:
-        """Prepare for one host, without opening anything."""
 
         @lru_cache(KINDS)
         def engine(_process: tuple[int, int], steps: Steps) -> _Engine[Client]:
@@ -148,7 +145,6 @@ class AsyncFastTransport:
         self._closed = False
 
     async def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.AsyncTransport`."""
         if self._closed:
             raise closed_error()
         began = time.monotonic()
@@ -175,11 +171,11 @@ class AsyncFastTransport:
             if isinstance(body, _Body):
                 body.withdraw()
             free.release()
-        raise failure  # out here for the reason given in FastTransport.send
+        raise failure  # here for the reason given in FastTransport.send
 
     async def _place(self, limits: Limits) -> "Semaphore":
-        """Wait for one of this loop's places; in the engine a cancelled call would wait on."""
-        import asyncio  # here, as a process without async calls does not need it
+        """Acquire this loop's semaphore; in the engine, a cancelled call would go on waiting."""
+        import asyncio  # on first use, as a process without async calls does not need it
 
         loop = running_loop()
         free = self._free.get(loop)
@@ -187,7 +183,7 @@ class AsyncFastTransport:
             forget_closed(self._free)
             free = self._free[loop] = asyncio.Semaphore(_attempt.MAX_CONNECTIONS)
         if not free.locked():
-            await free.acquire()  # at once
+            await free.acquire()  # returns at once
             return free
         try:
             async with asyncio.timeout(limits.connect):
@@ -205,10 +201,10 @@ class AsyncFastTransport:
 
 
 class _Engine(Generic[C]):
-    """A client of pyreqwest, and when its idle connections were last used, as far as one can tell.
+    """A client of pyreqwest, and an estimate of when its idle connections were last used.
 
-    Whether one is at hand decides how a body is handed over: in the usual way, which is quicker, or
-    when the engine asks for it, since it may take a while to connect.
+    If there is an idle connection, the body is passed as bytes, which is faster. Otherwise the
+    engine has to ask for it, as it may take a while to connect.
     """
 
     def __init__(self, client: C) -> None:
@@ -216,16 +212,14 @@ class _Engine(Generic[C]):
         self._idle: list[float] = []
 
     def body(self, request: Request) -> "_Body | bytes | None":
-        """Return the body to send."""
         try:
             if time.monotonic() - self._idle.pop() < KEEPALIVE:
                 return request.body
         except IndexError:
-            pass  # not asked before, as another thread may be quicker
+            pass  # not checked before, as another thread may take the last one in between
         return _Body(request.body) if request.body else None
 
     def response(self, answer: BaseResponse, body: bytearray) -> Response:
-        """Return an answer that was read to its end."""
         headers = _headers(answer)
         if ("connection", "close") not in headers:
             self._idle.append(time.monotonic())
@@ -233,10 +227,10 @@ class _Engine(Generic[C]):
 
 
 class _Body:
-    """A body that the engine asks for when it has a connection, in the same step as it sends.
+    """A body that the engine asks for once it has a connection, in the step in which it sends.
 
-    So it is known whether a request had begun. And it can be withdrawn: what a cancelled task no
-    longer waits for, the engine still does.
+    This shows whether sending had begun. And the body can be withdrawn, because the engine goes on
+    with a request even if the task that waits for it is cancelled.
     """
 
     __slots__ = ("_asked", "_content", "_withdrawn")
@@ -250,7 +244,9 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
-        # Asked, then withdrawn: `withdraw` goes the other way, so that one of the two sees it.
+        # We set `_asked` and then read `_withdrawn`; `withdraw()` sets `_withdrawn` and then reads
+        # `_asked`. Whatever the interleaving, at least one side sees the other, so that a body is
+        # never both sent and reported as not sent.
         again, self._asked = self._asked, True
         if self._withdrawn:
             raise RuntimeError("the call has ended")
@@ -259,17 +255,13 @@ class _Body:
         return self._content
 
     def withdraw(self) -> bool:
-        """Let it be sent no more, and return whether it may have been."""
+        """Prevent the body from being sent, and return whether it may have been sent already."""
         self._withdrawn = True
         return self._asked
 
 
 def _steps(limits: Limits) -> Steps:
-    """Return the limits of single steps, but for those that the end of the call comes before.
-
-    The engine's limit to read counts from the start, so that connecting ends with it at the latest.
-    It ends a little earlier, as only the error of its own limit tells that nothing was sent.
-    """
+    """Return the limits of single steps, except those that the end of the call precedes."""
     connect, read, total, _ = limits
     if read is not None and (total is None or read < total):
         if connect is None or connect > read * EARLIER:
@@ -283,8 +275,8 @@ def _steps(limits: Limits) -> Steps:
 def _opened(open_: Callable[[], C]) -> _Engine[C]:
     """Open an engine.
 
-    Its threads are not forked with a process. It notices a fork by the process id alone, and would
-    wait for ever for its threads in a child that has its parent's.
+    A fork does not copy its threads. The engine detects a fork by the process id alone, so that in
+    a child with the id of its parent it would wait for its threads for ever.
     """
     if _started_in and _started_in[0] != process():
         problem = (
@@ -293,13 +285,12 @@ def _opened(open_: Callable[[], C]) -> _Engine[C]:
         raise TransportError(problem, sent=False, passing=False)
     try:
         client = open_()
-    except Exception as error:  # noqa: BLE001 - a proxy or certificates of the environment, a fork
-        failure = TransportError(
-            "cannot open connections", detail=str(error), sent=False, passing=False
-        )
+    except Exception as error:  # noqa: BLE001 - a bad proxy, bad certificates, or a fork
+        failure = unopened_error(error)
     else:
+        if not _started_in:
+            atexit.register(_settle)
         _started_in.append(process())
-        _settle_at_exit()
         return _Engine(client)
     raise failure
 
@@ -308,28 +299,23 @@ _started_in: deque[tuple[int, int]] = deque(maxlen=1)
 """The process in which the engine's threads run, once there are any."""
 
 
-@cache
-def _settle_at_exit() -> None:
-    atexit.register(_settle)
-
-
 def _settle() -> None:
-    """Wait until the engine's thread has left what it was doing.
+    """Wait until the engine's thread has finished its current work.
 
-    It tells asyncio of an answer in a few steps of Python. A process that ends in the midst of them
-    is aborted: "PyGILState_Release: thread state must be current". So this makes a request to where
-    nobody is, behind all that its one thread has to do.
+    The thread passes a response to asyncio in a few steps of Python. If the interpreter ends during
+    these, the process is aborted: "PyGILState_Release: thread state must be current". A request to
+    an unused port is queued behind whatever that one thread still has to do.
     """
     if _started_in[0] != process():  # forked, so that there is no such thread
         return
-    with suppress(Exception):  # it does not matter
-        # Loading certificates, which are not needed, would take its time.
+    with suppress(Exception):  # the result does not matter
+        # Otherwise the engine would load certificates, which is slow.
         client = SyncClientBuilder().no_proxy().danger_accept_invalid_certs(enable=True).build()
         client.get("http://127.0.0.1:0").timeout(timedelta(seconds=1)).build().send()
 
 
 def _set_up(builder: B, base_url: str, steps: Steps) -> B:
-    Url(base_url)  # which may be none to the engine
+    Url(base_url)  # raises if the engine does not accept it
     builder = (
         builder.http1_only()
         .follow_redirects(enable=False)
@@ -348,33 +334,26 @@ def _set_up(builder: B, base_url: str, steps: Steps) -> B:
         builder = builder.connect_timeout(timedelta(seconds=connect))
     if read is not None:
         builder = builder.read_timeout(timedelta(seconds=read))
-    proxy = environment_proxy(base_url)
+    proxy = proxy_from_environment(base_url)
     if proxy is not None:
-        builder = builder.proxy(_proxy(proxy))
+        builder = builder.proxy(ProxyBuilder.all(proxy))
     if base_url.startswith("https:"):
         builder = builder.add_root_certificate_pem(_authorities())
     return builder
 
 
 def _authorities() -> bytes:
-    """Return what is trusted besides what the engine finds by itself.
+    """Return certificates to trust in addition to those that the engine finds by itself.
 
-    That is what SSL_CERT_FILE and SSL_CERT_DIR name, or else what the system trusts.
+    It uses SSL_CERT_FILE and SSL_CERT_DIR, or else what the system trusts.
     """
-    named = os.environ.get("SSL_CERT_FILE")
-    if not named and os.environ.get("SSL_CERT_DIR"):
+    cert_file, cert_dir = certificates_from_environment()
+    if not cert_file and cert_dir:
         return b""
-    import certifi  # only here, as importing it takes its time
+    import certifi  # on first use, as importing it is slow
 
-    with open(named or certifi.where(), "rb") as file:  # noqa: PTH123 - pathlib takes its time
+    with open(cert_file or certifi.where(), "rb") as file:  # noqa: PTH123 - pathlib is slow to import
         return file.read()
-
-
-def _proxy(url: str) -> ProxyBuilder:
-    scheme = urlsplit(url).scheme
-    if scheme not in ("http", "https", "socks5", "socks5h"):
-        raise ValueError(f"the environment names a proxy that is none: {scheme}://...")
-    return ProxyBuilder.all(url)
 
 
 def _filled(outgoing: R, request: Request, limits: Limits, began: float) -> R:
@@ -383,7 +362,7 @@ def _filled(outgoing: R, request: Request, limits: Limits, began: float) -> R:
         headers += (("Content-Length", str(len(request.body or b""))),)
     outgoing = outgoing.headers(headers)
     if limits.body < BUFFER:
-        # The head is handed over once so much of the body is there, or all of it.
+        # The engine returns the head only once this much of the body has arrived, or all of it.
         outgoing = outgoing.streamed_read_buffer_limit(limits.body + 1)
     if limits.total is not None:
         left = max(0.0, began + limits.total - time.monotonic())

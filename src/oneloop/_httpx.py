@@ -10,15 +10,7 @@ from typing import Any, TypeAlias, cast
 import httpx
 
 from . import _attempt
-from ._attempt import (
-    Attempt,
-    closed_error,
-    headers_of,
-    left_over,
-    timeouts,
-    translated,
-)
-from ._errors import ConfigurationError
+from ._attempt import Attempt, closed_error, headers_of, left_over, timeouts, translated
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 Client: TypeAlias = httpx.Client
@@ -28,19 +20,11 @@ AsyncClient: TypeAlias = httpx.AsyncClient
 class ClientTransport:
     """Sends requests with an application's own `httpx.Client`, and leaves it open."""
 
-    def __init__(self, client: object) -> None:
-        """Use this client.
-
-        Raises:
-            ConfigurationError: It is something else.
-        """
-        if not isinstance(client, httpx.Client):
-            raise ConfigurationError("http_client must be an httpx.Client")
+    def __init__(self, client: httpx.Client) -> None:
         self._client = client
         self._closed = False
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.Transport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)
@@ -66,7 +50,7 @@ class ClientTransport:
         except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
             read = _meant(error, outgoing, self._client)
         if isinstance(read, TransportError):
-            raise read  # out here: httpx's errors hold the request with its token
+            raise read  # here, so that its context is not httpx's error, which has the key
         return _bounded(read, limits)
 
     def close(self) -> None:
@@ -77,19 +61,11 @@ class ClientTransport:
 class AsyncClientTransport:
     """Sends requests with an application's own `httpx.AsyncClient`, and leaves it open."""
 
-    def __init__(self, client: object) -> None:
-        """Use this client.
-
-        Raises:
-            ConfigurationError: It is something else.
-        """
-        if not isinstance(client, httpx.AsyncClient):
-            raise ConfigurationError("http_client must be an httpx.AsyncClient")
+    def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
         self._closed = False
 
     async def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.AsyncTransport`."""
         if self._closed or self._client.is_closed:
             raise closed_error()
         attempt = Attempt(request, limits)
@@ -119,7 +95,7 @@ class AsyncClientTransport:
         except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
             read = _meant(error, outgoing, self._client)
         if isinstance(read, TransportError):
-            raise read  # out here: httpx's errors hold the request with its token
+            raise read  # here, so that its context is not httpx's error, which has the key
         return _bounded(read, limits)
 
     async def aclose(self) -> None:
@@ -128,16 +104,18 @@ class AsyncClientTransport:
 
 
 class _Watch:
-    """Finds out how far a request got, whatever the error says that it ends in.
+    """Finds out how far a request got, independently of the error that it ends in.
 
-    An application's hooks may raise any error, after the answer too: its class proves nothing.
+    An application's hooks may raise any error, also after the response, so that the class of an
+    error proves nothing.
 
     Attributes:
-        asked: Whether the client's transport was asked to send: its stream was looked at.
+        asked: Whether the client's transport was asked to send the request, that is, whether the
+            request's stream was accessed.
         traced: Whether that transport reported a step to the `trace` extension, as httpcore does.
         sent: Whether it reported that it began to send the request.
-        pools: How often the limit for a free connection was looked up, as httpcore does once for
-            each time that it sends.
+        pools: How often the limit for a free connection was read. httpcore reads it once for each
+            time that it sends.
     """
 
     __slots__ = ("asked", "pools", "sent", "traced")
@@ -147,10 +125,10 @@ class _Watch:
         self.pools = 0
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Take note of a step: see "Request extensions" in the documentation of httpx."""
+        """Record a step; see "Request extensions" in the documentation of httpx."""
         self.traced = True
         if event.endswith(".send_request_headers.started"):
-            # What a proxy is asked for before the request is not the request.
+            # A CONNECT request to a proxy precedes the request.
             self.sent |= getattr(info.get("request"), "method", b"") != b"CONNECT"
 
     async def async_trace(self, event: str, info: dict[str, Any]) -> None:
@@ -164,35 +142,35 @@ class _Watch:
         if self.traced:
             return True
         if not self.asked:
-            # A class of the application's may send a copy of the request.
+            # A subclass of the application's may send a copy of the request.
             return type(client).send in (httpx.Client.send, httpx.AsyncClient.send)
-        # Nothing was reported. No connection became free, if that is what the only attempt says,
-        # and no hook of the application's can say it about a call of its own.
+        # Without a report, nothing was sent if no connection became free: if the only attempt says
+        # so, and no hook can have raised that error about a call of its own.
         busy = isinstance(error, httpx.PoolTimeout) and self.pools == 1
         return busy and not client.event_hooks["response"]
 
 
 class _Timeouts(dict[str, float | None]):
-    """The limits of the single steps, which httpcore looks up before it does anything."""
+    """The limits of the single steps. httpcore reads them before it does anything else."""
 
     def __init__(self, limits: Limits, watch: _Watch) -> None:
         super().__init__(timeouts(limits))
         self._watch = watch
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return a limit; note that the one for a free connection was asked for."""
+        """Return a limit, and count how often the one for a free connection is read."""
         self._watch.pools += key == "pool"
         return super().get(key, default)
 
 
 class _Outgoing(httpx.Request):
-    """A request that notes when it is about to be sent: until then nobody looks at its stream."""
+    """A request that records when it is about to be sent: nothing reads its stream before that."""
 
-    watch = _Watch()  # of no request: httpx itself looks at the stream while it makes one
+    watch = _Watch()  # a placeholder: httpx itself accesses the stream in its constructor
 
     @property
     def stream(self) -> Any:
-        """What the client's transport sends."""
+        """The body that the client's transport sends."""
         self.watch.asked = True
         return self._content_stream
 
@@ -202,7 +180,7 @@ class _Outgoing(httpx.Request):
 
 
 class _QuietURL(httpx.URL):
-    """A URL with a secret in its path. httpx logs URLs, and so do hooks of applications."""
+    """A URL with a secret in its path, which is not shown: httpx and applications log URLs."""
 
     shown = ""
 
@@ -216,11 +194,11 @@ class _QuietURL(httpx.URL):
 def _meant(
     error: Exception, outgoing: "_Outgoing", client: httpx.Client | httpx.AsyncClient
 ) -> TransportError | Response:
-    """Return what an error means: mostly that there is no response, or the one that it is about."""
+    """Return the response that an error is about, or the error to raise if there is none."""
     if isinstance(error, TransportError):
         return error.with_traceback(None)
     if isinstance(error, httpx.HTTPStatusError) and error.request is outgoing:
-        # A hook raised for the status; httpx has closed the answer, whether or not it was read.
+        # A hook raised it for the status. httpx has closed the response, read or not.
         answer = error.response
         try:
             plain = answer.content
@@ -231,10 +209,11 @@ def _meant(
 
 
 def _read(answer: httpx.Response) -> Response | None:
-    """Return an answer whose body a hook of the application has read; `None` if none has.
+    """Return the response if a hook of the application has read its body, else `None`.
 
     Raises:
-        TransportError: A hook consumed or closed it. Its connection may be another request's now.
+        TransportError: A hook consumed or closed it without keeping the body. Its connection may
+            already serve another request.
     """
     if not (answer.is_stream_consumed or answer.is_closed):
         return None
@@ -246,7 +225,7 @@ def _read(answer: httpx.Response) -> Response | None:
 
 
 def _plain_headers(answer: httpx.Response) -> tuple[tuple[str, str], ...]:
-    """Return the headers of an answer whose content encoding httpx has undone."""
+    """Return the headers of a response that httpx has decompressed."""
     return tuple(pair for pair in headers_of(answer) if pair[0].lower() != "content-encoding")
 
 
@@ -257,7 +236,7 @@ def _bounded(read: Response, limits: Limits) -> Response:
 
 
 def _outgoing(request: Request, limits: Limits, *, is_async: bool) -> "_Outgoing | TransportError":
-    """Return a request in httpx's terms, or why there can be none, such as too long a URL."""
+    """Return httpx's form of a request, or an error if there is none, as for too long a URL."""
     watch = _Watch()
     try:
         outgoing = _Outgoing(

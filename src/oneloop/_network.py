@@ -1,7 +1,7 @@
-"""Sockets under httpcore that know when a call must end, and whether any of it was sent.
+"""Sockets under httpcore that end with the call, and record whether the request began to be sent.
 
-httpcore's own limits are for single reads and writes: a server that sends a byte every second keeps
-each of them short and the call long. And none of its errors tells whether the request had begun.
+httpcore's own limits apply to single reads and writes, so that a server that sends a byte every
+second can make a call last for ever. And its errors do not say whether sending had begun.
 """
 
 import socket
@@ -11,18 +11,20 @@ from typing import Any
 import httpcore
 
 from ._attempt import current
-from ._signals import let_through
 
 PIECE = 16 * 1024
-"""Bytes that are sent in one step, at most: one record of TLS. httpcore would give each part that a
-slow server takes of a large body the same time again."""
+"""The largest number of bytes sent in one step: one TLS record. httpcore would restart its time
+limit for each part of a large body that a slow server accepts."""
 
 
 class Network(httpcore.NetworkBackend):
-    """Opens connections, address by address, each within what is left of the call's time."""
+    """Opens connections, address by address, each within what is left of the call's time.
+
+    `layers` is the number of TLS handshakes before an https request: 2 through an https:// proxy,
+    otherwise 1.
+    """
 
     def __init__(self, layers: int) -> None:
-        """Know how many layers of TLS a request for https is inside of."""
         self._layers = layers
 
     def connect_tcp(
@@ -49,15 +51,17 @@ class Network(httpcore.NetworkBackend):
                     self._layers,
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                from ._signals import let_through  # on first use, as most connections open
+
                 let_through(error)
                 failure = error
         raise failure or httpcore.ConnectError(f"{host} has no address")
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection whose every step ends with the call that it is for.
+    """A connection on which no step lasts longer than the current call.
 
-    What is sent for https before the last layer of TLS is there is for proxies.
+    For https, whatever is sent before the last TLS handshake is addressed to a proxy.
     """
 
     def __init__(self, inner: httpcore.NetworkStream, layers: int) -> None:
@@ -95,10 +99,9 @@ class _Stream(httpcore.NetworkStream):
 
 
 class AsyncNetwork(httpcore.AsyncNetworkBackend):
-    """The same, async. anyio tries all addresses within one limit."""
+    """The async twin of `Network`. anyio tries all addresses within one time limit."""
 
     def __init__(self, layers: int) -> None:
-        """Know how many layers of TLS a request for https is inside of."""
         self._layers = layers
 
     async def connect_tcp(
@@ -117,7 +120,7 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
 
 
 class _AsyncStream(httpcore.AsyncNetworkStream):
-    """The same as `_Stream`, async. A write has one limit of time, however large it is."""
+    """The async twin of `_Stream`. A write has one time limit, however large it is."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, layers: int) -> None:
         self._inner, self._layers = inner, layers
@@ -144,7 +147,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         limit = current.get().left(timeout, httpcore.ConnectTimeout)
         try:
             secure = await self._inner.start_tls(ssl_context, server_hostname, limit)
-        except BaseException:  # httpcore closes it after an error, but not when a call is cancelled
+        except BaseException:  # httpcore closes it after an error, but not after a cancellation
             await self._inner.aclose()
             raise
         return _AsyncStream(secure, self._layers - 1)
@@ -157,4 +160,4 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 
 
 _backend = httpcore.SyncBackend()
-_async_backend: Any = httpcore.AnyIOBackend()  # without anyio it would be a stub, so it is untyped
+_async_backend: Any = httpcore.AnyIOBackend()  # Any: without anyio it is a stub of another type

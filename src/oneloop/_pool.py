@@ -4,7 +4,6 @@ It is httpx's own pool, TLS, proxy and protocol code, without what an API client
 redirects that the token would follow, cookies, log lines with URLs.
 """
 
-import os
 import ssl
 import threading
 import time
@@ -26,12 +25,13 @@ from ._attempt import (
     closed_error,
     headers_of,
     left_over,
-    places,
     process,
+    slots,
     timeouts,
     translated,
+    unopened_error,
 )
-from ._hosts import environment_proxy
+from ._environment import certificates_from_environment, proxy_from_environment
 from ._network import Network
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
@@ -47,25 +47,23 @@ class PoolTransport:
     """
 
     def __init__(self, base_url: str) -> None:
-        """Prepare for one host, without opening anything."""
         self._base_url = base_url
         self._closed = False
-        # By process, and without a lock around it: one that was held at a fork would stay locked.
+        # By process, and without a lock: one that is held during a fork stays locked in the child.
         self._pools: dict[tuple[int, int], _Pool] = {}
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once; see `oneloop.transport.Transport`."""
         attempt = Attempt(request, limits)
         pool = self._join()
         try:
             try:
-                place = pool.places.get(timeout=limits.connect)
+                slot = pool.slots.get(timeout=limits.connect)
             except Empty:
                 raise busy_error() from None
             try:
                 return self._exchange(pool, attempt, request, limits)
             finally:
-                pool.places.put(place)
+                pool.slots.put(slot)
         finally:
             self._leave(pool)
 
@@ -73,10 +71,10 @@ class PoolTransport:
         self, pool: "_Pool", attempt: Attempt, request: Request, limits: Limits
     ) -> Response:
         connection = pool.connection()
-        spent = False
+        reusable = False
         with attempt:
             try:
-                answer = connection.handle_request(pool.site.outgoing(request, limits))
+                answer = connection.handle_request(pool.origin.outgoing(request, limits))
                 try:
                     body = bytearray()
                     for chunk in answer.iter_stream():
@@ -85,7 +83,7 @@ class PoolTransport:
                     more = left_over(answer.stream)
                 finally:
                     answer.close()
-                spent = more is False
+                reusable = more is False
             except (TransportError, ResponseTooLarge):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is known
@@ -93,19 +91,19 @@ class PoolTransport:
             else:
                 return Response(answer.status, headers_of(answer), bytes(body))
             finally:
-                if spent and connection.is_idle():
+                if reusable and connection.is_idle():
                     pool.idle.put(connection)
                 else:
                     connection.close()
-        # Raised out here, so that the error does not keep httpcore's, and its frames, as context.
+        # Raised here, so that httpcore's error is not its context: its frames contain the key.
         raise failure
 
     def _join(self) -> "_Pool":
         this = process()
         pool = self._pools.get(this)
         if pool is None:
-            site = Site(self._base_url, httpcore.ConnectionPool, Network)
-            pool = self._pools.setdefault(this, _Pool(site))
+            origin = Origin(self._base_url, httpcore.ConnectionPool, Network)
+            pool = self._pools.setdefault(this, _Pool(origin))
         with pool.lock:
             if self._closed:
                 raise closed_error()
@@ -121,7 +119,7 @@ class PoolTransport:
 
     def close(self) -> None:
         """Refuse calls from now on, and close all connections once those in flight have ended."""
-        self._closed = True  # before the look, so that no pool is made and used after it
+        self._closed = True  # first, so that no pool is made and used after this
         pool = self._pools.get(process())
         if pool is None:
             return
@@ -132,8 +130,8 @@ class PoolTransport:
             pool.close()
 
 
-class Site:
-    """What is known of where the requests of a client go: looked at once, not at each request."""
+class Origin:
+    """The server that a client sends its requests to, and the proxy and TLS settings for it."""
 
     def __init__(self, base_url: str, kind: Any, network: Any) -> None:
         """Look at a base URL and at the environment.
@@ -149,10 +147,10 @@ class Site:
             options = _options(base_url)
             proxy = options.get("proxy")
             layers = 2 if proxy is not None and proxy.url.scheme == b"https" else 1
-            # httpcore's pool makes connections, direct or by way of a proxy, and holds none.
+            # This pool only creates connections, direct ones or through a proxy.
             self.factory = kind(network_backend=network(layers), **options)
         except Exception as error:  # noqa: BLE001 - whatever the environment has in store
-            failure = _unopened(error)
+            failure = unopened_error(error)
         else:
             return
         raise failure
@@ -162,7 +160,7 @@ class Site:
         return self.factory.create_connection(self.url.origin)
 
     def outgoing(self, request: Request, limits: Limits) -> httpcore.Request:
-        """Put a request into httpcore's terms."""
+        """Return httpcore's form of a request."""
         url = httpcore.URL(
             scheme=self.url.scheme,
             host=self.url.host,
@@ -180,11 +178,11 @@ class Site:
 
 
 def _prepared(host: bytes) -> Any:
-    """Return what prepares the headers of a request to a host.
+    """Return a function that prepares the headers of a request to a host.
 
-    httpcore and h11 look through each header of each request, which takes its time. Most
-    requests have the headers of an earlier one, and h11 takes its own `Headers` as they are. The
-    latest are kept, with their credentials, until the client is closed.
+    httpcore and h11 validate each header of each request, which is slow. Most requests have the
+    same headers as an earlier one, and h11 does not validate its own `Headers` again. So the latest
+    ones are cached, with their credentials, until the client is closed.
     """
 
     @lru_cache(128)
@@ -199,16 +197,15 @@ def _prepared(host: bytes) -> Any:
 
 
 class Idle:
-    """Open connections that no call has. The one that was used last is used next.
+    """The open connections that no call uses. The one that was used last is used next.
 
-    httpcore's own pool looks at all of its connections and waiting requests at each step, and slows
-    down as they grow in number.
+    httpcore's own pool iterates over all connections and waiting requests at each step, so that it
+    gets slower the more of them there are.
     """
 
     def __init__(self) -> None:
-        """Begin with none."""
         self.waiting: deque[tuple[Any, float]] = deque()
-        self.over: list[Any] = []
+        self.expired: list[Any] = []
         """Connections that are to be closed."""
 
     def put(self, connection: Any) -> None:
@@ -219,55 +216,54 @@ class Idle:
         """Return a connection that its server has not closed, or `None`."""
         oldest = time.monotonic() - KEEPALIVE
         while self.waiting and self.waiting[0][1] < oldest:
-            self.over.append(self.waiting.popleft()[0])
+            self.expired.append(self.waiting.popleft()[0])
         while self.waiting:
             connection, _ = self.waiting.pop()
             if not connection.has_expired():
                 return connection
-            self.over.append(connection)
+            self.expired.append(connection)
         return None
 
     def give_up(self) -> None:
-        """Keep none of them open."""
+        """Move all connections to those to close."""
         while self.waiting:
-            self.over.append(self.waiting.pop()[0])
+            self.expired.append(self.waiting.pop()[0])
 
 
 class _Pool:
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
         self.idle = Idle()
-        self.places = places()
+        self.slots = slots()
         self.lock = threading.Lock()
         self.users = 0
         self.closing = False
 
     def connection(self) -> Any:
-        """Return a connection for one call, open or new."""
+        """Return an open or a new connection for one call."""
         with self.lock:
-            connection, over = self.idle.take(), self.idle.over
-            if over:
-                self.idle.over = []
-        for one in over:
+            connection, expired = self.idle.take(), self.idle.expired
+            if expired:
+                self.idle.expired = []
+        for one in expired:
             one.close()
-        return connection or self.site.connection()
+        return connection or self.origin.connection()
 
     def close(self) -> None:
-        """Close all connections; no call has one."""
+        """Close all connections. No call may use one of them."""
         with self.lock:
             self.idle.give_up()
-            over, self.idle.over = self.idle.over, []
-        for one in over:
+            expired, self.idle.expired = self.idle.expired, []
+        for one in expired:
             one.close()
-        self.site.headers.cache_clear()
+        self.origin.headers.cache_clear()
 
 
 def _options(base_url: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if base_url.startswith("https:"):
-        named = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-        options["ssl_context"] = _tls(*named)
-    proxy = environment_proxy(base_url)
+        options["ssl_context"] = _tls(*certificates_from_environment())
+    proxy = proxy_from_environment(base_url)
     if proxy is not None:
         options["proxy"] = _proxy(proxy)
     return options
@@ -275,7 +271,7 @@ def _options(base_url: str) -> dict[str, Any]:
 
 @cache
 def _tls(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
-    """Make a TLS context, once for each of the certificates that are named."""
+    """Return a TLS context, made once for each set of certificates."""
     if not cert_file and not cert_dir:
         cert_file = certifi.where()
     return ssl.create_default_context(cafile=cert_file or None, capath=cert_dir or None)
@@ -283,19 +279,9 @@ def _tls(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
 
 def _proxy(url: str) -> httpcore.Proxy:
     parts = urlsplit(url)
-    try:
-        whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # which would quote what may be a part of the password
-        whole = False
-    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not whole:
-        raise ValueError(f"the environment names a proxy that is none: {parts.scheme}://...")
     if parts.scheme.startswith("socks") and find_spec("socksio") is None:
-        raise ImportError("a SOCKS proxy needs the package socksio")
+        raise ImportError("a SOCKS proxy requires the package socksio")
     auth = None
     if parts.username is not None:
         auth = unquote(parts.username), unquote(parts.password or "")
     return httpcore.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", auth)
-
-
-def _unopened(error: Exception) -> TransportError:
-    return TransportError("cannot open connections", detail=str(error), sent=False, passing=False)

@@ -1,27 +1,28 @@
-"""Exceptions of signal handlers, told apart from those of the code that they interrupted.
+"""Tells exceptions of signal handlers from those of the code that they interrupted.
 
-A soft time limit, or an alarm of the application's own, raises in the midst of whatever is running.
-Such an exception is not about the call: it must reach the caller as it is.
+A soft time limit, or an alarm of the application, raises an exception in whatever code is running.
+It is not about the call, so it must reach the caller unchanged.
 """
 
 import signal
 from functools import partial
+from traceback import walk_tb
 from types import FrameType
 from typing import Any, cast
 
 
 def let_through(error: BaseException) -> None:
-    """Raise the exception of a signal handler that an error is, or was made from, if it is one."""
+    """Raise the exception of a signal handler that an error is or was made from, if any."""
     interruption = raised_by_handler(error)
     if interruption is not None:
         raise interruption
 
 
 def raised_by_handler(error: BaseException) -> BaseException | None:
-    """Return the exception of a signal handler that an error is, or was made from; else `None`.
+    """Return the exception of a signal handler that an error is or was made from, or `None`.
 
-    Libraries turn what interrupts a read into an error of theirs where it is a `TimeoutError` or
-    another `OSError`. The original is its cause or context.
+    Libraries replace a `TimeoutError` or another `OSError` that interrupts a read with an error of
+    their own. The original is then its cause or context, or part of a group.
     """
     codes = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
     seen: set[int] = set()
@@ -31,7 +32,7 @@ def raised_by_handler(error: BaseException) -> BaseException | None:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if _passed(one, codes):
+        if any(_is_handler(frame, codes) for frame, _ in walk_tb(one.__traceback__)):
             return one
         waiting += [other for other in (one.__context__, one.__cause__) if other is not None]
         if isinstance(one, BaseExceptionGroup):
@@ -39,32 +40,23 @@ def raised_by_handler(error: BaseException) -> BaseException | None:
     return None
 
 
-def _passed(error: BaseException, codes: set[Any]) -> bool:
-    """Return whether an exception passed the frame of a signal handler.
+def _is_handler(frame: FrameType, codes: set[Any]) -> bool:
+    """Return whether a frame belongs to a signal handler.
 
-    That is one of these codes; or, as a handler may have been replaced since, a function that was
-    given the very frame that it interrupted.
+    It runs one of these codes; or, as that handler may have been replaced since, it got the frame
+    that it interrupted as an argument.
     """
-    trace = error.__traceback__
-    while trace is not None:
-        frame = trace.tb_frame
-        if frame.f_code in codes or (frame.f_back is not None and _was_given(frame, frame.f_back)):
-            return True
-        trace = trace.tb_next
-    return False
+    items = (item for value in frame.f_locals.values() for item in _items(value))
+    was_given = frame.f_back is not None and any(item is frame.f_back for item in items)
+    return was_given or frame.f_code in codes
 
 
-def _was_given(frame: FrameType, interrupted: FrameType) -> bool:
-    for value in frame.f_locals.values():
-        if value is interrupted:
-            return True
-        if type(value) is tuple and any(item is interrupted for item in cast("tuple[Any]", value)):
-            return True
-    return False
+def _items(value: Any) -> list[Any]:
+    return [*value] if type(value) is tuple else [value]
 
 
 def _code(handler: Any) -> Any:
-    """Return the code of a handler: a function, a method, a partial or a callable object."""
+    """Return the code of a handler, which is a function, method, partial or callable object."""
     while isinstance(handler, partial):
         handler = handler.func
     if not hasattr(handler, "__code__"):

@@ -1,8 +1,8 @@
-"""The seam between the client and the network: bytes in, bytes out.
+"""The interface between the client and the network: bytes in, bytes out.
 
-A transport sends one request once and returns one response. It follows no redirect, repeats
-nothing, keeps no cookie and decodes nothing. The default one drives httpcore, httpx's engine; pass
-your own as `Oneloop(transport=...)`.
+A transport sends one request once and returns one response. It must not follow redirects, send a
+request again, keep cookies or decode bodies. The default transport uses httpcore, httpx's engine;
+pass your own as `Oneloop(transport=...)`.
 """
 
 from typing import NamedTuple, Protocol, Self
@@ -22,16 +22,15 @@ __all__ = [
 
 @frozen
 class Request:
-    """One HTTP request. Only its method is shown in a repr: the rest may hold secrets.
+    """One HTTP request. Its repr shows only the method, as the rest may contain secrets.
 
     Attributes:
         method: HTTP method, upper case.
         url: Absolute URL, percent-encoded.
-        headers: Names and values, in order; ASCII. No `Host` and no `Content-Length`.
-        body: Body; `None` sends none.
-        safe_url: The URL to use in a log, if `url` contains a secret: with the parameters of the
-            path by name, as in `https://prod.oneloop.ai/api/v1/link-token/{token}`. Otherwise
-            `None`.
+        headers: Names and values, in order; ASCII. Without `Host` and `Content-Length`.
+        body: Body; `None` if the request has none.
+        safe_url: If `url` contains a secret, the URL to show in a log, with the names of the path's
+            parameters: `https://prod.oneloop.ai/api/v1/link-token/{token}`. Otherwise `None`.
     """
 
     method: str
@@ -42,13 +41,13 @@ class Request:
 
 
 class Limits(NamedTuple):
-    """What one request may take.
+    """The limits of one request. `None` means no limit.
 
     Attributes:
-        connect: Seconds to wait for a free connection, and again to open one; `None`: no limit.
-        read: Seconds to wait for each part of the answer, and to send; `None`: no limit.
-        total: Seconds for all of it; `None`: no limit.
-        body: Bytes of the largest response body, as it is on the wire.
+        connect: Seconds to wait for a free connection, and again to open one.
+        read: Seconds to wait for each part of the response, and to send the request.
+        total: Seconds for the whole request.
+        body: Largest response body, in bytes as received.
     """
 
     connect: float | None
@@ -58,38 +57,36 @@ class Limits(NamedTuple):
 
 
 class Response:
-    """One HTTP response, whole. Only its status is shown in a repr.
+    """One complete HTTP response. Its repr shows only the status.
 
     Attributes:
         status: HTTP status code.
         headers: Names, in any case, and values, in order.
-        body: Body as it came: a `Content-Encoding` is not undone yet.
+        body: Body as received, that is, still compressed if it has a `Content-Encoding`.
     """
 
     __slots__ = ("body", "headers", "status")
 
     def __init__(self, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
-        """Hold what came."""
         self.status = status
         self.headers = headers
         self.body = body
 
     def __repr__(self) -> str:
-        """Show the status alone."""
         return f"Response(status={self.status})"
 
 
 class TransportError(Exception):
-    """No response came.
+    """A request got no response.
 
     Attributes:
-        problem: What happened, in the transport's own words, on one line. It is logged.
-        detail: What the server, the system or a library says of it. It becomes part of the error,
-            bounded and redacted, and is never logged.
-        sent: Whether any part of the request may have reached the server's application. Only a
-            transport that knows it did not may say `False`.
-        timeout: Whether it is a limit of time that ran out.
-        passing: Whether the same request may well succeed a little later.
+        problem: What happened, in one line of the transport's own words. It is logged.
+        detail: The words of the server, the system or a library, which become part of the error,
+            shortened and redacted. They are never logged.
+        sent: Whether any part of the request may have reached the server's application. It must be
+            `True` unless the transport is certain.
+        timeout: Whether a time limit was exceeded.
+        passing: Whether the problem may be temporary, so that another attempt is worthwhile.
     """
 
     def __init__(
@@ -101,7 +98,6 @@ class TransportError(Exception):
         timeout: bool = False,
         passing: bool = True,
     ) -> None:
-        """Hold what is known; see the class for the arguments."""
         super().__init__(problem)
         self.problem = problem
         self.detail = detail
@@ -110,7 +106,7 @@ class TransportError(Exception):
         self.passing = passing
 
     def __repr__(self) -> str:
-        """Leave out the problem, as it may quote what was sent or received."""
+        """Leave out the texts, which may quote what was sent or received."""
         flags = f"sent={self.sent}, timeout={self.timeout}, passing={self.passing}"
         return f"{type(self).__name__}({flags})"
 
@@ -124,25 +120,24 @@ class ResponseTooLarge(Exception):  # noqa: N818 - a limit, not a fault of the t
     """
 
     def __init__(self, status: int, headers: tuple[tuple[str, str], ...]) -> None:
-        """Hold the start of the response."""
         super().__init__(status)
         self.status = status
         self.headers = headers
 
     def __reduce__(self) -> tuple[type[Self], tuple[int, tuple[tuple[str, str], ...]]]:
-        """Be pickled with the headers, which a repr does not show."""
+        """Pickle the headers as well, which are not in `args` so that no repr shows them."""
         return type(self), (self.status, self.headers)
 
 
 class Transport(Protocol):
-    """Sends requests for an `Oneloop`. Used from several threads at once."""
+    """Sends the requests of an `Oneloop`. Several threads may use it at once."""
 
     def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once and return its response, whatever its status.
 
         Raises:
             TransportError: There is no response.
-            ResponseTooLarge: Its body is too large.
+            ResponseTooLarge: The body of the response exceeds `limits.body`.
         """
         ...
 
@@ -152,15 +147,10 @@ class Transport(Protocol):
 
 
 class AsyncTransport(Protocol):
-    """Sends requests for an `AsyncOneloop`. Used from several tasks at once."""
+    """Sends the requests of an `AsyncOneloop`. Several tasks may use it at once."""
 
     async def send(self, request: Request, limits: Limits) -> Response:
-        """Send a request once and return its response, whatever its status.
-
-        Raises:
-            TransportError: There is no response.
-            ResponseTooLarge: Its body is too large.
-        """
+        """Send a request once, like `Transport.send`."""
         ...
 
     async def aclose(self) -> None:

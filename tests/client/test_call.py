@@ -26,9 +26,11 @@ from oneloop import (
     RetryPolicy,
     ServerError,
     Timeout,
-    _waits,
+    _retry,
 )
-from oneloop._call import Course, Key, Progress, Settings, course
+from oneloop._call import Course, Progress, course
+from oneloop._credentials import Credential
+from oneloop._settings import Settings
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
 from oneloop_core import Call, Secret
 from tests.calling import an_operation
@@ -58,7 +60,7 @@ def begin(call: Call[Any], clock: Clock | None = None, **changed: Any) -> Course
     return course(
         call,
         settings,
-        Key(Secret(KEY)),
+        Credential(Secret(KEY)),
         Progress(call.operation.name),
         clock=clock or Clock(),
         now=lambda: 0.0,
@@ -166,7 +168,7 @@ def test_no_backoff_is_longer_than_the_cap(
 ) -> None:
     """Whatever the policy, the attempt and the chance."""
     policy = RetryPolicy(backoff=backoff, cap=cap)
-    assert 0 <= _waits.backoff(policy, attempt, chance) <= cap
+    assert 0 <= _retry.backoff(policy, attempt, chance) <= cap
 
 
 DATE = format_datetime(datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC), usegmt=True)
@@ -393,7 +395,7 @@ def test_an_answer_of_too_many_values_is_too_large() -> None:
     assert error.outcome is Outcome.UNKNOWN
     assert error.problem == (
         "the server answered 200 with more than 5000 JSON values, which is what "
-        "max_response_bytes=20000 allows: raise max_response_bytes to read such an answer"
+        "max_response_bytes=20000 allows: raise max_response_bytes to read such a response"
     )
     assert failed(POST, answer(401, body), max_response_bytes=20_000).status_code == 401
 
@@ -428,7 +430,8 @@ def test_brackets_in_strings_are_no_levels() -> None:
 
 def test_a_key_too_short_to_hide_garbles_nothing() -> None:
     """Nobody has a key of one letter but in a test."""
-    steps = course(POST, SETTINGS, Key(Secret("a")), Progress("an_operation"), clock=Clock())
+    credential = Credential(Secret("a"))
+    steps = course(POST, SETTINGS, credential, Progress("an_operation"), clock=Clock())
     next(steps)
     with pytest.raises(APIError, match="the server answered 400"):
         steps.send(answer(400))

@@ -21,7 +21,6 @@ from oneloop import (
     Oneloop,
     Outcome,
     RetryPolicy,
-    Timeout,
     __version__,
 )
 from oneloop.sandbox import Fault, Sandbox
@@ -43,15 +42,22 @@ def client_class(request: pytest.FixtureRequest) -> Any:
 
 
 class Recorder:
-    """A transport that keeps what it is given, for both clients."""
+    """A transport that keeps what it is given."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.limits: list[Limits] = []
         self.closed = 0
 
+    def sent_by(self, client: Oneloop) -> Request:
+        """Return what a client with this transport sends for a refill."""
+        client.refill_billing_limit(**REFILL)
+        return self.requests[-1]
+
     def send(self, request: Request, limits: Limits) -> Response:
-        """Keep a request and answer it."""
+        """Keep a request and its limits, and answer it."""
         self.requests.append(request)
+        self.limits.append(limits)
         return Response(200, (), b'{"billing": null}')
 
     def close(self) -> None:
@@ -59,11 +65,10 @@ class Recorder:
         self.closed += 1
 
 
-def sent_by(client: Oneloop) -> Request:
-    """Return what a client whose transport is a Recorder sends for a refill."""
-    client.refill_billing_limit(**REFILL)
-    request: Request = client._transport._transport.requests[-1]
-    return request
+def sent_with(**options: Any) -> Request:
+    """Return what a client with these options sends for a refill."""
+    recorder = Recorder()
+    return recorder.sent_by(Oneloop(**options, transport=recorder))
 
 
 # The API key
@@ -72,15 +77,15 @@ def sent_by(client: Oneloop) -> Request:
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """ONELOOP_SDK_KEY, then ONELOOP_KEY."""
     monkeypatch.setenv("ONELOOP_KEY", "sdk_second")
-    assert ("Authorization", "Bearer sdk_second") in sent_by(Oneloop(transport=Recorder())).headers
+    assert ("Authorization", "Bearer sdk_second") in sent_with().headers
     monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_first")
-    assert ("Authorization", "Bearer sdk_first") in sent_by(Oneloop(transport=Recorder())).headers
+    assert ("Authorization", "Bearer sdk_first") in sent_with().headers
 
 
 def test_an_argument_outweighs_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written in the code is meant."""
     monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_environment")
-    request = sent_by(Oneloop(api_key="sdk_argument", transport=Recorder()))
+    request = sent_with(api_key="sdk_argument")
     assert ("Authorization", "Bearer sdk_argument") in request.headers
 
 
@@ -135,13 +140,13 @@ def test_an_async_function_needs_the_async_client(sandbox: Sandbox) -> None:
     async def key() -> str:
         return sandbox.api_key
 
-    with pytest.raises(ConfigurationError, match="that needs AsyncOneloop"):
+    with pytest.raises(ConfigurationError, match="which only AsyncOneloop supports"):
         ClientKind("sync").refill(api_key=key, base_url=sandbox.url)
 
 
 def test_a_function_that_gives_no_key_is_refused(sandbox: Sandbox, kind: ClientKind) -> None:
     """Before anything is sent."""
-    with pytest.raises(ConfigurationError, match="api_key must be a string"):
+    with pytest.raises(ConfigurationError, match="api_key must be a non-empty string"):
         kind.refill(api_key=lambda: None, base_url=sandbox.url)
     assert sandbox.requests == ()
 
@@ -154,7 +159,7 @@ def test_a_link_token_goes_where_the_vendors_own_ui_puts_it(
 ) -> None:
     """Into a header of its own, and no bearer beside it, whatever the environment has."""
     monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_environment")
-    headers = sent_by(Oneloop(link_token="lt_1", transport=Recorder())).headers
+    headers = sent_with(link_token="lt_1").headers
     assert ("X-Link-Token", "lt_1") in headers
     assert "authorization" not in {name.lower() for name, _ in headers}
 
@@ -170,9 +175,10 @@ def test_a_client_has_one_credential(client_class: Any) -> None:
 def test_a_link_token_may_come_from_a_function() -> None:
     """They live for a short time."""
     tokens = iter(["lt_1", "lt_2"])
-    client = Oneloop(link_token=lambda: next(tokens), transport=Recorder())
-    assert ("X-Link-Token", "lt_1") in sent_by(client).headers
-    assert ("X-Link-Token", "lt_2") in sent_by(client).headers
+    recorder = Recorder()
+    client = Oneloop(link_token=lambda: next(tokens), transport=recorder)
+    assert ("X-Link-Token", "lt_1") in recorder.sent_by(client).headers
+    assert ("X-Link-Token", "lt_2") in recorder.sent_by(client).headers
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\n", 5])
@@ -185,11 +191,14 @@ def test_a_link_token_that_cannot_be_sent_is_refused(token: Any, client_class: A
 
 def test_with_options_may_change_the_credential() -> None:
     """One pool of connections for the backend's key and for its customers' tokens."""
-    client = Oneloop(api_key="sdk", transport=Recorder())
-    linked = client.with_options(link_token="lt_1")
-    assert ("X-Link-Token", "lt_1") in sent_by(linked).headers
-    assert ("X-Link-Token", "lt_1") in sent_by(linked.with_options(timeout=1)).headers
-    assert ("Authorization", "Bearer b") in sent_by(linked.with_options(api_key="b")).headers
+    recorder = Recorder()
+    linked = Oneloop(api_key="sdk", transport=recorder).with_options(link_token="lt_1")
+    assert ("X-Link-Token", "lt_1") in recorder.sent_by(linked).headers
+    for changed, header in (
+        ({"timeout": 1}, ("X-Link-Token", "lt_1")),
+        ({"api_key": "b"}, ("Authorization", "Bearer b")),
+    ):
+        assert header in recorder.sent_by(linked.with_options(**changed)).headers  # type: ignore[arg-type]
 
 
 # The base URL
@@ -198,19 +207,19 @@ def test_with_options_may_change_the_credential() -> None:
 def test_the_scheme_of_the_base_url_may_be_in_capitals() -> None:
     """What is compared with it later is not."""
     client = Oneloop(api_key="sdk", base_url="HTTPS://api/V1/")
-    assert client._settings.base_url == "https://api/V1"
+    assert repr(client) == "Oneloop(base_url='https://api/V1')"
 
 
 def test_the_base_url_is_the_documents() -> None:
     """Without a word, calls go to the vendor's server."""
-    request = sent_by(Oneloop(api_key="sdk", transport=Recorder()))
+    request = sent_with(api_key="sdk")
     assert request.url == "https://prod.oneloop.ai/api/v1/customer-billing/refill"
 
 
 def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """ONELOOP_BASE_URL points an application at a sandbox without touching it."""
     monkeypatch.setenv("ONELOOP_BASE_URL", "http://127.0.0.1:1/base/")
-    request = sent_by(Oneloop(api_key="sdk", transport=Recorder()))
+    request = sent_with(api_key="sdk")
     assert request.url == "http://127.0.0.1:1/base/api/v1/customer-billing/refill"
 
 
@@ -336,7 +345,8 @@ def test_the_query_of_a_base_url_is_refused_and_not_shown(url: str, client_class
 def test_a_base_url_may_have_any_host_and_path(url: str, client_class: Any) -> None:
     """As RFC 3986 spells them."""
     client = client_class(api_key="sdk", base_url=url)
-    assert client._settings.base_url == "https" + url[5:].rstrip("/")
+    kept = "https" + url[5:].rstrip("/")
+    assert repr(client) == f"{client_class.__name__}(base_url={kept!r})"
 
 
 @pytest.mark.parametrize(
@@ -367,7 +377,7 @@ def test_plain_http_is_allowed_if_asked_for(client_class: Any) -> None:
 
 def test_each_request_says_who_sends_it_and_what_it_takes() -> None:
     """User-Agent with the version, JSON, and encodings that the client can undo."""
-    headers = dict(sent_by(Oneloop(api_key="sdk", transport=Recorder())).headers)
+    headers = dict(sent_with(api_key="sdk").headers)
     assert headers["User-Agent"].startswith(f"oneloop/{__version__} Python/3.")
     assert headers["Accept"] == "application/json"
     assert headers["Accept-Encoding"] == "gzip, deflate"
@@ -376,10 +386,7 @@ def test_each_request_says_who_sends_it_and_what_it_takes() -> None:
 
 def test_headers_are_added_and_may_replace_the_user_agent() -> None:
     """In any case of letters."""
-    client = Oneloop(
-        api_key="sdk", transport=Recorder(), headers={"user-agent": "mine", "X-Team": "a"}
-    )
-    headers = sent_by(client).headers
+    headers = sent_with(api_key="sdk", headers={"user-agent": "mine", "X-Team": "a"}).headers
     assert ("user-agent", "mine") in headers
     assert ("X-Team", "a") in headers
     assert [name.lower() for name, _ in headers].count("user-agent") == 1
@@ -415,7 +422,7 @@ def test_a_bad_value_of_a_header_is_blamed_on_the_value_and_not_shown(
     value: Any, client_class: Any
 ) -> None:
     """The name is told, as it says which one; the value may be a secret."""
-    with pytest.raises(ConfigurationError, match="the value of 'X-Team' is not") as caught:
+    with pytest.raises(ConfigurationError, match="that of 'X-Team' is not valid") as caught:
         client_class(api_key="sdk", headers={"X-Other": "fine", "X-Team": value})
     assert "s3cr" not in str(caught.value)
 
@@ -466,27 +473,27 @@ def test_with_options_changes_a_copy_and_shares_the_connections() -> None:
     other = client.with_options(
         api_key="sdk_2",
         timeout=3,
-        retry=RetryPolicy(attempts=9),
+        retry=RetryPolicy(budget=None),
         headers={"X-Team": "b"},
         max_response_bytes=5,
     )
-    assert other._transport is client._transport
-    assert other._settings.timeout == Timeout(connect=3, read=3)
-    assert other._settings.retry.attempts == 9
-    assert other._settings.max_response_bytes == 5
-    headers = sent_by(other).headers
+    headers = recorder.sent_by(other).headers
     assert ("X-Team", "b") in headers
     assert ("Authorization", "Bearer sdk_2") in headers
-    assert client._settings.timeout == Timeout()
-    assert ("Authorization", "Bearer sdk") in sent_by(client).headers
+    assert ("Authorization", "Bearer sdk") in recorder.sent_by(client).headers
+    changed, unchanged = recorder.limits
+    assert changed == Limits(connect=3, read=3, total=None, body=5)
+    assert (unchanged.connect, unchanged.read, unchanged.body) == (5, 30, 10 * 1024 * 1024)
+    assert unchanged.total is not None
 
 
 def test_with_options_keeps_what_it_is_not_told_to_change() -> None:
     """Nothing given, nothing changed."""
-    client = Oneloop(api_key="sdk", transport=Recorder(), timeout=7)
-    other = client.with_options()
-    assert other._settings == client._settings
-    assert sent_by(other) == sent_by(client)
+    recorder = Recorder()
+    policy = RetryPolicy(budget=None)
+    client = Oneloop(api_key="sdk", transport=recorder, timeout=7, retry=policy)
+    assert recorder.sent_by(client.with_options()) == recorder.sent_by(client)
+    assert recorder.limits[0] == recorder.limits[1] == (7, 7, None, 10 * 1024 * 1024)
 
 
 def test_closing_a_copy_leaves_the_connections_to_the_original() -> None:

@@ -91,7 +91,7 @@ def test_without_the_extra_the_error_says_what_to_install(
 @pytest.mark.parametrize("client", [Oneloop, AsyncOneloop])
 def test_another_name_is_refused(client: Any) -> None:
     """There is one."""
-    with pytest.raises(ConfigurationError, match="not 'quick'"):
+    with pytest.raises(ConfigurationError, match="got 'quick'"):
         client(api_key="sdk", transport="quick")
 
 

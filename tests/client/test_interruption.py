@@ -22,7 +22,6 @@ import httpx
 import pytest
 
 from oneloop import AsyncOneloop, Oneloop, RetryPolicy
-from oneloop._custom import CustomTransport
 from oneloop._pool import PoolTransport
 from oneloop._signals import raised_by_handler
 from oneloop.sandbox import Fault, Sandbox
@@ -180,19 +179,6 @@ class AlarmError(Exception):
     """What an application's own signal handler raises, such as a soft time limit."""
 
 
-class Book(PoolTransport):
-    """The default transport, which counts what it was asked to send."""
-
-    def __init__(self, base_url: str) -> None:
-        super().__init__(base_url)
-        self.asked = 0
-
-    def send(self, request: Request, limits: Limits) -> Response:
-        """Count and send."""
-        self.asked += 1
-        return super().send(request, limits)
-
-
 def handlers(error: type[BaseException]) -> list[Callable[..., object]]:
     """Return each kind of callable that may be a signal handler, raising this error."""
 
@@ -252,8 +238,8 @@ def test_an_alarm_in_a_send_reaches_the_caller(
 ) -> None:
     """With the note, whatever its class; there is no further attempt, and no error of ours."""
     with httpx.Client() as http:
-        transport = CustomTransport(Book(sandbox.url)) if via == "custom" else None
-        options = {"transport": transport} if transport else sending(via, http)
+        own = {"transport": PoolTransport(sandbox.url)}
+        options = own if via == "custom" else sending(via, http)
         with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, **options) as client:
             for handler in handlers(error) if error is AlarmError else handlers(error)[:1]:
                 sandbox.reset()
@@ -407,7 +393,7 @@ def interruptible(code: CodeType) -> frozenset[int]:
 class Striking:
     """Raises at the n-th place of a call at which a signal handler may run."""
 
-    FILES = ("_call.py", "_custom.py", "_answer.py")
+    FILES = ("_call.py", "_decoding.py", "_failures.py", "_retry.py", "_transports.py")
     OUTSIDE = ("interrupted",)
     """Functions that make the note: a second exception could strike there as well."""
 

@@ -18,8 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oneloop import _answer, _waits
-from oneloop.transport import Response
+from oneloop import _decoding, _retry
 
 LIMIT = 10 * 1024 * 1024
 """The default of `max_response_bytes`."""
@@ -31,8 +30,8 @@ MANY = LIMIT // 20
 def read(body: bytes, encoding: str = "", limit: int = LIMIT) -> Any:
     """Read a body, or return the exception that says why it cannot be read."""
     try:
-        return _answer.read_json(_answer.plain_body(body, encoding, limit), limit)
-    except (_answer.Unreadable, _answer.TooLarge) as error:
+        return _decoding.read_json(_decoding.plain_body(body, encoding, limit), limit)
+    except (_decoding.Unreadable, _decoding.TooLarge) as error:
         return error
 
 
@@ -96,8 +95,8 @@ def test_exactly_100_levels_are_read() -> None:
     """One more is not, of whichever kind."""
     assert str(read(nested(100))) == str(json.loads(nested(100)))
     assert read(behind(b"[" * 5000, nested(99)))[0] == "[" * 5000
-    assert isinstance(read(nested(101)), _answer.Unreadable)
-    assert isinstance(read(b'{"a":' * 101 + b"0" + b"}" * 101), _answer.Unreadable)
+    assert isinstance(read(nested(101)), _decoding.Unreadable)
+    assert isinstance(read(b'{"a":' * 101 + b"0" + b"}" * 101), _decoding.Unreadable)
 
 
 JSON = st.recursive(
@@ -124,7 +123,7 @@ def test_levels_are_counted_exactly(value: Any, around: int, siblings: int) -> N
     if levels_of(value) <= 100:
         assert found == value
     else:
-        assert isinstance(found, _answer.Unreadable)
+        assert isinstance(found, _decoding.Unreadable)
 
 
 def outside_of_strings(body: bytes) -> bytes | None:
@@ -150,8 +149,8 @@ def test_strings_are_taken_out_wherever_a_piece_ends(parts: list[bytes], size: i
     body = b"".join(parts)
     expected = outside_of_strings(body)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_answer, "PIECE", size)
-        assert expected is None or _answer._without_strings(body) == expected
+        patch.setattr(_decoding, "PIECE", size)
+        assert expected is None or _decoding._without_strings(body) == expected
 
 
 # Numbers
@@ -212,10 +211,10 @@ TOO_MANY = {
 def test_too_many_values_are_too_large(what: str) -> None:
     """The error names the limit, and what to change."""
     found = read(TOO_MANY[what])
-    assert isinstance(found, _answer.TooLarge)
+    assert isinstance(found, _decoding.TooLarge)
     assert str(found) == (
         "more than 524288 JSON values, which is what max_response_bytes=10485760 allows: "
-        "raise max_response_bytes to read such an answer"
+        "raise max_response_bytes to read such a response"
     )
 
 
@@ -229,7 +228,7 @@ def test_as_many_values_as_are_allowed_are_read() -> None:
 def test_a_small_limit_of_bytes_allows_some_values_all_the_same() -> None:
     """They cost next to nothing."""
     assert len(read(b"[" + b"0," * 4999 + b"0]", limit=10_000)) == 5000
-    assert isinstance(read(b"[" + b"0," * 5000 + b"0]", limit=10_100), _answer.TooLarge)
+    assert isinstance(read(b"[" + b"0," * 5000 + b"0]", limit=10_100), _decoding.TooLarge)
 
 
 @pytest.mark.parametrize("what", TOO_MANY)
@@ -238,7 +237,7 @@ def test_a_bomb_of_values_takes_little_memory(what: str) -> None:
     bomb = gzip.compress(TOO_MANY[what])
     found: list[int] = []
     with peak_of(found):
-        assert isinstance(read(bomb, "gzip"), _answer.TooLarge)
+        assert isinstance(read(bomb, "gzip"), _decoding.TooLarge)
     assert found[0] < 3.5 * LIMIT
 
 
@@ -255,9 +254,9 @@ def test_the_most_that_is_read_takes_a_bounded_amount_of_memory(value: bytes) ->
 def test_an_error_of_too_many_values_is_still_that_error() -> None:
     """Its envelope is not looked at."""
     envelope = b'{"error": {"code": 1, "message": "no"}, "more": %b}'
-    assert _answer.error_envelope(envelope % b"[]", LIMIT) == (1, "no")
+    assert _decoding.error_envelope(envelope % b"[]", LIMIT) == (1, "no")
     for more in (TOO_MANY["items"], nested(900), LONG[0], b"1e999"):
-        assert _answer.error_envelope(envelope % more, LIMIT) == (None, None)
+        assert _decoding.error_envelope(envelope % more, LIMIT) == (None, None)
 
 
 # Compression
@@ -269,7 +268,7 @@ class Fed:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.bytes = 0
         self._make = zlib.decompressobj
-        patch.setattr(_answer.zlib, "decompressobj", self._made)
+        patch.setattr(_decoding.zlib, "decompressobj", self._made)
 
     def _made(self, *, wbits: int) -> Any:
         inner = self._make(wbits=wbits)
@@ -298,18 +297,18 @@ def test_gzip_of_many_members_is_copied_a_bounded_number_of_times(
     fed = Fed(monkeypatch)
     noise = bytes(zlib.crc32(b"%d" % number) & 0xFF for number in range(3_000_000))
     body = gzip.compress(b"") * 99 + gzip.compress(noise)
-    assert _answer.plain_body(body, "gzip", LIMIT) == noise
+    assert _decoding.plain_body(body, "gzip", LIMIT) == noise
     # Each member leaves at most one piece over, besides what is read.
-    assert fed.bytes < 2 * len(body) + 99 * 2 * _answer.PIECE
+    assert fed.bytes < 2 * len(body) + 99 * 2 * _decoding.PIECE
 
 
 def test_gzip_that_is_as_long_as_the_limit_is_read() -> None:
     """In whatever members it comes; one byte more is too large."""
     members = gzip.compress(b"a" * 600_000) + gzip.compress(b"") + gzip.compress(b"b" * 400_000)
-    plain = _answer.plain_body(members + b"\0" * 100_000, "gzip", 1_000_000)
+    plain = _decoding.plain_body(members + b"\0" * 100_000, "gzip", 1_000_000)
     assert plain == b"a" * 600_000 + b"b" * 400_000
-    with pytest.raises(_answer.TooLarge):
-        _answer.plain_body(members, "gzip", 999_999)
+    with pytest.raises(_decoding.TooLarge):
+        _decoding.plain_body(members, "gzip", 999_999)
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.integers(1, 40))
@@ -317,11 +316,11 @@ def test_gzip_is_undone_wherever_a_piece_ends(members: list[bytes], size: int) -
     """The end of a member may be the end of a piece."""
     body = b"".join(map(gzip.compress, members))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_answer, "PIECE", size)
-        assert _answer.plain_body(body, "gzip", LIMIT) == b"".join(members)
-        assert _answer.plain_body(zlib.compress(body), "deflate", LIMIT) == body
-        with pytest.raises(_answer.Unreadable):
-            _answer.plain_body(body[:-1], "gzip", LIMIT)
+        patch.setattr(_decoding, "PIECE", size)
+        assert _decoding.plain_body(body, "gzip", LIMIT) == b"".join(members)
+        assert _decoding.plain_body(zlib.compress(body), "deflate", LIMIT) == body
+        with pytest.raises(_decoding.Unreadable):
+            _decoding.plain_body(body[:-1], "gzip", LIMIT)
 
 
 def test_a_bomb_of_bytes_takes_little_memory() -> None:
@@ -329,7 +328,7 @@ def test_a_bomb_of_bytes_takes_little_memory() -> None:
     bomb = gzip.compress(b" " * (20 * LIMIT))
     found: list[int] = []
     with peak_of(found):
-        assert isinstance(read(bomb, "gzip"), _answer.TooLarge)
+        assert isinstance(read(bomb, "gzip"), _decoding.TooLarge)
     assert found[0] < 2.5 * LIMIT
 
 
@@ -373,10 +372,10 @@ def work_of_reading(body: bytes, encoding: str, limit: int) -> list[int]:
 
     def as_error() -> None:
         try:
-            plain = _answer.plain_body(body, encoding, limit)
-        except (_answer.Unreadable, _answer.TooLarge):
+            plain = _decoding.plain_body(body, encoding, limit)
+        except (_decoding.Unreadable, _decoding.TooLarge):
             return
-        _answer.error_envelope(plain, limit)
+        _decoding.error_envelope(plain, limit)
 
     return [steps(lambda: read(body, encoding, limit)), steps(as_error)]
 
@@ -395,12 +394,12 @@ def test_reading_takes_steps_in_proportion_to_the_size(what: str, encoding: str)
 def test_headers_take_steps_in_proportion_to_their_number() -> None:
     """Also where all have the same name."""
 
-    def repeated(count: int) -> Response:
-        return Response(200, (("X-A", "1"), ("x-a", "2"), ("B", "3")) * count, b"")
+    def repeated(count: int) -> tuple[tuple[str, str], ...]:
+        return (("X-A", "1"), ("x-a", "2"), ("B", "3")) * count
 
-    assert _answer.lower_headers(repeated(2)) == {"x-a": "1, 2, 1, 2", "b": "3, 3"}
-    answers = [repeated(size) for size in SIZES]
-    small, middle, large = (steps(lambda one=one: _answer.lower_headers(one)) for one in answers)
+    assert _decoding.lower_headers(repeated(2)) == {"x-a": "1, 2, 1, 2", "b": "3, 3"}
+    found = [repeated(size) for size in SIZES]
+    small, middle, large = (steps(lambda one=one: _decoding.lower_headers(one)) for one in found)
     assert large - middle <= 2 * (middle - small) + 1000
 
 
@@ -437,17 +436,17 @@ def test_what_a_server_asks_for_at_length_is_not_looked_at(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading a date or a number of any length would be the server's way to spend our time."""
-    monkeypatch.setattr(_waits, "_NUMBER", None)
-    assert _waits.retry_after({name: value}, 0.0) is None
+    monkeypatch.setattr(_retry, "_NUMBER", None)
+    assert _retry.retry_after({name: value}, 0.0) is None
 
 
 def test_as_much_as_64_characters_are_read() -> None:
     """More than any number or date needs."""
-    assert _waits.retry_after({"retry-after": "1." + "0" * 62}, 0.0) == 1
-    assert _waits.retry_after({"retry-after-ms": "9" * 65, "retry-after": "7"}, 0.0) == 7
+    assert _retry.retry_after({"retry-after": "1." + "0" * 62}, 0.0) == 1
+    assert _retry.retry_after({"retry-after-ms": "9" * 65, "retry-after": "7"}, 0.0) == 7
 
 
 def test_brackets_that_are_never_opened_are_told_at_once() -> None:
     """However many there are of them."""
-    with pytest.raises(_answer.Unreadable, match="brackets that do not match"):
-        _answer.read_json(b"[" * 101 + b"]" * 5000, 10**6)
+    with pytest.raises(_decoding.Unreadable, match="unbalanced brackets"):
+        _decoding.read_json(b"[" * 101 + b"]" * 5000, 10**6)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneloop._secrets import REDACTED, SHORTEST_SECRET, Redactor
+from oneloop._redaction import REDACTED, SHORTEST_SECRET, Redactor
 from oneloop_core import Secret
 
 SECRETS = [

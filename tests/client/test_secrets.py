@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence, Set
 from enum import Enum
+from pathlib import Path
 from typing import Any, NoReturn
 
 import attrs
@@ -21,9 +22,8 @@ from oneloop import (
     Oneloop,
     OneloopError,
     ResponseDecodeError,
-    _pool,
 )
-from oneloop._call import MAX_BODY
+from oneloop._failures import MAX_BODY
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request
 from oneloop_api.api.v1 import refill_billing_limit, validate_link_token, verify_api_key
@@ -178,12 +178,12 @@ def test_an_error_does_not_show_a_key_in_place_of_digits_or_a_time(
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_an_interruption_does_not_show_the_key(kind: ClientKind) -> None:
     """Nor the frames of engines in which the request lies in bytes, while it is being sent."""
-    call = Call(an_operation("POST"), "/", body=b"x" * 20_000_000)
+    large = {**REFILL, "external_meter_id": "x" * 20_000_000}
     frames: list[Any] = []
 
     async def main(url: str) -> None:
         async with AsyncOneloop(api_key=KEY, base_url=url) as client:
-            task = asyncio.create_task(client._respond(call))
+            task = asyncio.create_task(client.refill_billing_limit(**large))
             await asyncio.sleep(0.3)
             task.cancel()
             try:
@@ -191,22 +191,24 @@ def test_an_interruption_does_not_show_the_key(kind: ClientKind) -> None:
             except asyncio.CancelledError as interruption:
                 frames.extend(frame for frame, _ in traceback.walk_tb(interruption.__traceback__))
 
-    class Interrupting(_pool.PoolTransport):
+    class Interrupting:
         def send(self, request: Request, limits: Limits) -> NoReturn:
             header = request.headers[0][1]
             raise KeyboardInterrupt(len(header))
 
+        def close(self) -> None:
+            """Close nothing."""
+
     if kind.name == "sync":
-        with Oneloop(api_key=KEY, transport=Interrupting("https://oneloop.invalid")) as client:
+        with Oneloop(api_key=KEY, transport=Interrupting()) as client:
             try:
-                client._respond(call)
+                client.refill_billing_limit(**large)
             except KeyboardInterrupt as interruption:
                 frames.extend(frame for frame, _ in traceback.walk_tb(interruption.__traceback__))
     else:
         with talking(lambda _: time.sleep(1) is None) as server:
             asyncio.run(main(server.url))
-    names = [frame.f_code.co_name for frame in frames]
-    assert names[-1] == "_respond"
+    assert Path(frames[-1].f_code.co_filename).name == "_client.py"
     assert not [frame for frame in frames[1:] if KEY in shown(frame.f_locals)]
 
 

@@ -32,7 +32,7 @@ from oneloop import (
     _fast,
     _pool,
 )
-from oneloop._hosts import environment_proxy, is_loopback
+from oneloop._environment import is_loopback, proxy_from_environment
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request, ResponseTooLarge, TransportError
 from oneloop_core import Call
@@ -76,7 +76,7 @@ def test_the_environment_names_the_proxy(
     """By the URL's scheme, then for all; a proxy without a scheme speaks HTTP."""
     monkeypatch.setattr(urllib.request, "getproxies", lambda: proxies)
     monkeypatch.setattr(urllib.request, "proxy_bypass", lambda _: bypassed)
-    assert environment_proxy(url) == proxy
+    assert proxy_from_environment(url) == proxy
 
 
 def test_a_call_goes_through_the_proxy(kind: ClientKind, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +94,18 @@ def test_a_call_goes_through_the_proxy(kind: ClientKind, monkeypatch: pytest.Mon
     assert heard[0].startswith(b"POST http://oneloop.invalid/api/v1/")
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://a", "http://u:p4ss/w@a:80"])
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("socks5://127.0.0.1:1", "a SOCKS proxy requires the package socksio"),
+        ("gopher://a", "proxy URL in HTTPS_PROXY or ALL_PROXY: gopher://..."),
+        ("http://u:p4ss/w@a:80", "proxy URL in HTTPS_PROXY or ALL_PROXY: http://..."),
+        ("u:p4ss@a:0", "proxy URL in HTTPS_PROXY or ALL_PROXY: http://..."),
+        ("u:p4ss@a://", "proxy URL in HTTPS_PROXY or ALL_PROXY: ://..."),
+    ],
+)
 def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
-    kind: ClientKind, monkeypatch: pytest.MonkeyPatch, proxy: str
+    kind: ClientKind, monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str
 ) -> None:
     """A wrong variable is one clear error, not one of httpx's."""
     if kind.via == "fast" and proxy.startswith("socks"):
@@ -106,6 +115,7 @@ def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
         kind.refill(api_key="sdk", base_url="https://oneloop.invalid")
     assert caught.value.outcome is Outcome.NOT_SENT
     assert caught.value.attempts == 1
+    assert str(caught.value.detail).endswith(reason)
     assert "p4ss" not in str(caught.value)
 
 
@@ -360,7 +370,7 @@ def test_what_a_transport_raises_survives_pickle_and_shows_no_more_than_its_kind
 def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
     """After the total time there is no time for another read."""
     attempt = _attempt.Attempt(Request("GET", "http://api", (), None), Limits(None, None, 0.0, 1))
-    with pytest.raises(TimeoutError, match="the total time is over"):
+    with pytest.raises(TimeoutError, match="the total time has run out"):
         attempt.left(5, TimeoutError)
 
 

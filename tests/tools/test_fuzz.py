@@ -61,7 +61,7 @@ def answers_for_another(_body: bytes, _limit: int) -> Any:
     return json.loads(good(99).body)
 
 
-def again(_error: Any, _reply: Any, _policy: Any, attempt: int, *_: Any) -> float | None:
+def again(_policy: Any, _failure: Any, attempt: int, *_: Any) -> float | None:
     """Repeat every call once."""
     return 0.0 if attempt == 1 else None
 
@@ -71,8 +71,8 @@ def again(_error: Any, _reply: Any, _policy: Any, attempt: int, *_: Any) -> floa
     ("place", "patch", "found"),
     [
         ("oneloop._call._judge", leaks, "let JSONDecodeError escape"),
-        ("oneloop._answer.read_json", answers_for_another, "got the answer of 99"),
-        ("oneloop._call._wait", again, "was sent again after attempt 1"),
+        ("oneloop._call.read_json", answers_for_another, "got the answer of 99"),
+        ("oneloop._call.seconds_to_next", again, "was sent again after attempt 1"),
     ],
 )
 def test_the_fuzz_detects_a_broken_client(

@@ -1,7 +1,7 @@
-"""Secrets taken out of what a server said, in time linear in its length.
+"""Removes secrets from the words of a server, in time linear in their length.
 
-A server, or a proxy in front of it, may quote the request in its answer. Every text of a server
-goes through `Redactor.clean` before it becomes part of an error.
+A server, or a proxy in front of it, may quote the request in its response. So every text of a
+server goes through `Redactor.clean` before it becomes part of an error.
 """
 
 import re
@@ -11,17 +11,17 @@ from itertools import chain
 from oneloop_core import Secret, strings_in
 
 SHORTEST_SECRET = 6
-"""Characters. Redacting a shorter secret would garble every text and hide nothing."""
+"""Characters. To redact a shorter secret would garble every text and protect nothing."""
 
 SHORTEST_START = 8
-"""Characters of a secret at the end of a text that was cut off which are redacted as well."""
+"""Characters. At the end of a truncated text, so long a start of a secret is redacted as well."""
 
 LAYERS = 4
-"""Layers of escapes that are undone. A URL in JSON in an HTML page has three; one more is for
-secrets that look like escapes themselves."""
+"""Layers of escapes that are undone: a URL in JSON in an HTML page has three, and a secret may look
+like an escape itself."""
 
 LONGEST_SPELLING = 16
-"""Characters that stand for one character of a secret at most, in several layers of escapes."""
+"""The largest number of characters that several layers of escapes need for one character."""
 
 REDACTED = "[redacted]"
 
@@ -35,30 +35,28 @@ _ESCAPES = re.compile(
 """Escapes of URLs, of JSON, JavaScript and Python, and of HTML."""
 
 _QUOTED_PRINTABLE = re.compile(r"=[0-9a-fA-F]{2}")
-"""Escapes of mails. Apart from the others, as a secret in a URL stands after a `=`."""
+"""Escapes of e-mails. They are undone separately, as a secret in a URL follows a `=`."""
 
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 class Redactor:
-    """Finds a call's secrets in any of the usual spellings, and replaces them.
+    """Finds a call's secrets in the usual spellings, and replaces them.
 
-    Found: a secret as it is, in other letter case, percent-encoded, quoted-printable, with the
-    escapes of JSON, JavaScript, Python and HTML, and in up to three layers of these; and the start
-    of one that the end of a text cuts off. Not found: another part of a secret, one in base64 or
-    another encoding of the whole, and one of fewer than `SHORTEST_SECRET` characters.
+    It finds a secret as it is, in another letter case, percent-encoded, quoted-printable, with the
+    escapes of JSON, JavaScript, Python and HTML, and in up to three layers of these; and its start
+    at the end of a truncated text. It does not find other parts of a secret, an encoding of the
+    whole such as base64, and secrets of fewer than `SHORTEST_SECRET` characters.
     """
 
     __slots__ = ("_needles", "_tables", "reach")
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
-        """Prepare for the secrets of one call."""
         self._needles = Secret(_needles(secrets))
-        self._tables = Secret({})  # by needle
-        longest = max(map(len, self._needles.reveal()), default=0)
-        self.reach = longest * LONGEST_SPELLING
-        """Characters after the limit that `clean` looks at: a secret that begins before the limit
-        is seen whole, whatever its spelling."""
+        self._tables = Secret({})  # of `_overlap`, by needle
+        # `clean` examines so many characters after the limit, so that a secret that begins before
+        # the limit is seen whole, whatever its spelling.
+        self.reach = max(map(len, self._needles.reveal()), default=0) * LONGEST_SPELLING
 
     def clean(self, text: str, limit: int) -> str:
         """Return the first `limit` characters of a text without the secrets in them."""
@@ -73,7 +71,7 @@ class Redactor:
 
 
 def _needles(secrets: Iterable[Secret]) -> set[str]:
-    """Return what to look for: each secret, folded, as it is and with its own escapes undone."""
+    """Return what to search for: each secret, folded, as it is and with its own escapes undone."""
     spelled = [_spellings(text) for secret in secrets for text in strings_in(secret.reveal())]
     layers = (layer for plain in chain.from_iterable(spelled) for layer, _ in _layers(plain))
     return {_folded(one) for one in layers if len(one) >= SHORTEST_SECRET}
@@ -89,13 +87,13 @@ def _spellings(secret: str) -> tuple[str, ...]:
 
 
 def _folded(text: str) -> str:
-    """Return a text of the same length, without letter case and the difference of `+` and space."""
+    """Return a text of the same length in lower case, with `+` replaced by a space."""
     # U+0130 is the one character whose lower case has another length.
     return text.replace("\u0130", "i").replace("+", " ").lower()
 
 
 def _found(text: str, needles: set[str], tables: dict[str, list[int]]) -> Iterator[tuple[int, int]]:
-    """Yield where in a text the needles are, in each layer of escapes."""
+    """Yield the start and end of each needle in a text, in each layer of escapes."""
     for plain, places in _layers(text):
         folded = _folded(plain)
         for needle in needles:
@@ -112,8 +110,8 @@ def _found(text: str, needles: set[str], tables: dict[str, list[int]]) -> Iterat
 def _overlap(text: str, needle: str, tables: dict[str, list[int]]) -> int:
     """Return how many characters at the end of a text are the start of a needle, but not all of it.
 
-    This is the search of Knuth, Morris and Pratt, which looks at each character once or twice. Its
-    table is made once for a needle, as an answer may have thousands of headers.
+    This is the search of Knuth, Morris and Pratt, which visits each character once or twice. Its
+    table is made once for each needle, as a response may have thousands of headers.
     """
     end = text[-len(needle) + 1 :]
     if needle[:SHORTEST_START] not in end:
@@ -130,7 +128,7 @@ def _overlap(text: str, needle: str, tables: dict[str, list[int]]) -> int:
 
 
 def _table(needle: str) -> list[int]:
-    """Return for each character how long a start of the needle ends there, but for the whole."""
+    """Return, for each character, the length of the longest proper prefix that ends there."""
     table = [0]
     for character in needle[1:]:
         length = table[-1]
@@ -143,7 +141,7 @@ def _table(needle: str) -> list[int]:
 def _layers(text: str) -> Iterator[tuple[str, list[int]]]:
     """Yield a text as it is, and with one layer of escapes after the other undone.
 
-    With each comes where in the original its characters begin, and where the last one ends.
+    With each text come the positions of its characters in the original, and the end of the last.
     """
     whole = text, list(range(len(text) + 1))
     yield whole
@@ -160,7 +158,7 @@ def _layers(text: str) -> Iterator[tuple[str, list[int]]]:
 def _unescaped(
     text: str, places: list[int], escapes: re.Pattern[str]
 ) -> tuple[str, list[int]] | None:
-    """Undo one layer of escapes, or return `None` if there are none."""
+    """Undo one layer of escapes. Return `None` if there are none."""
     parts: list[str] = []
     kept: list[int] = []
     at = 0
@@ -178,14 +176,14 @@ def _unescaped(
 
 
 def _character(escape: str) -> str:
-    """Return the one character that an escape stands for, or nothing if there is no such one."""
+    """Return the character that an escape stands for, or nothing if it is not exactly one."""
     if escape.startswith("&"):
-        from html import unescape  # here, as few processes need it
+        from html import unescape  # on first use, as few processes need it
 
         character = unescape(escape)
         return character if len(character) == 1 else ""
     if escape.startswith("\\N{"):
-        from unicodedata import lookup  # the same
+        from unicodedata import lookup  # likewise
 
         try:
             character = lookup(escape[3:-1])

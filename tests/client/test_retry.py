@@ -1,5 +1,6 @@
 """Policies refuse what makes no sense, by name."""
 
+import pickle
 from typing import Any
 
 import pytest
@@ -61,3 +62,10 @@ def test_a_timeout_is_kept() -> None:
 def test_zero_waits_are_allowed() -> None:
     """For tests, and for those in a hurry."""
     assert RetryPolicy(backoff=0, cap=0).cap == 0
+
+
+@pytest.mark.parametrize("value", [Timeout(read=1), RetryPolicy(attempts=1)])
+def test_a_policy_can_be_pickled_and_shows_where_it_is_imported_from(value: object) -> None:
+    """Process pools get it with their tasks."""
+    assert pickle.loads(pickle.dumps(value)) == value
+    assert type(value).__module__ == "oneloop"

@@ -1,66 +1,65 @@
-"""What an answer says: its encoding undone, its JSON read, its error envelope found. Pure."""
+"""Decodes responses: headers, content encodings, JSON, and the API's error envelope. Pure."""
 
 import json
 import math
 import zlib
 from codecs import BOM_UTF8
+from collections.abc import Sequence
 from typing import Any, NoReturn, cast
 
-from .transport import Response, ResponseTooLarge
-
 MAX_JSON_DEPTH = 100
-"""Levels of objects and arrays in an answer's JSON. The document's answers have five at most."""
+"""Levels of objects and arrays in a response's JSON. Those of the API have five at most."""
 
 MAX_NUMBER_LENGTH = 4300
-"""Characters in one number of an answer's JSON. It is Python's own limit for the digits of an
-integer, but it holds whatever the application did to `sys.set_int_max_str_digits`."""
+"""Characters in one number of a response's JSON. This is Python's default limit for the digits of
+an integer, and applies even if the application has changed that."""
 
 BYTES_PER_VALUE = 20
-"""An answer may have one JSON value for each so many bytes of `max_response_bytes`. A value takes
-Python some 70 to 200 bytes, however few bytes it has in JSON."""
+"""Bytes of `max_response_bytes` for each JSON value that a response may have. A value takes some 70
+to 200 bytes in Python, however few it takes in JSON."""
 
 MIN_VALUES = 5000
-"""JSON values that an answer may have however small `max_response_bytes` is: they cost next to
-nothing, and a body of at most `MAX_NUMBER_LENGTH` bytes cannot have more."""
+"""JSON values that a response may always have, however small `max_response_bytes` is: they cost
+next to nothing, and a body of at most `MAX_NUMBER_LENGTH` bytes cannot have more."""
 
 MAX_GZIP_MEMBERS = 100
-"""Members in gzip data. Servers send one."""
+"""Members that gzip data may have. Servers send one."""
 
 PIECE = 64 * 1024
-"""Bytes that are worked through at a time where all at once would need a large copy."""
+"""Bytes that are processed at a time where the whole body would need a large copy."""
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "cf-ray")
-"""Where a request id may be. The vendor documents none; proxies in front of it may add one."""
+"""Headers that may contain a request id. The vendor documents none, but its proxies may add one."""
 
 
 class Unreadable(Exception):  # noqa: N818 - never leaves the package
-    """A body is not what it says to be."""
+    """A body is not JSON, or not in the encoding that its headers declare."""
 
 
 class TooLarge(Exception):  # noqa: N818 - never leaves the package
-    """A body is larger than the limit once its encoding is undone, or has too many JSON values."""
+    """A body exceeds the limit once it is decompressed, or has too many JSON values."""
 
 
-def lower_headers(response: Response | ResponseTooLarge) -> dict[str, str]:
-    """Return the headers with lower-case names; repeated ones joined as HTTP allows."""
-    headers = {name.lower(): value for name, value in response.headers}
-    if len(headers) == len(response.headers):
+def lower_headers(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by lower-case name; the values of repeated ones are joined with commas."""
+    headers = {name.lower(): value for name, value in pairs}
+    if len(headers) == len(pairs):
         return headers
     values: dict[str, list[str]] = {}
-    for name, value in response.headers:
+    for name, value in pairs:
         values.setdefault(name.lower(), []).append(value)
     return {name: ", ".join(several) for name, several in values.items()}
 
 
 def plain_body(body: bytes, encoding: str, limit: int) -> bytes:
-    """Undo a `Content-Encoding` that we asked for.
+    """Undo the `Content-Encoding` of a body.
 
-    Some servers send a charset there, and some proxies undo an encoding but leave the header. A
-    body that can be read as JSON just as it is counts as not encoded, whatever the header says:
-    compressed data never looks like JSON.
+    Some servers send a charset in that header, and some proxies decompress a body without removing
+    the header. So a body that is JSON as it stands is returned unchanged, whatever the header says:
+    compressed data is never valid JSON.
 
     Raises:
-        Unreadable: The encoding is another one, or the data is broken or cut off.
+        Unreadable: We did not ask for this encoding, or the data is corrupt or truncated.
         TooLarge: The result would have more than `limit` bytes.
     """
     coding = encoding.strip().lower()
@@ -68,10 +67,12 @@ def plain_body(body: bytes, encoding: str, limit: int) -> bytes:
         return body
     try:
         return _decoded(body, coding, limit)
-    except Unreadable:
-        if _is_json(body, limit):
-            return body
-        raise
+    except Unreadable as error:
+        try:
+            read_json(body, limit)
+        except (Unreadable, TooLarge):
+            raise error from None
+        return body
 
 
 def _decoded(body: bytes, coding: str, limit: int) -> bytes:
@@ -81,14 +82,14 @@ def _decoded(body: bytes, coding: str, limit: int) -> bytes:
         case "deflate":
             plain, rest = _inflate(memoryview(body), zlib.MAX_WBITS, limit, 0)
             if rest:
-                raise Unreadable("deflate data with something after it")
+                raise Unreadable("deflate data with trailing bytes")
             return b"".join(plain)
-        case _:  # its name is a server's word, so it is not quoted
+        case _:  # the server chose its name, so it is not quoted
             raise Unreadable("an unknown content encoding")
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    """Undo gzip, which may come in several members, with zeros after the last (RFC 1952)."""
+    """Decompress gzip data: one or more members, perhaps followed by zeros (RFC 1952)."""
     plain: list[bytes] = []
     size = 0
     rest = memoryview(body)
@@ -104,15 +105,11 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 def _inflate(
     data: memoryview, window: int, limit: int, size: int
 ) -> tuple[list[bytes], memoryview]:
-    """Undo one stretch of compressed data; return its parts, and what comes after it.
+    """Decompress one stream; return its parts, and the data that follows it.
 
-    The decompressor copies what is left of the data that it is given, so it is given it in pieces.
-
-    Args:
-        data: It begins with the compressed data.
-        window: What zlib calls `wbits`, which says which format it has.
-        limit: Bytes that the whole body may have.
-        size: Bytes that the body has already.
+    The input is fed in pieces, because the decompressor copies whatever it has not yet consumed.
+    `window` is zlib's `wbits`, which selects the format; `size` bytes of the body, which may have
+    `limit` in all, are decompressed already.
     """
     decompressor = zlib.decompressobj(wbits=window)
     parts: list[bytes] = []
@@ -121,28 +118,26 @@ def _inflate(
         try:
             part = decompressor.decompress(piece, limit + 1 - size)
         except zlib.error as error:
-            raise Unreadable(f"broken compression: {error}") from None
+            raise Unreadable(f"corrupt compressed data: {error}") from None
         parts.append(part)
         size += len(part)
         if size > limit:
             raise TooLarge(f"more than {limit} bytes")
         if decompressor.eof:
             return parts, data[start + len(piece) - len(decompressor.unused_data) :]
-    raise Unreadable("compressed data that is cut off")
+    raise Unreadable("truncated compressed data")
 
 
 def read_json(body: bytes, limit: int) -> Any:
-    """Parse JSON strictly: UTF-8 (a byte order mark is skipped), no NaN and no Infinity.
+    """Parse JSON strictly: UTF-8 (a byte order mark is skipped), without NaN and Infinity.
 
-    Of a key that an object has twice, the last value counts, as in JavaScript.
-
-    Args:
-        body: The JSON.
-        limit: The client's `max_response_bytes`, which also says how many values there may be.
+    If an object has the same key twice, the last value is used, as in JavaScript. `limit` is the
+    client's `max_response_bytes`, which also limits the number of values.
 
     Raises:
-        Unreadable: It is not JSON, is nested too deep or has a number that is too long or large.
-        TooLarge: It has too many values.
+        Unreadable: The body is not JSON, is nested too deeply, or has a number that is too long or
+            too large.
+        TooLarge: The body has too many values.
     """
     brackets = body.count(b"{") + body.count(b"[")
     if brackets > MAX_JSON_DEPTH or len(body) > MAX_NUMBER_LENGTH:
@@ -150,27 +145,19 @@ def read_json(body: bytes, limit: int) -> Any:
     try:
         text = body.removeprefix(BOM_UTF8).decode()
         if text[:1] == "{":
-            value, end = _JSON.raw_decode(text)  # `decode` but for the white space around it
+            value, end = _JSON.raw_decode(text)  # `decode` without its search for white space
             if end == len(text):
                 return value
         return _JSON.decode(text)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"something that is not JSON: {error}") from None
-
-
-def _is_json(body: bytes, limit: int) -> bool:
-    try:
-        read_json(body, limit)
-    except (Unreadable, TooLarge):
-        return False
-    return True
+        raise Unreadable(f"a body that is not JSON: {error}") from None
 
 
 def _check_structure(body: bytes, brackets: int, limit: int) -> None:
-    """Refuse what would cost too much to parse, by means that cost little themselves.
+    """Refuse a body that would be too expensive to parse, by checks that are cheap themselves.
 
-    What is looked at first counts what is in strings too, where there may be anything. Only if that
-    is over a limit is it counted without them.
+    The first counts include the contents of strings, which may be anything. Only if one of them
+    exceeds a limit are the strings removed and the rest counted again.
     """
     most = max(limit // BYTES_PER_VALUE, MIN_VALUES)
     within = brackets <= MAX_JSON_DEPTH and body.count(b",") + brackets <= most
@@ -181,7 +168,7 @@ def _check_structure(body: bytes, brackets: int, limit: int) -> None:
     if bare.count(b",") + opened > most:
         raise TooLarge(
             f"more than {most} JSON values, which is what max_response_bytes={limit} allows: "
-            "raise max_response_bytes to read such an answer"
+            "raise max_response_bytes to read such a response"
         )
     if _has_long_number(bare):
         raise Unreadable(f"a number of more than {MAX_NUMBER_LENGTH} characters")
@@ -212,12 +199,12 @@ def _without_strings(body: bytes) -> bytes:
 def _check_depth(bare: bytes) -> None:
     """Refuse JSON, given without its strings, that has more than `MAX_JSON_DEPTH` levels.
 
-    Each round takes away the innermost brackets. Those that are never closed are left over; each is
-    one more level.
+    Each round removes the innermost pairs of brackets. Brackets that are never closed remain, and
+    each of them is one more level.
     """
     left = bare.translate(_BRACKETS, _NO_BRACKETS)
-    if left.count(b"]") > left.count(b"["):  # any number of them would be gone through each time
-        raise Unreadable("brackets that do not match")
+    if left.count(b"]") > left.count(b"["):  # otherwise each round would scan them again
+        raise Unreadable("unbalanced brackets")
     rounds = 0
     while b"[]" in left and rounds < MAX_JSON_DEPTH:
         left = left.replace(b"[]", b"")
@@ -231,7 +218,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -245,10 +232,10 @@ _JSON = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def error_envelope(body: bytes, limit: int) -> tuple[int | None, str | None]:
-    """Find `code` and `message` in `{"error": {"code": ..., "message": ...}}`, as far as they are.
+    """Return `code` and `message` of `{"error": {"code": ..., "message": ...}}`, where present.
 
-    Statuses other than 400, 401 and 403 are documented nowhere, so anything else is no fault, and
-    what is beyond a limit is not looked at.
+    A body of another shape, or beyond a limit, is not an error: the API documents the envelope for
+    400, 401 and 403 only.
     """
     try:
         envelope = _member(read_json(body, limit), "error")
@@ -263,5 +250,5 @@ def _member(value: Any, key: str) -> Any:
 
 
 def request_id(headers: dict[str, str]) -> str | None:
-    """Return an answer's request id, if it has one."""
+    """Return the request id of a response, if it has one."""
     return next((headers[name] for name in REQUEST_ID_HEADERS if name in headers), None)

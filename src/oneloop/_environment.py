@@ -1,0 +1,128 @@
+"""Environment variables, proxies, base URLs, and loopback hosts.
+
+A loopback host, that is this machine, may be called over plain http, and never through a proxy.
+"""
+
+import os
+import re
+from urllib.parse import urlsplit
+
+from oneloop_core import Secret
+
+KEY_VARIABLES = ("ONELOOP_SDK_KEY", "ONELOOP_KEY")
+"""Environment variables for the API key; the first one that is set and not empty counts."""
+
+BASE_URL_VARIABLE = "ONELOOP_BASE_URL"
+
+_BASE_URL = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<host>\[(?P<six>[0-9a-f:.]+)\]"
+    r"|(?P<four>(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3})"
+    # The last label of a name is not a number: resolvers disagree on which address that would be.
+    r"|(?:\w(?:[\w-]*\w)?\.)*(?!(?:\d+|0x[0-9a-f]*)(?:[:/]|$))\w(?:[\w-]*\w)?)"
+    r"(?::(?P<port>[1-9]\d{0,4}))?"
+    r"(?P<path>(?:/(?:[\w.~!$&'()*+,;=:-]|%[0-9a-f]{2})*)*)",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def key_from_environment() -> Secret | None:
+    """Return the API key that the environment names, if any."""
+    return next((Secret(os.environ[name]) for name in KEY_VARIABLES if os.environ.get(name)), None)
+
+
+def base_url_from_environment(default: str) -> Secret:
+    """Return the base URL that the environment names, or the default."""
+    return Secret(os.environ.get(BASE_URL_VARIABLE) or default)
+
+
+def certificates_from_environment() -> tuple[str | None, str | None]:
+    """Return the file and the directory of certificates that OpenSSL's variables name."""
+    return os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+
+
+def proxy_from_environment(url: str) -> str | None:
+    """Return the proxy for a URL: `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, unless `NO_PROXY`.
+
+    Raises:
+        ValueError: It is not the URL of a proxy. The error shows its scheme only, as the rest may
+            contain a password.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or is_loopback(parts.hostname):
+        return None
+    from urllib import request  # on first use, as importing it is slow
+
+    if request.proxy_bypass(parts.netloc):
+        return None
+    found = request.getproxies()
+    proxy = found.get(parts.scheme) or found.get("all")
+    if not proxy:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    scheme = proxy.partition("://")[0].lower()
+    if scheme not in ("http", "https", "socks5", "socks5h") or not _has_host(proxy):
+        raise ValueError(
+            f"unsupported or malformed proxy URL in {parts.scheme.upper()}_PROXY or ALL_PROXY: "
+            f"{scheme if scheme.isalnum() else ''}://..."
+        )
+    return proxy
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its message may quote a part of the password
+        return False
+
+
+def split_base_url(url: str) -> tuple[str, str] | None:
+    """Return the scheme, in lower case, and the host of a base URL; `None` if it is not valid.
+
+    Only a host name, an IPv4 address, or an IPv6 address in brackets without a zone is accepted:
+    whatever reads the URL later must not take another part of it for the host.
+    """
+    match = _BASE_URL.fullmatch(url)
+    if match is None or int(match["port"] or 1) > 65_535:
+        return None
+    host = match["host"].lower()
+    if match["six"] is None:
+        return match["scheme"].lower(), host
+    from ipaddress import IPv6Address  # on first use, as importing it is slow
+
+    try:
+        return match["scheme"].lower(), str(IPv6Address(match["six"]))
+    except ValueError:
+        return None
+
+
+_HARMLESS = re.compile(r"https?://[][\w.:/-]*", re.ASCII | re.IGNORECASE)
+
+
+def quoted_base_url(url: str) -> str:
+    """Return a base URL as the end of an error message, or a note that it is not shown.
+
+    It may be a key that was passed by mistake, or contain a password in any spelling. So it is
+    shown only if, up to a query or fragment, it consists of characters that cannot delimit one.
+    """
+    start = re.split("[?#]", url, maxsplit=1)[0]
+    if "@" in url or not _HARMLESS.fullmatch(start):
+        return " (not shown, as it may contain a secret)"
+    return f": {start!r}" if start == url else f": {start + url[len(start)] + '...'!r}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its name or address alone."""
+    if host in ("localhost", "127.0.0.1"):
+        return True
+    if not (":" in host or host[-1:].isdigit()):
+        return False
+    from ipaddress import ip_address  # on first use, as importing it is slow
+
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    # An IPv4 address written as IPv6: only some versions of Python look at the address within.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

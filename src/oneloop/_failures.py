@@ -1,0 +1,153 @@
+"""How an attempt can fail, and the error that a call then ends in. docs/failures.md lists them all.
+
+A `Failure` is what is known after one attempt. `Failure.error` is the only place where an error of
+a call is made: whole, bounded, and redacted, since a server or a proxy may quote the request.
+"""
+
+from typing import Any, TypeAlias
+
+from attrs import define, field
+
+from oneloop_core import Call, DecodeError, Outcome
+
+from ._credentials import Credential
+from ._decoding import TooLarge, Unreadable, error_envelope, lower_headers, request_id
+from ._errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    shown,
+    status_error,
+)
+from ._redaction import Redactor
+from .transport import ResponseTooLarge, TransportError
+
+Problem: TypeAlias = DecodeError | TooLarge | Unreadable | None
+
+MAX_BODY = 64 * 1024
+"""Characters of a response's body that an error keeps."""
+
+MAX_TEXT = 2000
+"""Characters of any other text of a server that an error keeps."""
+
+
+@define(repr=False, eq=False)
+class Failure:
+    """A failed attempt. Its texts are not redacted yet, so it must not outlive the attempt.
+
+    Attributes:
+        error_class: The class of the error.
+        problem: What went wrong: the words of the transport, or ours if there is a response.
+        outcome: Whether this attempt took effect.
+        may_pass: Whether the same request may well succeed a little later.
+        status: HTTP status of the response; `None` without a response.
+        headers: Headers of the response, names in lower case.
+        body: Body of the response, decompressed; `None` if it was not read.
+        code: The `error.code` of the body, if any.
+        texts: Other arguments of the error, which are words of a server or a library.
+    """
+
+    error_class: type[APIError]
+    problem: str
+    outcome: Outcome
+    may_pass: bool = False
+    status: int | None = None
+    headers: dict[str, str] = field(factory=dict[str, str])
+    body: bytes | None = None
+    code: int | None = None
+    texts: dict[str, str | None] = field(factory=dict[str, str | None])
+
+    def error(
+        self,
+        call: Call[Any],
+        credential: Credential,
+        *,
+        outcome: Outcome,
+        attempts: int,
+        elapsed: float,
+    ) -> APIError:
+        """Return the error of a call whose last attempt failed like this.
+
+        The secrets of the call and the credential are redacted. The other arguments are about the
+        whole call, as in `APIError`.
+        """
+        redactor = Redactor((credential.secret, *call.secrets))
+        clean = redactor.clean
+        body = None
+        if self.body is not None:
+            # A character has at most four bytes: nothing beyond these is looked at.
+            start = self.body[: 4 * (MAX_BODY + redactor.reach)]
+            body = clean(start.decode("utf-8", "replace"), MAX_BODY)
+        return self.error_class(
+            self.problem if self.status is not None else shown(clean(self.problem, MAX_TEXT)),
+            outcome=outcome,
+            operation=call.operation.name,
+            method=call.operation.method,
+            path=call.operation.path,
+            status_code=self.status,
+            # A server may read a key that consists of digits as a number.
+            code=self.code if clean(str(self.code), MAX_BODY) == str(self.code) else None,
+            headers={clean(k, MAX_BODY): clean(v, MAX_BODY) for k, v in self.headers.items()},
+            body=body,
+            attempts=attempts,
+            elapsed=elapsed,
+            **{name: text and clean(text, MAX_TEXT) for name, text in self.texts.items()},
+        )
+
+
+def without_response(error: TransportError | ResponseTooLarge, limit: int) -> Failure:
+    """Return the failure of an attempt that ended in an exception of the transport."""
+    if isinstance(error, ResponseTooLarge):
+        headers = lower_headers(error.headers)
+        return _too_large(error.status, headers, f"more than {limit} bytes")
+    return Failure(
+        APITimeoutError if error.timeout else APIConnectionError,
+        str(error.problem),
+        Outcome.NOT_SENT if error.sent is False else Outcome.UNKNOWN,
+        may_pass=error.passing,
+        texts={"detail": str(error.detail) or None},
+    )
+
+
+def of_response(
+    method: str, status: int, headers: dict[str, str], body: bytes, limit: int, problem: Problem
+) -> Failure:
+    """Return the failure that a response means, given why it cannot be used, unless for its status.
+
+    `method` is that of the request; `body` is decompressed, or empty if that was not possible.
+    """
+    if isinstance(problem, TooLarge):
+        return _too_large(status, headers, str(problem))
+    texts: dict[str, str | None] = {"request_id": request_id(headers)}
+    error_class: type[APIError]
+    may_pass, code = False, None
+    if not 200 <= status <= 299:
+        error_class, what, may_pass = status_error(status), "", True
+        # A 303 (See Other) mostly means that the call was carried out: it points to where the
+        # result can be retrieved (RFC 9110, section 15.4.4).
+        is_applied = status == 303 and method not in ("GET", "HEAD")
+        is_rejected = 300 <= status <= 499 and not is_applied
+        outcome = Outcome.REJECTED if is_rejected else Outcome.UNKNOWN
+        code, texts["message"] = error_envelope(body, limit)
+    elif isinstance(problem, DecodeError):
+        error_class, outcome = ResponseDecodeError, Outcome.APPLIED
+        what = ", but not with what the document promises"
+        texts["field"] = problem.path
+        texts["detail"] = f"{problem.path or 'the answer'}: {problem.problem}"
+    else:
+        error_class, what, outcome = ResponseDecodeError, f", but with {problem}", Outcome.UNKNOWN
+    said = f"the server answered {status}{what}"
+    return Failure(error_class, said, outcome, may_pass, status, headers, body, code, texts)
+
+
+def _too_large(status: int, headers: dict[str, str], what: str) -> Failure:
+    return Failure(
+        ResponseTooLargeError,
+        f"the server answered {status} with {what}",
+        Outcome.UNKNOWN,
+        status=status,
+        headers=headers,
+        texts={"request_id": request_id(headers)},
+    )

@@ -1,0 +1,245 @@
+"""When a call is tried again, and after how long: the policy as data, and the rules.
+
+The rules are pure: the clock and the random number are arguments.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from oneloop_core import ArgumentTypeError, ArgumentValueError, Outcome
+
+from ._errors import APIError
+
+if TYPE_CHECKING:
+    from ._failures import Failure
+
+logger = logging.getLogger("oneloop")
+
+MAX_SECONDS = 1_000_000
+"""The longest backoff or limit that is accepted: eleven days. Sockets accept a few years."""
+
+MAX_RETRY_AFTER = 86_400.0
+"""Seconds. A server that asks for more than a day ends the call, even if the call has no budget."""
+
+MAX_HEADER_LENGTH = 64
+"""Characters of a header that are parsed. A number or an HTTP date needs half of that at most."""
+
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+
+
+def _check_seconds(value: object, name: str, *, is_limit: bool) -> None:
+    """Check a duration, or a time limit: that may be `None`, but not 0."""
+    if value is None and is_limit:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ArgumentTypeError(f"must be a number of seconds, got {value!r}").under(name)
+    hint = "; None means no limit" if is_limit else ""
+    if value == 0 and is_limit:
+        raise ArgumentValueError(f"must be greater than 0{hint}").under(name)
+    if not 0 <= value <= MAX_SECONDS:
+        raise ArgumentValueError(f"must be from 0 to {MAX_SECONDS} seconds{hint}").under(name)
+
+
+def _limit(_: Any, attribute: Any, value: object) -> None:
+    _check_seconds(value, attribute.name, is_limit=True)
+
+
+def _duration(_: Any, attribute: Any, value: object) -> None:
+    _check_seconds(value, attribute.name, is_limit=False)
+
+
+def _hook(_: Any, attribute: Any, value: object) -> None:
+    if value is not None and not callable(value):
+        raise ArgumentTypeError(f"must be callable, got {value!r}").under(attribute.name)
+
+
+def _flag(_: Any, attribute: Any, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"must be True or False, got {value!r}").under(attribute.name)
+
+
+def _count(_: Any, attribute: Any, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ArgumentTypeError(f"must be an integer, got {value!r}").under(attribute.name)
+    if value < 1:
+        raise ArgumentValueError(f"must be at least 1, got {value}").under(attribute.name)
+
+
+@frozen(kw_only=True)
+class Timeout:
+    """The limits of one attempt. `RetryPolicy.budget` limits the whole call.
+
+    Attributes:
+        connect: Seconds to wait for a free connection, and again to open one. Default 5; `None`
+            means no limit.
+        read: Seconds to wait for each part of the response, and to send the request. Default 30;
+            `None` means no limit.
+    """
+
+    __module__ = "oneloop"
+
+    connect: float | None = field(default=5.0, validator=_limit)
+    read: float | None = field(default=30.0, validator=_limit)
+
+    @classmethod
+    def of(cls, value: "float | Timeout | None") -> "Timeout":
+        """Return a `Timeout` unchanged; use a number, or `None`, for both limits.
+
+        Raises:
+            ArgumentError: The value is of another type, or out of bounds.
+        """
+        if isinstance(value, Timeout):
+            return value
+        _check_seconds(value, "timeout", is_limit=True)
+        return cls(connect=value, read=value)
+
+
+@frozen(kw_only=True)
+class Retry:
+    """A failed attempt that will be followed by another one; see `RetryPolicy.on_retry`.
+
+    Attributes:
+        operation: Name of the client method.
+        attempt: Number of the failed attempt, starting at 1.
+        wait: Seconds until the next attempt.
+        error: The error that the call would have ended in.
+    """
+
+    __module__ = "oneloop"
+
+    operation: str
+    attempt: int
+    wait: float
+    error: APIError
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """When and how often a call is tried again.
+
+    A call that is not safe to repeat (POST, PATCH) is tried again only if the failed attempt
+    provably had no effect: the request was not sent, or the server rejected it with 429. A call
+    that is safe to repeat (GET, PUT, DELETE) is also tried again after lost connections, timeouts,
+    408 and 5xx.
+
+    The next attempt starts when the server asks for it with Retry-After, or else after an
+    exponential backoff with full jitter. If that is later than the end of `budget`, the call ends
+    at once with the error of the last attempt.
+
+    Attributes:
+        attempts: The largest number of attempts, including the first; at least 1. Default 3.
+        backoff: The longest backoff before the second attempt, in seconds; it doubles with each
+            further attempt. Default 0.5.
+        cap: The longest backoff of all, in seconds. Retry-After may be longer. Default 8.
+        budget: Seconds for the whole call, backoffs included. Default 60; `None` means no limit.
+        on_retry: Called before each backoff. It should return at once. An exception that it raises
+            is logged and otherwise ignored.
+        treat_as_safe: Try a call again after any failure that may be temporary, even if the call
+            may have taken effect: a refill may then be applied twice. Default `False`. Use it for
+            calls that you know to be harmless, as in
+            `client.with_options(retry=RetryPolicy(treat_as_safe=True))`.
+    """
+
+    __module__ = "oneloop"
+
+    attempts: int = field(default=3, validator=_count)
+    backoff: float = field(default=0.5, validator=_duration)
+    cap: float = field(default=8.0, validator=_duration)
+    budget: float | None = field(default=60.0, validator=_limit)
+    on_retry: Callable[[Retry], object] | None = field(default=None, validator=_hook)
+    treat_as_safe: bool = field(default=False, validator=_flag)
+
+
+def seconds_to_next(
+    policy: RetryPolicy,
+    failure: "Failure",
+    attempt: int,
+    is_safe: bool,
+    now: Callable[[], float],
+    chance: Callable[[], float],
+) -> float | None:
+    """Return the seconds until the attempt after a failed one; `None` if there must not be one.
+
+    The other arguments are those of `backoff`, whether the call is safe to repeat, the seconds
+    since the epoch, and random numbers from 0 to 1.
+    """
+    if attempt >= policy.attempts or not _is_repeatable(failure, is_safe):
+        return None
+    asked = retry_after(failure.headers, now())
+    if asked is None:
+        return backoff(policy, attempt, chance())
+    return asked if asked <= MAX_RETRY_AFTER else None
+
+
+def _is_repeatable(failure: "Failure", is_safe: bool) -> bool:
+    """Return whether another attempt may succeed and cannot apply the call twice."""
+    if not failure.may_pass:
+        return False
+    if failure.status is None:
+        return is_safe or failure.outcome is Outcome.NOT_SENT
+    is_temporary = failure.status == 408 or 500 <= failure.status <= 599
+    return failure.status == 429 or (is_temporary and is_safe)
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that a server asks to wait, or `None` if it does not.
+
+    Reads `retry-after-ms`, and `Retry-After` as seconds or as an HTTP date, which is compared with
+    `now`. A value that cannot be parsed, or is longer than `MAX_HEADER_LENGTH`, is ignored; a date
+    in the past means 0.
+    """
+    milliseconds = _short(headers, "retry-after-ms")
+    if milliseconds and _NUMBER.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    value = _short(headers, "retry-after")
+    if not value:
+        return None
+    if _NUMBER.fullmatch(value):
+        return float(value)
+    from email.utils import parsedate_to_datetime  # on first use, as dates are rare
+
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, moment.timestamp() - now)
+
+
+def _short(headers: Mapping[str, str], name: str) -> str:
+    value = headers.get(name, "")
+    return value.strip() if len(value) <= MAX_HEADER_LENGTH else ""
+
+
+def backoff(policy: RetryPolicy, attempt: int, chance: float) -> float:
+    """Return the backoff after a failed attempt, in seconds: exponential, with full jitter.
+
+    `attempt` is the number of that attempt, starting at 1; `chance` a random number from 0 to 1.
+    """
+    # A float would overflow at 2**1024; the cap is reached long before 2**60 seconds.
+    return chance * min(policy.cap, policy.backoff * 2.0 ** min(attempt - 1, 60))
+
+
+def random_chance() -> float:
+    """Return a random number from 0 to 1."""
+    import random  # on first use, as few calls are tried again
+
+    return random.random()  # noqa: S311 - jitter is not a secret
+
+
+def report(policy: RetryPolicy, retry: Retry) -> None:
+    """Call `on_retry`. An exception that it raises is logged: it must not hide the outcome."""
+    if policy.on_retry is None:
+        return
+    try:
+        policy.on_retry(retry)
+    except Exception as error:
+        from ._signals import let_through  # on first use, as few hooks fail
+
+        let_through(error)
+        logger.exception("on_retry failed")
