@@ -39,7 +39,6 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.write(NEW)
         self.write(OLD)
 
     def write(self, texts: dict[str, str]) -> None:
@@ -59,7 +58,7 @@ class Project:
         }
 
     def drafts(self) -> list[Path]:
-        """Return the folders that runs left."""
+        """Return the draft folders of runs that go on or were killed."""
         return list(self.root.rglob(".draft-*"))
 
     def run(self) -> int:
@@ -72,8 +71,11 @@ class Project:
             warnings.simplefilter("ignore")  # of threads, which the child does not need
             child = os.fork()
         if child == 0:
-            begin()
-            os._exit(self.run())  # without the cleaning up of pytest
+            try:
+                begin()
+                os._exit(self.run())
+            finally:
+                os._exit(99)  # whatever happens, it must not go on as a second pytest
         return child
 
 
@@ -197,6 +199,20 @@ def test_ctrl_c_is_heeded_at_the_next_chance() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert done == ["heeded", "held"]
+
+
+def test_ctrl_c_is_heeded_at_the_end_at_the_latest() -> None:
+    """After all that is held has been done."""
+    done: list[str] = []
+
+    def interrupted() -> None:
+        with _interrupts.held():
+            signal.raise_signal(signal.SIGINT)
+            done.append("held")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert done == ["held"]
 
 
 # --- SIGKILL -------------------------------------------------------------------------------------
