@@ -1,4 +1,4 @@
-"""The document: read, checked, and patched by the overlay. In memory only."""
+"""Read and check the document, and patch it by the overlays. All of it happens in memory."""
 
 import os
 import re
@@ -10,7 +10,6 @@ from typing import Any
 
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.ext import parse
-from oas_patch.overlay import apply_overlay
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -26,15 +25,14 @@ from ._structure import (
 )
 from ._yaml import Constructor, TooDeepError
 
-# Else the validator takes another engine, with other words, where some tool has brought that along.
+# The validator prefers another engine, whose messages differ, where one happens to be installed.
 os.environ["OPENAPI_SPEC_VALIDATOR_SCHEMA_VALIDATOR_BACKEND"] = "jsonschema"
 
 BRACKETS = re.compile(r"(?:[\[{]\s*){200}")
-"""So many in a row are no document, and the reader takes quadratic time for them."""
-
+"""More brackets in a row than any document has. ruamel.yaml takes quadratic time for them."""
 
 HANDLERS: dict[str, Any] = {}
-"""What a validator may fetch by: nothing, so that no document makes it read files or the net."""
+"""A validator's ways to fetch references: none, so that it never reads a file or the network."""
 
 
 class _Validator30(OpenAPIV30SpecValidator):
@@ -46,12 +44,16 @@ class _Validator31(OpenAPIV31SpecValidator):
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read an OpenAPI 3 document as published, or raise `GenerationError` saying what and where."""
+    """Read and check an OpenAPI 3 document as published.
+
+    Raises:
+        GenerationError: It cannot be used. The message says what is wrong, and where.
+    """
     return parse_document(read_text(path), path.name)
 
 
 def parse_document(text: str, name: str) -> dict[str, Any]:
-    """Read an OpenAPI 3 document as published from its text and check it."""
+    """Like `read_document`, from the text of a document and its name for messages."""
     document = parse_yaml(text, name)
     version = str(document.get("openapi", document.get("swagger", "")))
     if "openapi" not in document or not version.startswith(("3.0", "3.1")):
@@ -63,12 +65,12 @@ def parse_document(text: str, name: str) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML (or JSON) file that holds a mapping."""
+    """Read a YAML (or JSON) file with a mapping."""
     return parse_yaml(read_text(path), path.name)
 
 
 def read_text(path: Path) -> str:
-    """Read a file of UTF-8, its line ends as they are."""
+    """Read a UTF-8 file without changing its line ends."""
     try:
         return path.read_bytes().decode("utf-8")
     except (UnicodeDecodeError, OSError) as error:
@@ -76,15 +78,15 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """Read a text of YAML (or JSON) that holds a mapping."""
+    """Read a text of YAML (or JSON) with a mapping."""
     if BRACKETS.search(text):
-        raise GenerationError(f"{name} is nested too deep")
+        raise GenerationError(f"{name} is nested too deeply")
     try:
-        # ruamel.yaml, as the generator does; in Python, so that errors are worded alike everywhere.
+        # As the generator reads it. Its parser in C words errors differently, so it is not used.
         yaml = YAML(typ="safe", pure=True)
         yaml.Constructor = Constructor
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what YAML 1.1 would have read
+            warnings.simplefilter("ignore")  # about YAML 1.1
             content = yaml.load(text)
     except MarkedYAMLError as error:
         at = error.problem_mark
@@ -92,33 +94,33 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
         problem = one_line(error.problem or error.context)
         raise GenerationError(f"{name}:{where} {problem}") from None
     except (TooDeepError, RecursionError):
-        raise GenerationError(f"{name} is nested too deep") from None
+        raise GenerationError(f"{name} is nested too deeply") from None
     except (YAMLError, ValueError) as error:
         raise GenerationError(f"{name} cannot be read: {one_line(error)}") from None
     if not isinstance(content, dict):
-        raise GenerationError(f"{name} holds no mapping")
+        raise GenerationError(f"{name} is not a mapping")
     return content
 
 
 def read_actions(*paths: Path) -> list[dict[str, Any]]:
-    """Read the actions of OpenAPI Overlays, one after the other."""
+    """Read the actions of OpenAPI Overlays, in the order of the files."""
     return [action for path in paths for action in _actions(path)]
 
 
 def _actions(path: Path) -> Iterator[dict[str, Any]]:
     actions = read_yaml(path).get("actions")
     if not isinstance(actions, list) or not actions:
-        raise GenerationError(f"{path.name} holds no list of actions")
+        raise GenerationError(f"{path.name} has no list of actions")
     for index, action in enumerate(actions):
         if not (isinstance(action, dict) and isinstance(action.get("target"), str)):
             raise GenerationError(f"{path.name}: actions.{index} has no target")
         if len(action.keys() & {"update", "remove"}) != 1:
-            raise GenerationError(f"{path.name}: {_quirk(action)}: needs an update or a remove")
+            raise GenerationError(f"{path.name}: {_quirk(action)}: needs either update or remove")
         yield {**action, "x-overlay": path.name}
 
 
 def check_document(document: dict[str, Any], name: str) -> None:
-    """Raise `GenerationError` unless a document is valid and its references come to an end."""
+    """Raise `GenerationError` unless a document is valid and can be processed in bounded time."""
     for where, mapping in _mappings(document, ()):
         for key in mapping:
             if not isinstance(key, str):
@@ -129,47 +131,48 @@ def check_document(document: dict[str, Any], name: str) -> None:
     v31 = str(document["openapi"]).startswith("3.1")
     validator = (_Validator31 if v31 else _Validator30)(without_slow_parts(document))
     try:
-        # The first error only: past a broken part the validator itself may stumble.
+        # The first error only: the validator itself may fail on what comes after a broken part.
         error = next(validator.iter_errors(), None)
     except RecursionError:
-        raise GenerationError(f"{name}: its parts refer to each other too deep") from None
-    except KeyError as stumble:
+        raise GenerationError(f"{name}: its references are nested too deeply") from None
+    except KeyError as fault:
         raise GenerationError(
-            f"{name} is not valid OpenAPI, or more than the validator can read: it stumbles over"
-            f" {one_line(stumble)}: look for that name, and leave out what has it"
+            f"{name} is not valid OpenAPI, or the validator does not support it: it fails at"
+            f" {one_line(fault)}: find that name and remove what uses it"
         ) from None
-    except Exception as stumble:  # noqa: BLE001, whatever it stumbles over
-        raise GenerationError(f"{name} is not valid OpenAPI: {one_line(stumble)}") from None
+    except Exception as fault:  # noqa: BLE001, the validator raises anything on broken documents
+        raise GenerationError(f"{name} is not valid OpenAPI: {one_line(fault)}") from None
     if error is not None:
         at = dotted(error.absolute_path)
         raise GenerationError(f"{name}: {at}: {one_line(error.message)}")
 
 
 def patch(document: dict[str, Any], actions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Apply an overlay's actions one by one and return the patched document.
+    """Apply the actions of overlays one by one and return the patched document.
 
     Raises:
-        GenerationError: An action cannot be applied, or changes nothing: the quirk is gone.
+        GenerationError: An action cannot be applied, or would change nothing: it is stale.
     """
     patched = deepcopy(document)
     for action in actions:
         try:
-            matches = parse(action["target"]).find(patched)
+            target = parse(action["target"])
+            matches = target.find(patched)
             if not matches:
                 raise _stale(action, "it matches nothing")
             if "remove" in action:
-                apply_overlay(patched, {"actions": [action]})
+                target.filter(lambda _: True, patched)
                 continue
-            if all(_holds(match.value, action["update"]) for match in matches):
+            update = action["update"]
+            if all(_merged(match.value, update) == match.value for match in matches):
                 raise _stale(action, "what it fixes is right already")
             for match in matches:
-                # One by one: oas-patch itself cannot reach the items of a list.
-                found = {"value": match.value}
-                apply_overlay(found, {"actions": [{**deepcopy(action), "target": "$.value"}]})
-                match.full_path.update(patched, found["value"])
+                # The match may be inside of one that has been updated, so its value is old.
+                (current,) = match.full_path.find(patched)
+                patched = match.full_path.update(patched, _merged(current.value, update))
         except (JSONPathError, KeyError, TypeError, ValueError, AttributeError) as error:
-            told = f"{_overlay(action)}: {_quirk(action)}: {one_line(error)}"
-            raise GenerationError(told) from None
+            overlay = action.get("x-overlay", "overlay.yaml")
+            raise GenerationError(f"{overlay}: {_quirk(action)}: {one_line(error)}") from None
     return patched
 
 
@@ -177,25 +180,26 @@ def _quirk(action: dict[str, Any]) -> str:
     return str(action.get("x-quirk", action["target"]))
 
 
-def _overlay(action: dict[str, Any]) -> str:
-    return str(action.get("x-overlay", "overlay.yaml"))
-
-
 def _stale(action: dict[str, Any], why: str) -> GenerationError:
-    overlay = _overlay(action)
+    overlay = action.get("x-overlay", "overlay.yaml")
     return GenerationError(
-        f"{overlay}: the override {_quirk(action)} is stale, {why}: the document has no such"
-        f" quirk, or not the part that had it. Remove the action from overrides/{overlay}"
+        f"{overlay}: the override {_quirk(action)} is stale, {why}: the document no longer has"
+        f" this quirk, or the part that had it. Remove the action from overrides/{overlay}"
     )
 
 
-def _holds(value: Any, update: Any) -> bool:
-    """Whether an update would leave a value as it is."""
+def _merged(value: Any, update: Any) -> Any:
+    """Return a value with an update merged into it, as the Overlay Specification defines that.
+
+    One difference: a list gets only those entries that it lacks.
+    """
     if isinstance(value, dict) and isinstance(update, dict):
-        return all(key in value and _holds(value[key], part) for key, part in update.items())
+        new = {key: _merged(value[key], part) for key, part in update.items() if key in value}
+        return {**value, **deepcopy(update), **new}
     if isinstance(value, list):
-        return all(item in value for item in (update if isinstance(update, list) else [update]))
-    return bool(value == update)
+        more = update if isinstance(update, list) else [update]
+        return [*value, *deepcopy([one for one in more if one not in value])]
+    return deepcopy(update)
 
 
 def _mappings(
@@ -211,6 +215,6 @@ def _mappings(
 
 
 def one_line(text: object) -> str:
-    """Return a text on one line, cut to a length that is pleasant in a terminal."""
+    """Return a text on one line, cut to 200 characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= 200 else line[:200] + " ..."

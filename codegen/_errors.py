@@ -1,17 +1,18 @@
-"""What a failing run says."""
+"""The error that ends a run, and output that is safe to print."""
 
 import unicodedata
 from typing import TextIO
 
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Categories of characters that a terminal or a reviewer could be fooled with."""
+"""Unicode categories of characters that could mislead a terminal or a reviewer."""
 
 
 class GenerationError(Exception):
-    """The client could not be generated. Its text says what is wrong, and where.
+    """The client could not be generated. The message says what is wrong, and where.
 
     Args:
-        lines: Mostly one. A line that comes from a document cannot begin another one.
+        lines: The lines of the message. Line ends within them are escaped, so that text from a
+            document cannot begin a line of its own.
     """
 
     def __init__(self, *lines: str) -> None:
@@ -19,7 +20,7 @@ class GenerationError(Exception):
 
 
 def printable(text: object) -> str:
-    """Return a text with escapes for what is no printable character, line ends included."""
+    """Return a text with unprintable characters, including line ends, escaped."""
     return "".join(
         character.encode("unicode_escape").decode("ascii")
         if unicodedata.category(character) in UNPRINTABLE
@@ -29,7 +30,7 @@ def printable(text: object) -> str:
 
 
 def say(line: str, stream: TextIO) -> None:
-    """Print a line. All that `generate.sh` prints passes here."""
+    """Print a line. All output of `generate.sh` goes through this function."""
     encoding = stream.encoding or "utf-8"
     shown = printable(line).encode(encoding, "backslashreplace").decode(encoding)
     stream.write(f"{shown}\n")

@@ -1,26 +1,43 @@
-"""Ctrl-C, held back while what must be done whole is done."""
+"""Ctrl-C, heeded only where stopping leaves nothing half done."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
+
+Heeded = Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Hold SIGINT back until the block has ended, if it ends without an error.
+def held() -> Iterator[Heeded]:
+    """Hold Ctrl-C back until the block has ended, except in blocks of what this yields.
 
-    Where the signal is ignored, or is not handled by Python, it stays so.
+    A block that fails drops a Ctrl-C that was held back. SIGINT that is ignored, as under nohup,
+    stays ignored.
     """
     came: list[FrameType | None] = []
     before = signal.getsignal(signal.SIGINT)
     if not callable(before):
-        yield
+        yield nullcontext
         return
-    signal.signal(signal.SIGINT, lambda _, frame: came.append(frame))
+
+    @contextmanager
+    def heeded() -> Iterator[None]:
+        signal.signal(signal.SIGINT, before)
+        try:
+            if came:
+                before(signal.SIGINT, came.pop())
+            yield
+        finally:
+            signal.signal(signal.SIGINT, hold)
+
+    def hold(_: int, frame: FrameType | None) -> None:
+        came.append(frame)
+
+    signal.signal(signal.SIGINT, hold)
     try:
-        yield
+        yield heeded
     finally:
         signal.signal(signal.SIGINT, before)
     if came:
-        before(signal.SIGINT, came[0])
+        before(signal.SIGINT, came.pop())

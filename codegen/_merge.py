@@ -1,22 +1,28 @@
-"""Pages merged into the document, on its text: what is there stays as it is, byte for byte.
+"""Merge pages of the API's documentation into the document without reformatting it.
 
-An entry is what is added, or differs, as a whole: an operation, another member of a path item, a
-component, another top-level member of a document. New ones are placed by their names, so that the
-result does not depend on the order of the pages, nor on whether they come in one run or in several.
+Pages are merged entry by entry. An entry is an operation, another member of a path item, a
+component, or another top-level member of a document. New entries are placed by their names, so the
+result depends neither on the order of the pages nor on how they are split between runs.
+
+Lines are inserted and replaced in the text itself, because a round trip through ruamel.yaml changes
+what it does not touch (indentation, spacing of flow style, escapes, anchors, CRLF, `---`) and drops
+or misplaces comments: it attaches each to the entry above it, whereas ours lead to the one below.
 """
 
 import difflib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.emitter import Emitter
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
 from ._document import check_document, parse_document, parse_yaml, read_text
@@ -25,23 +31,25 @@ from ._errors import GenerationError
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LANGUAGES = ("yaml", "yml", "json")
 FENCE = re.compile(r"\s*+(`{3,}+|~{3,}+)([^`]*+)")
+VERSION = re.compile("[ {\"']*(openapi|swagger)")
+"""The beginning of a line that makes a block of Markdown an OpenAPI document."""
 
 MOST_LINES = 300
 LONGEST_LINE = 300
 MOST_OTHERS = 3
-"""How much of definitions that differ is compared and shown."""
+"""Limits on how much of differing definitions is compared and shown."""
 
 Way = tuple[str, ...]
 """The keys that lead to an entry."""
 Definition = tuple[str, Any]
-"""What an entry is, after the name of who says so."""
+"""The names of the pages that agree on the value of an entry, and that value."""
 Edit = tuple[int, int, str]
-"""From where to where in a text, and what comes there instead."""
+"""The start and the end of a part of a text, and the lines that replace it."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """An OpenAPI document, and what errors call it."""
+    """An OpenAPI document, and its name in error messages."""
 
     name: str
     document: dict[str, Any]
@@ -49,7 +57,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Merged:
-    """A merged document, its text, and in a few words what is new in it."""
+    """A merged document, its text, and a short summary of what is new in it."""
 
     document: dict[str, Any]
     text: str
@@ -57,7 +65,7 @@ class Merged:
 
 
 def read_pages(paths: Iterable[Path]) -> list[Page]:
-    """Read and check files of YAML or JSON; any others are Markdown with documents in blocks."""
+    """Read pages: YAML, JSON, or (any other suffix) Markdown with documents in fenced blocks."""
     pages: list[Page] = []
     for path in paths:
         text = read_text(path)
@@ -71,87 +79,77 @@ def read_pages(paths: Iterable[Path]) -> list[Page]:
 def merge(
     text: str, ours: Page, pages: list[Page], prefer: Literal["ours", "theirs"] | None = None
 ) -> Merged:
-    """Merge pages into ours, which is what the text says.
+    """Merge pages into `ours`, whose text is `text`.
 
-    An operation that differs is updated, as its page is its authority, unless ours is preferred.
-    Which of two other definitions is taken must be said by `prefer`.
+    A page is the authority on its operation, so an operation that differs is updated unless
+    `prefer` is "ours". Any other difference is an error unless `prefer` settles it.
 
     Raises:
-        GenerationError: Definitions differ; or the result is invalid, or does not fit in the text.
+        GenerationError: Definitions differ, the result is invalid OpenAPI, or the text is laid out
+            in a way that lines cannot be added to.
     """
     try:
         known = dict(_entries(ours.document))
         chosen = _choose(ours.name, known, _definitions(pages), prefer)
         if not chosen:
             return Merged(ours.document, text, "nothing new")
-        merged = ours.document
-        for way, value in chosen.items():
-            merged = _placed(merged, way, value)
+        merged = _placed(ours.document, list(chosen.items()))
         text, document = _spliced(text, ours, merged)
         check_document(document, f"{ours.name} with the pages added")
     except RecursionError:
-        raise GenerationError("what is added is nested too deep") from None
+        raise GenerationError("what is added is nested too deeply") from None
     return Merged(document, text, _summary(chosen, known))
-
-
-# --- pages ---------------------------------------------------------------------------------------
 
 
 def _markdown(text: str, name: str) -> list[Page]:
     pages: list[Page] = []
-    for told, block in _blocks(text, name):
+    for words, block in _blocks(text, name):
         document = parse_document(block, name)
-        method, path = told[-2:] if len(told) > 2 else ("", "")
+        method, path = words[-2:] if len(words) > 2 else ("", "")
         method = method.lower()
         if method in METHODS and method not in document.get("paths", {}).get(path, {}):
-            raise GenerationError(f"{name}: its block does not hold {method.upper()} {path}")
+            raise GenerationError(f"{name}: its block does not contain {method.upper()} {path}")
         pages.append(Page(name, document))
     if not pages:
-        raise GenerationError(f"{name} holds no ```yaml block with an OpenAPI document")
+        raise GenerationError(f"{name} contains no ```yaml block with an OpenAPI document")
     return pages
 
 
 def _blocks(text: str, name: str) -> Iterator[tuple[list[str], str]]:
-    """Yield the words on the fence of each OpenAPI document, and the document.
+    """Yield the words on the opening fence of each OpenAPI document, and the document.
 
-    The lines above it come as empty lines, so that errors in it tell the lines of the file.
+    As many empty lines as are above it in the file come first, so that the line numbers in error
+    messages are those of the file.
     """
     lines = text.removeprefix("\ufeff").split("\n")
-    fence, told, first = "", [""], 0
+    fence, words, first = "", [""], 0
     for number, line in enumerate([*lines, ""]):
         found = FENCE.fullmatch(line)
         if not fence:
             if found:
-                fence, told, first = found[1], found[2].split() or [""], number + 1
+                fence, words, first = found[1], found[2].split() or [""], number + 1
             continue
         closed = found is not None and found[1].startswith(fence) and not found[2].strip()
         if closed or number == len(lines):
             fence, block = "", lines[first:number]
-            if told[0].lower() not in LANGUAGES or not any(map(_tells_version, block)):
+            if words[0].lower() not in LANGUAGES or not any(map(VERSION.match, block)):
                 continue
             if not closed:
-                raise GenerationError(f"{name}: line {first}: the block has no end")
-            yield told, "\n" * first + "\n".join(block)
-
-
-def _tells_version(line: str) -> bool:
-    return line.lstrip(" {\"'").startswith(("openapi", "swagger"))
-
-
-# --- entries -------------------------------------------------------------------------------------
+                raise GenerationError(f"{name}: line {first}: the block is not closed")
+            yield words, "\n" * first + "\n".join(block)
 
 
 def _entries(mapping: dict[str, Any], above: Way = ()) -> Iterator[tuple[Way, Any]]:
     for key, value in mapping.items():
         way = (*above, key)
-        if _holds_entries(way):
+        if _contains_entries(way):
             yield from _entries(value, way)
         else:
             yield way, value
 
 
-def _holds_entries(way: Way) -> bool:
-    """Whether there are entries there: paths, a path item, components, a section of them."""
+def _contains_entries(way: Way) -> bool:
+    """Whether this is `paths`, a path item, `components` or a section of them."""
     return way[0] in ("paths", "components") and len(way) < 3 and not way[-1].startswith("x-")
 
 
@@ -160,31 +158,33 @@ def _is_operation(way: Way) -> bool:
 
 
 def _definitions(pages: list[Page]) -> dict[Way, list[Definition]]:
-    """Return what the pages say of each entry, with one definition for all that are equal."""
+    """Return the different definitions of each entry in the pages, sorted by entry."""
     found: dict[Way, dict[str, list[Definition]]] = {}
     for page in pages:
         for way, value in _entries(page.document):
             equal = found.setdefault(way, {}).setdefault(_canonical(value), [])
             equal.append((page.name, value))
-    return {way: [_one(equal) for equal in found[way].values()] for way in sorted(found)}
-
-
-def _one(equal: list[Definition]) -> Definition:
-    names = sorted({name for name, _ in equal})
-    # Their keys may be in different orders; the order of the files must not decide.
-    return ", ".join(names), min((value for _, value in equal), key=_dump)
+    # Equal values may order their keys differently; the order of the pages must not decide.
+    return {
+        way: [
+            (", ".join(sorted({name for name, _ in equal})), min((v for _, v in equal), key=_dump))
+            for equal in found[way].values()
+        ]
+        for way in sorted(found)
+    }
 
 
 def _choose(
     ours: str, known: dict[Way, Any], found: dict[Way, list[Definition]], prefer: str | None
 ) -> dict[Way, Any]:
-    """Return the entries to add or to update, or raise with all that cannot be decided."""
+    """Return the entries to add or to update, or raise an error with all differences."""
     chosen: dict[Way, Any] = {}
     conflicts: list[str] = []
     left = 0
     for way, definitions in found.items():
         mine = [(ours, known[way])] if way in known else []
-        if mine and (prefer == "ours" or _all_equal(mine + definitions)):
+        different = {_canonical(value) for _, value in mine + definitions}
+        if mine and (prefer == "ours" or len(different) == 1):
             continue
         if len(definitions) > 1:
             remedy = "leave out all but one of these, or add them one at a time"
@@ -193,26 +193,22 @@ def _choose(
             remedy = f"--theirs takes the page's, --ours keeps that of {ours}"
             definitions = mine + definitions
         else:
-            chosen[way] = definitions[0][1]
+            [(_, chosen[way])] = definitions
             continue
         if len(conflicts) > MOST_LINES:
             left += 1
         else:
             conflicts += ["", f"{_named(way)}: {remedy}", *_compared(way[-1], definitions)]
     if left:
-        conflicts += ["", f"... and {left} more that differ, not shown here"]
+        conflicts += ["", f"... and {left} more that differ, not shown"]
     if conflicts:
         raise GenerationError("nothing is added, as definitions differ", *conflicts)
     return chosen
 
 
-def _all_equal(definitions: list[Definition]) -> bool:
-    return len({_canonical(value) for _, value in definitions}) == 1
-
-
 def _canonical(value: Any) -> str:
-    """Return a text that is the same for equal values only: 1, 1.0 and true are not."""
-    return json.dumps(value, sort_keys=True, default=repr)  # repr: YAML has dates, too
+    """Return a text that is the same for equal values only; 1, 1.0 and true are different."""
+    return json.dumps(value, sort_keys=True, default=repr)  # repr: dates, which YAML has
 
 
 def _named(way: Way) -> str:
@@ -220,7 +216,7 @@ def _named(way: Way) -> str:
 
 
 def _compared(key: str, definitions: list[Definition]) -> Iterator[str]:
-    """Yield the first definition with how others differ from it, as YAML, unless that is long."""
+    """Yield diffs, as YAML, between the first definition and each of the others."""
     shown = definitions[: MOST_OTHERS + 1]
     texts = [(name, _dump({key: value}, sort_keys=True).splitlines()) for name, value in shown]
     (first, before), *others = [(name, list(map(_cut, text[:MOST_LINES]))) for name, text in texts]
@@ -230,9 +226,9 @@ def _compared(key: str, definitions: list[Definition]) -> Iterator[str]:
         yield from (line for line in diff if not line.startswith("@@"))
     left = sum(max(0, len(text) - MOST_LINES) for _, text in texts)
     if left:
-        yield f"... and {left} more lines, not compared here"
+        yield f"... and {left} more lines, not compared"
     if len(shown) < len(definitions):
-        yield f"... and {len(definitions) - len(shown)} more definitions, not shown here"
+        yield f"... and {len(definitions) - len(shown)} more definitions, not shown"
 
 
 def _cut(line: str) -> str:
@@ -240,24 +236,28 @@ def _cut(line: str) -> str:
     return f"{line[:LONGEST_LINE]} ... and {left} more characters" if left > 0 else line
 
 
-def _placed(mapping: dict[str, Any], way: Way, value: Any) -> dict[str, Any]:
-    """Return a mapping with an entry in it, a new key before the first that is greater."""
-    key, *rest = way
-    if rest:
-        value = _placed(mapping.get(key, {}), tuple(rest), value)
-    if key in mapping:
-        return {**mapping, key: value}
-    items = list(mapping.items())
-    place = next((index for index, item in enumerate(items) if item[0] > key), len(items))
-    return dict([*items[:place], (key, value), *items[place:]])
+def _placed(old: dict[str, Any], entries: list[tuple[Way, Any]]) -> dict[str, Any]:
+    """Return a mapping with sorted entries in it, each new key before the first greater one.
+
+    What does not change stays the same object.
+    """
+    parts: dict[str, Any] = {}
+    for key, group in groupby(entries, lambda entry: entry[0][0]):
+        inner = [(way[1:], value) for way, value in group]
+        parts[key] = _placed(old.get(key, {}), inner) if inner[0][0] else inner[0][1]
+    # The keys of the document need not be sorted. A stable sort by the greatest key so far leaves
+    # them in their order, and puts a new key before the first of them that is greater.
+    greatest = dict(zip(old, accumulate(old, max), strict=True))
+    keys = sorted([*old, *(parts.keys() - old.keys())], key=lambda key: greatest.get(key, key))
+    return {key: parts[key] if key in parts else old[key] for key in keys}
 
 
 def _summary(chosen: dict[Way, Any], known: dict[Way, Any]) -> str:
-    new = [_kind(way) for way in chosen if way not in known]
-    counts = [(new.count(kind), kind) for kind in ("operation", "component", "other")]
-    added = ", ".join(f"{count} {kind}{'s' * (count > 1)}" for count, kind in counts if count)
-    updated = f"{len(chosen) - len(new)} updated" if len(chosen) > len(new) else ""
-    return "; ".join(filter(None, [added, updated]))
+    new = Counter(_kind(way) for way in chosen if way not in known)
+    kinds = [kind for kind in ("operation", "component", "other") if new[kind]]
+    added = ", ".join(f"{new[kind]} {kind}{'s' * (new[kind] > 1)}" for kind in kinds)
+    updated = len(chosen) - new.total()
+    return "; ".join(filter(None, [added, f"{updated} updated" if updated else ""]))
 
 
 def _kind(way: Way) -> str:
@@ -266,25 +266,23 @@ def _kind(way: Way) -> str:
     return "component" if way[0] == "components" else "other"
 
 
-# --- text ----------------------------------------------------------------------------------------
-
-
 def _spliced(text: str, ours: Page, merged: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the text with new lines where the merged document differs, and what it says."""
+    """Return the text with lines changed where `merged` differs from `ours`, and its content."""
     newline = "\r\n" if "\r\n" in text else "\n"
     last = "" if text.endswith("\n") else newline
     old = text + last
     new, at = "", 0
     try:
         root = YAML(typ="safe", pure=True).compose(old)
-        for start, end, lines in _edits(old, root, (), ours.document, merged, (_start(root), 0)):
+        top = _line_start(root.start_mark)
+        for start, end, lines in _edits(old, root, (), ours.document, merged, top):
             new += old[at:start] + lines.replace("\n", newline)
             at = end
         new += old[at:].removesuffix(last)
         document = parse_yaml(new, ours.name)
     except GenerationError:
         document = {}
-    # Whatever is unusual in the layout (anchors, merge keys ...) shows here at the latest.
+    # Any unusual layout (anchors, merge keys ...) that spoils the edits shows here at the latest.
     if _canonical(document) != _canonical(merged):
         raise GenerationError(
             f"{ours.name} is laid out so that lines cannot be added to it:"
@@ -294,57 +292,45 @@ def _spliced(text: str, ours: Page, merged: dict[str, Any]) -> tuple[str, dict[s
 
 
 def _edits(
-    text: str,
-    node: Any,
-    above: Way,
-    old: dict[str, Any],
-    new: dict[str, Any],
-    head: tuple[int, int],
+    text: str, node: Any, above: Way, old: dict[str, Any], new: dict[str, Any], at: int
 ) -> Iterator[Edit]:
-    """Yield, from top to bottom, what makes the lines of a mapping say something new.
+    """Yield, from top to bottom, the edits of a text that turn a mapping in it from old into new.
 
-    Args:
-        text: Each of its lines has an end.
-        node: The mapping.
-        above: The way to it.
-        old: What it says.
-        new: What it shall say. Members that do not change are the same objects.
-        head: Where its lines begin, and at which column if there are none yet.
+    The mapping was composed as `node`, and `above` is the way to it. What does not change is the
+    same object in both. New lines that come before its first member go to `at`.
     """
     keys = [key for key, _ in node.value] if isinstance(node, MappingNode) else []
-    if [key.value for key in keys] != list(old) or (keys and node.flow_style):
+    if [key.value for key in keys] != list(old) or node.flow_style:
         raise GenerationError("not every member has lines of its own")
-    at, column = head
-    if keys:
-        column = keys[0].start_mark.column
-    starts = [_start(key) for key in keys]
-    stops = [*starts, node.end_mark.index - node.end_mark.column][1:]
-    places = dict(zip(old, zip(node.value, starts, stops, strict=True), strict=True))
+    column = keys[0].start_mark.column
+    starts = [_line_start(key.start_mark) for key in keys]
+    stops = [*starts[1:], _line_start(node.end_mark)]
+    members = dict(zip(old, zip(node.value, starts, stops, strict=True), strict=True))
     for key, value in new.items():
         if key not in old:
-            yield at, at, _lines(key, value, column)
+            yield at, at, _lines({key: value}, column)
             continue
-        (name, inner), start, stop = places[key]
-        end = _end(text, stop, column)
-        way = (*above, key)
-        if value is not old[key] and not _holds_entries(way):
-            yield start, end, _lines(key, value, column)
-        elif value is not old[key]:
-            if not inner.value:  # {}
-                yield len(text[: inner.start_mark.index].rstrip(" ")), inner.end_mark.index, ""
-            above_it = name if inner.value else inner
-            inside = text.index("\n", above_it.end_mark.index) + 1
-            yield from _edits(text, inner, way, old[key], value, (inside, column + 2))
-        at = end
+        (name, inner), start, stop = members[key]
+        at = _end(text, stop, column)
+        if value is old[key]:
+            continue
+        if not _contains_entries((*above, key)):
+            yield start, at, _lines({key: value}, column)
+        elif inner.value:
+            inside = text.index("\n", name.end_mark.index) + 1
+            yield from _edits(text, inner, (*above, key), old[key], value, inside)
+        else:  # {}: only its braces go, so that a comment behind them stays
+            first, end = inner.start_mark.index, inner.end_mark.index
+            yield start + len(text[start:first].rstrip(" ")), end, ""
+            yield at, at, _lines(value, column + 2)
 
 
-def _start(node: Node) -> int:
-    """Return where the line begins on which a node does."""
-    return int(node.start_mark.index - node.start_mark.column)
+def _line_start(mark: Any) -> int:
+    return int(mark.index - mark.column)
 
 
 def _end(text: str, stop: int, column: int) -> int:
-    """Return where an entry ends: before the empty lines and comments that lead to the next one."""
+    """Return where an entry ends, without empty lines and comments that lead to the next one."""
     while True:
         start = text.rfind("\n", 0, stop - 1) + 1
         line = text[start:stop]
@@ -355,8 +341,8 @@ def _end(text: str, stop: int, column: int) -> int:
         stop = start
 
 
-def _lines(key: str, value: Any, column: int) -> str:
-    lines = _dump({key: value}).split("\n")[:-1]
+def _lines(mapping: dict[str, Any], column: int) -> str:
+    lines = _dump(mapping).split("\n")[:-1]
     return "".join(f"{' ' * column if line else ''}{line}\n" for line in lines)
 
 
@@ -373,7 +359,7 @@ _Representer.add_representer(str, _Representer.string)
 
 
 class _Emitter(Emitter):
-    MAX_SIMPLE_KEY_LENGTH = 1024  # YAML's own limit; longer ones would begin with "? "
+    MAX_SIMPLE_KEY_LENGTH = 1024  # YAML's own limit; ruamel's is lower and writes "? " before keys
 
 
 def _dump(value: Any, *, sort_keys: bool = False) -> str:

@@ -1,10 +1,10 @@
-"""How long a regular expression can take in a matcher that backtracks, as Python's does.
+"""How long a regular expression can take in a backtracking matcher such as Python's.
 
-A pattern is turned into a position automaton (Glushkov's): its states are the places in the
-pattern where a character is matched, and each edge counts the ways from one to the next. Time is
-exponential where a loop can read one text in two ways, and polynomial where two loops that follow
-each other can divide one text between them in many ways (Weber and Seidl, 1991: EDA and IDA). What
-the analysis cannot be sure of counts as the worse.
+A pattern is turned into a position automaton (Glushkov): its states are the positions in the
+pattern that match a character, and each edge counts the ways from one to the next. Matching takes
+exponential time if a loop can read one text in two ways, and polynomial time if consecutive loops
+can split one text between them in many ways (Weber and Seidl, 1991: EDA and IDA). Where the
+analysis is not sure, it assumes the worse.
 """
 
 import re
@@ -21,12 +21,12 @@ from typing import Any
 from attrs import define, field
 
 COPIES = 8
-"""Repeats with a higher maximum count as having none."""
+"""Repeats with a higher maximum count as unbounded."""
 LONGEST = 10_000
 POSITIONS = 3_000
 LETTERS = 1_000
 STEPS = 200_000
-"""Above these a pattern is too complex to be checked within a fraction of a second."""
+"""Limits within which a pattern can be judged in a fraction of a second."""
 
 ASCII = [chr(code) for code in range(128)]
 BEGIN, END = "begin", "end"
@@ -36,7 +36,7 @@ ANCHORS = {
     op.AT_END: END,
     op.AT_END_STRING: END,
 }
-"""What `^` and `$` match, as if these were characters before and after a text."""
+"""`^` and `$` are treated as if they matched a character before and after the text."""
 
 CATEGORIES = {
     op.CATEGORY_DIGIT: frozenset("0123456789"),
@@ -51,26 +51,22 @@ OPPOSITES = {
 
 
 class Time(Enum):
-    """How the time to match a text grows with the text's length."""
+    """How the time to search a text grows with its length, in increasing order."""
 
-    LINEAR = "in linear time"
-    POLYNOMIAL = "in the square or the cube of its length"
-    STEEP = "in a higher power of its length"
+    LINEAR = "it takes linear time"
+    POLYNOMIAL = "it can take quadratic or cubic time"
+    STEEP = "it can take more than cubic time"
     EXPONENTIAL = "it can take exponential time"
     BACKREFERENCE = "it has a backreference, so its time cannot be bounded"
     COMPLEX = "it is too complex to be checked"
 
 
 class _UnboundedError(Exception):
-    """The pattern cannot be analysed."""
-
-    def __init__(self, time: Time) -> None:
-        super().__init__(time.value)
-        self.time = time
+    """The time cannot be bounded, or only at too high a cost. Its argument is a `Time`."""
 
 
 def judge(pattern: str) -> Time:
-    """Return how long searching a text for a pattern, as written for Python, can take.
+    """Return how long searching a text for a pattern of Python's can take.
 
     Raises:
         re.error: The pattern is not one of Python's.
@@ -80,11 +76,11 @@ def judge(pattern: str) -> Time:
 
 @cache
 def judged(pattern: str) -> tuple[Time, int]:
-    """Return how long a search can take, and how many steps it took to find that out."""
+    """Like `judge`, with the number of steps that the analysis took."""
     if len(pattern) > LONGEST:
         return Time.COMPLEX, 0
     try:
-        with warnings.catch_warnings():  # of a set in a set, which later versions may read as such
+        with warnings.catch_warnings():  # that "[[" may mean a nested set in later versions
             warnings.simplefilter("ignore")
             re.compile(pattern, re.ASCII)
             tree = parser.parse(pattern, re.ASCII)
@@ -95,15 +91,17 @@ def judged(pattern: str) -> tuple[Time, int]:
     except RecursionError:
         return Time.COMPLEX, STEPS
     except _UnboundedError as unbounded:
-        return unbounded.time, STEPS
+        return unbounded.args[0], STEPS
 
 
 @define
 class _Part:
-    """What a part of a pattern adds: how it can match nothing, begin and end."""
+    """A part of a pattern: the ways to match nothing, and to begin and end at each position.
+
+    Counts stop at two: all that matters is whether there is more than one way.
+    """
 
     empty: int = 1
-    """In how many ways it matches nothing. All counts stop at two."""
     first: Counter[int] = field(factory=Counter)
     last: Counter[int] = field(factory=Counter)
 
@@ -120,27 +118,28 @@ class _Automaton:
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.classes: list[frozenset[str]] = []
-        """What each position matches, of the characters that stand for all."""
+        """The letters that each position matches."""
         self.follow: Counter[tuple[int, int]] = Counter()
         self.loops = 0
         self.steps = 0
         self.inner = Time.LINEAR
         self.letters: frozenset[str] = frozenset(ASCII)
+        """Representatives of all characters."""
         self.known: dict[str, frozenset[str]] = {}
-        """What was found out of classes that may come again."""
+        """The letters of each class of characters that was analysed."""
 
     def judged(self, tree: Any) -> Time:
         self.letters = frozenset([*ASCII, *_representatives(tree)])
         if len(self.letters) > LETTERS:
             return Time.COMPLEX
-        # A search tries every place of the text, as if the pattern began with a loop over all.
+        # A search starts at every place of the text, as if the pattern began with `.*`.
         start = self._position(self.letters | {BEGIN})
         self._link(start, start)
         anchored = len(tree) > 0 and tree[0][0] == op.AT and ANCHORS.get(tree[0][1]) == BEGIN
         self.loops += 0 if anchored else 1
         whole = self._joined(start, self._sequence(tree))
         outer = self._ambiguity(whole)
-        if Time.LINEAR not in (self.inner, outer):  # each time for each
+        if Time.LINEAR not in (self.inner, outer):  # their times multiply
             return _worst(self.inner, outer, Time.STEEP)
         return _worst(self.inner, outer)
 
@@ -209,7 +208,7 @@ class _Automaton:
         raise _UnboundedError(Time.BACKREFERENCE)
 
     def _class(self, code: Any, value: Any) -> frozenset[str]:
-        """Return what a part for one character matches."""
+        """Return the letters that a part for one character matches."""
         key = f"{self.flags} {code} {value}"
         if key not in self.known:
             members = len(value) if code == op.IN else 1
@@ -220,7 +219,7 @@ class _Automaton:
 
     def _matched(self, code: Any, value: Any) -> Iterator[str]:
         for letter in self.letters:
-            # Of İ and the like the other case is more than one letter; they stand for themselves.
+            # The other case of some letters, such as İ, is two letters; the first is enough.
             others = (letter.lower()[0], letter.upper()[0]) if self.flags & re.IGNORECASE else ()
             if (code == op.ANY and self.flags & re.DOTALL) or any(
                 _matches(code, value, form) for form in {letter, *others}
@@ -245,7 +244,7 @@ class _Automaton:
         return _Part(1 + min(1, body.empty), body.first, body.last)
 
     def _look(self, tree: Any) -> None:
-        """Judge what a lookaround looks for by itself: it is matched anew wherever it stands."""
+        """Judge a lookaround by itself: it is matched anew at each place that is tried."""
         inner = _Automaton(self.flags)
         inner.letters = self.letters
         looped, inner.loops = self.loops, 0
@@ -261,8 +260,8 @@ class _Automaton:
         after: dict[int, list[int]] = defaultdict(list)
         for one, other in self.follow:
             after[one].append(other)
-        loops = [loop for loop in _components(range(len(self.classes)), after) if loop]
-        # A match that may end anywhere in a loop does not fail there, so nothing is tried again.
+        loops = _components(range(len(self.classes)), after)
+        # A loop in which a match may end anywhere never fails, so the matcher never goes back.
         loops = [loop for loop in loops if not loop <= whole.last.keys()]
         if any(self._twofold(loop, after) for loop in loops):
             return Time.EXPONENTIAL
@@ -273,7 +272,7 @@ class _Automaton:
         return Time.LINEAR if power < 2 else Time.POLYNOMIAL if power < 4 else Time.STEEP
 
     def _twofold(self, loop: frozenset[int], after: dict[int, list[int]]) -> bool:
-        """Whether one text leads in two ways from a position of a loop back to it."""
+        """Whether one text can go around a loop, from a position back to it, in two ways."""
         around = {one: [other for other in after[one] if other in loop] for one in loop}
         if any(self.follow[one, other] > 1 for one in loop for other in around[one]):
             return True
@@ -297,31 +296,30 @@ class _Automaton:
         )
 
     def _power(self, loops: list[frozenset[int]], after: dict[int, list[int]]) -> int:
-        """Return how many loops in a row can divide one text between them."""
+        """Return the largest number of consecutive loops that can split one text.
+
+        Two can, if one text goes around the first, around the second, and from first to second.
+        """
         powers: list[int] = []
-        for index, loop in enumerate(loops):  # the last ones come first
-            later = [powers[n] for n in range(index) if self._divided(loop, loops[n], after)]
+        for loop in loops:  # the last ones come first
+            later = [
+                power
+                for power, other in zip(powers, loops, strict=False)
+                if any(self._split((a, a, b), (a, b, b), after) for a, b in product(loop, other))
+            ]
             powers.append(1 + max(later, default=0))
         return max(powers, default=0)
 
-    def _divided(
-        self, loop: frozenset[int], later: frozenset[int], after: dict[int, list[int]]
-    ) -> bool:
-        """Whether one text leads around a loop, around a later one, and from the first to it."""
-        return any(
-            self._leads((one, one, other), (one, other, other), after)
-            for one, other in product(loop, later)
-        )
-
-    def _leads(
+    def _split(
         self, start: tuple[int, ...], end: tuple[int, ...], after: dict[int, list[int]]
     ) -> bool:
+        """Whether one text leads from three positions to three others."""
         seen, waiting = {start}, [start]
         weight = 1 + len(self.letters) // 256
         while waiting:
             for step in product(*(after[position] for position in waiting.pop())):
                 self._count(weight)
-                if step in seen or not self._alike(step):
+                if step in seen or not frozenset.intersection(*(self.classes[one] for one in step)):
                     continue
                 if step == end:
                     return True
@@ -329,53 +327,43 @@ class _Automaton:
                 waiting.append(step)
         return False
 
-    def _alike(self, step: tuple[int, ...]) -> bool:
-        first, second, third = (self.classes[position] for position in step)
-        return bool(first & second & third)
-
 
 def _worst(*times: Time) -> Time:
     return max(times, key=list(Time).index)
 
 
-def _components(nodes: Iterable[Any], after: dict[Any, list[Any]]) -> Iterator[frozenset[Any]]:
-    """Yield the strongly connected components that have an edge, the last ones first.
+def _components(nodes: Iterable[Any], after: dict[Any, list[Any]]) -> list[frozenset[Any]]:
+    """Return the strongly connected components that have an edge, the last ones first.
 
-    This is Tarjan's algorithm, without recursion.
+    This is Kosaraju's algorithm without recursion.
     """
-    order: dict[Any, int] = {}
-    low: dict[Any, int] = {}
-    stack: list[Any] = []
-    held: set[Any] = set()
-    for root in nodes:
-        if root in order:
-            continue
-        work = [(root, iter(after.get(root, ())))]
-        order[root] = low[root] = len(order)
-        stack.append(root)
-        held.add(root)
-        while work:
-            node, following = work[-1]
-            for other in following:
-                if other not in order:
-                    order[other] = low[other] = len(order)
-                    stack.append(other)
-                    held.add(other)
-                    work.append((other, iter(after.get(other, ()))))
-                    break
-                if other in held:
-                    low[node] = min(low[node], order[other])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == order[node]:
-                    found = set()
-                    while node not in found:
-                        found.add(stack.pop())
-                    held -= found
-                    if len(found) > 1 or node in after.get(node, ()):
-                        yield frozenset(found)
+    finished: list[Any] = []
+    seen: set[Any] = set()
+    waiting = [(node, False) for node in nodes]
+    while waiting:
+        node, done = waiting.pop()
+        if done:
+            finished.append(node)
+        elif node not in seen:
+            seen.add(node)
+            waiting.append((node, True))
+            waiting += [(other, False) for other in after.get(node, ())]
+    before: dict[Any, list[Any]] = defaultdict(list)
+    for node, others in after.items():
+        for other in others:
+            before[other].append(node)
+    components: list[frozenset[Any]] = []
+    for root in reversed(finished):
+        found, left = set(), [root]
+        while left:
+            node = left.pop()
+            if node in seen:
+                seen.remove(node)
+                found.add(node)
+                left += before[node]
+        if len(found) > 1 or (found and root in after.get(root, ())):
+            components.append(frozenset(found))
+    return components[::-1]
 
 
 def _matches(code: Any, value: Any, letter: str) -> bool:
@@ -397,7 +385,7 @@ def _matches(code: Any, value: Any, letter: str) -> bool:
 
 
 def _representatives(tree: Any) -> Iterator[str]:
-    """Yield letters beyond ASCII so that any classes of a pattern that overlap share one."""
+    """Yield letters beyond ASCII, enough for any two overlapping classes to share one."""
     codes = {0x80, 0x10FFFF}
     waiting: list[Any] = [tree]
     while waiting:

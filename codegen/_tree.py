@@ -1,17 +1,21 @@
-"""Two trees of files: how they differ, and how one takes the other's place."""
+"""The generated package as a folder: drafted beside the old one, compared with it, published."""
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from ._interrupts import held
+from ._errors import GenerationError
+
+DRAFT = ".draft-"
+OLD = "old"
+"""What a draft folder calls the package that is being replaced."""
 
 
 def differences(old: Path, new: Path) -> list[str]:
-    """Return the files that two folders do not have alike, as `changed: path` and the like."""
+    """Return the files that differ between two folders, as `changed: path` and the like."""
     before, after = _files(old), _files(new)
     return [
         f"{_word(path in before, path in after)}: {path}"
@@ -21,65 +25,72 @@ def differences(old: Path, new: Path) -> list[str]:
 
 
 @contextmanager
-def drafts(target: Path | None) -> Iterator[Path]:
-    """Give a folder for drafts, beside a target that they may replace; it goes with the block."""
-    drafts: list[Path] = []
-    try:
-        try:
-            with held():  # a folder that is made is known, and so it is removed
-                if target is not None:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                drafts.append(
-                    Path(tempfile.mkdtemp(prefix=".draft-", dir=target and target.parent))
-                )
-            yield drafts[0]
-        finally:
-            _remove(drafts)
-    finally:
-        _remove(drafts)  # again, as Ctrl-C may come before it is held back
+def draft(package: Path | None) -> Iterator[Path]:
+    """Yield a temporary folder beside a package, from where its content can be moved into place.
+
+    The folder is removed on exit, and folders of earlier runs that were killed are removed before.
+    To be sure that they were killed, only one run at a time may have a folder there. Without a
+    package the folder is in the system's place for temporary files.
+
+    Raises:
+        GenerationError: Another run is writing beside the package.
+    """
+    with ExitStack() as stack:
+        parent, prefix = None, DRAFT
+        if package:
+            parent, prefix = package.parent, f"{DRAFT}{package.name}-"
+            parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_locked(parent))
+            for left in [path for path in parent.iterdir() if path.name.startswith(prefix)]:
+                if (left / OLD).exists() and not package.exists():  # killed in `publish`
+                    (left / OLD).rename(package)
+                shutil.rmtree(left, ignore_errors=True)
+        folder = TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
+        yield Path(stack.enter_context(folder))
+
+
+def publish(package: Path, new: Path, files: Mapping[Path, bytes]) -> None:
+    """Write files, and then move a new package from its draft folder into place.
+
+    If a step fails, all of them are undone. If the process is killed, the next run makes what is
+    missing; that is why files, such as the document, come before the package made from them.
+    """
+    draft = new.parent
+    with ExitStack() as undo:
+        for number, (path, content) in enumerate(files.items()):
+            before, after = draft / f"{number}.before", draft / f"{number}.after"
+            after.write_bytes(content)
+            if path.exists():
+                shutil.copy2(path, before)
+                shutil.copymode(path, after)
+                undo.callback(shutil.move, before, path)
+            else:
+                undo.callback(path.unlink, missing_ok=True)
+            shutil.move(after, path)  # in one step, unless it is on another file system
+        new.chmod(0o777 & ~_umask())  # drafts are private, what is published is for all
+        if package.exists():
+            package.rename(draft / OLD)
+            undo.callback((draft / OLD).rename, package)
+        new.rename(package)
+        undo.pop_all()
 
 
 @contextmanager
-def rewritten(path: Path, content: bytes) -> Iterator[None]:
-    """Give a file a new content, at once; if the block fails, the file is as it was."""
-    with drafts(path) as draft:
-        before, after = draft / "before", draft / "after"
-        after.write_bytes(content)
-        known = path.exists()
-        if known:
-            shutil.copy2(path, before)
-            shutil.copymode(path, after)
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder, where the platform can. The lock ends with the process, however that ends."""
+    with ExitStack() as stack:
         try:
-            after.replace(path)
-            yield
-        except BaseException:
-            if known:
-                before.replace(path)
-            else:
-                path.unlink()
-            raise
+            import fcntl
 
-
-def replace(target: Path, new: Path, draft: Path) -> None:
-    """Put a new folder in a target's place. If that fails, the target is as it was."""
-    # mkdtemp made the draft for its owner only; what is published is for all, as the umask says.
-    new.chmod(0o777 & ~_umask())
-    old = draft / "old"
-    if not target.exists():
-        new.rename(target)
-        return
-    target.rename(old)
-    try:
-        new.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-
-
-def _remove(folders: Iterable[Path]) -> None:
-    with held():
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            problem = f"another run is writing to {folder}: run it again when that one has ended"
+            raise GenerationError(problem) from None
+        except (ImportError, OSError):
+            pass  # such as on Windows, and on some network file systems
+        yield
 
 
 def _files(folder: Path) -> dict[str, bytes]:

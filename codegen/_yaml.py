@@ -1,30 +1,30 @@
-"""YAML read into what JSON can say, in time and memory that its length bounds."""
+"""Read YAML into the types of JSON, in time and memory bounded by the length of the text."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.nodes import Node, ScalarNode
 
 LONGEST_NUMBER = 100
-"""In characters. Python takes quadratic time for long ones."""
+"""In characters. Python takes quadratic time to read long numbers."""
 DEEPEST = 100
-"""In mappings and lists within each other; twenty is a lot already."""
+"""The most levels of mappings and lists. Real documents have about twenty."""
 
 SHARED = 8
-"""So many characters of a text weigh as much as a node, where aliases stand for it."""
+"""How many characters of a text count as much as a node, when aliases are counted."""
 
 
 class TooDeepError(Exception):
-    """A document is nested deeper than what reads it could follow."""
+    """A document has more than `DEEPEST` levels."""
 
 
 class Constructor(SafeConstructor):
-    """Makes of YAML what JSON can say, and of a date, as YAML has them, one of Python's."""
+    """Constructs only values that JSON has, and dates."""
 
     def construct_document(self, node: Any) -> Any:
-        """Check the graph of nodes, whose size the text bounds, before any alias is written out."""
+        """Check the nodes before aliases are expanded, while the text still bounds their number."""
         _check(node)
         return super().construct_document(node)
 
@@ -34,35 +34,47 @@ def _refusal(node: Any, problem: str) -> ConstructorError:
 
 
 def _check(root: Any) -> None:
-    """Refuse aliases of what they are in, or of too much, and nesting that is too deep."""
+    """Refuse aliases that contain themselves or expand to too much, and too many levels."""
+    # Of each finished node: how many nodes it expands to, and how many levels.
     sizes: dict[int, tuple[int, int]] = {}
-    """Of each node that was seen whole: how many nodes it stands for, and how deep they go."""
+    nodes = 0
+    for node, circular in depth_first(root, _parts, sizes):
+        if circular:
+            raise _refusal(node, "an alias refers to a node that contains it")
+        weight = 1 + len(node.value) // SHARED if isinstance(node, ScalarNode) else 1
+        parts = [sizes[id(part)] for part in _parts(node)]
+        depth = 1 + max((depth for _, depth in parts), default=0)
+        sizes[id(node)] = weight + sum(size for size, _ in parts), depth
+        nodes += weight
+        if depth > DEEPEST:
+            raise TooDeepError
+    expanded, _ = sizes[id(root)]
+    if expanded > max(nodes, root.end_mark.index):
+        problem = "its aliases expand to more than the length of the text; write the parts out"
+        raise _refusal(root, problem)
+
+
+def depth_first(
+    root: Any, parts: Callable[[Any], list[Any]], finished: Mapping[int, object]
+) -> Iterator[tuple[Any, bool]]:
+    """Yield a root and all its parts, each after its own parts, without recursion.
+
+    A node that contains itself is also yielded where it recurs, with True. The caller records each
+    node that is yielded with False in `finished`, by its id, so that it is not visited again.
+    """
     inside: set[int] = set()
     waiting: list[tuple[Any, bool]] = [(root, False)]
-    aliases = False
     while waiting:
-        node, whole = waiting.pop()
-        parts = _parts(node)
-        if whole:
-            inside.remove(id(node))
-            weight = 1 + len(node.value) // SHARED if isinstance(node, ScalarNode) else 1
-            size = weight + sum(sizes[id(part)][0] for part in parts)
-            depth = 1 + max((sizes[id(part)][1] for part in parts), default=0)
-            sizes[id(node)] = size, depth
-            if depth > DEEPEST:
-                raise TooDeepError
-        elif id(node) in inside:
-            raise _refusal(node, "an alias stands for what it is in itself")
-        elif id(node) in sizes:
-            aliases = True
-        else:
-            inside.add(id(node))
-            waiting.append((node, True))
-            waiting += [(part, False) for part in reversed(parts)]
-    if aliases and sizes[id(root)][0] > root.end_mark.index:
-        raise _refusal(
-            root, "its aliases stand for more than a text of its length may: write it out"
-        )
+        one, last = waiting.pop()
+        if last:
+            inside.remove(id(one))
+            yield one, False
+        elif id(one) in inside:
+            yield one, True
+        elif id(one) not in finished:
+            inside.add(id(one))
+            waiting.append((one, True))
+            waiting += [(part, False) for part in reversed(parts(one))]
 
 
 def _parts(node: Any) -> list[Node]:
@@ -72,7 +84,7 @@ def _parts(node: Any) -> list[Node]:
 
 
 def _guarded(kind: str, construct: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return a constructor of scalars that says where one is that cannot be read."""
+    """Return a constructor of scalars whose errors name the position of the scalar."""
 
     def constructed(self: Any, node: Any) -> Any:
         if isinstance(node.value, str) and kind != "str" and len(node.value) > LONGEST_NUMBER:
@@ -83,25 +95,25 @@ def _guarded(kind: str, construct: Callable[[Any, Any], Any]) -> Callable[[Any, 
                 raise ValueError
             return _joined(value) if kind == "str" else value
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            problem = f"{str(node.value)[:50]} cannot be read as a {KINDS[kind]}"
+            problem = f"{str(node.value)[:50]} cannot be read as {KINDS[kind]}"
             raise _refusal(node, problem) from None
 
     return constructed
 
 
 def _joined(text: str) -> str:
-    """Return a text with one character for each pair of surrogates, as JSON escapes some."""
+    """Return a text with each surrogate pair, as in escapes of JSON, as one character."""
     if text.isascii():
         return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16")  # a lone one is an error
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")  # fails for half a pair
 
 
 KINDS = {
-    "bool": "truth value",
-    "int": "number of JSON",
-    "float": "number of JSON",
-    "timestamp": "date: a text needs quotes",
-    "str": "text",
+    "bool": "a boolean",
+    "int": "a JSON number",
+    "float": "a JSON number",
+    "timestamp": "a date; put quotes around it if it is a text",
+    "str": "Unicode text",
 }
 for _kind in KINDS:
     Constructor.add_constructor(
@@ -111,7 +123,7 @@ for _kind in KINDS:
 
 
 def _unknown(_: Any, node: Any) -> Any:
-    raise _refusal(node, f"the tag {node.tag} is none of JSON's")
+    raise _refusal(node, f"the tag {node.tag} has no equivalent in JSON")
 
 
 for _kind in ("binary", "pairs", "set"):

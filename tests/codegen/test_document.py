@@ -23,7 +23,7 @@ def failure(folder: Path, text: str | bytes) -> str:
 
 @pytest.mark.parametrize("version", ["3.0.0", "3.0.3", "3.1.0", "3.1.1"])
 def test_openapi_3_0_and_3_1_are_read(tmp_path: Path, version: str) -> None:
-    """Both versions that the generator knows are accepted, and come back as they are."""
+    """Both versions that the generator supports are accepted and returned unchanged."""
     path = tmp_path / "api.yaml"
     path.write_text(GOOD.replace("3.0.3", version), encoding="utf-8")
     assert read_document(path) == {
@@ -41,7 +41,7 @@ def test_json_is_read_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a: [1\nb: 2\n", "api.yaml: line 2, column 2: expected ',' or ']', but got ':'"),
         ("a:\n\t- b\n", "api.yaml: line 2, column 1: found character '\\t' that cannot start"),
@@ -50,15 +50,20 @@ def test_json_is_read_too(tmp_path: Path) -> None:
         ("!!python/object:os.system x\n", "api.yaml: line 1, column 1: could not determine"),
         (GOOD + 'a: "\x00"\n', "api.yaml cannot be read: unacceptable character #x0000"),
         (GOOD.encode() + b"# \xe9\n", "api.yaml cannot be read: 'utf-8' codec can't decode"),
-        ("- a\n", "api.yaml holds no mapping"),
-        ("", "api.yaml holds no mapping"),
-        ("a: " + "[" * 500, "api.yaml is nested too deep"),
-        (GOOD + "x-a: &a [*a]\n", "api.yaml: line 4, column 6: an alias stands for what it is in"),
+        ("- a\n", "api.yaml is not a mapping"),
+        ("", "api.yaml is not a mapping"),
+        ("a: " + "[" * 500, "api.yaml is nested too deeply"),
+        (
+            GOOD + "x-a: &a [*a]\n",
+            "api.yaml: line 4, column 6: an alias refers to a node that contains it",
+        ),
     ],
 )
-def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str | bytes, told: str) -> None:
-    """Bad YAML is told with line and column, other files by what they are."""
-    assert failure(tmp_path, text).startswith(told)
+def test_what_is_no_yaml_mapping_is_refused(
+    tmp_path: Path, text: str | bytes, message: str
+) -> None:
+    """Errors in YAML come with line and column; other files with what they are instead."""
+    assert failure(tmp_path, text).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -84,13 +89,13 @@ def test_other_versions_are_refused(tmp_path: Path, text: str, found: str) -> No
         "#A",
     ],
 )
-def test_a_reference_that_leads_nowhere_is_told_with_its_place(
+def test_a_reference_that_has_no_target_is_reported_with_its_place(
     tmp_path: Path, reference: str
 ) -> None:
     """The place is that of the $ref, in the document's words; other files are nowhere too."""
     schema = f"{{type: object, allOf: [{{type: object}}, {{$ref: {reference!r}}}]}}"
-    told = f"api.yaml: components.schemas.A.allOf.1: $ref {reference!r} leads nowhere"
-    assert failure(tmp_path, ONE_SCHEMA % schema) == told
+    message = f"api.yaml: components.schemas.A.allOf.1: $ref {reference!r} has no target"
+    assert failure(tmp_path, ONE_SCHEMA % schema) == message
 
 
 def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (ONE_PATH % "{operationId: x}", "paths./a.get: 'responses' is a required property"),
         (GOOD.replace("{}", "[]"), "paths: [] is not of type 'object'"),
@@ -114,15 +119,17 @@ def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_invalid_openapi_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
-    """The first fault is told, with the way to it."""
-    assert failure(tmp_path, text).startswith(f"api.yaml: {told}")
+def test_invalid_openapi_is_reported_with_its_place(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """The message has the first fault, and the way to it."""
+    assert failure(tmp_path, text).startswith(f"api.yaml: {message}")
 
 
 def test_what_the_validator_stumbles_over_is_invalid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A validator that breaks down over a document is no traceback."""
+    """If the validator itself fails, there is one line and no traceback."""
     from codegen import _document
 
     def stumble(*_: object) -> None:
@@ -133,8 +140,8 @@ def test_what_the_validator_stumbles_over_is_invalid(
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "."])
-def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path, name: str) -> None:
-    """So is a folder in its place."""
+def test_a_file_that_is_not_there_is_reported_by_name(tmp_path: Path, name: str) -> None:
+    """A folder in its place is reported in the same way."""
     with pytest.raises(GenerationError, match=r"cannot be read: .*'$"):
         read_yaml(tmp_path / name)
 
@@ -144,7 +151,7 @@ def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path, name: str) -> 
     ["a: [1\nb: 2\n", GOOD.replace("{}", "[" + "long, " * 500 + "]"), ONE_SCHEMA % "{type: [1]}"],
 )
 def test_errors_are_one_line_of_a_pleasant_length(tmp_path: Path, text: str) -> None:
-    """No error spans lines, and values quoted in it are cut."""
-    told = failure(tmp_path, text)
-    assert "\n" not in told
-    assert len(told) < 300
+    """An error is a single line, in which long values are cut."""
+    message = failure(tmp_path, text)
+    assert "\n" not in message
+    assert len(message) < 300

@@ -1,4 +1,4 @@
-"""The overlay: each of its actions mends one quirk, wherever it is, and none outlives its quirk."""
+"""The overlay: an action fixes one quirk wherever it is, and fails once the quirk is gone."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -53,7 +53,7 @@ def at(document: Any, place: tuple[Any, ...]) -> Any:
     return document
 
 
-# What each quirk's action changes: in how many places, and one of them as published and as mended.
+# What each quirk's action changes: in how many places, and one of them as published and as fixed.
 SHOWN: dict[str, tuple[int, tuple[Any, ...], Any, Any]] = {
     "lost-backslash": (3, (*METER, "properties", "spendCap", "pattern"), "^d+$", r"^\d+$"),
     "digit-strings": (7, (*METER, "properties", "totalCredits", "format"), MISSING, "digits"),
@@ -171,7 +171,7 @@ TEXT = {"type": "string"}
 FLAG = {"type": "boolean"}
 DIGITS = {"type": "string", "pattern": "^d+$"}
 GOOD_DIGITS = {"type": "string", "pattern": r"^\d+$"}
-MENDED_DIGITS = {**GOOD_DIGITS, "format": "digits"}
+FIXED_DIGITS = {**GOOD_DIGITS, "format": "digits"}
 JSON_BODY = {"content": {"application/json": {"schema": {"type": "boolean"}}}}
 NO_ANSWER = {"204": {"description": "Done"}}
 
@@ -188,20 +188,20 @@ def fields(**properties: Any) -> dict[str, Any]:
 
 MISSING_FLAGS = {"x-python-flags": MISSING}
 
-# The same quirks in what the document does not have yet: (place, new part, as mended).
+# The same quirks in what the document does not have yet: (place, new part, as fixed).
 NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
     "lost-backslash": [
-        ((*METER, "properties", "bonusCredits"), DIGITS, MENDED_DIGITS),
-        ((*SCHEMAS, "Credits"), DIGITS, MENDED_DIGITS),
-        ((*SCHEMAS, "List"), {"type": "array", "items": DIGITS}, {"items": MENDED_DIGITS}),
-        ((*SCHEMAS, "One"), {"oneOf": [DIGITS]}, {"oneOf": [MENDED_DIGITS]}),
+        ((*METER, "properties", "bonusCredits"), DIGITS, FIXED_DIGITS),
+        ((*SCHEMAS, "Credits"), DIGITS, FIXED_DIGITS),
+        ((*SCHEMAS, "List"), {"type": "array", "items": DIGITS}, {"items": FIXED_DIGITS}),
+        ((*SCHEMAS, "One"), {"oneOf": [DIGITS]}, {"oneOf": [FIXED_DIGITS]}),
         (
             ("paths", "/new"),
             operation(parameters=[{"name": "n", "in": "query", "schema": DIGITS}]),
-            {"put": {"parameters": [{"name": "n", "in": "query", "schema": MENDED_DIGITS}]}},
+            {"put": {"parameters": [{"name": "n", "in": "query", "schema": FIXED_DIGITS}]}},
         ),
     ],
-    "digit-strings": [((*METER, "properties", "bonusCredits"), GOOD_DIGITS, MENDED_DIGITS)],
+    "digit-strings": [((*METER, "properties", "bonusCredits"), GOOD_DIGITS, FIXED_DIGITS)],
     "unsafe-integers": [
         ((*SCHEMAS, "Amount"), {"type": "integer"}, {"maximum": 2**53 - 1}),
         ((*SCHEMAS, "Small"), {"type": "integer", "maximum": 5}, {"maximum": 5}),
@@ -265,7 +265,7 @@ NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
         ),
         ((*SCHEMAS, "New"), fields(status={**TEXT, "enum": ["OPEN"]}), MISSING_FLAGS),
     ],
-    # What is known of a field goes to each new one of its name, but never over the vendor's words.
+    # Annotations of a field apply to new fields of that name, unless the vendor describes them.
     "undescribed-workspace-id": [
         (
             (*SCHEMAS, "New"),
@@ -326,7 +326,7 @@ CHANGES = {
 
 
 def test_every_fix_is_shown() -> None:
-    """A fix that is added is told here what it is for; no two have one name."""
+    """A new fix needs an example here; all names are different."""
     assert list(SHOWN) == [action["x-quirk"] for action in FIXES]
     assert set(NEW) <= set(QUIRKS)
     assert len(QUIRKS) == len(set(QUIRKS))
@@ -357,8 +357,8 @@ def test_an_annotation_adds_words_and_changes_nothing(action: dict[str, Any]) ->
     assert set(action) == {"x-quirk", "target", "update", "x-overlay"}
 
 
-def test_each_operation_tells_its_certainty() -> None:
-    """The refill's page is the one that was seen whole."""
+def test_each_operation_has_its_certainty() -> None:
+    """The refill's page is the only one that was published in full."""
     operations = [one for item in PATCHED["paths"].values() for one in item.values()]
     certain = {one["operationId"]: one["x-certainty"] for one in operations}
     published = [name for name, certainty in certain.items() if certainty == "published"]
@@ -375,31 +375,46 @@ def test_the_patched_document_is_valid_openapi() -> None:
     check_document(PATCHED, "patched")
 
 
+CASES = [
+    # Each has a place of its own, so that one document shows them all.
+    (f"{quirk}-{index}", (*place[:-1], f"{place[-1]}{index}{quirk}"), part, fixed)
+    for quirk, cases in NEW.items()
+    for index, (place, part, fixed) in enumerate(cases)
+]
+
+
+@pytest.fixture(scope="module")
+def grown() -> dict[str, Any]:
+    """Patch the document after all new parts have been put into it."""
+    document = deepcopy(DOCUMENT)
+    for name, place, part, _ in CASES:
+        put(document, place, part)
+        if place[0] == "paths":
+            at(document, place)["put"]["operationId"] = name
+    patched = patch(document, ACTIONS)
+    check_document(patched, "patched")
+    return patched
+
+
 @pytest.mark.parametrize(
-    ("quirk", "place", "part", "mended"),
-    [(quirk, *case) for quirk, cases in NEW.items() for case in cases],
-    ids=[f"{quirk}-{index}" for quirk, cases in NEW.items() for index in range(len(cases))],
+    ("place", "fixed"), [(case[1], case[3]) for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_the_same_quirk_in_a_new_part_is_mended(
-    quirk: str, place: tuple[Any, ...], part: Any, mended: Any
+def test_the_same_quirk_in_a_new_part_is_fixed(
+    grown: dict[str, Any], place: tuple[Any, ...], fixed: Any
 ) -> None:
     """An action is aimed at the quirk, not at the fields that have it today."""
-    document = deepcopy(DOCUMENT)
-    put(document, place, part)
-    patched = patch(document, FIXES if quirk in SHOWN else ACTIONS)
-    assert holds(at(patched, place), mended)
-    check_document(patched, "patched")
+    assert holds(at(grown, place), fixed)
 
 
 @pytest.mark.parametrize("quirk", QUIRKS)
 def test_an_action_whose_quirk_is_gone_fails_by_name(quirk: str) -> None:
-    """Once the vendor has mended it, the build says which action has to go."""
+    """Once the vendor has fixed it, the build says which action to remove."""
     index = QUIRKS.index(quirk)
     action, mended = ACTIONS[index], STATES[index + 1]
-    told = failure(mended, [action])
+    message = failure(mended, [action])
     overlay = action["x-overlay"]
-    assert told.startswith(f"{overlay}: the override {quirk} is stale, ")
-    assert told.endswith(f"Remove the action from overrides/{overlay}")
+    assert message.startswith(f"{overlay}: the override {quirk} is stale, ")
+    assert message.endswith(f"Remove the action from overrides/{overlay}")
 
 
 @pytest.mark.parametrize("quirk", QUIRKS)
@@ -420,8 +435,8 @@ def test_an_update_that_changes_nothing_is_stale(update: dict[str, Any]) -> None
     """At any depth: nested, in a list, or with nothing in it."""
     info = {"title": "T", "contact": {"name": "N", "url": "u"}, "tags": ["a", "b"]}
     action = {"x-quirk": "q", "target": "$.info", "update": update}
-    told = failure({"info": info}, [action])
-    assert "the override q is stale, what it fixes is right already" in told
+    message = failure({"info": info}, [action])
+    assert "the override q is stale, what it fixes is right already" in message
 
 
 @pytest.mark.parametrize(
@@ -464,42 +479,42 @@ def test_a_remove_takes_out_every_match() -> None:
 @pytest.mark.parametrize(
     "target", ["$..[?(@.a ==", "$.[", "no path at all", "", "$.info[?(@.a < 1)]"]
 )
-def test_a_broken_target_is_told_with_the_quirk(target: str) -> None:
-    """A JSONPath that cannot be read, or fits no document, is one line and no traceback."""
+def test_a_broken_target_is_reported_with_the_quirk(target: str) -> None:
+    """A JSONPath that cannot be parsed or evaluated is one line and no traceback."""
     action = {"x-quirk": "q", "target": target, "update": {"a": 1}}
-    told = failure({"info": {"a": "text"}}, [action])
-    assert told.startswith("overlay.yaml: ")
-    assert "q" in told
-    assert "\n" not in told
+    message = failure({"info": {"a": "text"}}, [action])
+    assert message.startswith("overlay.yaml: ")
+    assert "q" in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("update", [{"a": 1}, ["a"]])
-def test_an_update_that_does_not_fit_is_told_with_the_quirk(update: Any) -> None:
-    """What cannot be merged is an error or a replacement, never a traceback."""
+def test_an_update_that_does_not_fit_replaces_the_value(update: Any) -> None:
+    """A value that cannot be merged with is replaced."""
     action = {"target": "$.info", "update": update}
     assert patch({"info": "text"}, [action]) == {"info": update}
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("overlay: 1.0.0\n", "overlay.yaml holds no list of actions"),
-        ("actions: []\n", "overlay.yaml holds no list of actions"),
-        ("actions: {a: b}\n", "overlay.yaml holds no list of actions"),
+        ("overlay: 1.0.0\n", "overlay.yaml has no list of actions"),
+        ("actions: []\n", "overlay.yaml has no list of actions"),
+        ("actions: {a: b}\n", "overlay.yaml has no list of actions"),
         ("actions: [a]\n", "overlay.yaml: actions.0 has no target"),
         ("actions: [{x-quirk: q}]\n", "overlay.yaml: actions.0 has no target"),
         ("actions: [{target: 5}]\n", "overlay.yaml: actions.0 has no target"),
-        ("actions: [{target: $.a}]\n", "overlay.yaml: $.a: needs an update or a remove"),
+        ("actions: [{target: $.a}]\n", "overlay.yaml: $.a: needs either update or remove"),
         (
             "actions: [{target: $.a, x-quirk: q, update: 1, remove: true}]\n",
-            "overlay.yaml: q: needs an update or a remove",
+            "overlay.yaml: q: needs either update or remove",
         ),
     ],
 )
-def test_a_malformed_overlay_is_refused(tmp_path: Path, text: str, told: str) -> None:
-    """What is no action is told by its place or its name."""
+def test_a_malformed_overlay_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """A malformed action is reported by its place or its name."""
     path = tmp_path / "overlay.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(GenerationError) as caught:
         read_actions(path)
-    assert str(caught.value) == told
+    assert str(caught.value) == message

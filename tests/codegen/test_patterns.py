@@ -1,4 +1,4 @@
-"""How long a pattern may take: what is refused, what is left to the server, and what must pass."""
+"""How long a pattern can take: which are refused, left to the server, and accepted."""
 
 import re
 import time
@@ -17,7 +17,7 @@ from codegen._patterns import LONGEST, Time, judge
 from codegen._structure import python_pattern, refuse_patterns
 
 HANGING = 100
-"""Seconds after which something is taken to go on for ever: a guard, and no measurement."""
+"""Seconds after which something counts as endless. This is a guard, not a measurement."""
 
 LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 USUAL = {
@@ -92,13 +92,13 @@ OTHERS = {
     ],
 )
 def test_the_time_of_a_pattern_is_known(pattern: str, expected: Time) -> None:
-    """Usual ones pass, those that could run for ever do not, and what is unsure counts as worse."""
+    """Usual patterns are quick, nested loops are not, and in doubt the worse answer is given."""
     assert judge(python_pattern(pattern)) == expected
 
 
 @pytest.mark.parametrize("pattern", ["(", r"\p{L}", "a{99999999999999999999}", "(?<=a*)b"])
 def test_what_is_no_pattern_of_python_is_said(pattern: str) -> None:
-    """By the error that Python itself raises for most of them."""
+    """With the error that Python itself raises for most of them."""
     with pytest.raises(re.error):
         judge(pattern)
 
@@ -109,14 +109,14 @@ BUSY = "".join(f"[{SCATTERED[index : index + 50]}]" for index in range(0, 4_500,
 
 @pytest.mark.parametrize("pattern", [f"^[{SCATTERED}]+$", f"(?i)^{BUSY}$", "(?i)" + "[a-z1-9]" * 9])
 def test_a_pattern_is_judged_at_once(pattern: str) -> None:
-    """Also one with many letters, which may cost too much."""
+    """Also one with many letters, which may be too complex."""
     began = time.monotonic()
     assert judge(pattern) == (Time.LINEAR if pattern.isascii() else Time.COMPLEX)
     assert time.monotonic() - began < HANGING
 
 
 def test_patterns_are_judged_at_once_together() -> None:
-    """Whatever their number and their length; a long one is not even read."""
+    """Whatever their number and length: long ones are not even parsed."""
     busy = "(?i)^" + "".join(f"[{chr(97 + n % 26)}{n % 10}x-z-{n % 7}]" for n in range(1100))
     for pattern in ("[a" * 60_000, "[a\\\n" * 3_000, busy, "[a-z]" * 1_500, "(" * 9_000):
         schemas = {f"A{n}": {"pattern": f"{pattern}{n}"} for n in range(200)}
@@ -137,7 +137,7 @@ MOST = 100_000
 
 
 class EnoughError(Exception):
-    """A search takes too long."""
+    """The search takes too long."""
 
 
 class Matcher:
