@@ -11,13 +11,16 @@ from attrs import asdict
 
 from oneloop.sandbox import Fault
 from oneloop.sandbox._access import Access
+from tests.document import OPERATIONS as DOCUMENTED
 from tests.sandbox.calls import (
     DEFAULTS,
     KEY,
     NEW_KEY,
     OPERATIONS,
     SCOPE,
+    SIMULATED,
     Api,
+    called,
 )
 
 NOT_THERE = {
@@ -30,15 +33,17 @@ NOT_THERE = {
 }
 
 
-def test_there_are_23_operations() -> None:
-    """As many as the document has; each is called in the tests below."""
-    assert len(OPERATIONS) == 23
+def test_the_document_has_every_simulated_operation() -> None:
+    """Each is called once below, and all others that the document has are called too."""
+    operations = {called(call).name for call in SIMULATED}
+    assert len(operations) == len(SIMULATED)
+    assert len(OPERATIONS) == len(DOCUMENTED)
 
 
-@pytest.mark.parametrize("call", OPERATIONS)
+@pytest.mark.parametrize("call", SIMULATED)
 def test_each_operation_is_served(api: Api, call: str) -> None:
     """With 200, or with 404 where it needs what a new sandbox does not have."""
-    status, answer = api.send(call, OPERATIONS[call])
+    status, answer = api.send(call, SIMULATED[call])
     assert (status, "error" in answer) == ((404, True) if call in NOT_THERE else (200, False))
 
 
@@ -136,20 +141,20 @@ def test_a_bad_field_is_400_and_named(
     api: Api, call: str, changes: dict[str, object] | None, message: str
 ) -> None:
     """The first one at fault, by its path; and nothing is changed."""
-    body = None if changes is None else {**OPERATIONS[call], **changes}  # type: ignore[dict-item]
+    body = None if changes is None else {**SIMULATED[call], **changes}  # type: ignore[dict-item]
     assert api.refusal(call, body) == (400, message)
     assert not api.applied()
 
 
 REQUIRED = [
-    (call, name) for call, body in OPERATIONS.items() if isinstance(body, dict) for name in body
+    (call, name) for call, body in SIMULATED.items() if isinstance(body, dict) for name in body
 ]
 
 
 @pytest.mark.parametrize(("call", "field"), REQUIRED)
 def test_a_missing_field_is_400_and_named(api: Api, call: str, field: str) -> None:
     """Every field that the document requires must be there."""
-    body: Any = dict(OPERATIONS[call])  # type: ignore[call-overload]
+    body: Any = dict(SIMULATED[call])  # type: ignore[call-overload]
     del body[field]
     status, message = api.refusal(call, body)
     assert (status, message.startswith(f"{field}: must be ")) == (400, True)
@@ -158,10 +163,10 @@ def test_a_missing_field_is_400_and_named(api: Api, call: str, field: str) -> No
 @pytest.mark.parametrize(
     ("call", "body"),
     [
-        *((call, body) for call, body in OPERATIONS.items() if "ws_1" in call.split("?")[0]),
+        *((call, body) for call, body in SIMULATED.items() if "ws_1" in call.split("?")[0]),
         *(
             (call, {**body, "workspaceId": "ws_2"})
-            for call, body in OPERATIONS.items()
+            for call, body in SIMULATED.items()
             if isinstance(body, dict) and "workspaceId" in body and "refill" not in call
         ),
     ],

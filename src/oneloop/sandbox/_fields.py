@@ -44,17 +44,22 @@ class Fields:
 
 def body_fields(call: Call) -> Fields:
     """Read a body, which must be a JSON object."""
+    value = body_json(call)
+    if not isinstance(value, dict):
+        refuse("body", "a JSON object")
+    return Fields(cast(dict[str, object], value))
+
+
+def body_json(call: Call) -> object:
+    """Read a body, which must be JSON of any type."""
     if len(call.body) > MAX_BODY_BYTES:
         raise HTTPException(413, f"body: must be at most {MAX_BODY_BYTES} bytes")
     if call.content_type.partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(400, "content-type: must be application/json")
     try:
-        value: object = json.loads(call.body.decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(call.body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         refuse("body", "JSON")
-    if not isinstance(value, dict):
-        refuse("body", "a JSON object")
-    return Fields(cast(dict[str, object], value))
 
 
 def refuse(path: str, what: str) -> NoReturn:

@@ -65,6 +65,8 @@ class WithoutField:
 
     def perform(self, genuine: Answer, now: float) -> Performance:
         """Leave the field out of every object in the answer."""
+        if not genuine.body:
+            return Performance(genuine.status, genuine)
 
         def pruned(members: dict[str, object]) -> dict[str, object]:
             return {key: value for key, value in members.items() if key != self.name}
@@ -75,17 +77,19 @@ class WithoutField:
 
 @frozen
 class Padded:
-    """The genuine answer with one more field, so that it is `size` bytes long."""
+    """The genuine answer, made `size` bytes long. An answer without a body stays as it is."""
 
     size: int
 
     def perform(self, genuine: Answer, now: float) -> Performance:
-        """Add the field; if there is no room for it, it is empty."""
-        # Every genuine answer is a JSON object.
-        comma = b"" if genuine.body == b"{}" else b","
-        opened = genuine.body[:-1] + comma + b'"padding":"'
-        padding = b"x" * (self.size - len(opened) - 2)
-        body = opened + padding + b'"}'
+        """Add a field, empty if there is no room, to an object; add spaces to any other JSON."""
+        body = genuine.body
+        if body.startswith(b"{"):
+            comma = b"" if body == b"{}" else b","
+            opened = body[:-1] + comma + b'"padding":"'
+            body = opened + b"x" * (self.size - len(opened) - 2) + b'"}'
+        elif body:
+            body = body.ljust(self.size)
         return Performance(genuine.status, evolve(genuine, body=body))
 
 
