@@ -53,7 +53,8 @@ def at(document: Any, place: tuple[Any, ...]) -> Any:
     return document
 
 
-# What each quirk's action changes: in how many places at least, and one of them as published and as mended.
+# What each quirk's action changes: in how many places at least, and one of them as published and
+# as mended.
 SHOWN: dict[str, tuple[int, tuple[Any, ...], Any, Any]] = {
     "lost-backslash": (3, (*METER, "properties", "spendCap", "pattern"), "^d+$", r"^\d+$"),
     "digit-strings": (7, (*METER, "properties", "totalCredits", "format"), MISSING, "digits"),

@@ -101,13 +101,13 @@ class Samples:
         part: Any = self._document
         for key in unquote(reference).removeprefix("#/").split("/"):
             name = key.replace("~1", "/").replace("~0", "~")
-            part = part[int(name)] if isinstance(part, list) else part[name]
+            part = part[int(name) if isinstance(part, list) else name]
         return part
 
-    def _flat(self, schema: Schema, within: frozenset[str]) -> tuple[Schema, frozenset[str]]:
+    def _flat(self, schema: Schema | bool, within: frozenset[str]) -> tuple[Schema, frozenset[str]]:
         """Return the schema with its ``$ref`` and ``allOf`` merged into it."""
-        if not isinstance(schema, Mapping):
-            return _ANY, within  # `true`, in OpenAPI 3.1
+        if isinstance(schema, bool):  # `true`, in OpenAPI 3.1
+            return _ANY, within
         flat: Schema = {}
         reference = schema.get("$ref")
         if reference is not None:
@@ -157,8 +157,8 @@ class Samples:
     def _object(self, schema: Schema, within: frozenset[str]) -> dict[str, Any]:
         properties: Mapping[str, Schema] = schema.get("properties", {})
         required = schema.get("required", ())
-        others = schema.get("additionalProperties")
-        other = others if isinstance(others, Mapping) else _ANY
+        others: Schema | bool = schema.get("additionalProperties", False)
+        other = _ANY if isinstance(others, bool) else others
         wanted = {name: one for name, one in properties.items() if not one.get("writeOnly")}
         wanted |= {name: other for name in required if name not in properties}
         least = schema.get("minProperties", 0)
