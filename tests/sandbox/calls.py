@@ -34,7 +34,7 @@ DEFAULTS = {
 
 @define
 class StoppedClock:
-    """Shows the same time until it is moved."""
+    """A clock that shows the same time until it is moved."""
 
     now: datetime = START
 
@@ -43,7 +43,7 @@ class StoppedClock:
         return self.now
 
     def move(self, **by: float) -> None:
-        """Move it on by so many `seconds`, `hours` ..."""
+        """Move it forward by `seconds`, `hours` ..."""
         self.now += timedelta(**by)
 
     @property
@@ -180,7 +180,7 @@ class Api:
         return str(self.ask("POST /link-token", names | fields)["token"])
 
     def applied(self) -> bool:
-        """Tell whether the last call changed anything, as the log has it."""
+        """Return whether the last call changed anything, according to the log."""
         return self.sandbox.requests[-1].applied
 
 

@@ -52,7 +52,7 @@ def test_each_operation_is_served(api: Api, call: str) -> None:
 
 @pytest.mark.parametrize("call", OPERATIONS)
 def test_each_operation_needs_a_token_with_rights(api: Api, call: str) -> None:
-    """The token counts before all else."""
+    """The token is checked before the body."""
     restricted = {"Authorization": f"Bearer {api.sandbox.restricted_api_key}"}
     assert api.send(call, [], headers={})[0] == 401
     assert api.send(call, [], headers={"Authorization": "Bearer wrong"})[0] == 401
@@ -143,7 +143,7 @@ UNSAFE = 2**53
 def test_a_bad_field_is_400_and_named(
     api: Api, call: str, changes: dict[str, object] | None, message: str
 ) -> None:
-    """The first one at fault, by its path; and nothing is changed."""
+    """The message names the first field at fault by its path, and nothing changes."""
     body = None if changes is None else {**SIMULATED[call], **changes}  # type: ignore[dict-item]
     assert api.refusal(call, body) == (400, message)
     assert not api.applied()
@@ -175,18 +175,18 @@ def test_a_missing_field_is_400_and_named(api: Api, call: str, field: str) -> No
     ],
 )
 def test_an_unknown_workspace_is_404(api: Api, call: str, body: object) -> None:
-    """In the path as in the body."""
+    """In the path and in the body."""
     message = "there is no workspace 'ws_2'"
     assert api.refusal(call.replace("ws_1", "ws_2"), body) == (404, message)
 
 
 def test_unknown_fields_are_ignored(api: Api) -> None:
-    """Whatever they hold."""
+    """Whatever their values."""
     assert api.ask("POST /workspace", {"name": "a", "id": None})["workspace"]["name"] == "a"
 
 
 def test_a_method_that_a_path_does_not_know_is_405(api: Api) -> None:
-    """The answer names all that the path does know; who sent it does not matter."""
+    """The answer names the methods of the path; no token is needed."""
     client = http.client.HTTPConnection(api.sandbox.url.removeprefix("http://"), timeout=5)
     client.request("PUT", "/api/v1/workspace/ws_1")
     response = client.getresponse()
@@ -196,7 +196,7 @@ def test_a_method_that_a_path_does_not_know_is_405(api: Api) -> None:
 
 
 def test_head_is_get_without_a_body(api: Api) -> None:
-    """HTTP wants servers to know it."""
+    """HTTP requires servers to support it."""
     assert api.send("HEAD /workspace/ws_1") == (200, None)
     assert api.send("HEAD /workspace/ws_2") == (404, None)
 
@@ -205,7 +205,7 @@ def test_head_is_get_without_a_body(api: Api) -> None:
 
 
 def test_an_encoded_slash_stays_in_its_id(api: Api) -> None:
-    """It does not lead to another operation, or another thing."""
+    """It does not reach another operation or another object."""
     key = api.new_key()["id"]
     rotate = api.refusal(f"POST /workspace/ws_1/api-key/{key}%2Frotate")
     edit = api.refusal(f"PATCH /workspace/ws_1%2Fapi-key%2f{key}", DEFAULTS)
@@ -215,13 +215,13 @@ def test_an_encoded_slash_stays_in_its_id(api: Api) -> None:
 
 
 def test_encoded_dots_are_an_id_like_any_other(api: Api) -> None:
-    """No segment leads upwards."""
+    """No segment refers to its parent."""
     assert api.refusal("GET /workspace/%2e%2E") == (404, "there is no workspace '..'")
     assert api.refusal("GET /usage/../workspace") == (404, "Not Found")
 
 
 def test_raw_dots_are_an_id_too(api: Api) -> None:
-    """As sent by whoever writes to the socket."""
+    """As a client sends them that does not normalize paths."""
     host, port = api.sandbox.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:
         head = "GET /api/v1/workspace/.. HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -238,7 +238,7 @@ def test_ids_are_decoded_once(api: Api, spelling: str) -> None:
 
 
 def test_fixed_parts_of_a_path_may_be_encoded_too(api: Api) -> None:
-    """A spelling is no other path: neither for the API nor for the controls."""
+    """This holds for the API and for the controls."""
     assert "workspaces" in api.ask("GET /work%73pace")
     api.ask("POST /_sandb%6Fx/reset")
     assert api.sandbox.requests == ()
@@ -259,7 +259,7 @@ def test_fixed_parts_of_a_path_may_be_encoded_too(api: Api) -> None:
     ],
 )
 def test_link_tokens_are_not_logged(api: Api, sent: str, logged: str) -> None:
-    """Neither whole nor in part, however the path is written."""
+    """Neither completely nor in part, however the path is encoded."""
     token = api.new_link()
     api.send(f"GET /{sent.format(token)}")
     assert api.sandbox.requests[-1].path == f"/api/v1/{logged}"
@@ -297,7 +297,7 @@ def test_no_secret_is_remembered_or_shown(api: Api) -> None:
 
 
 def test_no_secret_is_in_a_repr() -> None:
-    """Not even of what has one for a moment, where a traceback may show it."""
+    """A traceback with local variables may show the repr of what has one for a moment."""
     state = State()
     issued = state.keys.create(
         KeyRequest(
@@ -318,7 +318,7 @@ def test_no_secret_is_in_a_repr() -> None:
 
 @pytest.mark.parametrize("size", [1, 1000])
 def test_an_answer_without_members_can_be_padded(api: Api, size: int) -> None:
-    """It becomes an object with the padding alone."""
+    """It becomes an object with nothing but the padding."""
     key = api.new_key()["key"]
     api.sandbox.misbehave(Fault.large_body(size))
     answer = api.ask("POST /api-key/record-usage", {"key": key})
@@ -326,14 +326,14 @@ def test_an_answer_without_members_can_be_padded(api: Api, size: int) -> None:
 
 
 def test_an_answer_without_the_field_stays_as_it_is(api: Api) -> None:
-    """There is nothing to leave out."""
+    """There is nothing to leave out of it."""
     key = api.new_key()["key"]
     api.sandbox.misbehave("wrong-shape")
     assert api.ask("POST /api-key/record-usage", {"key": key}) == {}
 
 
 def test_faults_apply_to_every_operation(api: Api) -> None:
-    """One that applies lets the call do its work."""
+    """A fault that applies carries out the call."""
     api.sandbox.misbehave(Fault.status(500, applies=True), "500")
     for _ in range(2):
         assert api.send("POST /workspace", {"name": "new"})[0] == 500
@@ -343,7 +343,7 @@ def test_faults_apply_to_every_operation(api: Api) -> None:
 
 
 def test_ids_and_times_look_alike_everywhere(api: Api) -> None:
-    """A kind and 32 hex digits; UTC to the millisecond."""
+    """Ids are a kind and 32 hex digits; times are UTC with milliseconds."""
     body = {"name": "Files", "representation": "files"}
     for thing, kind in [
         (api.ask("POST /workspace", {"name": "test"})["workspace"], "ws"),

@@ -30,7 +30,7 @@ def test_faults_can_be_queued_over_http(sandbox: Sandbox) -> None:
     ],
 )
 def test_bad_fault_over_http_is_400(sandbox: Sandbox, body: object, message: str) -> None:
-    """The answer says what is wrong, and lists the names that are known."""
+    """The answer says what is wrong and lists the known names."""
     reply = call(sandbox, body, path="/_sandbox/misbehave")
     assert (reply.status, reply.message) == (400, message)
 
@@ -46,7 +46,7 @@ def test_meters_can_be_created_over_http(sandbox: Sandbox) -> None:
 
 
 def test_meter_over_http_needs_its_names_only(sandbox: Sandbox) -> None:
-    """The rest has the same defaults as in Python."""
+    """The other fields have the same defaults as in Python."""
     names = {"workspaceId": "ws_9", "externalMeterId": "x"}
     billing = call(sandbox, names, path="/_sandbox/meters").json["billing"]
     assert (billing["totalCredits"], billing["usedCredits"]) == ("0", "0")
@@ -54,7 +54,7 @@ def test_meter_over_http_needs_its_names_only(sandbox: Sandbox) -> None:
 
 
 def test_meter_over_http_may_say_so_too(sandbox: Sandbox) -> None:
-    """Nothing is 0, and no cap is null."""
+    """Defaults can be given explicitly: 0 for no credits, null for no cap."""
     fields = {"workspaceId": "ws_9", "externalMeterId": "x", "totalCredits": 0, "spendCap": None}
     billing = call(sandbox, fields, path="/_sandbox/meters").json["billing"]
     assert (billing["totalCredits"], billing["spendCap"]) == ("0", None)
@@ -104,5 +104,5 @@ def test_sandbox_can_be_reset_over_http(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(("token", "status"), [("wrong", 401), ("sdk_sandbox_restricted", 403)])
 def test_controls_need_the_token(sandbox: Sandbox, token: str, status: int) -> None:
-    """Nobody else may take the sandbox's state away."""
+    """The controls are not open to everybody on this machine."""
     assert call(sandbox, path="/_sandbox/reset", token=f"Bearer {token}").status == status

@@ -21,7 +21,7 @@ from tests.sandbox.refills import (
 
 
 def test_names_make_faults_of_that_kind() -> None:
-    """Every name is the kind of the fault that it makes."""
+    """The name of a fault is its kind."""
     assert [Fault.named(name).kind for name in Fault.names()] == list(Fault.names())
     assert len(Fault.names()) == 20
 
@@ -35,7 +35,7 @@ def test_faults_are_values() -> None:
 
 @pytest.mark.parametrize("name", ["drop-before", "drop-after"])
 def test_drop_closes_without_an_answer(sandbox: Sandbox, name: str) -> None:
-    """The connection ends in order, with not one byte; only drop-after was applied."""
+    """The connection is closed without a byte; only drop-after applies the call."""
     sandbox.misbehave(name)
     with raw_connection(sandbox) as client:
         client.sendall(request_bytes(sandbox))
@@ -58,7 +58,7 @@ def test_reset_resets_the_connection(sandbox: Sandbox, name: str) -> None:
 
 
 def test_fault_that_applies_does_not_apply_a_bad_call(sandbox: Sandbox) -> None:
-    """A call that would have been refused changes nothing, whatever comes of its answer."""
+    """A call that would have been refused changes nothing, whatever the fault."""
     sandbox.misbehave("drop-after")
     with pytest.raises(http.client.RemoteDisconnected):
         call(sandbox, token="Bearer wrong")
@@ -78,7 +78,7 @@ def test_hang_never_answers(sandbox: Sandbox) -> None:
 
 
 def test_429_says_how_long_to_wait(sandbox: Sandbox) -> None:
-    """The wait is given in the form asked for, or not at all; nothing is applied."""
+    """The wait is sent in the requested form, or not at all; the call is not applied."""
     sandbox.misbehave("429", Fault.rate_limited(0.5), Fault.rate_limited(0), "429-ms", "429-bare")
     replies = [call(sandbox) for _ in range(5)]
     assert [each.message for each in replies] == ["Too Many Requests"] * 5
@@ -97,7 +97,7 @@ def test_429_date_counts_from_the_answer(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
 def test_impossible_seconds_are_refused(seconds: float) -> None:
-    """Time is finite and goes forward."""
+    """Durations must be finite and not negative."""
     for make in (Fault.rate_limited, Fault.slow_body, Fault.slow_headers):
         with pytest.raises(ValueError, match="seconds"):
             make(seconds)
@@ -140,7 +140,7 @@ def test_status_without_a_phrase_of_its_own(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("code", [204, 304])
 def test_bodiless_status_has_no_body(sandbox: Sandbox, code: int) -> None:
-    """HTTP ends these answers with their headers; the connection lives on."""
+    """These answers end with their headers, and the connection stays open."""
     sandbox.misbehave(Fault.status(code))
     client = connect(sandbox)
     reply = call(sandbox, connection=client)
@@ -163,7 +163,7 @@ def test_bodiless_status_has_no_body(sandbox: Sandbox, code: int) -> None:
     ],
 )
 def test_impossible_answers_are_refused(arguments: dict[str, Any], reason: str) -> None:
-    """What HTTP does not allow is an error at once, not when it is sent."""
+    """What HTTP does not allow is an error when the fault is created, not when it is sent."""
     with pytest.raises(ValueError, match=reason):
         Fault.status(**arguments)
 
@@ -190,14 +190,14 @@ def test_200_with_a_useless_body(
 
 @pytest.mark.parametrize("make", [Fault.html_page, Fault.not_json, Fault.empty_body])
 def test_useless_body_may_follow_success(sandbox: Sandbox, make: Any) -> None:
-    """Told to, they apply the call first."""
+    """With applies=True, the call is applied first."""
     sandbox.misbehave(make(applies=True))
     call(sandbox)
     assert (credits_of(sandbox), sandbox.requests[0].applied) == (1005, True)
 
 
 def test_wrong_shape_lacks_a_field(sandbox: Sandbox) -> None:
-    """The refill was applied; its answer lacks totalCredits, or what one chooses."""
+    """The refill was applied; its answer lacks totalCredits, or another chosen field."""
     sandbox.misbehave("wrong-shape", Fault.wrong_shape("billing"))
     billing = call(sandbox).json["billing"]
     assert billing.keys() == {
@@ -231,7 +231,7 @@ def test_truncated_body_breaks_off(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("make", [Fault.slow_body, Fault.slow_headers])
 def test_slow_answers_arrive_whole_in_the_end(sandbox: Sandbox, make: Any) -> None:
-    """They take at least as long as told, and are otherwise as usual."""
+    """They take at least the given time, and are otherwise complete."""
     sandbox.misbehave(make(0.2))
     before = time.monotonic()
     reply = call(sandbox)
@@ -255,7 +255,7 @@ def test_only_the_slow_part_is_slow(sandbox: Sandbox) -> None:
 
 
 def test_client_may_leave_a_slow_answer(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    """When the client goes away, the sandbox stops writing, without a word."""
+    """When the client disconnects, the sandbox stops writing and logs nothing."""
     sandbox.misbehave(Fault.slow_body(10))
     with raw_connection(sandbox) as client:
         client.sendall(request_bytes(sandbox))

@@ -42,7 +42,7 @@ def test_import_without_the_extra_says_what_to_install(
 
 
 def test_start_and_stop_work_without_with() -> None:
-    """A sandbox may be started, stopped and started again; its state lives on."""
+    """A sandbox can be started again after it was stopped, and keeps its state."""
     sandbox = Sandbox()
     sandbox.start()
     call(sandbox)
@@ -54,7 +54,7 @@ def test_start_and_stop_work_without_with() -> None:
 
 
 def test_stop_twice_is_harmless(sandbox: Sandbox) -> None:
-    """Stopping what is stopped does nothing."""
+    """Stopping a stopped sandbox does nothing."""
     sandbox.stop()
     sandbox.stop()
 
@@ -66,7 +66,7 @@ def test_start_twice_is_refused(sandbox: Sandbox) -> None:
 
 
 def test_url_needs_a_running_sandbox() -> None:
-    """Before the start there is no port, hence no URL."""
+    """Before the start there is no port, and therefore no URL."""
     with pytest.raises(RuntimeError, match="not running"):
         _ = Sandbox().url
 
@@ -79,7 +79,7 @@ def test_taken_port_is_one_clear_error(sandbox: Sandbox) -> None:
 
 
 def test_failure_inside_the_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the server cannot be set up, start raises instead of waiting for ever."""
+    """If the server cannot be set up, start raises an error instead of waiting forever."""
 
     def broken(*_: object, **__: object) -> None:
         raise ValueError("no such option")
@@ -157,7 +157,7 @@ def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_access_log_of_other_servers_is_left_alone() -> None:
-    """A uvicorn of the application's own keeps its log."""
+    """Other uvicorn servers in the process keep their access log."""
     log = logging.getLogger("uvicorn.access")
     handler = logging.NullHandler()
     log.addHandler(handler)

@@ -17,7 +17,7 @@ from tests.sandbox.refills import (
 
 
 def test_requests_are_logged_without_secrets(sandbox: Sandbox) -> None:
-    """A call is logged with its path as sent and what came of it; its token is not."""
+    """A call is logged with its path as sent and its result, but without its token."""
     call(sandbox, path=REFILL + "?a=%20b")
     call(sandbox, path="/caf%C3%A9")
     first, second = sandbox.requests
@@ -33,7 +33,7 @@ def test_requests_are_logged_without_secrets(sandbox: Sandbox) -> None:
 
 
 def test_faults_are_taken_in_order_one_a_call(sandbox: Sandbox) -> None:
-    """Faults and names mix; a round is repeated as often as told; then all is well."""
+    """Faults and names can be mixed, and `times` repeats all of them in order."""
     sandbox.misbehave("500", Fault.status(418), times=2)
     assert [call(sandbox).status for _ in range(5)] == [500, 418, 500, 418, 200]
     assert [each.fault for each in sandbox.requests] == ["500", "418", "500", "418", None]
@@ -47,7 +47,7 @@ def test_times_has_bounds(sandbox: Sandbox, times: int) -> None:
 
 
 def test_unknown_fault_lists_the_known_ones(sandbox: Sandbox) -> None:
-    """The error of a wrong name shows all right ones, and nothing is queued."""
+    """The error for an unknown name lists all names, and nothing is queued."""
     with pytest.raises(ValueError, match=r"unknown fault 'drop'; known are: 429, .*wrong-shape"):
         sandbox.misbehave("500", "drop")
     assert call(sandbox).status == 200
@@ -82,7 +82,7 @@ def test_concurrent_calls_lose_nothing(sandbox: Sandbox) -> None:
 
 
 def test_half_a_request_is_no_call(sandbox: Sandbox) -> None:
-    """A client that leaves before it has sent all is not logged and takes no fault."""
+    """A request that was not sent completely is not logged and takes no fault."""
     sandbox.misbehave("500")
     with raw_connection(sandbox) as client:
         client.sendall(request_bytes(sandbox)[:-1])

@@ -1,4 +1,4 @@
-"""Meters as Python sees them."""
+"""Meters in Python: `Sandbox.meter` and `Sandbox.create_meter`, and their arguments."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def test_meter_is_a_frozen_snapshot_of_integers(sandbox: Sandbox) -> None:
 
 
 def test_created_meter_is_found(sandbox: Sandbox) -> None:
-    """A new meter has nothing, unless told otherwise."""
+    """By default a new meter has no credits."""
     meter = sandbox.create_meter(workspace_id="ws_2", external_meter_id="acme")
     assert meter == sandbox.meter(workspace_id="ws_2", external_meter_id="acme")
     assert (meter.total_credits, meter.allow_overages) == (0, False)
@@ -43,14 +43,14 @@ def test_missing_meter_is_a_lookup_error(sandbox: Sandbox) -> None:
 
 
 def test_meter_cannot_be_created_twice(sandbox: Sandbox) -> None:
-    """A name is used once."""
+    """A workspace cannot have two meters of one name."""
     with pytest.raises(ValueError, match="'acme' already exists in workspace 'ws_1'"):
         sandbox.create_meter(workspace_id="ws_1", external_meter_id="acme")
 
 
 @pytest.mark.parametrize("field", ["total_credits", "used_credits", "spend_cap"])
 def test_negative_amounts_are_refused(sandbox: Sandbox, field: str) -> None:
-    """No meter owes anything, nor half a credit."""
+    """Amounts are integers that are not negative."""
     for amount in (-1, 1.5, True):
         amounts: dict[str, Any] = {field: amount}
         with pytest.raises(ValueError, match=f"{field} must be an integer that is not negative"):
@@ -58,13 +58,13 @@ def test_negative_amounts_are_refused(sandbox: Sandbox, field: str) -> None:
 
 
 def test_what_is_no_fault_is_refused(sandbox: Sandbox) -> None:
-    """At once, not at the next call."""
-    with pytest.raises(TypeError, match="a fault is a Fault or its name, not 5"):
+    """Immediately, not at the next call."""
+    with pytest.raises(TypeError, match="a fault must be a Fault or the name of one, not 5"):
         sandbox.misbehave(5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("port", [-1, 65_536])
 def test_what_is_no_port_is_refused(port: int) -> None:
-    """At once, not when it starts."""
+    """Immediately, not when the sandbox starts."""
     with pytest.raises(ValueError, match="port must be from 0 to 65535"):
         Sandbox(port=port)

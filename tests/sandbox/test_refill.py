@@ -1,4 +1,4 @@
-"""A refill, as one operation for all: what it answers, and what is refused."""
+"""A refill, as an example of all operations: its answer, and what is refused."""
 
 import json
 import re
@@ -87,7 +87,7 @@ def test_unknown_meter_is_null_billing(sandbox: Sandbox) -> None:
 
 
 def test_largest_refill_is_the_largest_safe_integer(sandbox: Sandbox) -> None:
-    """2**53 - 1 is taken."""
+    """2**53 - 1 is accepted."""
     assert call(sandbox, BODY | {"refill": 2**53 - 1}).status == 200
     assert credits_of(sandbox) == 1000 + 2**53 - 1
 
@@ -147,7 +147,7 @@ def test_missing_field_is_400_and_named(sandbox: Sandbox, field: str) -> None:
     ],
 )
 def test_malformed_json_is_400(sandbox: Sandbox, body: bytes) -> None:
-    """What is not JSON, not UTF-8 or beyond reading is refused."""
+    """Bodies that are not JSON, not UTF-8, or too deep to parse are refused."""
     reply = call(sandbox, body)
     assert (reply.status, reply.message) == (400, "body: must be JSON")
 
@@ -161,7 +161,7 @@ def test_json_that_is_no_object_is_400(sandbox: Sandbox, body: object) -> None:
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/jsonp"])
 def test_wrong_content_type_is_400(sandbox: Sandbox, content_type: str | None) -> None:
-    """The body must be said to be JSON."""
+    """The body must be declared as JSON."""
     reply = call(sandbox, content_type=content_type)
     assert (reply.status, reply.message) == (400, "content-type: must be application/json")
 
@@ -175,13 +175,13 @@ def test_body_over_one_mebibyte_is_413(sandbox: Sandbox, extra: int, status: int
 
 @pytest.mark.parametrize("token", ["Bearer wrong", "Bearer", "Basic sdk_sandbox", "Bearer \xfc"])
 def test_wrong_token_is_401(sandbox: Sandbox, token: str) -> None:
-    """Only the bearer token counts; the body is not even looked at."""
+    """Without a valid bearer token the body is not read."""
     reply = call(sandbox, b"{", token=token)
     assert (reply.status, reply.message) == (401, "Unauthorized")
 
 
 def test_missing_token_is_401(sandbox: Sandbox) -> None:
-    """No Authorization header is as good as a wrong one."""
+    """A missing Authorization header is treated as a wrong one."""
     client = connect(sandbox)
     client.request("POST", REFILL, b"{}")
     status = client.getresponse().status
@@ -198,7 +198,7 @@ def test_token_may_be_chosen() -> None:
 
 
 def test_restricted_token_is_403(sandbox: Sandbox) -> None:
-    """A valid key without the right to refill is forbidden to."""
+    """A valid key without the right to refill is refused."""
     reply = call(sandbox, token=f"Bearer {sandbox.restricted_api_key}")
     assert (reply.status, reply.message, credits_of(sandbox)) == (403, "Forbidden", 1000)
 
@@ -211,7 +211,7 @@ def test_unknown_path_is_404(sandbox: Sandbox, path: str) -> None:
 
 
 def test_wrong_method_is_405(sandbox: Sandbox) -> None:
-    """The path knows POST only, and says so."""
+    """The answer names POST as the only method of the path."""
     reply = call(sandbox, method="PUT")
     assert (reply.status, reply.message) == (405, "Method Not Allowed")
     assert reply.headers["allow"] == "POST"

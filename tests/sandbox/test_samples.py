@@ -175,6 +175,7 @@ def test_a_number_is_within_its_bounds(schema: Any, number: float) -> None:
         ({"pattern": "^[A-Z]*$", "minLength": 4, "maxLength": 4}, "AAAA"),
         ({"pattern": "^#?[A-F]?$", "maxLength": 0}, ""),
         ({"pattern": r"^(?=.*\d)[a-z\d]{8}$"}, "example"),
+        ({"pattern": r"^(a)\1$"}, "example"),
     ],
 )
 def test_a_text_has_its_format_length_and_pattern(schema: Any, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The sandbox keeps the document's promises, whatever schemathesis thinks of sending to it."""
+"""The sandbox conforms to the document, whatever schemathesis sends to it."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -48,7 +48,7 @@ EXAMPLES = settings(
 
 
 class There:
-    """A sandbox, and what there is in it."""
+    """A sandbox, and the ids and secrets of what exists in it."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.url = sandbox.url
@@ -81,7 +81,7 @@ class There:
 
 @pytest.fixture(scope="module")
 def there() -> Iterator[There]:
-    """One sandbox for all: what was done to it before must not matter."""
+    """One sandbox for all tests: earlier calls must not matter."""
     with Sandbox() as sandbox:
         yield There(sandbox)
 
@@ -89,7 +89,7 @@ def there() -> Iterator[There]:
 @SCHEMA.parametrize()
 @EXAMPLES
 def test_every_answer_is_as_promised(case: schemathesis.Case, there: There) -> None:
-    """Its status, type, shape; bad requests are refused, and so are calls without a key."""
+    """Status, media type and schema; bad requests and calls without a token are refused."""
     # A key that was left out on purpose is sent all the same, and then nothing may be wrong.
     components = {} if case.meta is None else case.meta.components
     mended = any(
@@ -111,7 +111,7 @@ def test_every_answer_is_as_promised(case: schemathesis.Case, there: There) -> N
 def test_every_answer_about_what_is_there_is_as_promised(
     case: schemathesis.Case, there: There
 ) -> None:
-    """The same with ids, names and keys that the sandbox knows."""
+    """The same with ids, names and keys that exist in the sandbox."""
     given = case.path_parameters or {}
     case.path_parameters = {name: there.path.get(name, given[name]) for name in given}
     for part in (case.body, case.query):

@@ -1,4 +1,4 @@
-"""A real HTTP server on 127.0.0.1 that stands in for the Oneloop API, well-behaved or not.
+"""A real HTTP server on 127.0.0.1 that stands in for the Oneloop API and can misbehave on request.
 
     from oneloop.sandbox import Sandbox
 

@@ -1,4 +1,4 @@
-"""The ASGI application: from a request to the handler that answers it, and back."""
+"""The ASGI application: routing, authorization, and errors as answers."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
@@ -67,7 +67,7 @@ def application(state: State, *, api_key: str, restricted_api_key: str) -> Starl
             ConflictError: _answer_with(400),
         },
     )
-    # The API's document knows each path in one spelling only.
+    # The API's document has no paths with a trailing slash.
     app.router.redirect_slashes = False
     return app
 

@@ -57,4 +57,7 @@ def _character(one: str) -> str:
     """Return a character that a literal, an escape or a class such as ``[a-z]`` stands for."""
     if one in _NO_CHARACTER:
         return ""
-    return next((each for each in _CHARACTERS + one[-1] if re.fullmatch(one, each)), "")
+    try:
+        return next((each for each in _CHARACTERS + one[-1] if re.fullmatch(one, each)), "")
+    except re.error:  # no expression by itself, such as a reference to a group
+        return ""

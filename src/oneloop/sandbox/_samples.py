@@ -42,7 +42,7 @@ _KEYWORDS = {
     "minimum": "number",
     "maximum": "number",
 }
-"""The type that a schema without `type` is about, by what it says instead."""
+"""The type that a schema without `type` has, by the keywords that it has instead."""
 
 _EXAMPLES = ("example", "examples")
 

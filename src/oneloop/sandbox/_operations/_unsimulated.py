@@ -82,6 +82,6 @@ class _Sampled:
 
 
 def _json_type(part: Schema) -> str | None:
-    """Return the media type of a body's JSON, None if there is none."""
+    """Return the JSON media type of a request or response body, None if it has none."""
     names = part.get("content", {})
     return next((name for name in names if re.fullmatch(r"application/(.*\+)?json", name)), None)
