@@ -397,7 +397,8 @@ def test_check_of_another_document_tells_it_in_the_command(
     assert main(["--check", "--quiet", "--document", str(document)]) == 1
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "generate.sh: generated/oneloop_api is not what would be generated:"
-    assert told[1:-1] == [f"  changed: {name}" for name in ("client.py", "manifest.json")]
+    changed = ("client.py", "document.json", "manifest.json")
+    assert told[1:-1] == [f"  changed: {name}" for name in changed]
     assert told[-1] == f"Run ./generate.sh --document '{document}' and commit what it changes."
 
 
