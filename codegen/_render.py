@@ -113,7 +113,18 @@ def render(document: dict[str, Any], package: Path) -> str:
             path.unlink()
     (package / "py.typed").touch()
     _format(package)
+    write_document(package, document)
     return page
+
+
+def write_document(package: Path, document: dict[str, Any]) -> None:
+    """Write the patched document beside the code, for the sandbox.
+
+    One value per line, in the document's order, so that a diff shows what an overlay changes.
+    """
+    marked = {"x-generated": MARK.removeprefix("# ").strip(), **document}
+    text = json.dumps(marked, indent=1, default=lambda moment: moment.isoformat())
+    (package / "document.json").write_text(f"{text}\n", encoding="utf-8", newline="\n")
 
 
 def write_manifest(package: Path, inputs: dict[str, bytes]) -> None:

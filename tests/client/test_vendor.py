@@ -7,7 +7,6 @@ that it forgets to require.
 import inspect
 import json
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import Any
 
 import httpx
@@ -26,6 +25,7 @@ from oneloop_client.errors import UnauthorizedError  # type: ignore[import-untyp
 from oneloop import models
 from oneloop.sandbox import Sandbox
 from oneloop_api.client import SyncOperations
+from tests.document import OPERATIONS
 
 RIGHTS = {"representation": "billing", "create": False, "read": True, "update": False}
 SCOPE = ApiKeyScope(**RIGHTS, del_=False)
@@ -56,9 +56,9 @@ class Watched:
         return getattr(self.client, name)
 
 
-def test_it_has_the_same_methods_as_ours() -> None:
-    """23, of the same names."""
-    assert sorted(name for name in vars(SyncOperations) if not name.startswith("_")) == NAMES
+def test_ours_has_at_least_its_methods() -> None:
+    """By the same names. The document may have got operations since it was published."""
+    assert set(NAMES) <= vars(SyncOperations).keys()
 
 
 def test_it_goes_through_all_its_methods(vendors: Any, sandbox: Sandbox) -> None:
@@ -273,7 +273,7 @@ def test_ours_sends_the_same(name: str) -> None:
     """The same method, path, query and JSON, for the same arguments."""
     positional, keywords, replaced = BOTH[name]
     theirs = sent_by(getattr(VendorsClient, name), *positional, **keywords)
-    operation = import_module(f"oneloop_api.api.v1.{name}")
+    operation = OPERATIONS[name].module
     names = inspect.signature(operation.call).parameters
     renamed = {key.replace("allowed_i_ps", "allowed_ips"): keywords[key] for key in keywords}
     given = {key: value for key, value in renamed.items() if key in names} | replaced

@@ -2,7 +2,8 @@
 
 import http.client
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from attrs import define, field, frozen
 
 from oneloop.sandbox import Sandbox
+from tests.document import OPERATIONS as DOCUMENTED
+from tests.document import Described
 
 START = datetime(2026, 1, 31, 23, 59, 0, 123_456, tzinfo=UTC)
 RIGHTS = {"create": False, "read": True, "update": False, "del": False}
@@ -31,7 +34,7 @@ DEFAULTS = {
 
 @define
 class StoppedClock:
-    """Shows the same time until it is moved."""
+    """A clock that shows the same time until it is moved."""
 
     now: datetime = START
 
@@ -40,7 +43,7 @@ class StoppedClock:
         return self.now
 
     def move(self, **by: float) -> None:
-        """Move it on by so many `seconds`, `hours` ..."""
+        """Move it forward by `seconds`, `hours` ..."""
         self.now += timedelta(**by)
 
     @property
@@ -50,11 +53,79 @@ class StoppedClock:
 
 
 @frozen
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON, None if there is no body."""
+        return json.loads(self.body or b"null")
+
+    @property
+    def message(self) -> str:
+        """The message of an error, which must have the documented shape and the status as code."""
+        assert self.json == {
+            "error": {"code": self.status, "message": self.json["error"]["message"]}
+        }
+        return str(self.json["error"]["message"])
+
+
+def exchange(
+    sandbox: Sandbox,
+    method: str,
+    path: str,
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+    connection: http.client.HTTPConnection | None = None,
+) -> Reply:
+    """Send one request and return what comes back. Bytes are sent as they are, all else as JSON."""
+    client = connection or connect(sandbox)
+    sent = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    try:
+        client.request(method, path, sent, dict(headers or {}))
+        response = client.getresponse()
+        lowered = {name.lower(): value for name, value in response.getheaders()}
+        assert len(lowered) == len(response.getheaders())
+        return Reply(response.status, lowered, response.read())
+    finally:
+        if connection is None:
+            client.close()
+
+
+def connect(sandbox: Sandbox) -> http.client.HTTPConnection:
+    """Return a client for the sandbox."""
+    return http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=5)
+
+
+@frozen
 class Api:
     """Calls the API of a sandbox, with nothing but the standard library."""
 
     sandbox: Sandbox
     clock: StoppedClock = field(factory=StoppedClock)
+
+    def exchange(
+        self,
+        call: str,
+        body: object = None,
+        *,
+        link: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send a call such as ``GET /workspace``, with a token unless `headers` is empty."""
+        method, path = call.split(" ")
+        token = {"Authorization": f"Bearer {self.sandbox.api_key}"}
+        if link is not None:
+            token = {"X-Link-Token": link}
+        elif headers == {}:
+            token = {}
+        sent = {"Content-Type": "application/json", **token, **(headers or {})}
+        path = path if path.startswith(("/_", "/api/")) else f"/api/v1{path}"
+        return exchange(self.sandbox, method, path, body, sent)
 
     def send(
         self,
@@ -62,37 +133,24 @@ class Api:
         body: object = None,
         *,
         link: str | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """Send a call such as ``GET /workspace``; return the status and the JSON."""
-        method, path = call.split(" ")
-        if headers is None:
-            headers = {"Authorization": f"Bearer {self.sandbox.api_key}"}
-        if link is not None:
-            headers = {"X-Link-Token": link}
-        client = http.client.HTTPConnection(self.sandbox.url.removeprefix("http://"), timeout=5)
-        try:
-            sent = None if body is None else json.dumps(body)
-            path = path if path.startswith("/_") else f"/api/v1{path}"
-            client.request(method, path, sent, {"Content-Type": "application/json", **headers})
-            response = client.getresponse()
-            return response.status, json.loads(response.read() or "null")
-        finally:
-            client.close()
+        """Send a call; return the status and the JSON."""
+        reply = self.exchange(call, body, link=link, headers=headers)
+        return reply.status, reply.json
 
     def ask(self, call: str, body: object = None, *, link: str | None = None) -> Any:
         """Return the JSON of a call that must succeed."""
-        status, answer = self.send(call, body, link=link)
-        assert status == 200, answer
-        return answer
+        reply = self.exchange(call, body, link=link)
+        assert reply.status // 100 == 2, reply
+        return reply.json
 
     def refusal(
         self, call: str, body: object = None, *, link: str | None = None
     ) -> tuple[int, str]:
         """Return status and message of a call that must fail, in the documented shape."""
-        status, answer = self.send(call, body, link=link)
-        assert answer == {"error": {"code": status, "message": answer["error"]["message"]}}
-        return status, answer["error"]["message"]
+        reply = self.exchange(call, body, link=link)
+        return reply.status, reply.message
 
     def new_key(self, **fields: object) -> Any:
         """Create an API key; fields are as on the wire."""
@@ -122,7 +180,7 @@ class Api:
         return str(self.ask("POST /link-token", names | fields)["token"])
 
     def applied(self) -> bool:
-        """Tell whether the last call changed anything, as the log has it."""
+        """Return whether the last call changed anything, according to the log."""
         return self.sandbox.requests[-1].applied
 
 
@@ -135,7 +193,7 @@ def serving() -> Iterator[Api]:
 
 
 KEY = "/workspace/ws_1/api-key/none"
-OPERATIONS: dict[str, object] = {
+SIMULATED: dict[str, object] = {
     "POST /workspace": {"name": "test"},
     "GET /workspace": None,
     "GET /workspace/ws_1": None,
@@ -164,3 +222,21 @@ OPERATIONS: dict[str, object] = {
     "POST /jwt": {"payload": {}},
     "POST /jwt/verify": {"jwt": ""},
 }
+"""A call of each operation that the sandbox simulates, with its body."""
+
+
+def called(call: str) -> Described:
+    """Return the operation of the document that a call is about."""
+    method, path = call.partition("?")[0].split(" ")
+    matching = [one for one in DOCUMENTED.values() if one.matches(method, f"/api/v1{path}")]
+    return min(matching, key=lambda one: one.path.count("{"))
+
+
+UNSIMULATED: dict[str, object] = {
+    f"{one.method} {re.sub('{.*?}', 'example', one.path)}": one.body
+    for one in DOCUMENTED.values()
+    if one not in [called(call) for call in SIMULATED]
+}
+"""The same for the operations that the document has beyond these; their paths are whole."""
+
+OPERATIONS = SIMULATED | UNSIMULATED

@@ -8,7 +8,7 @@ QUERY = "GET /customer-billing?workspaceId={}&externalMeterId={}"
 
 
 def test_a_new_meter_has_what_it_is_given(api: Api) -> None:
-    """Every documented field; it is found by its names and by the Python side."""
+    """The answer has every documented field, and the meter is found over HTTP and in Python."""
     made = api.new_meter(totalCredits="007", allowOverages=True, spendCap="9")
     assert api.applied()
     assert made.items() >= {
@@ -32,7 +32,7 @@ def test_a_new_meter_has_what_it_is_given(api: Api) -> None:
 
 
 def test_a_meter_needs_its_names_only(api: Api) -> None:
-    """It has nothing then, and may use nothing."""
+    """The meter then has no credits, and none can be used."""
     names = {"workspaceId": "ws_1", "externalMeterId": ""}
     made = api.ask("POST /customer-billing", names)["billing"]
     assert (made["totalCredits"], made["allowOverages"], made["spendCap"]) == ("0", False, None)
@@ -40,14 +40,14 @@ def test_a_meter_needs_its_names_only(api: Api) -> None:
 
 
 def test_amounts_may_have_4300_digits(api: Api) -> None:
-    """And come back as they were."""
+    """They are returned unchanged."""
     amount = "9" * 4300
     made = api.new_meter(totalCredits=amount, spendCap=amount)
     assert (made["totalCredits"], made["spendCap"]) == (amount, amount)
 
 
 def test_a_meter_is_created_once(api: Api) -> None:
-    """The first stays as it is."""
+    """The existing meter does not change."""
     made = api.new_meter()
     body = {"workspaceId": "ws_1", "externalMeterId": "carol"}
     message = "meter 'carol' already exists in workspace 'ws_1'"
@@ -58,7 +58,7 @@ def test_a_meter_is_created_once(api: Api) -> None:
 
 @pytest.mark.parametrize(("workspace", "meter"), [("ws_1", "x"), ("ws_2", "acme"), ("", "")])
 def test_an_unknown_meter_is_null(api: Api, workspace: str, meter: str) -> None:
-    """Also in an unknown workspace."""
+    """A meter in an unknown workspace is null as well."""
     assert api.ask(QUERY.format(workspace, meter)) == {"billing": None}
 
 
@@ -69,7 +69,7 @@ def test_a_query_is_decoded(api: Api) -> None:
 
 
 def test_usage_is_summed_by_day_and_name(api: Api) -> None:
-    """However it was charged; days are those of UTC."""
+    """Verifications and recorded usage are summed together; a day is a day in UTC."""
     meter = api.new_meter(totalCredits="100")
     key = api.new_key(externalMeterId="carol")["key"]
     api.verify(key, 1)
@@ -95,7 +95,7 @@ def rows(api: Api, bid: str) -> list[tuple[str, str, str]]:
 
 
 def test_usage_is_found_by_either_id_of_a_meter(api: Api) -> None:
-    """The external one may stand for meters in several workspaces."""
+    """An external id may belong to meters in several workspaces."""
     ids = []
     for workspace in ("ws_1", "ws_2"):
         api.sandbox.create_meter(workspace_id=workspace, external_meter_id="both", total_credits=5)
@@ -113,7 +113,7 @@ def test_usage_is_found_by_either_id_of_a_meter(api: Api) -> None:
 
 
 def test_there_is_no_usage_of_what_is_unknown_or_unused(api: Api) -> None:
-    """Nor a row for a usage of 0."""
+    """A usage of 0 has no row either."""
     api.verify(api.new_key(externalMeterId="acme")["key"])
     key = api.new_key(externalMeterId="acme")["key"]
     api.ask("POST /api-key/record-usage", {"key": key, "usage": "0"})
@@ -123,7 +123,7 @@ def test_there_is_no_usage_of_what_is_unknown_or_unused(api: Api) -> None:
 
 
 def test_usage_is_listed_by_day_and_name(api: Api) -> None:
-    """Whatever came first."""
+    """The order of the calls does not matter."""
     key = api.new_key(externalMeterId="acme")["key"]
 
     def record(name: str) -> None:
@@ -138,7 +138,7 @@ def test_usage_is_listed_by_day_and_name(api: Api) -> None:
 
 
 def test_sums_of_usage_may_be_of_any_size(api: Api) -> None:
-    """Also longer than any amount that can be sent."""
+    """Sums may be longer than any amount that can be sent."""
     api.new_meter(allowOverages=True)
     key = api.new_key(externalMeterId="carol")["key"]
     for _ in range(2):

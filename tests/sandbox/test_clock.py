@@ -1,4 +1,4 @@
-"""The sandbox's clock, which tests may move."""
+"""The sandbox's clock, which tests can move forward."""
 
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -10,7 +10,7 @@ from tests.sandbox.calls import START, Api
 
 
 def test_advancing_lets_a_key_expire(api: Api) -> None:
-    """Over HTTP as in Python; twice is further than once."""
+    """Over HTTP and in Python; several moves add up."""
     key = api.new_key(expiresAt=api.clock.seconds + 100)["key"]
     api.sandbox.advance(50)
     assert api.status_of(key) == "VALID"
@@ -20,7 +20,7 @@ def test_advancing_lets_a_key_expire(api: Api) -> None:
 
 
 def test_a_reset_takes_the_clock_back(api: Api) -> None:
-    """And all else: workspaces, keys and rate limits."""
+    """It also resets everything else: workspaces, keys and rate limits."""
     api.set_defaults(defaultRateLimitPerSecond=1)
     key = api.new_key()["key"]
     api.sandbox.advance(10_000_000_000)
@@ -51,12 +51,12 @@ def test_the_clock_goes_forward_and_not_too_far(api: Api, seconds: float) -> Non
     ],
 )
 def test_what_is_no_time_is_400(api: Api, seconds: object, message: str) -> None:
-    """With what is wrong."""
+    """The message says what is wrong."""
     assert api.refusal("POST /_sandbox/advance", {"seconds": seconds}) == (400, message)
 
 
 def test_a_clock_may_be_in_any_time_zone() -> None:
-    """Times are UTC all the same."""
+    """Times are in UTC whatever the clock's time zone."""
     zone = timezone(timedelta(hours=2))
     meter = Sandbox(clock=lambda: START.astimezone(zone)).meter(
         workspace_id="ws_1", external_meter_id="acme"
@@ -65,7 +65,7 @@ def test_a_clock_may_be_in_any_time_zone() -> None:
 
 
 def test_without_a_clock_it_is_the_machines_time() -> None:
-    """Advanced or not."""
+    """Whether the clock was moved or not."""
     sandbox = Sandbox()
     sandbox.advance(60)
     meter = sandbox.create_meter(workspace_id="ws_1", external_meter_id="x")
@@ -74,7 +74,7 @@ def test_without_a_clock_it_is_the_machines_time() -> None:
 
 
 def test_faults_take_real_time(api: Api) -> None:
-    """A clock that stands still does not stop them."""
+    """Delays of faults take real time although the clock stands still."""
     api.sandbox.misbehave(Fault.slow_body(0.2))
     began = time.monotonic()
     assert api.send("GET /workspace")[0] == 200

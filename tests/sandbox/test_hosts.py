@@ -1,4 +1,4 @@
-"""The sandbox answers to names of this machine only, wherever a web page lets its own name lead."""
+"""The sandbox serves only hosts of this machine, so that DNS rebinding does not reach it."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ ELSEWHERE = [
 
 
 def head(sandbox: Sandbox, target: str, *hosts: str, version: str = "1.1") -> bytes:
-    """Return a good request to a target, with these Host headers."""
+    """Return a valid request to a target, with these Host headers."""
     body = '{"workspaceId": "ws_1", "externalMeterId": "acme", "refill": 5}'
     lines = [f"POST {target} HTTP/{version}", *(f"Host: {host}" for host in hosts)]
     lines += [f"Authorization: Bearer {sandbox.api_key}", "Content-Type: application/json"]
@@ -50,7 +50,7 @@ def ask(sandbox: Sandbox, *requests: bytes) -> list[tuple[int, bytes]]:
 
 
 def unchanged(sandbox: Sandbox) -> bool:
-    """Whether nothing reached the sandbox: its one fault is still there for a good request."""
+    """Return whether nothing reached the sandbox: its one fault is still in the queue."""
     before = sandbox.requests, sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
     assert before[0] == ()
     assert before[1].total_credits == 1000
@@ -68,7 +68,7 @@ def waiting(sandbox: Sandbox) -> Sandbox:
 
 @pytest.mark.parametrize("host", HERE)
 def test_names_of_this_machine_are_answered_to(host: str, sandbox: Sandbox) -> None:
-    """With any port, as it may be reached through another one."""
+    """With any port, because a forwarded port may differ."""
     calls = [head(sandbox, REFILL, host), head(sandbox, RESET, host)]
     assert [status for status, _ in ask(sandbox, *calls)] == [200, 200]
     calls = [head(sandbox, f"http://{host}{REFILL}", host)]
@@ -78,7 +78,7 @@ def test_names_of_this_machine_are_answered_to(host: str, sandbox: Sandbox) -> N
 @pytest.mark.parametrize("target", [REFILL, RESET, "/", f"http://127.0.0.1{REFILL}", "*"])
 @pytest.mark.parametrize("host", ELSEWHERE)
 def test_another_host_is_refused_before_all_else(host: str, target: str, waiting: Sandbox) -> None:
-    """With an error that says why; the connection may go on."""
+    """The error says why, and the connection stays open."""
     refused, again = ask(waiting, *[head(waiting, target, host)] * 2)
     assert refused == again
     assert refused[0] == 421
@@ -100,7 +100,7 @@ def test_another_host_is_refused_before_all_else(host: str, target: str, waiting
     ],
 )
 def test_the_host_of_a_whole_url_counts_as_well(target: str, waiting: Sandbox) -> None:
-    """RFC 9112 has it outweigh the Host header."""
+    """By RFC 9112 it takes precedence over the Host header."""
     ((status, _),) = ask(waiting, head(waiting, target, "localhost"))
     assert status == 421
     assert unchanged(waiting)
@@ -121,7 +121,7 @@ def test_a_request_names_its_host_once(
 
 
 def test_a_large_request_for_another_host_is_not_kept(waiting: Sandbox) -> None:
-    """It is read to its end, so that the client sees the answer."""
+    """The body is read to its end, so that the client gets the answer."""
     request = head(waiting, REFILL, "evil.test").partition(b"Content-Length")[0]
     body = b"x" * 5_000_000
     request += b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -130,7 +130,7 @@ def test_a_large_request_for_another_host_is_not_kept(waiting: Sandbox) -> None:
 
 
 def test_a_client_that_leaves_before_it_is_refused_is_not_answered(waiting: Sandbox) -> None:
-    """As anywhere else in the sandbox."""
+    """As with any other request."""
     address = waiting.url.removeprefix("http://").split(":")
     with socket.create_connection((address[0], int(address[1]))) as connection:
         connection.sendall(head(waiting, REFILL, "evil.test")[:-1])
@@ -142,7 +142,7 @@ CONTROLS = ["misbehave", "meters", "requests", "advance", "reset"]
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_a_control_needs_what_no_web_page_can_send_unasked(control: str, waiting: Sandbox) -> None:
-    """A browser asks first for a header such as Authorization, and is never told that it may."""
+    """A browser asks before it sends a header such as Authorization, and is never allowed to."""
     method = "GET" if control == "requests" else "POST"
     origin = {"Origin": "https://evil.test", "Content-Type": "text/plain"}
     asking: dict[str, Any] = {

@@ -25,12 +25,12 @@ def verify(api: Api, jwt: str, **limit: object) -> Any:
 
 
 def decoded(part: str) -> Any:
-    """Read a part of a JWT as anybody can."""
+    """Decode a part of a JWT without verifying it."""
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
 def test_a_jwt_lasts_an_hour_unless_told_otherwise(api: Api) -> None:
-    """Not a millisecond more; that it is over does not hide what it says."""
+    """Not a millisecond more; the claims of an expired one are still returned."""
     jwt, exp = make(api), api.clock.seconds + 3600
     assert not api.applied()
     api.clock.move(seconds=3599.876)
@@ -41,7 +41,7 @@ def test_a_jwt_lasts_an_hour_unless_told_otherwise(api: Api) -> None:
 
 
 def test_audience_and_end_may_be_given(api: Api) -> None:
-    """An end in the past, too."""
+    """The end may be in the past."""
     jwt = make(api, payload={}, aud="app", exp=5)
     assert verify(api, jwt) == {"status": "INVALID", "payload": {}, "exp": 5, "aud": "app"}
     jwt = make(api, aud="", exp=2**53 - 1)
@@ -57,12 +57,12 @@ def test_a_jwt_is_what_its_name_says(api: Api) -> None:
 
 @pytest.mark.parametrize("jwt", ["", ".", "..", "a.b.c", "a.b", "\ud800.b.c", "ü" * 50])
 def test_what_is_no_jwt_is_invalid(api: Api, jwt: str) -> None:
-    """Not an error, and nothing is told of it."""
+    """The answer is not an error, and has no claims."""
     assert verify(api, jwt) == NOT_OURS
 
 
 def test_a_changed_jwt_is_invalid(api: Api) -> None:
-    """Whatever is changed: a claim, the algorithm, or how it is written."""
+    """Whatever is changed: a claim, the algorithm, or the encoding."""
     jwt = make(api)
     header, claims, signature = jwt.split(".")
     other = make(api, payload={"user": "root"}).split(".")[1]
@@ -80,7 +80,7 @@ def test_a_changed_jwt_is_invalid(api: Api) -> None:
 
 
 def test_another_sandbox_does_not_know_it(api: Api) -> None:
-    """Nor does the same one after a reset."""
+    """A reset replaces the secret as well."""
     jwt = make(api)
     with serving() as other:
         assert verify(other, jwt) == NOT_OURS
@@ -105,7 +105,7 @@ def test_a_rate_limit_has_the_interval_that_it_says(api: Api, interval: str, sec
 
 
 def test_a_rate_limit_counts_by_id_and_interval(api: Api) -> None:
-    """What is too much still shows what it says; what is no good does not count."""
+    """A token over the limit still shows its claims; an invalid token is not counted."""
     jwt, limit = make(api), {"limit": 1, "interval": "1m"}
     verify(api, "a.b.c", **limit)
     verify(api, make(api, exp=1), **limit)
@@ -121,7 +121,7 @@ def test_a_rate_limit_counts_by_id_and_interval(api: Api) -> None:
     "interval", ["", "m", "1", "0s", "01s", "1M", "-1s", "1.5h", "1s\n", "\uff11s"]
 )
 def test_an_interval_that_is_none_is_400(api: Api, interval: str) -> None:
-    """The message shows what one looks like."""
+    """The message has examples of valid intervals."""
     config = {"id": "a", "limit": 1, "interval": interval}
     message = "rateLimitConfig.interval: must be a number and s, m, h or d, such as 10s or 1m"
     body = {"jwt": "", "rateLimitConfig": config}

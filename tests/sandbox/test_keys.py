@@ -1,4 +1,4 @@
-"""The sandbox's API keys: their making, their changes and their end."""
+"""The sandbox's API keys: creating, editing, rotating and deleting them."""
 
 import re
 
@@ -10,7 +10,7 @@ KEYS = "/workspace/ws_1/api-key"
 
 
 def test_a_new_key_has_every_documented_field_and_its_value(api: Api) -> None:
-    """The value is told this once."""
+    """The value is returned this once."""
     made = api.new_key()
     value, key_id = made.pop("key"), made.pop("id")
     assert re.fullmatch(r"sk_[\w-]{43}", value)
@@ -40,7 +40,7 @@ def test_a_new_key_has_every_documented_field_and_its_value(api: Api) -> None:
 def test_a_prefix_is_the_keys_own_or_the_workspaces(
     api: Api, own: str | None, default: str | None, prefix: str
 ) -> None:
-    """A prefix may be empty, too; then the value begins with its random part."""
+    """With an empty prefix the value begins with its random part."""
     api.set_defaults(defaultKeyPrefix=default)
     made = api.new_key(**({} if own is None else {"prefix": own}))
     assert made["prefix"] == prefix
@@ -59,13 +59,13 @@ def test_a_key_expires_when_it_says_or_by_default(api: Api) -> None:
 
 
 def test_a_key_expires_at_a_safe_integer_at_the_latest(api: Api) -> None:
-    """As the document has it for all integers."""
+    """The document limits all integers to that."""
     api.set_defaults(defaultExpiration=2**53 - 1)
     assert api.new_key()["expiresAt"] == 2**53 - 1
 
 
 def test_a_key_is_tied_to_a_meter_of_its_workspace(api: Api) -> None:
-    """Its billingId is the meter's id; one that is not there is 404."""
+    """Its billingId is the id of the meter; a meter that does not exist is 404."""
     assert api.new_key(externalMeterId="acme")["billingId"] == (
         "cbm_833a6778b834ffdf87a01c2604a4f7a8"
     )
@@ -76,7 +76,7 @@ def test_a_key_is_tied_to_a_meter_of_its_workspace(api: Api) -> None:
 
 
 def test_the_id_of_a_scope_is_kept_where_it_is_documented(api: Api) -> None:
-    """An edit takes one; a new key does not."""
+    """An edit keeps the id of a scope; a new key ignores it."""
     key = api.new_key(scopes=[SCOPE | {"id": "files"}])
     assert key["scopes"] == [SCOPE]
     scopes = [SCOPE | {"id": "files"}, {"representation": "x", **RIGHTS}]
@@ -87,7 +87,7 @@ def test_the_id_of_a_scope_is_kept_where_it_is_documented(api: Api) -> None:
     "changes", [{"name": "second"}, {"enabled": False}, {"scopes": []}, {"name": "", "scopes": []}]
 )
 def test_an_edit_changes_what_is_given(api: Api, changes: dict[str, object]) -> None:
-    """And updatedAt, but nothing else."""
+    """It also changes updatedAt, and nothing else."""
     before = api.new_key()
     del before["key"]
     api.clock.move(seconds=1)
@@ -99,7 +99,7 @@ def test_an_edit_changes_what_is_given(api: Api, changes: dict[str, object]) -> 
 
 @pytest.mark.parametrize("changes", [{}, {"name": "first"}, {"enabled": True, "scopes": [SCOPE]}])
 def test_an_edit_that_changes_nothing_leaves_no_trace(api: Api, changes: dict[str, object]) -> None:
-    """Neither in updatedAt nor in the log."""
+    """Neither updatedAt nor the log shows a change."""
     before = api.new_key()
     del before["key"]
     api.clock.move(seconds=1)
@@ -123,7 +123,7 @@ def test_a_deleted_key_is_still_listed(api: Api) -> None:
 
 @pytest.mark.parametrize(("method", "rest"), [("PATCH", ""), ("POST", "/rotate")])
 def test_a_deleted_key_is_not_changed(api: Api, method: str, rest: str) -> None:
-    """Not even by an edit that would change nothing."""
+    """Even an edit that would change nothing is refused."""
     key = api.new_key()["id"]
     api.ask(f"DELETE {KEYS}/{key}")
     refusal = api.refusal(f"{method} {KEYS}/{key}{rest}", {})
@@ -132,7 +132,7 @@ def test_a_deleted_key_is_not_changed(api: Api, method: str, rest: str) -> None:
 
 
 def test_a_rotated_key_has_another_value(api: Api) -> None:
-    """All else stays; the old value is no key from then on."""
+    """Everything else stays the same, and the old value is no longer a key."""
     before = api.new_key(prefix="own")
     api.clock.move(seconds=1)
     after = api.ask(f"POST {KEYS}/{before['id']}/rotate")["apiKey"]
@@ -147,7 +147,7 @@ def test_a_rotated_key_has_another_value(api: Api) -> None:
 
 
 def test_a_migrated_key_keeps_its_value(api: Api) -> None:
-    """It gets a prefix only when it is rotated; what else it asks for is not documented."""
+    """It gets a prefix only when it is rotated."""
     body = {**NEW_KEY, "key": "old", "prefix": "x", "externalMeterId": "x"}
     made = api.ask("POST /api-key/migrate", body)["apiKey"]
     assert api.applied()
@@ -160,7 +160,7 @@ def test_a_migrated_key_keeps_its_value(api: Api) -> None:
 
 @pytest.mark.parametrize("value", ["a" * 16, "\ud800" + "a" * 16])
 def test_a_value_is_migrated_once(api: Api, value: str) -> None:
-    """Whatever it consists of; also if the key that has it is deleted."""
+    """Whatever the value, and also if the key that has it is deleted."""
     made = api.ask("POST /api-key/migrate", {**NEW_KEY, "key": value})["apiKey"]
     assert made["maskedKey"] == "****aaaa"
     api.ask(f"DELETE {KEYS}/{made['id']}")
@@ -170,7 +170,7 @@ def test_a_value_is_migrated_once(api: Api, value: str) -> None:
 
 
 def test_a_key_is_found_in_its_own_workspace_only(api: Api) -> None:
-    """In another, it is as if it were not there."""
+    """In another workspace the key does not exist."""
     key = api.new_key()["id"]
     api.sandbox.create_meter(workspace_id="ws_2", external_meter_id="x")
     elsewhere = f"/workspace/ws_2/api-key/{key}"

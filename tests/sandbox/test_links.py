@@ -8,7 +8,7 @@ KEYS = "/workspace/ws_1/api-key"
 
 
 def test_a_new_token_is_valid_for_an_hour(api: Api) -> None:
-    """To the API's key it is shown with all that it stands for, also when it is over."""
+    """The API's key sees everything that it stands for, also after it has expired."""
     made = api.ask("POST /link-token", {"workspaceId": "ws_1", "customerId": "carol"})
     assert api.applied()
     assert made.keys() == {"token", "expiresAt"}
@@ -27,13 +27,13 @@ def test_a_new_token_is_valid_for_an_hour(api: Api) -> None:
 
 
 def test_the_billing_id_of_a_token_is_shown_if_it_has_one(api: Api) -> None:
-    """It need not be a meter yet."""
+    """The meter does not need to exist yet."""
     token = api.new_link(externalBillingId="soon")
     assert api.ask(f"GET /link-token/{token}")["externalBillingId"] == "soon"
 
 
 def test_an_unknown_token_is_404(api: Api) -> None:
-    """It is not repeated."""
+    """The message does not repeat the token."""
     assert api.refusal("GET /link-token/lt_x") == (404, "there is no such link token")
 
 
@@ -41,7 +41,7 @@ def test_an_unknown_token_is_404(api: Api) -> None:
 
 
 def test_a_link_token_manages_its_customers_keys(api: Api) -> None:
-    """All that the vendor's browser component does."""
+    """These are the calls of the vendor's browser component."""
     token = api.new_link()
     assert api.ask(f"GET /link-token/{token}", link=token)["valid"] is True
     assert api.ask("GET /workspace/ws_1/scopes", link=token) == {"scopes": []}
@@ -69,7 +69,7 @@ FORBIDDEN = [call for call in OPERATIONS if call not in ALLOWED]
     "call", [*FORBIDDEN, "GET /_sandbox/requests", "POST /_sandbox/reset", "POST /_sandbox/advance"]
 )
 def test_a_link_token_may_do_nothing_else(api: Api, call: str) -> None:
-    """Nor ask for another token; and the body is not even looked at."""
+    """It cannot create another token either, and the body is not read."""
     api.new_key()
     assert api.refusal(call, [], link=api.new_link()) == (403, "Forbidden")
     assert len(api.ask(f"GET {KEYS}")["apiKeys"]) == 1
@@ -77,7 +77,7 @@ def test_a_link_token_may_do_nothing_else(api: Api, call: str) -> None:
 
 @pytest.mark.parametrize("call", sorted(ALLOWED - {"POST /api-key"}))
 def test_a_link_token_stays_in_its_workspace(api: Api, call: str) -> None:
-    """It cannot even tell whether there is another."""
+    """Whether another workspace exists is not revealed."""
     api.sandbox.create_meter(workspace_id="ws_2", external_meter_id="x")
     token = api.new_link()
     for other in ("ws_2", "ws_3"):
@@ -86,7 +86,7 @@ def test_a_link_token_stays_in_its_workspace(api: Api, call: str) -> None:
 
 
 def test_a_link_token_does_not_show_other_customers_keys(api: Api) -> None:
-    """They look as if they were not there."""
+    """The answer is the same as for keys that do not exist."""
     mine, other = api.new_key(), api.new_key(customerId="dave")
     token = api.new_link()
     listed = api.ask(f"GET {KEYS}", link=token)["apiKeys"]
@@ -110,14 +110,14 @@ def test_a_link_token_does_not_show_other_customers_keys(api: Api) -> None:
 def test_a_link_token_makes_keys_for_its_customer_only(
     api: Api, changes: dict[str, object]
 ) -> None:
-    """In its workspace, and on no meter but its own."""
+    """Only in its workspace, and on its own meter."""
     api.sandbox.create_meter(workspace_id="ws_2", external_meter_id="x")
     refusal = api.refusal("POST /api-key", NEW_KEY | changes, link=api.new_link())
     assert refusal == (403, "Forbidden")
 
 
 def test_a_key_made_with_a_link_token_is_on_the_tokens_meter(api: Api) -> None:
-    """Whether it asks for that or not; the meter must be there by then."""
+    """Whether the request names the meter or not; the meter must exist."""
     token = api.new_link(externalBillingId="carol")
     message = "there is no meter 'carol' in workspace 'ws_1'"
     assert api.refusal("POST /api-key", NEW_KEY, link=token) == (404, message)
@@ -128,14 +128,14 @@ def test_a_key_made_with_a_link_token_is_on_the_tokens_meter(api: Api) -> None:
 
 
 def test_a_bad_field_is_named_to_a_link_token_too(api: Api) -> None:
-    """Before it is looked at whose it is."""
+    """The fields are checked before the workspace and the customer."""
     body = NEW_KEY | {"customerId": "dave", "scopes": [SCOPE | {"read": None}]}
     refusal = api.refusal("POST /api-key", body, link=api.new_link())
     assert refusal == (400, "scopes.0.read: must be a boolean")
 
 
 def test_an_unknown_or_expired_link_token_is_401(api: Api) -> None:
-    """For its own validation as well."""
+    """It cannot validate itself either."""
     token = api.new_link()
     api.clock.move(hours=1)
     for link in (token, "lt_x", "", "l\xfc"):
@@ -144,7 +144,7 @@ def test_an_unknown_or_expired_link_token_is_401(api: Api) -> None:
 
 
 def test_an_authorization_header_alone_counts(api: Api) -> None:
-    """A link token beside it neither helps nor harms."""
+    """A link token in the same request has no effect."""
     for token, key, status in [
         (api.new_link(), "wrong", 401),
         (api.new_link(), api.sandbox.restricted_api_key, 403),

@@ -1,4 +1,4 @@
-"""The use of the sandbox's API keys: whether they are let through, and what that costs."""
+"""Verification of the sandbox's API keys, and charging for their use."""
 
 import sys
 import threading
@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
+from oneloop.sandbox._state import KeyRequest, State
 from tests.sandbox.calls import RIGHTS, SCOPE, Api
 
 KEYS = "/workspace/ws_1/api-key"
 
 
 def used(api: Api, name: str = "carol") -> int:
-    """Return what is used of a meter."""
+    """Return the used credits of a meter."""
     return api.sandbox.meter(workspace_id="ws_1", external_meter_id=name).used_credits
 
 
 def test_a_valid_key_comes_with_all_about_it(api: Api) -> None:
-    """Every documented field; a rate limit and metadata only where there are some."""
+    """It has every documented field; a rate limit and metadata only if there are any."""
     meter = api.new_meter()
     key = api.new_key(externalMeterId="carol", expiresAt=api.clock.seconds + 1)
     asked = [{"id": "files", **SCOPE}]
@@ -36,7 +37,7 @@ def test_a_valid_key_comes_with_all_about_it(api: Api) -> None:
 
 
 def test_an_invalid_key_comes_with_what_was_asked(api: Api) -> None:
-    """The rest is empty, and charges nobody."""
+    """The other fields are empty, and no meter is charged."""
     assert api.verify("", usage=5, requestedScopes=[SCOPE]) == {
         "apiKeyId": "",
         "expiresAt": None,
@@ -50,14 +51,14 @@ def test_an_invalid_key_comes_with_what_was_asked(api: Api) -> None:
 
 
 def test_metadata_is_shown_if_there_is_some(api: Api) -> None:
-    """As it was given."""
+    """The answer has it as it was set."""
     some, none = api.new_key(metadata={"plan": "pro"}), api.new_key(metadata={})
     assert api.verify(some["key"])["metadata"] == {"plan": "pro"}
     assert "metadata" not in api.verify(none["key"])
 
 
 def test_the_first_reason_that_holds_is_the_status(api: Api) -> None:
-    """All eight, as one reason after the other is taken away."""
+    """All statuses, as one reason after the other is removed."""
     api.set_defaults(defaultRateLimitPerSecond=1)
     api.new_meter(totalCredits="0")
     key = api.new_key(
@@ -90,7 +91,7 @@ def test_the_first_reason_that_holds_is_the_status(api: Api) -> None:
 
 
 def test_a_key_expires_on_the_second(api: Api) -> None:
-    """Not a millisecond earlier."""
+    """It is valid up to the last millisecond before."""
     key = api.new_key(expiresAt=api.clock.seconds + 1)["key"]
     api.clock.move(seconds=0.876)
     assert api.status_of(key) == "VALID"
@@ -118,13 +119,13 @@ def test_a_key_expires_on_the_second(api: Api) -> None:
 def test_every_right_asked_for_must_be_on_the_key(
     api: Api, has: list[Any], asked: list[Any], status: str
 ) -> None:
-    """On one scope of that representation."""
+    """All rights must be on one scope of that representation."""
     key = api.new_key(scopes=has)["key"]
     assert api.status_of(key, requestedScopes=asked) == status
 
 
 def test_last_used_is_when_a_key_was_last_valid(api: Api) -> None:
-    """A key that is turned away was not used; updatedAt stays."""
+    """A key that is refused was not used, and updatedAt does not change."""
     key = api.new_key(expiresAt=api.clock.seconds + 10)
 
     def shown() -> Any:
@@ -146,7 +147,7 @@ def test_last_used_is_when_a_key_was_last_valid(api: Api) -> None:
 
 
 def test_a_workspace_limits_the_calls_of_each_key(api: Api) -> None:
-    """In each second of the clock, told with each answer that got so far."""
+    """Per second of the clock; every answer that gets that far reports the limit."""
     api.set_defaults(defaultRateLimitPerSecond=2)
     first, second = api.new_key()["key"], api.new_key()["key"]
     answers = [api.verify(first) for _ in range(3)]
@@ -161,7 +162,7 @@ def test_a_workspace_limits_the_calls_of_each_key(api: Api) -> None:
 
 
 def test_a_limit_of_the_call_replaces_that_of_the_workspace(api: Api) -> None:
-    """It counts by its own id, whatever the key."""
+    """It counts by its id, not by key."""
     api.set_defaults(defaultRateLimitPerSecond=1)
     keys = [api.new_key()["key"] for _ in range(2)]
     limit = {"id": "carol", "limit": 3}
@@ -174,7 +175,7 @@ def test_a_limit_of_the_call_replaces_that_of_the_workspace(api: Api) -> None:
 
 
 def test_what_fails_before_the_limit_does_not_count(api: Api) -> None:
-    """Nor does its answer tell of a limit."""
+    """Its answer has no rate limit either."""
     limit = {"id": "carol", "limit": 1}
     key = api.new_key(scopes=[])["key"]
     failed = api.verify(key, requestedScopes=[SCOPE], rateLimitConfig=limit)
@@ -183,7 +184,7 @@ def test_what_fails_before_the_limit_does_not_count(api: Api) -> None:
 
 
 def test_what_fails_by_usage_counts(api: Api) -> None:
-    """The limit is on calls, not on success."""
+    """Calls are limited, not only successful ones."""
     limit = {"id": "carol", "limit": 1}
     api.new_meter()
     key = api.new_key(externalMeterId="carol")["key"]
@@ -211,7 +212,7 @@ def test_what_fails_by_usage_counts(api: Api) -> None:
 def test_usage_is_charged_whole_or_not_at_all(
     api: Api, meter: dict[str, object], usages: list[int], statuses: str, charged: int
 ) -> None:
-    """V is VALID, L is USAGE_LIMITED; the answer has the meter as it is then."""
+    """V is VALID, L is USAGE_LIMITED; the answer has the meter after the call."""
     api.new_meter(**meter)
     key = api.new_key(externalMeterId="carol")["key"]
     answers = []
@@ -226,7 +227,7 @@ def test_usage_is_charged_whole_or_not_at_all(
 
 
 def test_a_charge_moves_updated_at(api: Api) -> None:
-    """A call that charges nothing does not."""
+    """A call that charges nothing changes nothing."""
     meter = api.new_meter()
     key = api.new_key(externalMeterId="carol")["key"]
     api.clock.move(seconds=1)
@@ -236,7 +237,7 @@ def test_a_charge_moves_updated_at(api: Api) -> None:
 
 
 def test_usage_may_be_left_out(api: Api) -> None:
-    """It is 0 then, as is that of a call without billing."""
+    """Without it the usage is 0, as without billing."""
     api.new_meter()
     key = api.new_key(externalMeterId="carol")["key"]
     for fields in ({"billing": {}}, {"billing": {"usageName": "x"}}):
@@ -247,7 +248,7 @@ def test_usage_may_be_left_out(api: Api) -> None:
 
 
 def test_a_key_without_a_meter_is_never_limited(api: Api) -> None:
-    """Its usage is nobody's."""
+    """Its usage is not recorded."""
     key = api.new_key()["key"]
     answer = api.verify(key, 10**20)
     assert (answer["status"], answer["billing"]) == ("VALID", None)
@@ -257,7 +258,7 @@ def test_a_key_without_a_meter_is_never_limited(api: Api) -> None:
 
 
 def test_recorded_usage_is_charged_beyond_any_limit(api: Api) -> None:
-    """Whatever has become of the key; the answer is empty."""
+    """Whatever the status of the key; the answer is empty."""
     api.new_meter()
     key = api.new_key(externalMeterId="carol", enabled=False, expiresAt=1)
     record = {"key": key["key"], "usage": "7"}
@@ -269,13 +270,13 @@ def test_recorded_usage_is_charged_beyond_any_limit(api: Api) -> None:
 
 
 def test_usage_of_an_unknown_key_is_404(api: Api) -> None:
-    """Whose value is not repeated."""
+    """The message does not repeat the value."""
     refusal = api.refusal("POST /api-key/record-usage", {"key": "sk_x"})
     assert refusal == (404, "there is no such API key")
 
 
 def test_usage_from_many_threads_adds_up(api: Api) -> None:
-    """None is lost, none is charged twice, and not one credit too much is let through."""
+    """No usage is lost or charged twice, and no credit beyond the limit is used."""
     api.new_meter(totalCredits="100")
     key = api.new_key(externalMeterId="carol")["key"]
     seen: list[str] = []
@@ -298,26 +299,27 @@ def test_usage_from_many_threads_adds_up(api: Api) -> None:
 
 @pytest.fixture
 def restless() -> Iterator[None]:
-    """Let threads take turns after every few instructions."""
+    """Make threads switch after every few instructions."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
 
 
-def test_the_state_itself_may_be_used_from_many_threads(api: Api, restless: None) -> None:
-    """Not only because one thread serves: an application may ask a sandbox from its own."""
-    api.new_meter(totalCredits="1000")
-    value = api.new_key(externalMeterId="carol")["key"]
-    verification = api.sandbox._state.verification
+def test_the_state_itself_may_be_used_from_many_threads(restless: None) -> None:
+    """The server has one thread, but an application may use the sandbox from others."""
+    state = State()
+    names = {"workspace_id": "ws_1", "external_meter_id": "acme"}
+    about = {"name": "first", "scopes": (), "enabled": True, "customer_id": "c", "metadata": {}}
+    value = state.keys.create(KeyRequest(**names, **about)).value
 
     def use() -> None:
-        for _ in range(200):
-            verification.verify(value, scopes=(), usage=1, usage_name="", rate_limit=None)
+        for _ in range(125):
+            state.verification.verify(value, scopes=(), usage=1, usage_name="", rate_limit=None)
 
     threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert used(api) == 1000
+    assert state.meters.get(**names).used_credits == 1000

@@ -22,7 +22,7 @@ def test_created_workspaces_are_listed_and_found(api: Api) -> None:
 
 
 def test_an_update_sets_all_defaults_at_once(api: Api) -> None:
-    """And moves updatedAt."""
+    """It also moves updatedAt."""
     api.clock.move(seconds=1)
     defaults = {
         "defaultKeyPrefix": "live",
@@ -39,7 +39,7 @@ def test_an_update_sets_all_defaults_at_once(api: Api) -> None:
 
 
 def test_an_update_that_changes_nothing_leaves_no_trace(api: Api) -> None:
-    """Neither in updatedAt nor in the log."""
+    """Neither updatedAt nor the log shows a change."""
     api.clock.move(seconds=1)
     assert api.set_defaults()["updatedAt"] == "2026-01-31T23:59:00.123Z"
     assert not api.applied()
@@ -58,7 +58,7 @@ def test_created_scopes_are_listed(api: Api) -> None:
 
 
 def test_a_representation_is_defined_once_in_a_workspace(api: Api) -> None:
-    """Another workspace may define it too."""
+    """Another workspace may define the same one."""
     files = {"name": "Files", "representation": "files"}
     api.sandbox.create_meter(workspace_id="ws_2", external_meter_id="acme")
     api.ask("POST /workspace/ws_1/scope", files)
@@ -69,7 +69,7 @@ def test_a_representation_is_defined_once_in_a_workspace(api: Api) -> None:
 
 
 def test_a_meter_of_a_test_brings_its_workspace(api: Api) -> None:
-    """Also where it is made over HTTP; a workspace that is there stays as it is."""
+    """Over HTTP too; an existing workspace does not change."""
     names = {"workspaceId": "ws_2", "externalMeterId": "a"}
     api.ask("POST /_sandbox/meters", names)
     api.sandbox.create_meter(workspace_id="ws_1", external_meter_id="a")
@@ -78,7 +78,7 @@ def test_a_meter_of_a_test_brings_its_workspace(api: Api) -> None:
 
 
 def test_a_meter_that_is_refused_brings_no_workspace(api: Api) -> None:
-    """A mistake leaves nothing behind."""
+    """A refused call does not create the workspace."""
     with pytest.raises(ValueError, match="not negative"):
         api.sandbox.create_meter(workspace_id="x", external_meter_id="y", total_credits=-1)
     assert len(api.ask("GET /workspace")["workspaces"]) == 1

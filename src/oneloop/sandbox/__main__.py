@@ -17,8 +17,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m oneloop.sandbox",
         description="Serve a stand-in for the Oneloop API on 127.0.0.1, until Ctrl-C.",
     )
-    parser.add_argument("--port", type=int, default=8787, help="0 for any free one (%(default)s)")
-    parser.add_argument("--api-key", metavar="KEY", help="the token to accept (sdk_sandbox)")
+    parser.add_argument(
+        "--port", type=int, default=8787, help="0 for any free port (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--api-key", metavar="KEY", help="the token to accept (default: sdk_sandbox)"
+    )
     options = parser.parse_args(argv)
 
     try:
@@ -42,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{parser.prog}: {error.strerror}", file=sys.stderr)
         return 1
     print(
-        f"# The sandbox serves until Ctrl-C. Paste into the shell that shall use it:\n"
+        f"# The sandbox serves until Ctrl-C. Paste these lines into the shell that uses it:\n"
         f"export ONELOOP_BASE_URL={sandbox.url}\n"
         f"export ONELOOP_SDK_KEY={shlex.quote(sandbox.api_key)}",
         flush=True,
     )
-    # Not one endless wait: on Windows no signal would end that.
+    # On Windows, signals do not interrupt a wait without a timeout.
     while not stopped.wait(0.1):
         pass
     sandbox.stop()

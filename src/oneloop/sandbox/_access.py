@@ -1,4 +1,4 @@
-"""Who may call what."""
+"""Authorization: which token may call which operation."""
 
 import hmac
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from oneloop.sandbox._state import Link, NotFoundError, State
 
 @frozen
 class Access:
-    """The two keys of a sandbox: one may do everything, the other nothing."""
+    """The two API keys of a sandbox: one has every right, the other has none."""
 
     api_key: str = field(repr=False)
     restricted_api_key: str = field(repr=False)
@@ -24,10 +24,13 @@ class Access:
         path_params: Mapping[str, str],
         headers: Mapping[str, str],
     ) -> Link | None:
-        """Let a call pass, or raise HTTPException: 401 for a bad token, then 403 for its rights.
+        """Check the token of a call and its rights.
 
         Returns:
             What the caller's link token stands for; None if the caller has the API's key.
+
+        Raises:
+            HTTPException: 401 for a bad token, 403 for missing rights.
         """
         authorization = headers.get("authorization")
         token = headers.get("x-link-token")
@@ -51,7 +54,7 @@ def _check_link(
         raise HTTPException(401) from None
     if not state.links.is_alive(link):
         raise HTTPException(401)
-    # Whether there is such a workspace at all is not told to who may only see one.
+    # 403, not 404, so that a link token cannot be used to probe for other workspaces.
     if not operation.linked or path_params.get("id", link.workspace_id) != link.workspace_id:
         raise HTTPException(403)
     return link

@@ -1,4 +1,4 @@
-"""What the sandbox answers, as data, and its bytes on the wire."""
+"""Answers as data, and their bytes on the wire."""
 
 import json
 from email.utils import formatdate
@@ -10,14 +10,14 @@ Headers = tuple[tuple[str, str], ...]
 """Header names and values, in the order in which they are sent."""
 
 BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
-"""Statuses whose answers end with their headers, and need no length."""
+"""Statuses whose answers end with their headers and have no length."""
 
 _JSON = ("content-type", "application/json; charset=utf-8")
 
 
 @frozen
 class Answer:
-    """One complete HTTP answer, before it is told how to travel."""
+    """A complete HTTP answer, without the headers that depend on how it is sent."""
 
     status: int
     headers: Headers
@@ -32,7 +32,7 @@ def json_answer(status: int, value: object, *, applied: bool = False) -> Answer:
 
 
 def json_body(value: object) -> bytes:
-    """Return `value` as compact JSON, in ASCII, so that any string can be sent."""
+    """Return `value` as compact JSON in ASCII, so that lone surrogates can be sent too."""
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
@@ -42,13 +42,13 @@ def error_answer(status: int, message: str) -> Answer:
 
 
 def with_header(answer: Answer, name: str, value: str) -> Answer:
-    """Return the answer with this header (its name in lower case) and no other of that name."""
+    """Return the answer with this header instead of others of that name (in lower case)."""
     others = tuple(each for each in answer.headers if each[0] != name)
     return evolve(answer, headers=(*others, (name, value)))
 
 
 def phrase(status: int) -> str:
-    """Return the reason phrase of a status, "Unknown Error" if it has no registered one."""
+    """Return the reason phrase of a status, "Unknown Error" if none is registered."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -56,7 +56,7 @@ def phrase(status: int) -> str:
 
 
 def sent_headers(answer: Answer, now: float) -> Headers:
-    """Return the headers of an answer sent at `now` (POSIX seconds): its own, Date and length."""
+    """Return the headers of an answer sent at `now` (POSIX seconds), Date and length included."""
     length = () if answer.status in BODILESS else (("content-length", str(len(answer.body))),)
     return (("date", formatdate(now, usegmt=True)), *answer.headers, *length)
 

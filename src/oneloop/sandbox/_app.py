@@ -1,4 +1,4 @@
-"""The ASGI application: from a request to the handler that answers it, and back."""
+"""The ASGI application: routing, authorization, and errors as answers."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
@@ -18,7 +18,7 @@ from oneloop.sandbox._delivery import Delivery
 from oneloop.sandbox._fields import MAX_BODY_BYTES
 from oneloop.sandbox._hosts import OwnHosts
 from oneloop.sandbox._paths import EncodedPaths
-from oneloop.sandbox._routes import OPERATIONS
+from oneloop.sandbox._routes import operations
 from oneloop.sandbox._state import ConflictError, NotFoundError, State
 
 
@@ -27,11 +27,11 @@ def application(state: State, *, api_key: str, restricted_api_key: str) -> Starl
     access = Access(api_key, restricted_api_key)
 
     def endpoint(
-        operations: Mapping[str, Operation],
+        methods: Mapping[str, Operation],
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer_request(request: Request) -> Response:
-            # What else but HEAD gets here has an operation; HEAD is answered as GET is.
-            operation = operations.get(request.method) or operations["GET"]
+            # The router lets only these methods through, and HEAD wherever there is a GET.
+            operation = methods.get(request.method) or methods["GET"]
             path_params = {name: unquote(value) for name, value in request.path_params.items()}
             call = Call(
                 link=access.check(state, operation, path_params, request.headers),
@@ -46,14 +46,15 @@ def application(state: State, *, api_key: str, restricted_api_key: str) -> Starl
 
         return answer_request
 
-    # One route a path, for a route that knows a path and not the method answers 405 at once.
+    # One route per path, because a route answers 405 for every method that it does not have.
     by_path: dict[str, dict[str, Operation]] = {}
-    for operation in OPERATIONS:
+    # Fixed segments before parameters: OpenAPI wants /a/b matched before /a/{id}.
+    for operation in sorted(operations(), key=lambda one: _parameters(one.path)):
         by_path.setdefault(operation.path, {})[operation.method] = operation
     app = Starlette(
         routes=[
-            Route(path, endpoint(operations), methods=list(operations))
-            for path, operations in by_path.items()
+            Route(path, endpoint(methods), methods=list(methods))
+            for path, methods in by_path.items()
         ],
         middleware=[
             Middleware(OwnHosts),
@@ -66,9 +67,13 @@ def application(state: State, *, api_key: str, restricted_api_key: str) -> Starl
             ConflictError: _answer_with(400),
         },
     )
-    # The API's document knows each path in one spelling only.
+    # The API's document has no paths with a trailing slash.
     app.router.redirect_slashes = False
     return app
+
+
+def _parameters(path: str) -> list[bool]:
+    return ["{" in segment for segment in path.split("/")]
 
 
 def _response(answer: Answer) -> Response:

@@ -1,4 +1,4 @@
-"""How the API writes what the sandbox remembers: the members of its JSON answers."""
+"""JSON for the objects in the state: the members of the API's answers."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -93,7 +93,7 @@ def verdict_json(verdict: Verdict, asked: Iterable[KeyScope]) -> Json:
 
 
 def meter_json(meter: Meter | None) -> Json | None:
-    """Write a CustomerBillingMeter, or that there is none."""
+    """Write a CustomerBillingMeter, null if there is no meter."""
     if meter is None:
         return None
     return {
@@ -118,7 +118,7 @@ def daily_usage_json(usage: DailyUsage) -> Json:
 
 
 def jwt_verdict_json(verdict: JwtVerdict) -> Json:
-    """Write what came of the verification of a JWT."""
+    """Write the result of the verification of a JWT."""
     answer: Json = {
         "status": "VALID" if verdict.valid else "INVALID",
         "payload": verdict.payload,
@@ -128,7 +128,7 @@ def jwt_verdict_json(verdict: JwtVerdict) -> Json:
 
 
 def with_given(members: Json, name: str, value: object) -> Json:
-    """Return the members with one more, unless its value is None: null is not for all fields."""
+    """Add a member unless its value is None, for fields that are not nullable."""
     return members if value is None else {**members, name: value}
 
 
@@ -155,7 +155,7 @@ def _scopes_json(scopes: Iterable[KeyScope]) -> list[Json]:
 
 
 def _digits(number: int) -> str:
-    # In pieces, since Python refuses to print more than 4300 digits at once.
+    # In pieces, because Python refuses to convert more than 4300 digits at once.
     pieces: list[str] = []
     while number >= 10**4000:
         number, piece = divmod(number, 10**4000)

@@ -1,4 +1,4 @@
-"""What a handler is told of a request, and what a handler is."""
+"""Operations, their handlers, and the calls that handlers get."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,10 +10,10 @@ from oneloop.sandbox._state import Link, State
 
 @frozen(kw_only=True)
 class Call:
-    """What a handler may know of a request; who sent it has been checked already."""
+    """A request as a handler gets it, after authorization."""
 
     path_params: Mapping[str, str] = field(repr=False)
-    """Decoded. One of them may be a secret, as the query and the body may hold some."""
+    """Decoded. Path, query and body may contain secrets."""
     query: Mapping[str, str] = field(repr=False)
     content_type: str
     body: bytes = field(repr=False)
@@ -22,15 +22,15 @@ class Call:
 
 
 Handler = Callable[[State, Call], Answer]
-"""A pure function of the state and a call."""
+"""Answers a call, and may change the state; it does no I/O."""
 
 
 @frozen
 class Operation:
-    """One thing that can be called, and what answers it."""
+    """An operation and the handler that answers it."""
 
     method: str
     path: str
     handler: Handler
     linked: bool = False
-    """Whether a link token will do, too."""
+    """Whether a link token gives the right to call it."""

@@ -1,4 +1,4 @@
-"""How answers travel: as they should, or as the next fault in the queue has it."""
+"""Sending answers, or what the next fault in the queue makes of them."""
 
 import asyncio
 import socket
@@ -13,20 +13,19 @@ from oneloop.sandbox._plans import Performance, Step
 from oneloop.sandbox._state import ReceivedRequest, State
 
 CONTROL_PREFIX = "/_sandbox/"
-"""Paths under it are the sandbox's own: not logged, and never misbehaving."""
+"""The controls are below this path. They are not logged and take no faults."""
 
 TRANSPORT = "oneloop.sandbox.transport"
-"""Where the server puts the connection's asyncio.Transport, among the scope's extensions."""
+"""The key of the connection's asyncio.Transport among the extensions of the ASGI scope."""
 
+_BEFORE_A_TOKEN = "/link-token/"  # noqa: S105 - the secret is what follows it in a path
 
-_BEFORE_A_TOKEN = "/link-token/"  # noqa: S105 - what follows it in a path is one
-
-# For faults that keep the call from its work; none of them looks at it.
+# Stands for the genuine answer in faults that prevent the call; they ignore it.
 _NOT_ASKED = Answer(0, (), b"")
 
 
 class Delivery:
-    """ASGI middleware that logs each API call and lets the next fault have its way with it."""
+    """ASGI middleware that logs each API call and applies the next fault to it."""
 
     def __init__(self, app: ASGIApp, *, state: State, max_body_bytes: int) -> None:
         self._app = app
@@ -52,7 +51,7 @@ class Delivery:
         else:
             performance = fault.plan.perform(genuine, now)
 
-        # Logged first, so that whoever has the answer finds the call in the log.
+        # Logged before it is sent, so that a client that has the answer finds the call in the log.
         self._state.record(
             ReceivedRequest(
                 method=scope["method"],
@@ -68,7 +67,7 @@ class Delivery:
             await _play(performance.show, scope["extensions"][TRANSPORT], receive)
 
     async def _ask_app(self, scope: Scope, body: bytes) -> Answer:
-        """Return the application's answer to a request, without sending it."""
+        """Return the application's answer to a request without sending it."""
         status = 0
         headers: list[tuple[bytes, bytes]] = []
         content = bytearray()
@@ -93,7 +92,7 @@ class Delivery:
 
 
 async def read_body(receive: Receive, *, keep: int) -> bytes | None:
-    """Read a request to its end and return its first `keep` bytes, None if the client left."""
+    """Read a whole body and return its first `keep` bytes; None if the client disconnected."""
     body = bytearray()
     more = True
     while more:
@@ -115,7 +114,7 @@ def _target(scope: Scope) -> str:
 
 
 async def send_answer(send: Send, answer: Answer, now: float) -> None:
-    """Send an answer as it should be, at `now` (POSIX seconds)."""
+    """Send a well-formed answer, dated `now` (POSIX seconds)."""
     headers = [
         (name.encode("latin-1"), value.encode("latin-1"))
         for name, value in sent_headers(answer, now)
@@ -125,12 +124,12 @@ async def send_answer(send: Send, answer: Answer, now: float) -> None:
 
 
 async def _play(steps: Iterator[Step], transport: asyncio.Transport, receive: Receive) -> None:
-    """Do to the connection what `steps` say, then wait until it is gone.
+    """Carry out `steps` on the connection, then wait until it has ended.
 
-    The waiting matters even after it was closed: the server takes an application that returns
-    before that for one that forgot to answer.
+    This waits even after closing it, because uvicorn treats an application that returns earlier
+    without an answer as broken.
     """
-    # The request has been read to its end: all that can still come is the word that it is gone.
+    # The request has been read to its end, so the next message can only be the disconnect.
     gone = asyncio.ensure_future(receive())
     for step in steps:
         if isinstance(step, bytes):
@@ -148,6 +147,6 @@ async def _play(steps: Iterator[Step], transport: asyncio.Transport, receive: Re
 
 def _reset(transport: asyncio.Transport) -> None:
     connection: socket.socket = transport.get_extra_info("socket")
-    # To linger for no time at all is to send RST instead of FIN.
+    # Closing with a linger time of zero sends RST instead of FIN.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

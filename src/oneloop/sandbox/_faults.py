@@ -1,4 +1,4 @@
-"""The ways in which the sandbox can misbehave, by name."""
+"""The faults that the sandbox can be asked for, by name."""
 
 import math
 import re
@@ -19,7 +19,7 @@ from oneloop.sandbox._plans import (
 )
 
 MAX_TIMES = 10_000
-"""How often faults can be queued at once."""
+"""The largest number of times that faults can be queued at once."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
@@ -29,17 +29,17 @@ _HTML = b"<!doctype html>\n<title>Sign in</title>\n<p>Please sign in to use this
 
 @frozen
 class Fault:
-    """One way to misbehave, for one API call. Make it with the named constructors.
+    """One way to misbehave, for one API call. Create it with the named constructors.
 
-    A fault that `applies` lets the call do its work first (as far as the call is a valid one); the
-    others see to it that the call changes nothing.
+    If a fault `applies`, the call is carried out first, provided that it is valid. Otherwise it is
+    not carried out and changes nothing.
     """
 
     kind: str
-    """Its name: what `named` takes and what the log of requests shows."""
+    """Its name, as `named` takes it and as the log of requests shows it."""
     applies: bool
     plan: Plan
-    """How it shows on the connection: a matter between the constructors and the server."""
+    """What happens on the connection. Internal to the constructors and the server."""
 
     @classmethod
     def hang(cls) -> "Fault":
@@ -78,11 +78,11 @@ class Fault:
         *,
         form: Literal["seconds", "date", "milliseconds"] = "seconds",
     ) -> "Fault":
-        """Answer 429 and ask the client to wait; nothing is applied.
+        """Answer 429 and ask the client to wait; the call is not applied.
 
         Args:
-            seconds: how long to wait, not negative; None to say nothing about it.
-            form: how it is said: ``Retry-After`` in seconds (as written, so 0.5 is sent as such),
+            seconds: how long to wait, not negative; None to leave that out.
+            form: ``Retry-After`` in seconds (as written, so that 0.5 is sent as such),
                 ``Retry-After`` as an HTTP date (that many seconds after the answer, rounded up), or
                 ``Retry-After-Ms`` in whole milliseconds.
 
@@ -113,13 +113,13 @@ class Fault:
 
         Args:
             code: 200 to 599.
-            headers: further headers. They may replace ``Content-Type``, which is JSON otherwise,
-                but not what frames the body (see `raw` for that).
-            body: by default an error in the documented shape, and nothing for 204 and 304.
+            headers: further headers. They may replace ``Content-Type``, which is JSON by default,
+                but not ``Content-Length`` or ``Transfer-Encoding`` (see `raw` for that).
+            body: by default an error in the documented shape; empty for 204 and 304.
             applies: whether the request is applied first.
 
         Raises:
-            ValueError: HTTP does not allow such a code, header or body.
+            ValueError: HTTP does not allow the code, a header or the body.
         """
         if not 200 <= code <= 599:
             raise ValueError(f"status must be from 200 to 599, not {code}")
@@ -140,27 +140,27 @@ class Fault:
 
     @classmethod
     def not_json(cls, *, applies: bool = False) -> "Fault":
-        """Answer 200 with a body that says it is JSON and is not."""
+        """Answer 200 with a body that is declared as JSON and is not."""
         return cls("not-json", applies, _page("application/json", b"{billing: not JSON}"))
 
     @classmethod
     def empty_body(cls, *, applies: bool = False) -> "Fault":
-        """Answer 200 with an empty body that says it is JSON."""
+        """Answer 200 with an empty body that is declared as JSON."""
         return cls("empty-body", applies, _page("application/json", b""))
 
     @classmethod
     def wrong_shape(cls, without: str = "totalCredits") -> "Fault":
-        """Apply the request and answer, with one field left out wherever it occurs.
+        """Apply the request and leave one field out of the answer, wherever it occurs.
 
-        An answer that has no such field stays as it is: name one that your operation answers with.
+        An answer without that field is sent as it is.
         """
         return cls("wrong-shape", True, WithoutField(without))
 
     @classmethod
     def large_body(cls, size: int = 16 * 1024 * 1024) -> "Fault":
-        """Apply the request and answer, with a further field that makes the body `size` bytes long.
+        """Apply the request and pad the answer, so that its body is `size` bytes long.
 
-        The body is valid, and a little longer if `size` (by default 16 MiB) is too small for it.
+        The body is valid JSON. It is longer if `size` (by default 16 MiB) is too small for it.
         """
         return cls("large-body", True, Padded(size))
 
@@ -171,7 +171,7 @@ class Fault:
 
     @classmethod
     def slow_body(cls, seconds: float = 5.0) -> "Fault":
-        """Apply the request and answer, with the body in bytes spread over `seconds`.
+        """Apply the request and send the body of the answer byte by byte, over `seconds`.
 
         Raises:
             ValueError: `seconds` is negative or not finite.
@@ -181,7 +181,7 @@ class Fault:
 
     @classmethod
     def slow_headers(cls, seconds: float = 5.0) -> "Fault":
-        """Apply the request and answer, with all before the body in bytes spread over `seconds`.
+        """Apply the request and send the head of the answer byte by byte, over `seconds`.
 
         Raises:
             ValueError: `seconds` is negative or not finite.
@@ -191,10 +191,10 @@ class Fault:
 
     @classmethod
     def named(cls, name: str) -> "Fault":
-        """Return the fault of that name, as its constructor makes it by default.
+        """Return the fault of that name, with the default arguments of its constructor.
 
         Raises:
-            ValueError: there is no such name; the message lists those that there are.
+            ValueError: there is no such name; the message lists all names.
         """
         if name not in _NAMED:
             raise ValueError(f"unknown fault {name!r}; known are: {', '.join(cls.names())}")
@@ -202,7 +202,7 @@ class Fault:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """Return every name that `named` knows, sorted."""
+        """Return all names that `named` takes, sorted."""
         return tuple(sorted(_NAMED))
 
 
@@ -218,7 +218,7 @@ _NAMED: dict[str, Callable[[], Fault]] = {
     "429-ms": lambda: Fault.rate_limited(form="milliseconds"),
     "500": lambda: Fault.status(500),
     "503": lambda: Fault.status(503),
-    # Word for word what Cloudflare, whose status it is, tells a client that is not a browser.
+    # As Cloudflare, which defines this status, sends it to clients that are not browsers.
     "520": lambda: Fault.status(
         520, headers={"content-type": "text/plain; charset=UTF-8"}, body=b"error code: 520"
     ),

@@ -1,4 +1,4 @@
-"""Reading what a request says: as strictly as documented, naming the first field at fault."""
+"""Reading and validating requests; a refusal names the first field at fault."""
 
 import json
 import re
@@ -14,7 +14,7 @@ MAX_BODY_BYTES = 1024 * 1024
 
 _MAX_SAFE_INTEGER = 2**53 - 1
 
-# Python reads at most 4300 digits at once.
+# Python converts at most 4300 digits at once.
 _DIGITS = re.compile(r"[0-9]{1,4300}")
 
 _MISSING = object()
@@ -23,42 +23,47 @@ _T = TypeVar("_T")
 _U = TypeVar("_U")
 
 Reader = Callable[[str, object], _T]
-"""Takes a field's path, such as ``scopes.0.read``, and its value; returns what the value says."""
+"""Takes the path of a field, such as ``scopes.0.read``, and its value; returns it validated."""
 
 
 @frozen
 class Fields:
-    """The members of a JSON object in a request. Those that nobody asks for are ignored."""
+    """The members of a JSON object in a request. Unknown ones are ignored."""
 
     _values: Mapping[str, object]
     _within: str = ""
 
     def required(self, name: str, read: Reader[_T]) -> _T:
-        """Read a field that must be there."""
+        """Read a required field."""
         return read(self._within + name, self._values.get(name, _MISSING))
 
     def optional(self, name: str, read: Reader[_T], otherwise: _U) -> _T | _U:
-        """Read a field that may be left out, but not be null."""
+        """Read a field that may be absent, but not null."""
         return self.required(name, read) if name in self._values else otherwise
 
 
 def body_fields(call: Call) -> Fields:
     """Read a body, which must be a JSON object."""
-    if len(call.body) > MAX_BODY_BYTES:
-        raise HTTPException(413, f"body: must be at most {MAX_BODY_BYTES} bytes")
-    if call.content_type.partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(400, "content-type: must be application/json")
-    try:
-        value: object = json.loads(call.body.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        refuse("body", "JSON")
+    value = body_json(call)
     if not isinstance(value, dict):
         refuse("body", "a JSON object")
     return Fields(cast(dict[str, object], value))
 
 
+def body_json(call: Call) -> object:
+    """Read a body, which must be JSON of any type."""
+    if len(call.body) > MAX_BODY_BYTES:
+        raise HTTPException(413, f"body: must be at most {MAX_BODY_BYTES} bytes")
+    if call.content_type.partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(400, "content-type: must be application/json")
+    try:
+        return json.loads(call.body.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        refuse("body", "JSON")
+
+
 def refuse(path: str, what: str) -> NoReturn:
-    """Refuse the request, for this field is not what it must be."""
+    """Refuse the request because of the value of this field."""
     raise HTTPException(400, f"{path}: must be {what}")
 
 
@@ -98,11 +103,11 @@ def integer_up_to(limit: int) -> Reader[int]:
 
 
 positive_integer = integer_up_to(_MAX_SAFE_INTEGER)
-"""Read an integer greater than 0 that a JavaScript server reads exactly."""
+"""Read an integer greater than 0 that JavaScript can represent exactly."""
 
 
 def nested(path: str, value: object) -> Fields:
-    """Read an object, for its fields to be read in turn."""
+    """Read an object, and return its fields for further reading."""
     if not isinstance(value, dict):
         refuse(path, "an object")
     return Fields(cast(dict[str, object], value), f"{path}.")
@@ -117,7 +122,7 @@ def string_map(path: str, value: object) -> Mapping[str, str]:
 
 
 def array_of(read: Reader[_T]) -> Reader[tuple[_T, ...]]:
-    """Return a reader of arrays of this."""
+    """Return a reader of arrays whose items `read` reads."""
 
     def read_array(path: str, value: object) -> tuple[_T, ...]:
         if not isinstance(value, list):
@@ -129,7 +134,7 @@ def array_of(read: Reader[_T]) -> Reader[tuple[_T, ...]]:
 
 
 def nullable(read: Reader[_T]) -> Reader[_T | None]:
-    """Return a reader of this or null."""
+    """Return a reader of null, or of what `read` reads."""
 
     def read_nullable(path: str, value: object) -> _T | None:
         try:

@@ -1,4 +1,4 @@
-"""Which names the sandbox answers to: those of this machine only."""
+"""Protection against DNS rebinding: only host names of this machine are served."""
 
 import re
 import time
@@ -15,16 +15,16 @@ _HERE = re.compile(
 
 _WHY = (
     "Misdirected Request: the sandbox answers only to localhost, 127.0.0.0/8 and [::1], so that no "
-    "web page can reach it under a name of its own"
+    "web page can reach it through its own name"
 )
 
 
 class OwnHosts:
     """ASGI middleware that refuses every request for another host than this machine.
 
-    A web page may call the server that its own name leads to. Once its name leads to 127.0.0.1
-    ("DNS rebinding"), the browser takes the sandbox for that server; only the name in the request
-    still tells. A refused request is not logged, changes nothing and takes no fault.
+    A web page may call the server of its own name. If that name is then pointed at 127.0.0.1 ("DNS
+    rebinding"), the browser sends these calls to the sandbox, and only the name in the request
+    shows it. A refused request is not logged, changes nothing and takes no fault.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -39,10 +39,10 @@ class OwnHosts:
 
 
 def _is_for_this_machine(scope: Scope) -> bool:
-    """Return whether all that names the host of a request names this machine.
+    """Return whether every host that a request names is this machine.
 
-    That is one `Host` header, and the target if that is a whole URL, as proxies get it, or the
-    address that a proxy shall connect to.
+    These are the one `Host` header, and the target if it is a whole URL or the address of a CONNECT
+    request, as proxies receive them.
     """
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) != 1:

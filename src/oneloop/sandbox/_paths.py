@@ -1,4 +1,4 @@
-"""Paths whose segments stay what they are, whatever is in them."""
+"""Paths in one percent-encoded spelling, so that no id can reach another route."""
 
 from urllib.parse import quote, unquote_to_bytes
 
@@ -6,10 +6,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class EncodedPaths:
-    """ASGI middleware that has paths routed percent-encoded, in one spelling each.
+    """ASGI middleware that routes paths percent-encoded, in one spelling each.
 
-    Decoded, as servers hand them over, an id such as ``a/rotate`` could not be told from two
-    segments, and a call for one thing could reach another.
+    Servers decode paths. An id such as ``a/rotate`` would then look like two segments, and a call
+    for one thing could reach another.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -21,5 +21,5 @@ class EncodedPaths:
 
 
 def encoded(raw_path: bytes) -> str:
-    """Return a path as sent with each segment encoded as little as possible."""
+    """Return a raw path with only the characters encoded that need it."""
     return "/".join(quote(unquote_to_bytes(part), safe="") for part in raw_path.split(b"/"))

@@ -1,4 +1,4 @@
-"""What a fault shows on the connection, as data; decided purely and carried out elsewhere."""
+"""What a fault does on the connection, as data. `Delivery` carries it out."""
 
 import json
 import math
@@ -21,15 +21,15 @@ class Performance:
     """What happens to one call."""
 
     status: int | None
-    """The status that the client is told; None if it is told nothing, or only raw bytes."""
+    """The status that the client gets; None if it gets no answer, or only raw bytes."""
     show: Answer | Iterator[Step]
-    """An answer to send as any other, or what to do on the connection instead. If the steps do not
-    end it, the client is left waiting."""
+    """An answer to send, or steps to carry out on the connection instead. If the steps do not end
+    it, the client is left waiting."""
 
 
 @frozen
 class Silence:
-    """No answer, at most raw bytes; then an ending, or (None) no end at all."""
+    """No answer, at most raw bytes; then the ending, or no end if that is None."""
 
     ending: Ending | None
     data: bytes = field(default=b"", repr=False)
@@ -42,11 +42,11 @@ class Silence:
 
 @frozen
 class Canned:
-    """An answer that has nothing to do with the request."""
+    """An answer that does not depend on the request."""
 
     answer: Answer
     retry_after_date: float | None = None
-    """Seconds from the answer to the date in its Retry-After; None: no such header."""
+    """Seconds from the answer to the date in its Retry-After; None for no such header."""
 
     def perform(self, genuine: Answer, now: float) -> Performance:
         """Ignore the genuine answer; the date in Retry-After is rounded up to a whole second."""
@@ -59,12 +59,14 @@ class Canned:
 
 @frozen
 class WithoutField:
-    """The genuine answer, but for one field. An answer without that field stays as it is."""
+    """The genuine answer without one field. An answer without that field stays as it is."""
 
     name: str
 
     def perform(self, genuine: Answer, now: float) -> Performance:
         """Leave the field out of every object in the answer."""
+        if not genuine.body:
+            return Performance(genuine.status, genuine)
 
         def pruned(members: dict[str, object]) -> dict[str, object]:
             return {key: value for key, value in members.items() if key != self.name}
@@ -75,17 +77,19 @@ class WithoutField:
 
 @frozen
 class Padded:
-    """The genuine answer with one more field, so that it is `size` bytes long."""
+    """The genuine answer, made `size` bytes long. An answer without a body stays as it is."""
 
     size: int
 
     def perform(self, genuine: Answer, now: float) -> Performance:
-        """Add the field; if there is no room for it, it is empty."""
-        # Every genuine answer is a JSON object.
-        comma = b"" if genuine.body == b"{}" else b","
-        opened = genuine.body[:-1] + comma + b'"padding":"'
-        padding = b"x" * (self.size - len(opened) - 2)
-        body = opened + padding + b'"}'
+        """Add a field, empty if there is no room, to an object; add spaces to any other JSON."""
+        body = genuine.body
+        if body.startswith(b"{"):
+            comma = b"" if body == b"{}" else b","
+            opened = body[:-1] + comma + b'"padding":"'
+            body = opened + b"x" * (self.size - len(opened) - 2) + b'"}'
+        elif body:
+            body = body.ljust(self.size)
         return Performance(genuine.status, evolve(genuine, body=body))
 
 
@@ -94,14 +98,14 @@ class Truncated:
     """The genuine answer, cut off halfway through its body."""
 
     def perform(self, genuine: Answer, now: float) -> Performance:
-        """Announce the whole length all the same."""
+        """Declare the full length, then close."""
         half = genuine.body[: len(genuine.body) // 2]
         return Performance(genuine.status, iter((closing_head(genuine, now) + half, "close")))
 
 
 @frozen
 class Dripped:
-    """The genuine answer, one part of it in single bytes, spread over so many seconds."""
+    """The genuine answer, one part of it sent byte by byte over `seconds`."""
 
     part: Literal["head", "body"]
     seconds: float

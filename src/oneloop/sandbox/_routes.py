@@ -1,4 +1,7 @@
-"""Everything that can be called. A new operation is a handler and a line here."""
+"""Everything that can be called. To simulate a new operation, add a handler and a line here."""
+
+import json
+from importlib.resources import files
 
 from oneloop.sandbox._calls import Operation
 from oneloop.sandbox._delivery import CONTROL_PREFIX
@@ -10,11 +13,12 @@ from oneloop.sandbox._operations import (
     _verification,
     _workspaces,
 )
+from oneloop.sandbox._operations._unsimulated import unsimulated
 
 _API = "/api/v1/"
 _KEY = "/api/v1/workspace/{id}/api-key/{akid}"
 
-OPERATIONS = (
+SIMULATED = (
     Operation("POST", _API + "workspace", _workspaces.create_workspace),
     Operation("GET", _API + "workspace", _workspaces.get_workspace),
     Operation("GET", _API + "workspace/{id}", _workspaces.get_workspace_by_id),
@@ -38,9 +42,20 @@ OPERATIONS = (
     Operation("GET", _API + "link-token/{token}", _tokens.validate_link_token, linked=True),
     Operation("POST", _API + "jwt", _tokens.create_jwt),
     Operation("POST", _API + "jwt/verify", _tokens.verify_jwt),
+)
+"""The operations of the API that work on the sandbox's state."""
+
+CONTROLS = (
     Operation("POST", CONTROL_PREFIX + "misbehave", _controls.misbehave),
     Operation("POST", CONTROL_PREFIX + "meters", _controls.create_meter),
     Operation("GET", CONTROL_PREFIX + "requests", _controls.list_requests),
     Operation("POST", CONTROL_PREFIX + "advance", _controls.advance),
     Operation("POST", CONTROL_PREFIX + "reset", _controls.reset),
 )
+"""The sandbox's own, which docs/sandbox.md describes."""
+
+
+def operations() -> tuple[Operation, ...]:
+    """Return all of them, also those that the document has and the sandbox does not simulate."""
+    document = json.loads(files("oneloop_api").joinpath("document.json").read_text("utf-8"))
+    return (*SIMULATED, *CONTROLS, *unsimulated(document, SIMULATED))

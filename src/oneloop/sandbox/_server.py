@@ -1,4 +1,4 @@
-"""The HTTP server, in a thread of its own, and the object that holds it."""
+"""The public `Sandbox`, and the HTTP server that it runs in a thread."""
 
 import asyncio
 import re
@@ -32,16 +32,17 @@ _KEEP_ALIVE_SECONDS = 75
 class Sandbox:
     """A stand-in for the Oneloop API on 127.0.0.1. Use it with `with`, or `start` and `stop` it.
 
-    Every method and property is safe to use from any thread, while it serves and afterwards.
+    Every method and property may be used from any thread, while it serves and afterwards.
 
     Args:
         port: where to listen; 0 for any port that is free.
         api_key: the bearer token to accept: visible ASCII characters.
-        clock: returns what time it is, as an aware datetime; the machine's time if left out. Give
+        clock: returns the current time as an aware datetime; by default the machine's time. Pass
             one that stands still to test what happens within a second, such as rate limits.
 
     Raises:
-        ValueError: `port` is none, or `api_key` cannot be a token or is `restricted_api_key`.
+        ValueError: `port` is out of range, or `api_key` cannot be a token or is
+            `restricted_api_key`.
     """
 
     def __init__(self, *, port: int = 0, api_key: str = _API_KEY, clock: Clock = utc_now) -> None:
@@ -57,10 +58,10 @@ class Sandbox:
         self._running: _Running | None = None
 
     def start(self) -> None:
-        """Begin to serve.
+        """Start to serve.
 
         Raises:
-            OSError: the port is taken, or not for us to use.
+            OSError: the port is taken, or needs privileges.
             RuntimeError: the sandbox is running already.
         """
         if self._running is not None:
@@ -73,7 +74,7 @@ class Sandbox:
     def stop(self) -> None:
         """End every connection and the server; do nothing if it is not running.
 
-        What the sandbox remembers stays readable, and `start` would go on from there.
+        The state stays readable, and `start` continues with it.
         """
         running, self._running = self._running, None
         if running is not None:
@@ -96,19 +97,19 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The base URL, such as ``http://127.0.0.1:8787``; RuntimeError while it is not running."""
+        """The base URL, such as ``http://127.0.0.1:8787``. RuntimeError if it is not running."""
         if self._running is None:
             raise RuntimeError("the sandbox is not running: use it with `with`, or call start()")
         return f"http://{_HOST}:{self._running.port}"
 
     @property
     def api_key(self) -> str:
-        """The bearer token that may do everything."""
+        """The bearer token that has every right."""
         return self._api_key
 
     @property
     def restricted_api_key(self) -> str:
-        """A valid bearer token that may do nothing: every call with it ends in 403."""
+        """A valid bearer token without rights: every call with it ends in 403."""
         return _RESTRICTED_API_KEY
 
     def create_meter(
@@ -121,7 +122,7 @@ class Sandbox:
         allow_overages: bool = False,
         spend_cap: int | None = None,
     ) -> Meter:
-        """Add a meter, and its workspace if need be. Amounts are integers of any size.
+        """Add a meter, and its workspace if it does not exist. Amounts are integers of any size.
 
         Raises:
             ValueError: an amount is negative, or the workspace has a meter of that name.
@@ -149,22 +150,21 @@ class Sandbox:
         return meter
 
     def misbehave(self, *faults: Fault | str, times: int = 1) -> None:
-        """Queue faults, or names of faults: each API call from now on takes the next one.
+        """Queue faults, or names of faults. Each API call from now on takes the next one.
 
         Args:
-            faults: in the order in which calls shall take them.
-            times: how often to queue them all, one round after the other; 1 to 10 000.
+            faults: in the order in which calls take them.
+            times: how often to queue all of them, one round after the other; 1 to 10 000.
 
         Raises:
-            ValueError: a name is unknown (the message lists those that are known), or `times` is
-                out of bounds.
-            TypeError: it is no fault.
+            ValueError: a name is unknown (the message lists all names), or `times` is out of range.
+            TypeError: an argument is neither a fault nor a name.
         """
         if not 1 <= times <= MAX_TIMES:
             raise ValueError(f"times must be from 1 to {MAX_TIMES}, not {times}")
         for fault in faults:
             if not isinstance(fault, Fault | str):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"a fault is a Fault or its name, not {fault!r}")
+                raise TypeError(f"a fault must be a Fault or the name of one, not {fault!r}")
         queue = [Fault.named(fault) if isinstance(fault, str) else fault for fault in faults]
         self._state.queue_faults(queue * times)
 
@@ -174,23 +174,23 @@ class Sandbox:
         return self._state.requests()
 
     def advance(self, seconds: float) -> None:
-        """Move the sandbox's clock forward: keys and tokens expire, rate limits begin anew.
+        """Move the sandbox's clock forward: keys and tokens expire, rate limits start again.
 
-        What faults and answers say of time stays real.
+        Delays of faults, and the dates in headers, keep to real time.
 
         Raises:
-            ValueError: the clock would go back, or centuries ahead.
+            ValueError: `seconds` is negative, or moves the clock by centuries.
         """
         self._state.advance(seconds)
 
     def reset(self) -> None:
-        """Make everything as in a new sandbox: what it remembers, its clock, faults and log."""
+        """Return to the state of a new sandbox: its data, clock, queue of faults and log."""
         self._state.reset()
 
 
 @frozen
 class _Running:
-    """A server that is serving, and how to end it."""
+    """A running server, and how to stop it."""
 
     port: int
     thread: threading.Thread
@@ -198,15 +198,15 @@ class _Running:
 
 
 def _start(app: ASGIApp, port: int) -> _Running:
-    """Serve `app` from a new thread; return once connections are accepted."""
-    # Bound here and not in the thread: the error then belongs to the caller.
+    """Serve `app` in a new thread; return as soon as connections are accepted."""
+    # Bound here and not in the thread, so that the caller gets the error.
     try:
         listener = socket.create_server((_HOST, port))
     except OSError as error:
         message = f"the sandbox cannot listen on {_HOST}:{port}: {error.strerror}"
         raise OSError(error.errno, message) from None
-    # Connections inherit it. asyncio would set it only on sockets made with a protocol number, and
-    # without it each answer on a kept connection waits for the client's late acknowledgement.
+    # Connections inherit TCP_NODELAY. asyncio sets it only on sockets that were created with a
+    # protocol number; without it, each answer on a kept connection waits for a delayed ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     bound: int = listener.getsockname()[1]
     started: Future[Callable[[], object]] = Future()
@@ -215,8 +215,8 @@ def _start(app: ASGIApp, port: int) -> _Running:
         with listener:
             try:
                 asyncio.run(_serve(app, listener, started))
-            except Exception as error:  # noqa: BLE001 - whatever it is
-                # For the caller, who waits. After the start nobody does: then this fails loudly.
+            except Exception as error:  # noqa: BLE001 - passed on to the thread that waits
+                # After the start nobody waits, and this raises InvalidStateError in the thread.
                 started.set_exception(error)
 
     thread = threading.Thread(target=run, name=f"oneloop-sandbox-{bound}", daemon=True)
@@ -231,10 +231,10 @@ def _start(app: ASGIApp, port: int) -> _Running:
 async def _serve(
     app: ASGIApp, listener: socket.socket, started: "Future[Callable[[], object]]"
 ) -> None:
-    """Serve until told to stop by what `started` is given, then end every connection at once.
+    """Serve until the function that `started` gets is called, then end every connection at once.
 
     This is uvicorn's HTTP without uvicorn's Server, which polls (each stop would take 0.3 s) and
-    writes to the application's log that it starts and stops.
+    logs in the application's log that it starts and stops.
     """
     loop = asyncio.get_running_loop()
     config = Config(
@@ -255,15 +255,16 @@ async def _serve(
     stop = asyncio.Event()
     started.set_result(lambda: loop.call_soon_threadsafe(stop.set))
     await stop.wait()
-    # What is accepted but not yet set up, which takes asyncio one more round, would be forgotten by
-    # close(), with its socket open. Windows' loop has no readers, and no such round either.
+    # asyncio needs one more iteration of the loop to set up a connection that it has accepted.
+    # Until then close() does not know of it and would leave its socket open. The loop of Windows
+    # has no readers, and needs no such iteration.
     with suppress(NotImplementedError):
         loop.remove_reader(listener)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     server.close()
-    # In rounds: a connection accepted a moment ago may turn up only now. No task is cancelled, for
-    # uvicorn logs that as an error; each ends as soon as its connection does.
+    # In a loop, because a connection that was just accepted may turn up late. Tasks are not
+    # cancelled, which uvicorn would log as an error; each ends when its connection does.
     while shared.connections or asyncio.all_tasks(loop) != {asyncio.current_task()}:
         for connection in tuple(shared.connections):
             connection.transport.abort()
@@ -271,15 +272,15 @@ async def _serve(
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's HTTP/1.1, which also hands the application the connection itself."""
+    """uvicorn's HTTP/1.1 that also passes the connection to the application."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Here and not in Config, whose switch would turn it off for every uvicorn in the process.
+        # Not in Config, whose switch would turn it off for every uvicorn in the process.
         self.access_log = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Put the transport into the scope of every request on this connection."""
+        """Add the transport to the scope of every request on this connection."""
         super().connection_made(transport)
         app: ASGIApp = self.app
 

@@ -1,4 +1,4 @@
-"""The sandbox's own controls, which the API does not have."""
+"""The controls of the sandbox, which docs/sandbox.md describes."""
 
 from typing import cast
 
@@ -33,7 +33,7 @@ def misbehave(state: State, call: Call) -> Answer:
 
 
 def create_meter(state: State, call: Call) -> Answer:
-    """Create a meter with any balance, and its workspace if need be."""
+    """Create a meter with any balance, and its workspace if it does not exist."""
     fields = body_fields(call)
     meter = state.create_meter(
         workspace_id=fields.required("workspaceId", string),
@@ -47,7 +47,7 @@ def create_meter(state: State, call: Call) -> Answer:
 
 
 def list_requests(state: State, _: Call) -> Answer:
-    """Show the log."""
+    """Return the log of API calls."""
     return json_answer(200, {"requests": [asdict(request) for request in state.requests()]})
 
 
@@ -62,13 +62,13 @@ def advance(state: State, call: Call) -> Answer:
 
 
 def reset(state: State, _: Call) -> Answer:
-    """Forget everything."""
+    """Return to the state of a new sandbox."""
     state.reset()
     return json_answer(200, {})
 
 
 def _credits(path: str, value: object) -> int:
-    """Read an amount, also as a plain integer: for people who type it."""
+    """Read an amount as a string of digits or, for convenience, as an integer."""
     if type(value) is int and value >= 0:
         return value
     try:

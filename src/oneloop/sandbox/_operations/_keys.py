@@ -1,4 +1,4 @@
-"""API keys: their making, their changes and their end."""
+"""API keys: creating, listing, editing, rotating and deleting them."""
 
 from attrs import evolve
 from starlette.exceptions import HTTPException
@@ -95,7 +95,7 @@ def key_scope(path: str, value: object) -> KeyScope:
 
 
 def _inline_scope(path: str, value: object) -> KeyScope:
-    """Read the scope of a new key, in which the document knows no id."""
+    """Read a scope of a new key, which has no id in the document."""
     return _scope(nested(path, value), None)
 
 
@@ -111,7 +111,7 @@ def _scope(fields: Fields, scope_id: str | None) -> KeyScope:
 
 
 def _within(link: Link, request: KeyRequest) -> KeyRequest:
-    """Return the request as a link token allows it: for its customer, on its meter."""
+    """Return the request restricted to the customer and the meter of a link token."""
     asked = (request.workspace_id, request.customer_id)
     if asked != (link.workspace_id, link.customer_id):
         raise HTTPException(403)

@@ -1,4 +1,4 @@
-"""What the API signs for others: link tokens and JWTs."""
+"""Link tokens and JWTs."""
 
 import re
 
@@ -33,7 +33,7 @@ def generate_link_token(state: State, call: Call) -> Answer:
 
 
 def validate_link_token(state: State, call: Call) -> Answer:
-    """Serve validateLinkToken; who has a link token may ask for that one only."""
+    """Serve validateLinkToken. A caller with a link token may only validate that one."""
     token = call.path_params["token"]
     if call.link is not None and not call.link.belongs_to(token):
         raise HTTPException(403)

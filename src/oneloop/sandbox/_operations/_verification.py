@@ -1,4 +1,4 @@
-"""The use of API keys: whether they are let through, and what that costs."""
+"""Verifying API keys and charging for their use."""
 
 from oneloop.sandbox._answers import Answer, json_answer
 from oneloop.sandbox._bodies import verdict_json

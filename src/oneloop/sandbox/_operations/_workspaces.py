@@ -14,7 +14,7 @@ def create_workspace(state: State, call: Call) -> Answer:
 
 
 def get_workspace(state: State, _: Call) -> Answer:
-    """Serve getWorkspace, which lists them all."""
+    """Serve getWorkspace, which lists all workspaces."""
     return json_answer(
         200, {"workspaces": [workspace_json(each) for each in state.workspaces.all()]}
     )
@@ -48,7 +48,7 @@ def get_workspace_scopes(state: State, call: Call) -> Answer:
 
 
 def create_workspace_scopes(state: State, call: Call) -> Answer:
-    """Serve createWorkspaceScopes, which creates one."""
+    """Serve createWorkspaceScopes, which creates one scope."""
     fields = body_fields(call)
     scope = state.workspaces.create_scope(
         call.path_params["id"],

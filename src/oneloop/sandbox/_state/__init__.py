@@ -1,7 +1,6 @@
-"""What one sandbox remembers. No HTTP here.
+"""The state of one sandbox, without any HTTP.
 
-Each part of it is safe to use from any thread: all parts share one lock, which a thread may take
-again while it holds it.
+Its parts may be used from any thread: they share one reentrant lock.
 """
 
 import threading
@@ -51,24 +50,24 @@ __all__ = [
 
 @frozen(kw_only=True)
 class ReceivedRequest:
-    """One API call that reached the sandbox whole. Neither its token nor its body is kept."""
+    """An API call that the sandbox received completely, without its token and body."""
 
     method: str
     path: str
-    """As sent: still percent-encoded, with the query; a link token in it is ``***``."""
+    """As sent: percent-encoded and with the query. A link token in it is ``***``."""
     status: int | None
-    """The status answered; None if there was no answer, or only raw bytes."""
+    """The status of the answer; None if there was no answer, or only raw bytes."""
     fault: str | None
     """The name of the fault that the call took; None if it took none."""
     applied: bool
-    """Whether the call changed the sandbox's state. When a key was last used, and how many calls
-    its rate limit has left, do not count."""
+    """Whether the call changed the sandbox's state. The time when a key was last used and the
+    counters of rate limits are not considered."""
 
 
 class State:
-    """The memory of one sandbox. Every method is safe to call from any thread.
+    """The state of one sandbox. Every method may be called from any thread.
 
-    `reset` replaces the parts; whoever still holds an old one works on what is forgotten.
+    `reset` replaces the parts; changes to a part from before have no effect.
     """
 
     workspaces: Workspaces
@@ -86,7 +85,7 @@ class State:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything but the workspace and meter that every sandbox starts with."""
+        """Return to the workspace and the meter that every sandbox starts with."""
         with self._lock:
             self._clock = AdjustableClock(self._source)
             lock, now = self._lock, self._clock.now
@@ -108,7 +107,7 @@ class State:
             )
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward; raise ValueError if it would go back, or by centuries."""
+        """Move the clock forward; raise ValueError if `seconds` is negative or centuries."""
         with self._lock:
             self._clock.advance(seconds)
 
@@ -122,7 +121,7 @@ class State:
         allow_overages: bool,
         spend_cap: int | None,
     ) -> Meter:
-        """Add a meter, and its workspace if need be.
+        """Add a meter, and its workspace if it does not exist.
 
         Raises:
             ValueError: an amount is negative, or the name is taken.
@@ -147,13 +146,13 @@ class State:
             )
 
     def queue_faults(self, faults: Iterable[Fault]) -> int:
-        """Queue faults for the next API calls; return how many are waiting then."""
+        """Queue faults for the next API calls; return the new length of the queue."""
         with self._lock:
             self._faults.extend(faults)
             return len(self._faults)
 
     def next_fault(self) -> Fault | None:
-        """Take the fault that is next in the queue, None if it is empty."""
+        """Remove and return the next fault in the queue, None if it is empty."""
         with self._lock:
             return self._faults.popleft() if self._faults else None
 

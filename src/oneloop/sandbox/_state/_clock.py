@@ -1,10 +1,10 @@
-"""What time a sandbox takes it for."""
+"""The clock of a sandbox."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 Clock = Callable[[], datetime]
-"""Returns the time as it is now, as an aware datetime."""
+"""Returns the current time as an aware datetime."""
 
 _FARTHEST = 10_000_000_000
 
@@ -20,19 +20,19 @@ def posix_seconds(moment: datetime) -> int:
 
 
 class AdjustableClock:
-    """Another clock's time, and by how much it is ahead of that. It only ever goes forward."""
+    """A clock that can be moved ahead of another one, but not back."""
 
     def __init__(self, source: Clock) -> None:
         self._source = source
         self._ahead = timedelta(0)
 
     def now(self) -> datetime:
-        """Return the time in UTC, in whole milliseconds."""
+        """Return the time in UTC, truncated to milliseconds."""
         moment = (self._source() + self._ahead).astimezone(UTC)
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward; raise ValueError if it would go back, or by centuries."""
+        """Move the clock forward; raise ValueError if `seconds` is negative or centuries."""
         if not 0 <= seconds <= _FARTHEST - self._ahead.total_seconds():
             raise ValueError(f"seconds must be from 0 to {_FARTHEST} in all, not {seconds}")
         self._ahead += timedelta(seconds=seconds)

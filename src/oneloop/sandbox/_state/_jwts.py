@@ -1,4 +1,4 @@
-"""JWTs, signed by a sandbox for itself: HS256, with a secret that nobody else has."""
+"""JWTs, signed with HS256 and a secret that only this sandbox has."""
 
 import base64
 import hashlib
@@ -19,17 +19,17 @@ _LIFETIME = 3600
 
 @frozen(kw_only=True)
 class JwtVerdict:
-    """What came of a verification. Of a token that is not the sandbox's, nothing is told."""
+    """The result of a verification. It is empty for a token of another issuer."""
 
     valid: bool
     payload: Mapping[str, str] = field(factory=dict[str, str])
     aud: str | None = None
     exp: int = 1
-    """POSIX seconds; 1 of a token that is not the sandbox's."""
+    """POSIX seconds; 1 for a token of another issuer."""
 
 
 class Jwts:
-    """Makes and verifies JWTs; none is remembered. Safe to use from any thread."""
+    """Creates and verifies JWTs without storing them. Safe to use from any thread."""
 
     def __init__(self, lock: RLock, now: Clock) -> None:
         self._now = now
@@ -37,7 +37,7 @@ class Jwts:
         self._windows = RateWindows(lock, now)
 
     def create(self, payload: Mapping[str, str], *, aud: str | None, exp: int | None) -> str:
-        """Return a signed JWT that ends at `exp` (POSIX seconds; None: in an hour)."""
+        """Return a signed JWT that expires at `exp` (POSIX seconds; None: in one hour)."""
         claims: dict[str, object] = {"payload": payload}
         if aud is not None:
             claims["aud"] = aud
@@ -46,9 +46,9 @@ class Jwts:
         return f"{signed}.{self._signature(signed)}"
 
     def verify(self, jwt: str, limit: RateLimit | None) -> JwtVerdict:
-        """Judge a JWT; only one that is sound and not over counts against the limit."""
+        """Verify a JWT. Only one that is genuine and has not expired counts against the limit."""
         signed, _, signature = jwt.rpartition(".")
-        # As text, byte for byte: base64 would be read leniently, and a JWT has one spelling only.
+        # Compared as text: a lenient base64 decoder would accept several spellings of a signature.
         if not hmac.compare_digest(_bytes(signature), _bytes(self._signature(signed))):
             return JwtVerdict(valid=False)
         claims = _decoded(signed.partition(".")[2])
@@ -69,7 +69,7 @@ def _encoded(value: object) -> str:
 
 
 def _decoded(part: str) -> dict[str, Any]:
-    # Ours, since its signature is; only what pads it was left out.
+    # The signature was checked, so this is what _encoded returned, without its padding.
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return claims
 

@@ -1,4 +1,4 @@
-"""API keys: what is remembered of them, which is never their values."""
+"""API keys. Their values are never stored, only digests of them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,12 +16,12 @@ from oneloop.sandbox._state._workspaces import Workspaces
 _DEFAULT_PREFIX = "sk"
 
 LATEST = 2**53 - 1
-"""The last moment that a key can expire at: a larger integer is none to a JavaScript server."""
+"""The last time at which a key can expire: JavaScript cannot represent larger integers exactly."""
 
 
 @frozen(kw_only=True)
 class KeyScope:
-    """Rights to one thing, on a key or asked for."""
+    """Rights to one thing: those of a key, or those that a verification asks for."""
 
     id: str | None
     representation: str
@@ -31,7 +31,7 @@ class KeyScope:
     delete: bool
 
     def covers(self, asked: "KeyScope") -> bool:
-        """Tell whether it gives every right that is asked for."""
+        """Return whether it gives every right that is asked for."""
         return self.representation == asked.representation and all(
             has or not wants
             for has, wants in (
@@ -45,7 +45,7 @@ class KeyScope:
 
 @frozen(kw_only=True)
 class KeyRequest:
-    """What a new key shall be."""
+    """The properties of a key that is to be created."""
 
     name: str
     workspace_id: str
@@ -54,9 +54,9 @@ class KeyRequest:
     customer_id: str
     metadata: Mapping[str, str]
     prefix: str | None = None
-    """None: the workspace's."""
+    """None for the default of the workspace."""
     expires_at: int | None = None
-    """POSIX seconds; None: when the workspace's default says."""
+    """POSIX seconds; None for the default of the workspace."""
     external_meter_id: str | None = None
 
 
@@ -86,16 +86,16 @@ class Key:
 
 @frozen
 class IssuedKey:
-    """A key with its value, which only whoever asked for it gets, and only now."""
+    """A key with its value, which is returned once and not stored."""
 
     key: Key
     value: str = field(repr=False)
 
 
 class Keys:
-    """All API keys. Every method is safe to call from any thread.
+    """All API keys. Every method may be called from any thread.
 
-    A `customer_id` makes a method blind to the keys of other customers.
+    With a `customer_id`, a method ignores the keys of other customers.
     """
 
     def __init__(self, lock: RLock, now: Clock, workspaces: Workspaces, meters: Meters) -> None:
@@ -105,17 +105,17 @@ class Keys:
         self._meters = meters
         self._keys: dict[str, Key] = {}
         self._ids: dict[str, str] = {}
-        """Which key has the value with this digest."""
+        """Ids of keys by the digest of their value."""
 
     def create(self, request: KeyRequest) -> IssuedKey:
-        """Add a key with a value of its own; raise NotFoundError without workspace or meter."""
+        """Add a key with a new value; raise NotFoundError without its workspace or meter."""
         prefix = request.prefix
         if prefix is None:
             prefix = self._prefix_of(request.workspace_id)
         return self._add(evolve(request, prefix=prefix), new_secret(prefix))
 
     def migrate(self, request: KeyRequest, value: str) -> IssuedKey:
-        """Add a key that has its value already; raise ConflictError if another key has it too."""
+        """Add a key with a given value; raise ConflictError if another key has it."""
         return self._add(request, value)
 
     def in_workspace(self, workspace_id: str, customer_id: str | None) -> Sequence[Key]:
@@ -129,7 +129,7 @@ class Keys:
             )
 
     def get(self, workspace_id: str, key_id: str, customer_id: str | None = None) -> Key:
-        """Return a key, deleted or not; raise NotFoundError if the workspace has none."""
+        """Return a key, deleted or not; raise NotFoundError if the workspace does not have it."""
         with self._lock:
             self._workspaces.get(workspace_id)
             key = self._keys.get(key_id)
@@ -149,7 +149,7 @@ class Keys:
         enabled: bool | None,
         scopes: tuple[KeyScope, ...] | None,
     ) -> tuple[Key, bool]:
-        """Return the key as changed where not None, and whether that is other than before.
+        """Change what is not None; return the key, and whether that changed anything.
 
         Raises:
             ConflictError: the key is deleted.
@@ -160,12 +160,12 @@ class Keys:
             return self._change(self._living(key), **given)
 
     def delete(self, key: Key) -> tuple[Key, bool]:
-        """Mark the key as deleted; return it, and whether it was not before."""
+        """Mark the key as deleted; return it, and whether that changed anything."""
         with self._lock:
             return self._change(self._keys[key.id], deleted=True)
 
     def rotate(self, key: Key) -> IssuedKey:
-        """Give the key another value, and forget the old one; raise ConflictError if deleted."""
+        """Replace the value of the key; raise ConflictError if the key is deleted."""
         with self._lock:
             before = self._living(key)
             prefix = before.prefix
@@ -180,13 +180,13 @@ class Keys:
             return IssuedKey(after, value)
 
     def with_value(self, value: str) -> Key | None:
-        """Return the key that has this value, deleted or not, None if there is none."""
+        """Return the key with this value, deleted or not; None if there is no such key."""
         with self._lock:
             key_id = self._ids.get(digest(value))
             return None if key_id is None else self._keys[key_id]
 
     def mark_used(self, key: Key) -> Key:
-        """Remember that the key was let through just now; return it as it is then."""
+        """Record that the key was used just now; return the changed key."""
         with self._lock:
             after = evolve(self._keys[key.id], last_used_at=self._now())
             self._keys[key.id] = after

@@ -1,4 +1,4 @@
-"""Link tokens: what lets a customer's browser manage that customer's keys for a while."""
+"""Link tokens, with which a customer's browser manages that customer's keys."""
 
 from threading import RLock
 
@@ -17,7 +17,7 @@ class Link:
     """What a link token stands for."""
 
     digest: str = field(repr=False)
-    """Of the token, which is not remembered itself."""
+    """Of the token, which is not stored itself."""
     workspace_id: str
     customer_id: str
     external_billing_id: str | None
@@ -25,12 +25,12 @@ class Link:
     """POSIX seconds."""
 
     def belongs_to(self, token: str) -> bool:
-        """Tell whether this is what the token stands for."""
+        """Return whether this is what the token stands for."""
         return self.digest == digest(token)
 
 
 class Links:
-    """All link tokens. Every method is safe to call from any thread."""
+    """All link tokens. Every method may be called from any thread."""
 
     def __init__(self, lock: RLock, now: Clock, workspaces: Workspaces) -> None:
         self._lock = lock
@@ -41,7 +41,7 @@ class Links:
     def create(
         self, *, workspace_id: str, customer_id: str, external_billing_id: str | None
     ) -> tuple[str, Link]:
-        """Return a new token and what it stands for; raise NotFoundError without a workspace."""
+        """Return a new token and what it stands for; raise NotFoundError without its workspace."""
         token = new_secret("lt")
         with self._lock:
             link = Link(
@@ -55,7 +55,7 @@ class Links:
         return token, link
 
     def get(self, token: str) -> Link:
-        """Return what a token stands for, or stood for; raise NotFoundError if there is none."""
+        """Return what a token stands for, expired or not; raise NotFoundError if it is unknown."""
         with self._lock:
             found = self._links.get(digest(token))
         if found is None:
@@ -63,5 +63,5 @@ class Links:
         return found
 
     def is_alive(self, link: Link) -> bool:
-        """Tell whether the token may still be used."""
+        """Return whether the token has not expired."""
         return self._now().timestamp() < link.expires_at

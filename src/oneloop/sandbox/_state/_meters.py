@@ -1,4 +1,4 @@
-"""Meters: what customers may use, what they have used, and on which day."""
+"""Meters: the credits of customers, and their usage by day."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ class Meter:
     used_credits: int
     allow_overages: bool
     spend_cap: int | None
-    """None: no cap."""
+    """None for no cap."""
     created_at: datetime
     """UTC, in whole milliseconds, as is `updated_at`."""
     updated_at: datetime
@@ -41,13 +41,13 @@ class DailyUsage:
 
 
 def admits(meter: Meter, usage: int) -> bool:
-    """Tell whether something is left on the meter, and enough for this usage."""
+    """Return whether the meter has credits left, and enough for this usage."""
     limit = meter.spend_cap if meter.allow_overages else meter.total_credits
     return limit is None or (meter.used_credits < limit and meter.used_credits + usage <= limit)
 
 
 class Meters:
-    """All meters and their usage. Every method is safe to call from any thread."""
+    """All meters and their usage. Every method may be called from any thread."""
 
     def __init__(self, lock: RLock, now: Clock) -> None:
         self._lock = lock
@@ -87,12 +87,12 @@ class Meters:
         return meter
 
     def find(self, workspace_id: str, external_meter_id: str) -> Meter | None:
-        """Return the meter as it is now, None if there is none."""
+        """Return the meter as it is now, None if it does not exist."""
         with self._lock:
             return self._meters.get((workspace_id, external_meter_id))
 
     def get(self, workspace_id: str, external_meter_id: str) -> Meter:
-        """Return the meter as it is now; raise NotFoundError if there is none."""
+        """Return the meter as it is now; raise NotFoundError if it does not exist."""
         found = self.find(workspace_id, external_meter_id)
         if found is None:
             raise NotFoundError(
@@ -101,7 +101,7 @@ class Meters:
         return found
 
     def refill(self, workspace_id: str, external_meter_id: str, amount: int) -> Meter | None:
-        """Raise the meter's total credits; return it as it is then, None if there is none."""
+        """Raise the total credits of a meter; return the meter, None if it does not exist."""
         with self._lock:
             before = self.find(workspace_id, external_meter_id)
             if before is None:
@@ -109,7 +109,7 @@ class Meters:
             return self._put(evolve(before, total_credits=before.total_credits + amount))
 
     def charge(self, meter: Meter, usage: int, name: str) -> Meter:
-        """Raise what is used of a meter, whatever its limit, and return it as it is then."""
+        """Raise the used credits of a meter, whatever its limit, and return the meter."""
         with self._lock:
             before = self.get(meter.workspace_id, meter.external_meter_id)
             after = self._put(evolve(before, used_credits=before.used_credits + usage))
@@ -137,6 +137,6 @@ def _names(meter: Meter) -> tuple[str, str]:
 
 
 def _meter_id(workspace_id: str, external_meter_id: str) -> str:
-    # Made from the names alone, so that it does not depend on what was created before.
+    # Derived from the names, so that a meter has the same id in every sandbox.
     names = json.dumps([workspace_id, external_meter_id]).encode("ascii")
     return f"cbm_{hashlib.sha256(names).hexdigest()[:32]}"

@@ -1,4 +1,4 @@
-"""Counting calls against rate limits."""
+"""Rate limits."""
 
 from datetime import datetime
 from threading import RLock
@@ -10,7 +10,7 @@ from oneloop.sandbox._state._clock import Clock, posix_seconds
 
 @frozen(kw_only=True)
 class RateLimit:
-    """So many calls under one id in each window; windows begin at multiples of their length."""
+    """At most `limit` calls with one id per window; windows begin at multiples of `seconds`."""
 
     id: str
     limit: int
@@ -20,7 +20,7 @@ class RateLimit:
 
 @frozen(kw_only=True)
 class RateStanding:
-    """How a call stands to the rate limit that it was counted against."""
+    """The result of counting a call against a rate limit."""
 
     admitted: bool
     remaining: int
@@ -29,16 +29,16 @@ class RateStanding:
 
 
 class RateWindows:
-    """The current window of everything that is counted. Safe to use from any thread."""
+    """The current window of each rate limit. Safe to use from any thread."""
 
     def __init__(self, lock: RLock, now: Clock) -> None:
         self._lock = lock
         self._now = now
         self._windows: dict[tuple[str, int], tuple[int, int]] = {}
-        """When the last window ends, and how many calls it has admitted."""
+        """The end of the last window and the number of calls that it admitted, by id and length."""
 
     def count(self, limit: RateLimit) -> RateStanding:
-        """Admit a call and count it, unless its window is full."""
+        """Count a call, and admit it unless the window is full."""
         counted = (limit.id, limit.seconds)
         with self._lock:
             ends = _end(self._now(), limit.seconds)

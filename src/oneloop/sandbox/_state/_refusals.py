@@ -1,9 +1,9 @@
-"""Why the sandbox's memory may refuse what it is asked for."""
+"""The errors of the state."""
 
 
 class NotFoundError(LookupError):
-    """There is no such thing."""
+    """What was asked for does not exist."""
 
 
 class ConflictError(ValueError):
-    """What is there already does not allow it."""
+    """The current state does not allow the change."""

@@ -1,9 +1,9 @@
-"""Random ids and secret values, and what may be remembered of the latter."""
+"""Random ids and secrets, and the digests that are stored in place of secrets."""
 
 import hashlib
 import secrets
 
-_TELLING = 4
+_SHOWN = 4
 _LONG_ENOUGH = 16
 
 
@@ -13,16 +13,16 @@ def new_id(kind: str) -> str:
 
 
 def new_secret(prefix: str) -> str:
-    """Return a secret that nobody can guess; nothing is put before it if the prefix is empty."""
+    """Return a random secret after a prefix and ``_``, or alone if the prefix is empty."""
     value = secrets.token_urlsafe(32)
     return f"{prefix}_{value}" if prefix else value
 
 
 def digest(secret: str) -> str:
-    """Return what a secret is recognized by, and cannot be made from. Any string has a digest."""
+    """Return the SHA-256 digest of a secret, which may be any string."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def masked(secret: str) -> str:
-    """Return stars and the secret's last characters, these only if that leaves enough to guess."""
-    return "****" + (secret[-_TELLING:] if len(secret) >= _LONG_ENOUGH else "")
+    """Return stars and the last characters of a secret, only stars if it is short."""
+    return "****" + (secret[-_SHOWN:] if len(secret) >= _LONG_ENOUGH else "")

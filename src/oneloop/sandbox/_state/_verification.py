@@ -1,4 +1,4 @@
-"""Whether a key is let through, and what its use costs."""
+"""Verification of keys, and charging for their use."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from oneloop.sandbox._state._workspaces import Workspaces
 
 
 class Status(StrEnum):
-    """What comes of a verification: the first of these that is so."""
+    """The result of a verification: the first of these that applies."""
 
     INVALID = "INVALID"
     DELETED = "DELETED"
@@ -30,20 +30,20 @@ class Status(StrEnum):
 
 @frozen(kw_only=True)
 class Verdict:
-    """What came of a verification, and all that it was based on."""
+    """The result of a verification, with what it was based on."""
 
     status: Status
     key: Key | None = None
-    """None if there is no such key."""
+    """None if the key does not exist."""
     meter: Meter | None = None
-    """The key's meter, after charging; None if it has none."""
+    """The meter of the key after charging, None if it has no meter."""
     rate: RateStanding | None = None
-    """None if no rate limit applies, or the key failed before that."""
+    """None if there is no rate limit, or the verification failed earlier."""
     charged: bool = False
 
 
 class Verification:
-    """The gate through which keys go. Every method is safe to call from any thread."""
+    """Verifies keys and charges their meters. Every method may be called from any thread."""
 
     def __init__(
         self, lock: RLock, now: Clock, workspaces: Workspaces, keys: Keys, meters: Meters
@@ -64,7 +64,7 @@ class Verification:
         usage_name: str,
         rate_limit: RateLimit | None,
     ) -> Verdict:
-        """Judge a key by its value; charge its meter, and mark it as used, only if it is VALID."""
+        """Verify a key by its value; only if it is VALID, charge its meter and mark it as used."""
         with self._lock:
             key = self._keys.with_value(value)
             if key is None:
@@ -90,10 +90,10 @@ class Verification:
             )
 
     def record_usage(self, value: str, usage: int, usage_name: str) -> bool:
-        """Charge a key's meter whatever its limit; return whether there was anything to charge.
+        """Charge the meter of a key beyond any limit; return whether anything was charged.
 
         Raises:
-            NotFoundError: there is no such key.
+            NotFoundError: the key does not exist.
         """
         with self._lock:
             key = self._keys.with_value(value)
@@ -120,7 +120,7 @@ class Verification:
 
 
 def _standing(key: Key, scopes: Sequence[KeyScope], now: datetime) -> Status:
-    """Return VALID, or why the key fails by itself."""
+    """Return VALID, or the status of a key that fails whatever its limits."""
     if key.deleted:
         return Status.DELETED
     if not key.enabled:

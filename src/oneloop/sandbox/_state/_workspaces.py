@@ -1,4 +1,4 @@
-"""Workspaces, and the scopes that they define."""
+"""Workspaces and their scopes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,13 +13,13 @@ from oneloop.sandbox._state._secrets import new_id
 
 @frozen(kw_only=True)
 class WorkspaceSettings:
-    """What a workspace's keys get if they bring nothing of their own."""
+    """The defaults for the keys of a workspace."""
 
     default_key_prefix: str | None = None
     default_allowed_ips: tuple[str, ...] = ()
     default_rate_limit_per_second: int | None = None
     default_expiration: int | None = None
-    """Seconds from a key's creation to its end."""
+    """Seconds from the creation of a key until it expires."""
 
 
 @frozen(kw_only=True)
@@ -35,7 +35,7 @@ class Workspace:
 
 @frozen(kw_only=True)
 class WorkspaceScope:
-    """A scope that a workspace defines. Nothing changes it."""
+    """A scope that a workspace defines. It never changes."""
 
     id: str
     name: str
@@ -46,7 +46,7 @@ class WorkspaceScope:
 
 
 class Workspaces:
-    """All workspaces. Every method is safe to call from any thread."""
+    """All workspaces. Every method may be called from any thread."""
 
     def __init__(self, lock: RLock, now: Clock) -> None:
         self._lock = lock
@@ -55,11 +55,11 @@ class Workspaces:
         self._scopes: dict[str, dict[str, WorkspaceScope]] = {}
 
     def create(self, name: str) -> Workspace:
-        """Add a workspace with an id of its own."""
+        """Add a workspace with a new id."""
         return self._add(new_id("ws"), name)
 
     def ensure(self, workspace_id: str) -> Workspace:
-        """Return the workspace with this id; if there is none, add one that is named after it."""
+        """Return the workspace with this id; if it does not exist, add it, named like its id."""
         with self._lock:
             found = self._workspaces.get(workspace_id)
             return self._add(workspace_id, workspace_id) if found is None else found
@@ -70,7 +70,7 @@ class Workspaces:
             return tuple(self._workspaces.values())
 
     def get(self, workspace_id: str) -> Workspace:
-        """Return a workspace; raise NotFoundError if there is none."""
+        """Return a workspace; raise NotFoundError if it does not exist."""
         with self._lock:
             found = self._workspaces.get(workspace_id)
         if found is None:
@@ -78,7 +78,7 @@ class Workspaces:
         return found
 
     def update(self, workspace_id: str, settings: WorkspaceSettings) -> tuple[Workspace, bool]:
-        """Return the workspace with these settings, and whether they are others than before."""
+        """Set the settings; return the workspace, and whether that changed anything."""
         with self._lock:
             before = self.get(workspace_id)
             if before.settings == settings:

@@ -1,0 +1,116 @@
+"""`python -m oneloop.sandbox`."""
+
+import http.client
+import importlib
+import json
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from oneloop.sandbox import Sandbox
+from tests.sandbox.refills import (
+    BODY,
+    ENOUGH,
+    REFILL,
+    wait_for,
+)
+
+
+def run_main(*arguments: str) -> int:
+    """Run the command in this process; return its exit status."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    argv, sys.argv = sys.argv, ["sandbox", *arguments]
+    sys.modules.pop("oneloop.sandbox.__main__", None)  # runpy warns if it is loaded already.
+    try:
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_module("oneloop.sandbox", run_name="__main__")
+        return int(caught.value.code or 0)
+    finally:
+        sys.argv = argv
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command_prints_what_to_paste_and_ends_on_a_signal(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key is quoted for the shell, and a signal ends it with status 0 and no noise."""
+
+    def end_later() -> None:
+        wait_for(
+            lambda: any(each.name.startswith("oneloop-sandbox") for each in threading.enumerate())
+        )
+        time.sleep(0.25)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=end_later)
+    thread.start()
+    status = run_main("--port", "0", "--api-key", "it's")
+    thread.join()
+    assert not [each for each in threading.enumerate() if each.name.startswith("oneloop-sandbox")]
+    output = capsys.readouterr()
+    assert (status, output.err) == (0, "")
+    assert re.search(r"^export ONELOOP_BASE_URL=http://127\.0\.0\.1:\d+$", output.out, re.MULTILINE)
+    assert output.out.endswith("export ONELOOP_SDK_KEY='it'\"'\"'s'\n")
+
+
+def test_command_serves() -> None:
+    """As a process of its own it serves with the default key, and ends quietly."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "oneloop.sandbox", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    url = lines[1].strip().rpartition("=")[2]
+    client = http.client.HTTPConnection(url.removeprefix("http://"), timeout=ENOUGH)
+    client.request(
+        "POST",
+        REFILL,
+        json.dumps(BODY),
+        {"Authorization": "Bearer sdk_sandbox", "Content-Type": "application/json"},
+    )
+    status = client.getresponse().status
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=ENOUGH)
+    client.close()
+    assert (status, process.returncode, rest, errors) == (200, 0, "", "")
+    assert lines[2] == "export ONELOOP_SDK_KEY=sdk_sandbox\n"
+
+
+def test_importing_the_command_serves_nothing() -> None:
+    """Tools that import every module do not start a server."""
+    threads = threading.active_count()
+    importlib.import_module("oneloop.sandbox.__main__")
+    assert threading.active_count() == threads
+
+
+def test_command_says_that_a_port_is_taken(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line on stderr, status 1."""
+    port = sandbox.url.rpartition(":")[2]
+    assert run_main("--port", port) == 1
+    errors = capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1:{port}" in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("--port", "65536"), ("--port", "x"), ("--api-key", "a b")])
+def test_command_refuses_bad_options(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bad options are status 2, as everywhere."""
+    assert run_main(*arguments) == 2
+    assert "error: " in capsys.readouterr().err

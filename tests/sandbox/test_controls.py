@@ -1,0 +1,108 @@
+"""The sandbox's own controls over HTTP."""
+
+import http.client
+
+import pytest
+
+from oneloop.sandbox import Fault, Sandbox
+from tests.sandbox.refills import (
+    REFILL,
+    call,
+    credits_of,
+)
+
+
+def test_faults_can_be_queued_over_http(sandbox: Sandbox) -> None:
+    """The call is not logged, and takes no fault itself."""
+    once = call(sandbox, {"fault": "500"}, path="/_sandbox/misbehave")
+    more = call(sandbox, {"fault": "503", "times": 2}, path="/_sandbox/misbehave")
+    assert (once.json, more.json, sandbox.requests) == ({"queued": 1}, {"queued": 3}, ())
+    assert [call(sandbox).status for _ in range(4)] == [500, 503, 503, 200]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "fault: must be a string"),
+        ({"fault": "x"}, f"fault: unknown fault 'x'; known are: {', '.join(Fault.names())}"),
+        ({"fault": "500", "times": 0}, "times: must be an integer greater than 0"),
+        ({"fault": "500", "times": 10_001}, "times: must be at most 10000"),
+    ],
+)
+def test_bad_fault_over_http_is_400(sandbox: Sandbox, body: object, message: str) -> None:
+    """The answer says what is wrong and lists the known names."""
+    reply = call(sandbox, body, path="/_sandbox/misbehave")
+    assert (reply.status, reply.message) == (400, message)
+
+
+def test_meters_can_be_created_over_http(sandbox: Sandbox) -> None:
+    """Amounts may be digit strings, as the API writes them, or integers."""
+    names = {"workspaceId": "ws_9", "externalMeterId": "\ud800"}
+    amounts = {"totalCredits": "12", "usedCredits": 3, "spendCap": "99", "allowOverages": True}
+    billing = call(sandbox, names | amounts, path="/_sandbox/meters").json["billing"]
+    meter = sandbox.meter(workspace_id="ws_9", external_meter_id="\ud800")
+    assert (meter.total_credits, meter.used_credits, meter.spend_cap) == (12, 3, 99)
+    assert (billing["id"], billing["allowOverages"]) == (meter.id, True)
+
+
+def test_meter_over_http_needs_its_names_only(sandbox: Sandbox) -> None:
+    """The other fields have the same defaults as in Python."""
+    names = {"workspaceId": "ws_9", "externalMeterId": "x"}
+    billing = call(sandbox, names, path="/_sandbox/meters").json["billing"]
+    assert (billing["totalCredits"], billing["usedCredits"]) == ("0", "0")
+    assert (billing["allowOverages"], billing["spendCap"]) == (False, None)
+
+
+def test_meter_over_http_may_say_so_too(sandbox: Sandbox) -> None:
+    """Defaults can be given explicitly: 0 for no credits, null for no cap."""
+    fields = {"workspaceId": "ws_9", "externalMeterId": "x", "totalCredits": 0, "spendCap": None}
+    billing = call(sandbox, fields, path="/_sandbox/meters").json["billing"]
+    assert (billing["totalCredits"], billing["spendCap"]) == ("0", None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"externalMeterId": "acme"}, "meter 'acme' already exists in workspace 'ws_1'"),
+        ({"totalCredits": -1}, "totalCredits: must be a string of digits or an integer"),
+        ({"usedCredits": "٣"}, "usedCredits: must be a string of digits or an integer"),
+        ({"spendCap": True}, "spendCap: must be a string of digits or an integer"),
+        ({"allowOverages": 1}, "allowOverages: must be a boolean"),
+    ],
+)
+def test_bad_meter_over_http_is_400(
+    sandbox: Sandbox, fields: dict[str, object], message: str
+) -> None:
+    """The answer names the field."""
+    names: dict[str, object] = {"workspaceId": "ws_1", "externalMeterId": "x"}
+    reply = call(sandbox, names | fields, path="/_sandbox/meters")
+    assert reply.status == 400
+    assert reply.message.startswith(message)
+
+
+def test_requests_can_be_read_over_http(sandbox: Sandbox) -> None:
+    """The log is the same as in Python."""
+    sandbox.misbehave("drop-after")
+    with pytest.raises(http.client.RemoteDisconnected):
+        call(sandbox)
+    seen = {
+        "method": "POST",
+        "path": REFILL,
+        "status": None,
+        "fault": "drop-after",
+        "applied": True,
+    }
+    assert call(sandbox, b"", path="/_sandbox/requests", method="GET").json == {"requests": [seen]}
+
+
+def test_sandbox_can_be_reset_over_http(sandbox: Sandbox) -> None:
+    """It needs no body."""
+    call(sandbox)
+    reply = call(sandbox, b"", path="/_sandbox/reset", content_type=None)
+    assert (reply.json, credits_of(sandbox), sandbox.requests) == ({}, 1000, ())
+
+
+@pytest.mark.parametrize(("token", "status"), [("wrong", 401), ("sdk_sandbox_restricted", 403)])
+def test_controls_need_the_token(sandbox: Sandbox, token: str, status: int) -> None:
+    """The controls are not open to everybody on this machine."""
+    assert call(sandbox, path="/_sandbox/reset", token=f"Bearer {token}").status == status
