@@ -458,6 +458,19 @@ def test_a_body_that_a_model_refers_to_keeps_its_class(generate: Generate) -> No
     assert api.module("models").__all__ == ["Last", "Middle"]
 
 
+def test_a_model_that_is_sent_by_way_of_others_can_send_null(generate: Generate) -> None:
+    """Whatever the order of the components, also where an answer has it too."""
+    note = {"type": "object", "properties": {"text": nullable(TEXT)}}
+    schemas = {
+        "First": {"type": "object", "properties": {"last": ref("Last")}},
+        "Note": note,
+        "Last": {"type": "object", "properties": {"note": ref("Note")}},
+    }
+    api = generate(schemas, post(requestBody=takes(ref("First")), responses=answers(ref("Note"))))
+    last = api.Last(note=api.Note(text=None))
+    assert api.body(last=last) == {"last": {"note": {"text": None}}}
+
+
 def test_fields_of_any_name_work(components: Api) -> None:
     """Keywords, builtins, and names that the model's code uses itself get an underscore."""
     wire = {name: "2026-01-02" if name == "date" else name for name in NAMES}
