@@ -1,1 +1,1 @@
-"""The build-time half of the overrides: from `openapi.yaml` to `generated/` by `./generate.sh`."""
+"""Build time, not shipped: from `openapi.yaml` to `generated/`, run by `./generate.sh`."""

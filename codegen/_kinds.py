@@ -1,492 +1,433 @@
-"""Property kinds: how a schema becomes a Python type, and the code that reads and writes it.
+"""Kinds of properties: what a schema becomes in Python, and the code that reads and writes it.
 
-The generator parses schemas into property objects, but drops what we need: constraints, the
-difference between "absent" and "null", the names of nullable components. `install` puts
-`property_from_schema` in front of its parser. `annotation`, `decode` and `encode` are what the
-templates print: to add a kind, give it a class here and a case in each of the three.
-
-Two extensions choose names: `x-python-name` that of a field or argument, `x-python-class` that of a
-model or enum.
+A kind is one class here, with everything about it, and a codec: a pair `decode_*` and `encode_*`
+that `oneloop_core` or `oneloop_overrides` exports. A class with a `schema` is found by it, so a new
+kind is listed nowhere else.
 """
 
-import json
-import re
-import unicodedata
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Self
 
-from attrs import define, evolve, field, fields
-from openapi_python_client import schema as oai
-from openapi_python_client import strings
-from openapi_python_client.parser import bodies, openapi, properties, responses
-from openapi_python_client.parser.errors import PropertyError
-from openapi_python_client.parser.properties.any import AnyProperty
-from openapi_python_client.parser.properties.boolean import BooleanProperty
-from openapi_python_client.parser.properties.const import ConstProperty
-from openapi_python_client.parser.properties.date import DateProperty
-from openapi_python_client.parser.properties.datetime import DateTimeProperty
-from openapi_python_client.parser.properties.enum_property import EnumProperty
-from openapi_python_client.parser.properties.float import FloatProperty
-from openapi_python_client.parser.properties.int import IntProperty
-from openapi_python_client.parser.properties.list_property import ListProperty
-from openapi_python_client.parser.properties.model_property import ModelProperty
-from openapi_python_client.parser.properties.none import NoneProperty
-from openapi_python_client.parser.properties.protocol import PropertyProtocol, Value
-from openapi_python_client.parser.properties.string import StringProperty
-from openapi_python_client.parser.properties.union import UnionProperty
-from openapi_python_client.parser.properties.uuid import UuidProperty
-from openapi_python_client.schema.untrusted_string import UntrustedString
-from openapi_python_client.strings import ClassName, PythonCode, PythonIdentifier
+from attrs import define, field, frozen
 
-from ._errors import GenerationError
-from ._literals import identifier, literal, quoted
+from ._literals import literal
 from ._patterns import Time, judge
 from ._structure import python_pattern
 
 LONGEST_CHECKED = 1000
-"""How long a text may be for a pattern to be tried on it that takes the cube of its length."""
-
-NULL = oai.DataType.NULL
+"""Texts up to this length are checked against patterns whose time grows with the cube of it."""
 
 
-@define
-class Text(StringProperty):
-    """A string with the document's constraints, as arguments of `encode_string`."""
+class Kind:
+    """The base of all kinds, and what most of them have in common."""
+
+    by_schema: ClassVar[dict[tuple[str, str], type["Kind"]]] = {}
+    schema: ClassVar[tuple[str, str]]
+    """Type and format of the schemas that become this kind; an empty format is any other one."""
+    codec: ClassVar[str] = ""
+    """Its codec is `decode_<codec>` and `encode_<codec>`."""
+    type: Any = "Any"
+    """The type of fields and answers in Python, with {} for the types of the parts."""
+    argument_type: Any = ""
+    """The type of arguments, if it is a wider one."""
+    module: ClassVar[str] = ""
+    """The module of the standard library that the type is imported from."""
+
+    def __init_subclass__(cls) -> None:
+        """Register the class for its schemas."""
+        if "schema" in vars(cls):
+            Kind.by_schema[cls.schema] = cls
+
+    @classmethod
+    def of(cls, schema: Any) -> Self:  # noqa: ARG003 - not all kinds have limits
+        """Make the kind for one schema, which has the keywords of JSON Schema as attributes."""
+        return cls()
+
+    @property
+    def parts(self) -> Sequence["Kind"]:
+        """The kinds that it consists of."""
+        return ()
+
+    @property
+    def annotation(self) -> str:
+        """The type of a field or an answer."""
+        return _filled(self.type, (part.annotation for part in self.parts))
+
+    @property
+    def argument(self) -> str:
+        """The type of an argument."""
+        return _filled(self.argument_type or self.type, (part.argument for part in self.parts))
+
+    @property
+    def bounds(self) -> str:
+        """What values an argument may have, as a sentence for docstrings."""
+        return ""
+
+    @property
+    def secret(self) -> bool:
+        """Whether values must not be shown."""
+        return any(part.secret for part in self.parts)
+
+    @property
+    def plain(self) -> bool:
+        """Whether a value can stand in a path, a query or a header."""
+        return True
+
+    def decode(self, source: str) -> str:
+        """Return an expression that reads parsed JSON, `source`, as this kind."""
+        return f"decode_{self.codec}({', '.join([source, *self.decode_more])})"
+
+    def encode(self, source: str) -> str:
+        """Return an expression that checks a value, `source`, and turns it into what JSON takes."""
+        return f"encode_{self.codec}({', '.join([source, *self.encode_more])})"
+
+    @property
+    def decode_more(self) -> Sequence[str]:
+        """What `decode_<codec>` takes after the value, as code."""
+        return [part.decoder for part in self.parts]
+
+    @property
+    def encode_more(self) -> Sequence[str]:
+        """What `encode_<codec>` takes after the value, as code."""
+        return [part.encoder for part in self.parts]
+
+    @property
+    def decoder(self) -> str:
+        """The expression of `decode` as a function."""
+        return _function(self.decode("item"))
+
+    @property
+    def encoder(self) -> str:
+        """The expression of `encode` as a function."""
+        return _function(self.encode("item"))
+
+
+def _filled(form: str, types: Iterable[str]) -> str:
+    return form.format(" | ".join(dict.fromkeys(types)))
+
+
+def _function(expression: str) -> str:
+    name, call, rest = expression.partition("(item)")
+    named = call and not rest and name.replace(".", "").isidentifier()
+    return name if named else f"lambda item: {expression}"
+
+
+def kind_of(json_type: str, json_format: str, schema: Any) -> Kind:
+    """Return the kind of a scalar schema: that of its format, else that of its type."""
+    found = Kind.by_schema
+    return (found.get((json_type, json_format)) or found[json_type, ""]).of(schema)
+
+
+# --- scalars -------------------------------------------------------------------------------------
+
+
+class Boolean(Kind):
+    """True or false."""
+
+    schema = ("boolean", "")
+    codec = "boolean"
+    type = "bool"
+
+
+class Uuid(Kind):
+    """A UUID, which stays the text that it is."""
+
+    schema = ("string", "uuid")
+    codec = "string"
+    type = "str"
+
+
+class Digits(Kind):
+    """A string of digits: an `int` of any size."""
+
+    schema = ("string", "digits")
+    codec = "digits"
+    type = "int"
+    bounds = "At least 0, of any size."
+
+
+class Timestamp(Kind):
+    """A date and time: an aware `datetime`."""
+
+    schema = ("string", "date-time")
+    codec = "timestamp"
+    module = "datetime"
+    type = "datetime"
+    bounds = "With a time zone."
+
+
+class Date(Kind):
+    """A day."""
+
+    schema = ("string", "date")
+    codec = "date"
+    module = "datetime"
+    type = "date"
+
+
+@frozen
+class Limited(Kind):
+    """A scalar with limits, which are keyword arguments of its `encode_<codec>`."""
 
     limits: dict[str, Any] = field(factory=dict)
-    unchecked: str = ""
-    """A pattern that could take the client too long: it is left to the server."""
-    secret: bool = False
-    """Whether it is a secret (`format: password`): not shown."""
-
-
-@define
-class Integer(IntProperty):
-    """An integer with the document's constraints, as arguments of `encode_integer`."""
-
-    limits: dict[str, Any] = field(factory=dict)
-
-
-@define
-class Number(FloatProperty):
-    """A number with the document's constraints, as arguments of `encode_number`."""
-
-    limits: dict[str, Any] = field(factory=dict)
-
-
-@define
-class Digits(IntProperty):
-    """A string of digits (`format: digits`): an `int` of any size in Python."""
-
-
-@define
-class Wrapper(PropertyProtocol):
-    """A property made of another one."""
-
-    name: UntrustedString
-    required: bool
-    python_name: PythonIdentifier
-    description: UntrustedString | None
-    inner: PropertyProtocol
-    default: Value | None = None
-    example: UntrustedString | None = None
-
-    def convert_value(self, value: Any) -> None:
-        """Have no default: the server's defaults are not sent."""
-
-    def get_imports(self, *, prefix: str) -> set[str]:
-        """Import what the inner property needs."""
-        return self.inner.get_imports(prefix=prefix)
-
-    def get_lazy_imports(self, *, prefix: str) -> set[str]:
-        """Import what the inner property needs."""
-        return self.inner.get_lazy_imports(prefix=prefix)
-
-    def get_base_type_string(self) -> PythonCode:
-        """Tell the generator's unions this type."""
-        return PythonCode(annotation(self))
-
-
-@define
-class Nullable(Wrapper):
-    """A property that may be null. Keeps the inner class's name, unlike the generator's union."""
-
-
-@define
-class MapOf(Wrapper):
-    """An object with arbitrary keys and no named fields: a `dict`."""
-
-
-def install() -> None:
-    """Put our kinds in front of the generator's, wherever it looks them up; and our spelling."""
-    for module in (properties, openapi, bodies):
-        module.property_from_data = property_from_schema  # type: ignore[attr-defined]
-    responses.property_from_data = _response_from_schema  # type: ignore[assignment, attr-defined]
-    strings.split_words = split_words
-    strings.sanitize = sanitize
-    strings.in_double_quote_literal = quoted  # the generator's leaves characters out
-
-
-_plain_property_from_data = properties.property_from_data
-_plain_split_words = strings.split_words
-_plain_sanitize = strings.sanitize
-
-
-def sanitize(value: str) -> str:
-    """Leave in a name what an identifier may have, spelled as Python itself would read it."""
-    return _plain_sanitize(unicodedata.normalize("NFKC", value))
-
-
-def split_words(value: str) -> list[str]:
-    """Split a name into words, with the plural of an acronym as one: `allowedIPs`."""
-    return _plain_split_words(
-        re.sub("([A-Z]{2,})s(?![a-z])", lambda plural: f"{plural[1].capitalize()}s", value)
-    )
-
-
-def property_from_schema(
-    name: UntrustedString, required: bool, data: oai.Schema | oai.Reference, **context: Any
-) -> Any:
-    """Parse a schema into a property of our kinds, or the generator's where they fit.
-
-    Takes and returns what the generator's own `property_from_data` does: a property or a
-    `PropertyError`, and the schemas known so far.
-    """
-    if isinstance(data, oai.Reference):
-        return _plain_property_from_data(name=name, required=required, data=data, **context)
-    data = _without_default(data)
-    names = (data.model_extra or {}).get("x-enum-varnames", [])
-    if not (isinstance(names, list) and all(isinstance(one, str) for one in names)):
-        detail = f"x-enum-varnames of {name.get_untrusted_value()} is no list of texts"
-        return PropertyError(detail=detail, data=data), context["schemas"]
-    inner = _without_null(data)
-    if inner is None:
-        built, schemas = _of_class(name, required, data, **context)
-    else:
-        built, schemas = _wrap(Nullable, name, required, data, inner, **context)
-    given = _extension(data, "x-python-name")
-    if given is None or isinstance(built, PropertyError):
-        return built, schemas
-    identifier = PythonIdentifier(given, context["config"].field_prefix)
-    if identifier != given:
-        detail = f"x-python-name of {_name(built)}: {given!r} cannot be a name"
-        return PropertyError(detail=detail, data=data), schemas
-    return evolve(built, python_name=identifier), schemas
-
-
-def _of_class(name: UntrustedString, required: bool, data: oai.Schema, **context: Any) -> Any:
-    """Parse a schema that allows no null; equal ones that are given one class name share it."""
-    given = _extension(data, "x-python-class")
-    if given is None:
-        return _of_kind(name, required, data, **context)
-    config, schemas = context["config"], context["schemas"]
-    class_name = ClassName(given, config.field_prefix)
-    if class_name != given:
-        detail = f"x-python-class of {name.get_untrusted_value()}: {given!r} cannot be a class"
-        return PropertyError(detail=detail, data=data), schemas
-    data = data.model_copy(update={"title": given})  # whence the generator takes the name
-    known = schemas.classes_by_name.get(class_name)
-    if isinstance(known, ModelProperty) and known.data == data:
-        identifier = PythonIdentifier(name, config.field_prefix)
-        return evolve(known, name=name, required=required, python_name=identifier), schemas
-    return _of_kind(name, required, data, **{**context, "parent_name": None})
-
-
-def _of_kind(name: UntrustedString, required: bool, data: oai.Schema, **context: Any) -> Any:
-    """Parse a schema that allows no null."""
-    if data.type == oai.DataType.OBJECT and not data.properties and not data.allOf:
-        values = oai.Schema() if data.additionalProperties is True else data.additionalProperties
-        if isinstance(values, oai.Schema | oai.Reference):
-            return _wrap(MapOf, name, required, data, values, **context)
-    built, schemas = _plain_property_from_data(name=name, required=required, data=data, **context)
-    if type(built) is StringProperty and data.schema_format == "digits":
-        built = _convert(Digits, built)
-    elif type(built) is StringProperty:
-        try:
-            limits, unchecked = _text_limits(data)
-        except re.error as error:
-            return PropertyError(detail=f"pattern of {_name(built)}: {error}", data=data), schemas
-        secret = data.schema_format == "password"
-        built = _convert(Text, built, limits=limits, unchecked=unchecked, secret=secret)
-    elif type(built) is IntProperty:
-        built = _convert(Integer, built, limits=_number_limits(data))
-    elif type(built) is FloatProperty:
-        built = _convert(Number, built, limits=_number_limits(data))
-    return built, schemas
-
-
-def _response_from_schema(name: UntrustedString, **context: Any) -> Any:
-    """Name the class of a 2xx answer `...Response`; the generator's would be `...Response200`."""
-    plain = re.sub(r"^response_2\w\w$", "response", name.get_untrusted_value())
-    return property_from_schema(UntrustedString(plain), **context)
-
-
-def _extension(data: oai.Schema, key: str) -> str | None:
-    value = (data.model_extra or {}).get(key)
-    return None if value is None else str(value)
-
-
-def _without_null(data: oai.Schema) -> oai.Schema | oai.Reference | None:
-    """Return what a schema allows beside null, if it allows null and something else."""
-    if isinstance(data.type, list) and NULL in data.type:
-        kinds = [kind for kind in data.type if kind != NULL]
-        if kinds:
-            kind = kinds[0] if len(kinds) == 1 else kinds
-            return data.model_copy(update={"type": kind, "nullable": False})
-    if data.enum and None in data.enum and any(value is not None for value in data.enum):
-        return data.model_copy(update={"enum": [value for value in data.enum if value is not None]})
-    choices = [*data.oneOf, *data.anyOf]
-    others = [one for one in choices if not (isinstance(one, oai.Schema) and one.type == NULL)]
-    if len(others) in (0, len(choices)):
-        return None
-    return others[0] if len(others) == 1 else oai.Schema(oneOf=others)
-
-
-def _without_default(data: oai.Schema) -> oai.Schema:
-    """Turn a default into a remark: it is the server's, and is not sent unless given."""
-    if data.default is None:
-        return data
-    remark = f"Left out, the server takes {json.dumps(data.default, default=str)}."
-    told = data.description.get_untrusted_value().rstrip() if data.description else ""
-    description = UntrustedString(f"{told} {remark}".strip())
-    return data.model_copy(update={"default": None, "description": description})
-
-
-def _wrap(
-    kind: type[Wrapper],
-    name: UntrustedString,
-    required: bool,
-    data: oai.Schema,
-    inner: oai.Schema | oai.Reference,
-    **context: Any,
-) -> Any:
-    # A nullable component keeps its own name, so that its class does too.
-    inner_name = UntrustedString(f"{name.get_untrusted_value()}_value") if kind is MapOf else name
-    built, schemas = property_from_schema(inner_name, True, inner, **context)
-    if isinstance(built, PropertyError):
-        return built, schemas
-    description = data.description or built.description
-    if kind is Nullable and isinstance(built, Nullable):  # by way of a nullable component
-        return evolve(built, required=required, description=description), schemas
-    identifier = PythonIdentifier(name, context["config"].field_prefix)
-    return kind(name, required, identifier, description, built), schemas
-
-
-def _convert(kind: Any, built: Any, **more: Any) -> Any:
-    return kind(**{one.name: getattr(built, one.name) for one in fields(type(built))}, **more)
-
-
-def _number_limits(data: oai.Schema) -> dict[str, Any]:
-    limits = {
-        "minimum": data.minimum,
-        "above": data.exclusiveMinimum,
-        "maximum": data.maximum,
-        "below": data.exclusiveMaximum,
-        "multiple_of": data.multipleOf,
-    }
-    # The generator reads every bound as a float; 2**53 - 1 and all below are exact in one.
-    return {
-        key: int(bound) if float(bound).is_integer() and abs(bound) < 1e40 else bound
-        for key, bound in limits.items()
-        if bound is not None and not isinstance(bound, bool)
+    words: ClassVar[dict[str, str]] = {
+        "minimum": "at least {}",
+        "above": "greater than {}",
+        "maximum": "at most {}",
+        "below": "less than {}",
+        "multiple_of": "a multiple of {}",
+        "min_length": "at least {} characters",
+        "max_length": "at most {} characters",
+        "pattern": "matching `{}`",
+        "unchecked": "matching `{}`, which only the server checks",
     }
 
+    @property
+    def encode_more(self) -> list[str]:
+        checked = {key: limit for key, limit in self.limits.items() if key != "unchecked"}
+        return [f"{key}={literal(limit)}" for key, limit in checked.items()]
 
-def _text_limits(data: oai.Schema) -> tuple[dict[str, Any], str]:
-    """Return the limits of a text that the client checks, and a pattern that it does not."""
-    lengths = {"min_length": data.minLength, "max_length": data.maxLength}
-    limits: dict[str, Any] = {key: limit for key, limit in lengths.items() if limit is not None}
-    if data.pattern is None:
-        return limits, ""
-    pattern = python_pattern(data.pattern.get_untrusted_value())
-    time = judge(pattern)
-    short = limits.get("max_length", LONGEST_CHECKED + 1) <= LONGEST_CHECKED
-    if time == Time.LINEAR or (time == Time.POLYNOMIAL and short):
-        return {**limits, "pattern": pattern}, ""
-    return limits, pattern
+    @property
+    def bounds(self) -> str:
+        parts = [self.words[key].format(limit) for key, limit in self.limits.items()]
+        told = ", ".join(parts).replace(r"\Z", "$")  # as the document has it
+        return f"{told[0].upper()}{told[1:]}." if told else ""
 
 
-def class_name(prop: Any) -> str:
-    """Return the name of the class that is generated for a model or an enum."""
-    return identifier(str(prop.class_info.name))
+class Number(Limited):
+    """A number."""
 
+    schema = ("number", "")
+    codec = "number"
+    type = "float"
 
-def annotation(prop: PropertyProtocol, *, argument: bool = False) -> str:
-    """Return the Python type of a property; of an argument, the wider one that it takes."""
-    match prop:
-        case Nullable():
-            return f"{annotation(prop.inner, argument=argument)} | None"
-        case MapOf():
-            name = "Mapping" if argument else "dict"
-            return f"{name}[str, {annotation(prop.inner, argument=argument)}]"
-        case ListProperty():
-            name = "Sequence" if argument else "list"
-            return f"{name}[{annotation(prop.inner_property, argument=argument)}]"
-        case UnionProperty():
-            inner = (annotation(one, argument=argument) for one in prop.inner_properties)
-            return " | ".join(dict.fromkeys(inner))
-        case ModelProperty():
-            return class_name(prop)
-        case EnumProperty():
-            name = class_name(prop)
-            return f"{name} | {prop.value_type.__name__}" if argument else name
-        case DateTimeProperty():
-            return "datetime"
-        case DateProperty():
-            return "date"
-        case UuidProperty() | StringProperty():
-            return "str"
-        case IntProperty():
-            return "int"
-        case FloatProperty():
-            return "float"
-        case BooleanProperty():
-            return "bool"
-        case NoneProperty():
-            return "None"
-        case AnyProperty() | ConstProperty():
-            return "Any"
-        case _:
-            raise GenerationError(f"{_name(prop)}: no property kind for {type(prop).__name__}")
-
-
-def decode(prop: PropertyProtocol, source: str) -> str:
-    """Return an expression that reads parsed JSON, `source`, as this property's type."""
-    match prop:
-        case Nullable():
-            return f"None if {source} is None else {decode(prop.inner, source)}"
-        case MapOf():
-            return f"decode_map({source}, {_function(decode, prop.inner)})"
-        case ListProperty():
-            return f"decode_list({source}, {_function(decode, prop.inner_property)})"
-        case UnionProperty():
-            decoders = ", ".join(_function(decode, one) for one in prop.inner_properties)
-            return f"decode_union({source}, {decoders})"
-        case ModelProperty():
-            return f"{class_name(prop)}.from_dict({source})"
-        case EnumProperty():
-            return f"decode_enum({source}, {class_name(prop)})"
-        case DateTimeProperty():
-            return f"decode_timestamp({source})"
-        case DateProperty():
-            return f"decode_date({source})"
-        case UuidProperty() | StringProperty():
-            return f"decode_string({source})"
-        case Digits():
-            return f"decode_digits({source})"
-        case IntProperty():
-            return f"decode_integer({source})"
-        case FloatProperty():
-            return f"decode_number({source})"
-        case BooleanProperty():
-            return f"decode_boolean({source})"
-        case ConstProperty():
-            return f"decode_constant({source}, {literal(prop.value.raw_value)})"
-        case NoneProperty():
-            return f"decode_constant({source}, None)"
-        case _:
-            return source
-
-
-def encode(prop: PropertyProtocol, source: str) -> str:
-    """Return an expression that checks a value, `source`, and turns it into what JSON takes."""
-    match prop:
-        case Nullable():
-            return f"None if {source} is None else {encode(prop.inner, source)}"
-        case MapOf():
-            return f"encode_map({source}, {_function(encode, prop.inner)})"
-        case ListProperty():
-            return f"encode_list({source}, {_function(encode, prop.inner_property)})"
-        case UnionProperty():
-            encoders = ", ".join(_function(encode, one) for one in prop.inner_properties)
-            return f"encode_union({source}, {encoders})"
-        case ModelProperty():
-            return f"encode_model({source}, {class_name(prop)})"
-        case EnumProperty():
-            return f"encode_enum({source}, {class_name(prop)})"
-        case DateTimeProperty():
-            return f"encode_timestamp({source})"
-        case DateProperty():
-            return f"encode_date({source})"
-        case Text() | Integer() | Number():
-            function = {Text: "string", Integer: "integer", Number: "number"}[type(prop)]
-            limits = "".join(f", {key}={literal(limit)}" for key, limit in prop.limits.items())
-            return f"encode_{function}({source}{limits})"
-        case UuidProperty() | StringProperty():
-            return f"encode_string({source})"
-        case Digits():
-            return f"encode_digits({source})"
-        case BooleanProperty():
-            return f"encode_boolean({source})"
-        case ConstProperty():
-            return f"encode_constant({source}, {literal(prop.value.raw_value)})"
-        case NoneProperty():
-            return f"encode_constant({source}, None)"
-        case _:
-            return f"encode_json({source})"
-
-
-def decoder(prop: PropertyProtocol) -> str:
-    """Return a function that reads parsed JSON as this property's type."""
-    return _function(decode, prop)
-
-
-def encoder(prop: PropertyProtocol) -> str:
-    """Return a function that checks a value of this property and turns it into what JSON takes."""
-    return _function(encode, prop)
-
-
-def _function(convert: Any, prop: PropertyProtocol) -> str:
-    """Return a function of one argument for a property: by its name where there is one."""
-    expression: str = convert(prop, "item")
-    name = expression.removesuffix("(item)")
-    if name != expression and "(" not in name and " " not in name:
-        return name
-    return f"lambda item: {expression}"
-
-
-def bounds(prop: PropertyProtocol) -> str:
-    """Say in words what values an argument takes, for its docstring."""
-    match prop:
-        case Nullable() | MapOf():
-            return bounds(prop.inner)
-        case ListProperty():
-            return bounds(prop.inner_property)
-        case Digits():
-            return "At least 0, of any size."
-        case DateTimeProperty():
-            return "With a time zone."
-        case Text() | Integer() | Number():
-            words = {
-                "minimum": "at least {}",
-                "above": "greater than {}",
-                "maximum": "at most {}",
-                "below": "less than {}",
-                "multiple_of": "a multiple of {}",
-                "min_length": "at least {} characters",
-                "max_length": "at most {} characters",
-                "pattern": "matching `{}`",
+    @classmethod
+    def of(cls, schema: Any) -> Self:
+        limits = {
+            "minimum": schema.minimum,
+            "above": schema.exclusiveMinimum,
+            "maximum": schema.maximum,
+            "below": schema.exclusiveMaximum,
+            "multiple_of": schema.multipleOf,
+        }
+        # The generator reads every bound as a float; 2**53 - 1 and all below are exact in one.
+        return cls(
+            {
+                key: int(bound) if float(bound).is_integer() and abs(bound) < 1e40 else bound
+                for key, bound in limits.items()
+                if bound is not None and not isinstance(bound, bool)
             }
-            parts = [words[key].format(limit) for key, limit in prop.limits.items()]
-            if isinstance(prop, Text) and prop.unchecked:
-                parts.append(f"matching `{prop.unchecked}`, which only the server checks")
-            told = ", ".join(parts).replace(r"\Z", "$")  # as the document has it
-            return f"{told[0].upper()}{told[1:]}." if told else ""
-        case _:
-            return ""
+        )
 
 
-def is_secret(prop: PropertyProtocol) -> bool:
-    """Return whether a property is a secret, or a list, map or union of secrets."""
-    match prop:
-        case Wrapper():
-            return is_secret(prop.inner)
-        case ListProperty():
-            return is_secret(prop.inner_property)
-        case UnionProperty():
-            return any(map(is_secret, prop.inner_properties))
-        case _:
-            return isinstance(prop, Text) and prop.secret
+class Integer(Number):
+    """A whole number."""
+
+    schema = ("integer", "")
+    codec = "integer"
+    type = "int"
 
 
-def _name(prop: PropertyProtocol) -> str:
-    return prop.name.get_untrusted_value()
+class Text(Limited):
+    """A string. A pattern that could take the client too long is left to the server."""
+
+    schema = ("string", "")
+    codec = "string"
+    type = "str"
+
+    @classmethod
+    def of(cls, schema: Any) -> Self:
+        lengths = {"min_length": schema.minLength, "max_length": schema.maxLength}
+        limits: dict[str, Any] = {key: limit for key, limit in lengths.items() if limit is not None}
+        if schema.pattern is not None:
+            pattern = python_pattern(schema.pattern.get_untrusted_value())
+            time = judge(pattern)
+            short = limits.get("max_length", LONGEST_CHECKED + 1) <= LONGEST_CHECKED
+            checked = time == Time.LINEAR or (time == Time.POLYNOMIAL and short)
+            limits["pattern" if checked else "unchecked"] = pattern
+        return cls(limits)
+
+
+class Password(Text):
+    """A secret."""
+
+    schema = ("string", "password")
+    secret = True
+
+
+class Anything(Kind):
+    """Any JSON."""
+
+    codec = "json"
+    plain = False
+
+    def decode(self, source: str) -> str:
+        return source
+
+
+@frozen
+class Constant(Kind):
+    """One value, which may be null."""
+
+    codec = "constant"
+    value: Any
+
+    @property
+    def type(self) -> str:
+        return "None" if self.value is None else "Any"
+
+    @property
+    def decode_more(self) -> list[str]:
+        return [literal(self.value)]
+
+    encode_more = decode_more
+
+
+# --- kinds that consist of others ----------------------------------------------------------------
+
+
+@frozen
+class Wrapper(Kind):
+    """A kind with one part."""
+
+    inner: Kind
+
+    @property
+    def parts(self) -> list[Kind]:
+        return [self.inner]
+
+    @property
+    def bounds(self) -> str:
+        return self.inner.bounds
+
+
+class Nullable(Wrapper):
+    """A value or null."""
+
+    type = "{} | None"
+
+    @property
+    def plain(self) -> bool:
+        return self.inner.plain
+
+    def decode(self, source: str) -> str:
+        return f"None if {source} is None else {self.inner.decode(source)}"
+
+    def encode(self, source: str) -> str:
+        return f"None if {source} is None else {self.inner.encode(source)}"
+
+
+class ListOf(Wrapper):
+    """An array."""
+
+    codec = "list"
+    type = "list[{}]"
+    argument_type = "Sequence[{}]"
+    plain = False
+
+
+class MapOf(Wrapper):
+    """An object with arbitrary keys and no named fields."""
+
+    codec = "map"
+    type = "dict[str, {}]"
+    argument_type = "Mapping[str, {}]"
+    plain = False
+
+
+@frozen
+class Union(Kind):
+    """One of several kinds."""
+
+    codec = "union"
+    type = "{}"
+    plain = False
+    parts: list[Kind]
+
+
+# --- classes of the generated package ------------------------------------------------------------
+
+
+@frozen
+class Property:
+    """A kind where it is used: as a field, a parameter, a body or an answer."""
+
+    wire_name: str
+    name: str
+    required: bool
+    description: str
+    kind: Kind
+    in_place: bool = False
+    """Whether its schema is written where it is used, not referred to."""
+
+
+@define(eq=False)
+class Class(Kind):
+    """A class of its own: a model or an enum."""
+
+    name: str
+    file: str
+    """The name of its module."""
+    wire_name: str
+    """The name of its schema in the document."""
+    description: str
+
+    @property
+    def type(self) -> str:
+        return self.name
+
+    @property
+    def encode_more(self) -> list[str]:
+        return [self.name]
+
+
+@define(eq=False)
+class Enum(Class):
+    """An enum, open to values that the document does not list."""
+
+    codec = "enum"
+    members: dict[str, str]
+    """The values by name, as literals."""
+    value_type: str
+
+    @property
+    def argument_type(self) -> str:
+        return f"{self.name} | {self.value_type}"
+
+    @property
+    def decode_more(self) -> list[str]:
+        return [self.name]
+
+
+@define(eq=False)
+class Model(Class):
+    """An object with named fields."""
+
+    codec = "model"
+    plain = False
+    flags: Any
+    """The extension `x-python-flags`, as it is written."""
+    properties: list[Property] = field(factory=list)
+    additional: Kind = field(factory=Anything)
+    """The kind of fields that the document does not name."""
+
+    @property
+    def inside(self) -> list[Kind]:
+        """The kinds of its fields."""
+        return [*(one.kind for one in self.properties), self.additional]
+
+    def decode(self, source: str) -> str:
+        return f"{self.name}.from_dict({source})"
+
+
+def classes(kinds: Iterable[Kind], *, nested: bool = False) -> set[Class]:
+    """Return the classes that kinds are made of, and if nested, those that these are made of."""
+    found: set[Class] = set()
+    waiting = list(kinds)
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.parts
+        if isinstance(kind, Class) and kind not in found:
+            found.add(kind)
+            waiting += kind.inside if nested and isinstance(kind, Model) else []
+    return found

@@ -1,12 +1,11 @@
-"""What a document may put into code: values as literals, and names that are identifiers."""
+"""What may come from a document into code: values as literals, and names that are identifiers."""
 
 import keyword
 import math
-import re
 import unicodedata
 from typing import Any
 
-from ._errors import UNPRINTABLE, GenerationError
+from ._errors import GenerationError
 
 LONGEST_NAME = 120
 """Names of files, with what is added to them, have to be shorter than 255 bytes."""
@@ -14,7 +13,7 @@ MOST_DIGITS = 100
 
 
 def literal(value: Any) -> str:
-    """Return a value of JSON as code that means it and nothing else."""
+    """Return code for a value of JSON, which is always a literal."""
     if type(value) is int and abs(value) < 10**MOST_DIGITS:
         return repr(value)
     if type(value) is str or value is None or type(value) is bool:
@@ -32,7 +31,7 @@ def quoted(value: Any) -> str:
 
 
 def identifier(name: str) -> str:
-    """Return a name that is checked to be an identifier and nothing else to Python."""
+    """Return a name as it is, if it is an identifier that has no other meaning in Python."""
     if (
         not name.isidentifier()
         or keyword.iskeyword(name)
@@ -43,12 +42,3 @@ def identifier(name: str) -> str:
     if len(name.encode()) > LONGEST_NAME:
         raise GenerationError(f"the name {name[:50]}... is too long: give it a shorter one")
     return name
-
-
-def visible(text: str) -> str:
-    """Return a text without the characters that could fool who reads it."""
-    return "".join(
-        one
-        for one in re.sub(r"[\u2028\u2029]", " ", text)
-        if one in "\n\t" or unicodedata.category(one) not in UNPRINTABLE
-    )

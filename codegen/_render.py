@@ -1,29 +1,24 @@
-"""From a patched document to a formatted package: the generator with our kinds and templates."""
+"""From a patched document to a formatted package: parser, views, templates and ruff."""
 
 import hashlib
-import io
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
-from contextlib import redirect_stdout
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError
-from openapi_python_client import Project
-from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
-from openapi_python_client.parser import GeneratorData
-from openapi_python_client.parser.errors import GeneratorError
-from openapi_python_client.strings import PythonIdentifier
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from . import _kinds, _pages
 from ._document import one_line
 from ._errors import GenerationError
-from ._literals import identifier, literal, quoted
+from ._kinds import Model, classes
+from ._literals import literal, quoted
+from ._parser import parse
+from ._views import names, operations
+from ._views.docstrings import escaped
+from ._views.models import ModelView, summary
 
 HERE = Path(__file__).parent
 MARK = (
@@ -32,89 +27,71 @@ MARK = (
 )
 TOOLS = ("openapi-python-client", "ruff", "jsonpath-ng")
 """What the output depends on, beside our own files."""
-SOURCES = (".jinja", ".py", ".toml", ".yaml")
-"""What our own files are called; caches of tools may lie between them."""
+SOURCES = (".jinja", ".py", ".toml")
+"""The suffixes of our own files; caches of tools may lie between them."""
 
 
 def render(document: dict[str, Any], package: Path) -> str:
     """Generate the package for a patched document into a folder that does not exist yet.
 
-    Returns the page of documentation that lists its operations.
+    Returns:
+        The list of its operations, as Markdown.
 
     Raises:
-        GenerationError: The generator warned or failed, or its output is not sound Python.
+        GenerationError: The parser warned or failed, or the output is not sound Python.
     """
-    _kinds.install()
-    _refuse_ignored(document)
-    settings = ConfigFile.load_from_path(HERE / "config.yaml")
-    settings.class_overrides = {
-        name: ClassOverride.model_validate({"class_name": f"{name}Model"})
-        for name in _pages.CLASS_NAMES
+    endpoints, found = parse(document, names.of_classes())
+    views = [operations.operation(one) for one in endpoints]
+    sent = classes((a.source.kind for one in views for a in one.arguments), nested=True)
+    answered = classes((kind for one in views for kind in one.answers), nested=True)
+    bodies = classes((one.body.kind for one in views if one.body), nested=True)
+    # A body whose fields are arguments needs no class.
+    used = [one for one in found if one in sent | answered or one not in bodies]
+    files: dict[str, tuple[str, dict[str, Any]]] = {
+        "__init__.py": ("package.py", {"title": document["info"]["title"]}),
+        "client.py": ("client.py", {"server_url": _server_url(document)}),
+        "api/__init__.py": ("api.py", {}),
+        "models/__init__.py": ("models.py", {}),
     }
-    config = Config.from_sources(
-        settings,
-        meta_type=MetaType.NONE,
-        document_source=package,
-        file_encoding="utf-8",
-        overwrite=False,
-        output_path=package,
+    for view in views:
+        files[f"api/{view.tag}/__init__.py"] = ("api.py", {})
+        files[f"api/{view.tag}/{view.name}.py"] = ("operation.py", {"operation": view})
+    modules: dict[str, str] = {}
+    for one in used:
+        if modules.setdefault(one.file, one.name) != one.name:
+            told = f"{one.name} and {modules[one.file]} would both be in {one.file}.py"
+            raise GenerationError(told)
+        model = isinstance(one, Model) and ModelView(one, one in sent or one not in answered)
+        template = "model.py" if model else "enum.py"
+        files[f"models/{one.file}.py"] = (template, {"model": model, "enum": one})
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        undefined=StrictUndefined,  # a template's typo is an error, not a blank
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - it prints Python
     )
-    with redirect_stdout(io.StringIO()):
-        try:
-            parsed = GeneratorData.from_dict(document, config=config)
-            if isinstance(parsed, GeneratorError):
-                raise _problem(parsed)
-            for error in parsed.errors:
-                raise _problem(error)
-            operations = _pages.operations(parsed, document)
-            sent = _pages.reached(a.prop for one in operations for a in one.arguments)
-            answered = _pages.reached(a for one in operations for a in one.answers)
-            bodies = _pages.reached(b.prop for one in operations for b in one.endpoint.bodies)
-            # A body whose fields are arguments needs no class.
-            unused = bodies - sent - answered
-            parsed.models = [one for one in parsed.models if one.class_info.name not in unused]
-            parsed.enums = [one for one in parsed.enums if one.class_info.name not in unused]
-            _check_names(parsed, operations)
-            project = Project(
-                openapi=parsed, config=config, custom_template_path=HERE / "templates"
-            )
-            project.env.undefined = StrictUndefined  # a template's typo is an error, not a blank
-            project.env.filters.update(
-                cell=_pages.cell,
-                literal=literal,
-                in_double_quote_literal=quoted,
-                safe_for_docstring=_pages.docstring,
-            )
-            project.env.globals.update(
-                describe_operation=partial(_pages.operation, document=document),
-                operations=operations,
-                describe_model=partial(_pages.Model, read_only=answered - sent),
-                enum_docstring=_pages.enum_docstring,
-                enum_members=_pages.enum_members,
-                server_url=_server_url(document),
-            )
-            for problem in project.build():
-                raise _problem(problem)
-            page = project.env.get_template("operations.md.jinja").render(
-                operations=operations, certainties=_pages.CERTAINTIES
-            )
-        except TemplateError as fault:
-            raise GenerationError(f"a template: {one_line(fault)}") from None
-        except RecursionError:
-            told = "its schemas refer to each other too deep for the generator"
-            raise GenerationError(f"the document: {told}") from None
-        except ValueError as fault:
-            raise GenerationError(f"the generator: {one_line(fault)}") from None
-    for path in sorted(package.rglob("*.py")):
-        code = path.read_text(encoding="utf-8")
-        if code.strip():
-            path.write_text(f"{MARK}\n{code}", encoding="utf-8", newline="\n")
-        else:  # a template of the generator's that we have no use for
-            path.unlink()
+    environment.filters.update(escaped=escaped, literal=literal, quoted=quoted, summary=summary)
+    environment.globals.update(
+        modules=modules,
+        packages=names.PACKAGES,
+        types=names.types(),
+        operations=views,
+        certainties=operations.CERTAINTIES,
+    )
+    try:
+        for path, (template, variables) in files.items():
+            code = environment.get_template(f"{template}.jinja").render(variables)
+            (package / path).parent.mkdir(parents=True, exist_ok=True)
+            (package / path).write_text(f"{MARK}\n{code}", encoding="utf-8", newline="\n")
+        listing = environment.get_template("operations.md.jinja").render()
+    except TemplateError as fault:
+        raise GenerationError(f"a template: {one_line(fault)}") from None
     (package / "py.typed").touch()
     _format(package)
     write_document(package, document)
-    return page
+    return listing
 
 
 def write_document(package: Path, document: dict[str, Any]) -> None:
@@ -153,54 +130,6 @@ def _server_url(document: dict[str, Any]) -> str:
     if not re.fullmatch(r"https?://[\w.~:/?#\[\]@!$&'()*+,;=%-]+", url):
         raise GenerationError("servers: the first one needs a whole URL, without variables")
     return url
-
-
-def _check_names(parsed: GeneratorData, operations: Iterable[_pages.Operation]) -> None:
-    """Refuse names that are not those of the modules that they are imported from."""
-    modules: dict[str, str] = {}
-    for one in (*parsed.models, *parsed.enums):
-        module, name = identifier(one.class_info.module_name), _kinds.class_name(one)
-        if modules.setdefault(module, name) != name:
-            raise GenerationError(f"{name} and {modules[module]} would both be in {module}.py")
-    for operation in operations:
-        if PythonIdentifier(operation.name, _pages.PREFIX) != operation.name:
-            where = f"{operation.method} {operation.path}"
-            raise GenerationError(
-                f"{where}: {operation.name!r} cannot be the name of a method: its"
-                " operationId needs another one"
-            )
-
-
-def _refuse_ignored(document: dict[str, Any]) -> None:
-    """Refuse what the generator would leave out without a word."""
-    if "paths" not in document:
-        raise GenerationError("the document has no paths: there is nothing to call")
-    shared = document.get("components", {}).get("parameters", {})
-    _refuse_parameters("components", shared.values())
-    for path, item in document["paths"].items():
-        for name, part in [("", item), *item.items()]:
-            where = f"{name.upper()} {path}".strip()
-            if not isinstance(part, dict):
-                continue
-            if "servers" in part:
-                raise GenerationError(f"{where}: a server of its own is not supported")
-            _refuse_parameters(where, part.get("parameters", []))
-
-
-def _refuse_parameters(where: str, parameters: Iterable[dict[str, Any]]) -> None:
-    for parameter in parameters:
-        plain = parameter.get("style", "form") in ("form", "simple")
-        if "content" in parameter or not plain or parameter.get("explode") is False:
-            raise GenerationError(
-                f"{where}: parameter {parameter.get('name')}: content, style and explode"
-                " are not supported"
-            )
-
-
-def _problem(problem: GeneratorError) -> GenerationError:
-    told = f"{one_line(problem.header).removeprefix('WARNING ')} {one_line(problem.detail or '')}"
-    told = re.sub(r"<openapi_python_client\S+ object at \w+>", "...", told)
-    return GenerationError(f"the generator: {told.strip()}")
 
 
 def _format(package: Path) -> None:

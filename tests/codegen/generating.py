@@ -59,7 +59,7 @@ class Api:
     def render(self, document: dict[str, Any]) -> None:
         """Generate it."""
         check_document(document, "the test's document")
-        self.page = _render.render(document, self.folder / self.package)
+        self.listing = _render.render(document, self.folder / self.package)
 
     def module(self, name: str) -> ModuleType:
         """Import one of its modules."""

@@ -311,7 +311,7 @@ def test_an_operation_may_be_marked_as_safe_with_a_reason(generate: Generate) ->
 
 
 def test_certainty_is_told(generate: Generate) -> None:
-    """In the docstring and in the page that lists all operations."""
+    """In the docstring and in the list of all operations."""
     paths = {
         **post(**{"x-certainty": "client", "x-inferred": "All of it."}),
         **post("/seen", "seen", **{"x-certainty": "published"}),
@@ -321,13 +321,13 @@ def test_certainty_is_told(generate: Generate) -> None:
     api = generate({}, paths)
     assert "No page was seen" in api.module("client").SyncOperations.do_it.__doc__
     assert "page was seen" not in api.module("client").SyncOperations.plain.__doc__
-    assert "| `POST /things` | `do_it()` | **unsafe** | client |\n" in api.page
+    assert "| `POST /things` | `do_it()` | **unsafe** | client |\n" in api.listing
     assert "page was seen" not in api.module("client").SyncOperations.seen.__doc__
-    assert "| `POST /seen` | `seen()` | **unsafe** | published |\n" in api.page
-    assert "| `POST /plain` | `plain([a])` | **unsafe** | not stated |\n" in api.page
-    assert "| `POST /safe` | `safe_one()` | safe | not stated |\n" in api.page
-    assert "`safe_one` is safe although its method is POST. It does nothing" in api.page
-    assert "| `do_it` | All of it. |\n" in api.page
+    assert "| `POST /seen` | `seen()` | **unsafe** | published |\n" in api.listing
+    assert "| `POST /plain` | `plain([a])` | **unsafe** | not stated |\n" in api.listing
+    assert "| `POST /safe` | `safe_one()` | safe | not stated |\n" in api.listing
+    assert "`safe_one` is safe although its method is POST. It does nothing" in api.listing
+    assert "| `do_it` | All of it. |\n" in api.listing
     told = failure(generate, {}, post(**{"x-certainty": "sure"}))
     assert told == "POST /things: x-certainty must be one of published, partial, rendered, client"
 

@@ -13,9 +13,10 @@ import pytest
 
 import oneloop_core
 import oneloop_overrides
-from codegen import _kinds, _pages, _render
+from codegen import _kinds, _parser, _render
 from codegen._document import check_document
 from codegen._errors import UNPRINTABLE, GenerationError
+from codegen._views import models, names
 from tests.codegen.generating import NOTHING, TEXT, answers, parameter, ref, takes
 
 ATTACK = "__import__('os').system('touch pwned')"
@@ -171,12 +172,12 @@ def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
     def rendered(written: dict[str, Any]) -> Any:
         package = tmp_path / str(next(NUMBERS))
         check_document(written, "the document")
-        page = _render.render(written, package)
+        listing = _render.render(written, package)
         texts = [path.read_text("utf-8") for path in package.rglob("*.py")]
         assert {path.parent.parent.name for path in package.rglob("*.py")} <= {
             *(package.name, "api", tmp_path.name)
         }
-        for character in set("".join([*texts, page])) - {"\n"}:
+        for character in set("".join([*texts, listing])) - {"\n"}:
             assert unicodedata.category(character) not in UNPRINTABLE
         trees = [ast.parse(text) for text in texts]
         known = Counter(
@@ -186,7 +187,7 @@ def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
             if isinstance(node, ast.Name) and node.id in OURS
         )
         table = [
-            line.replace(r"\|", "").count("|") for line in page.splitlines() if line[:1] == "|"
+            line.replace(r"\|", "").count("|") for line in listing.splitlines() if line[:1] == "|"
         ]
         return sorted((shape(tree) for tree in trees), key=repr), known, table
 
@@ -228,7 +229,7 @@ def test_a_gap_would_be_seen(
         "identifier": ("flag", f"x(self): {ATTACK}\n    def y"),
     }[function]
     plain = printed(document())
-    for module in (_kinds, _pages, _render):
+    for module in (_kinds, _parser, _render, models, names):
         monkeypatch.setattr(module, function, raw, raising=False)
     assert printed(changed(document(), role, text)) != plain
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from codegen import _kinds, _render
+from codegen import _render
 from codegen._errors import GenerationError
 from oneloop_core import UNSET, ArgumentError, DecodeError
 from tests.codegen.generating import (
@@ -443,6 +443,34 @@ def test_classes_do_not_take_names_that_the_code_uses(components: Api) -> None:
     assert isinstance(read.call, components.CallModel)
 
 
+def test_a_body_that_a_model_refers_to_keeps_its_class(generate: Generate) -> None:
+    """Whatever the order of the components; a body that nothing refers to has no class."""
+    schemas = {
+        "First": {"type": "object", "properties": {"last": ref("Last")}},
+        "Middle": PART,
+        "Last": {"type": "object", "properties": {"middle": ref("Middle")}},
+    }
+    bodies = {f"/{name}": takes(ref(name)) for name in ("First", "Middle")}
+    paths = [post(path, path[1:], requestBody=body) for path, body in bodies.items()]
+    api = generate(schemas, {**paths[0], **paths[1]})
+    last = api.Last(middle=api.Middle(name="a"))
+    assert api.body("first", last=last) == {"last": {"middle": {"name": "a"}}}
+    assert api.module("models").__all__ == ["Last", "Middle"]
+
+
+def test_a_model_that_is_sent_by_way_of_others_can_send_null(generate: Generate) -> None:
+    """Whatever the order of the components, also where an answer has it too."""
+    note = {"type": "object", "properties": {"text": nullable(TEXT)}}
+    schemas = {
+        "First": {"type": "object", "properties": {"last": ref("Last")}},
+        "Note": note,
+        "Last": {"type": "object", "properties": {"note": ref("Note")}},
+    }
+    api = generate(schemas, post(requestBody=takes(ref("First")), responses=answers(ref("Note"))))
+    last = api.Last(note=api.Note(text=None))
+    assert api.body(last=last) == {"last": {"note": {"text": None}}}
+
+
 def test_fields_of_any_name_work(components: Api) -> None:
     """Keywords, builtins, and names that the model's code uses itself get an underscore."""
     wire = {name: "2026-01-02" if name == "date" else name for name in NAMES}
@@ -688,13 +716,11 @@ def test_a_path_parameter_may_have_a_name_that_the_code_uses(generate: Generate)
     assert api.call(call_path="b").target == "/a/b"
 
 
-def test_a_default_may_be_a_date() -> None:
+def test_a_default_may_be_a_date(generate: Generate) -> None:
     """YAML reads an unquoted one as such."""
-    since = {**TEXT, "format": "date", "default": date(2026, 1, 2)}
-    schema = _kinds.oai.Schema.model_validate(since)
-    told = _kinds._without_default(schema).description
-    assert told is not None
-    assert told.get_untrusted_value() == 'Left out, the server takes "2026-01-02".'
+    body = {"type": "object", "properties": {"since": {"default": date(2026, 1, 2)}}}
+    doc = getdoc(generate({}, post(requestBody=takes(body))).module("client").SyncOperations.do_it)
+    assert 'since: Left out, the server takes "2026-01-02".' in doc
 
 
 def test_parameters_of_a_path_belong_to_its_operations(operations: Api) -> None:
@@ -976,12 +1002,3 @@ def test_what_the_generator_cannot_parse_is_told(generate: Generate) -> None:
     document = {"openapi": "3.0.3", "info": {}, "paths": {}, "components": {"schemas": schemas}}
     with pytest.raises(GenerationError, match=r"^the generator: "):
         _render.render(document, api.folder / "never")
-
-
-def test_a_kind_without_code_is_an_error() -> None:
-    """A new kind of the generator's cannot slip through untyped."""
-    name = _kinds.UntrustedString("it")
-    identifier = _kinds.PythonIdentifier("it", "field_")
-    prop: Any = _kinds.Wrapper(name, True, identifier, None, None)  # type: ignore[arg-type]
-    with pytest.raises(GenerationError, match=r"^it: no property kind for Wrapper"):
-        _kinds.annotation(prop)

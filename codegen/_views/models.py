@@ -1,0 +1,139 @@
+"""Models as the templates print them."""
+
+from operator import attrgetter
+
+from attrs import frozen
+
+from codegen._errors import GenerationError
+from codegen._kinds import Class, MapOf, Model, Nullable, Property, classes
+from codegen._literals import identifier, literal
+
+from . import names
+from .docstrings import item, layout, line, sentence
+
+
+@frozen
+class FieldView:
+    """A field of a model."""
+
+    name: str
+    source: Property
+    sent: bool
+    """Whether its model is part of an argument."""
+
+    @property
+    def tri_state(self) -> bool:
+        """Whether "absent", "null" and a value may be three things to the server."""
+        nullable = isinstance(self.source.kind, Nullable)
+        return self.sent and nullable and not self.source.required
+
+    @property
+    def annotation(self) -> str:
+        """Its type. An absent field is None for the reader, and UNSET where null is sent too."""
+        plain, absent = self.source.kind.annotation, "Unset" if self.tri_state else "None"
+        if self.source.required or plain.endswith(f"| {absent}"):
+            return plain
+        return f"{plain} | {absent}"
+
+    @property
+    def declaration(self) -> str:
+        """Its line in the class."""
+        default = "" if self.source.required else "UNSET" if self.tri_state else "None"
+        if self.source.kind.secret:
+            default = f"field({f'default={default}, ' if default else ''}repr=False)"
+        declared = f"{self.name}: {self.annotation}"
+        return f"{declared} = {default}" if default else declared
+
+    @property
+    def decoded(self) -> str:
+        """Statements that read it out of `_rest` into a variable of its name."""
+        key, required, kind = literal(self.source.wire_name), self.source.required, self.source.kind
+        take = f"_rest.pop({key})" if required else f"_rest.pop({key}, None)"
+        simple = kind.decode(take)
+        if simple.count(take) == 1 and required:
+            return f"{self.name} = {simple}"
+        read = kind if required or isinstance(kind, Nullable) else Nullable(kind)
+        return f"_value = {take}\n{self.name} = {read.decode('_value')}"
+
+    @property
+    def encoded(self) -> str:
+        """Statements that write it into `_data`."""
+        source, kind = f"self.{self.name}", self.source.kind
+        if isinstance(kind, Nullable) and not (self.source.required or self.tri_state):
+            kind = kind.inner  # None is left out
+        assign = f"_data[{literal(self.source.wire_name)}] = {kind.encode(source)}"
+        if self.source.required:
+            return assign
+        given = f"not isinstance({source}, Unset)" if self.tri_state else f"{source} is not None"
+        return f"if {given}:\n    {assign}"
+
+
+@frozen
+class ModelView:
+    """A model."""
+
+    source: Model
+    sent: bool
+    """Whether it is part of an argument, or of no answer."""
+
+    @property
+    def fields(self) -> list[FieldView]:
+        """Its fields, required ones first."""
+        taken = {*names.of_models(), *self.flags}
+        return [
+            FieldView(names.free(one.name, "_", taken), one, self.sent)
+            for one in self.source.properties
+        ]
+
+    @property
+    def flags(self) -> dict[str, tuple[str, str]]:
+        """Properties that check whether a field has one value: by name, the field and literal."""
+        fields = {one.wire_name: one.name for one in self.source.properties}
+        try:
+            return {
+                identifier(flag): (fields[field], literal(value))
+                for flag, ((field, value),) in (
+                    (flag, of.items()) for flag, of in self.source.flags.items()
+                )
+            }
+        except (AttributeError, KeyError, ValueError):
+            told = "x-python-flags must name one field and its value for each flag"
+            raise GenerationError(f"{self.source.name}: {told}") from None
+
+    @property
+    def has_secrets(self) -> bool:
+        return any(one.kind.secret for one in self.source.properties)
+
+    @property
+    def rest(self) -> str:
+        """An expression that reads what is left in `_rest`."""
+        kind = self.source.additional
+        return "_rest" if kind.annotation == "Any" else MapOf(kind).decode("_rest")
+
+    @property
+    def classes(self) -> list[Class]:
+        """The other models and enums that its code names."""
+        return sorted(classes(self.source.inside) - {self.source}, key=attrgetter("file"))
+
+    @property
+    def docstring(self) -> str:
+        """Its docstring, without the quotes."""
+        attributes = [
+            item(f"{one.name} ({one.annotation})", line(one.source.description))
+            for one in self.fields
+        ]
+        attributes.append(
+            item(
+                f"additional_properties (dict[str, {self.source.additional.annotation}])",
+                "What the server sent beyond the document; sent back as it came.",
+            )
+        )
+        return layout([[summary(self.source)], ["Attributes:", *attributes]], indent=4)
+
+
+def summary(one: Class) -> str:
+    """Return the first sentences of a class's docstring."""
+    told = f"The values of `{line(one.wire_name)}`"
+    if isinstance(one, Model):
+        told = f"`{one.name}`, which the API's document does not describe"
+    return sentence(line(one.description) or told)

@@ -1,0 +1,42 @@
+"""Names that generated code uses itself: what a document names must not hide them."""
+
+import oneloop_core
+import oneloop_overrides
+from codegen._kinds import Kind
+from codegen._literals import identifier
+
+CLIENT_NAMES = frozenset({"aclose", "close", "with_options", "with_response"})
+"""Names of the hand-written clients' methods."""
+
+PACKAGES = (oneloop_core, oneloop_overrides)
+"""What generated code imports: all that these export."""
+
+
+def types() -> dict[str, str]:
+    """Return the classes of the standard library that kinds become, with their modules."""
+    return {kind.type: kind.module for kind in Kind.by_schema.values() if kind.module}
+
+
+def of_calls() -> set[str]:
+    """Return the names that no argument may have."""
+    return {"call", *(name for package in PACKAGES for name in package.__all__)}
+
+
+def of_models() -> set[str]:
+    """Return the names that no field may have."""
+    own = {"additional_properties", "cls", "define", "field", "from_dict", "to_dict"}
+    return own | types().keys() | of_calls() - {"call"}
+
+
+def of_classes() -> set[str]:
+    """Return the names that no model or enum may have."""
+    own = {"Any", "Final", "Mapping", "Self", "Sequence", "T", "TypeVar"}
+    return own | {name for name in of_calls() | types().keys() if name[0].isupper()}
+
+
+def free(name: str, suffix: str, taken: set[str]) -> str:
+    """Return a name that is not taken, with as many suffixes as it needs, and take it."""
+    while name in taken:
+        name += suffix
+    taken.add(identifier(name))
+    return name

@@ -1,0 +1,136 @@
+"""What a contributor adds: a quirk is one action, a kind of property is one class and one codec."""
+
+from decimal import Decimal
+from inspect import getdoc, signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import oneloop_overrides
+from codegen._document import patch, read_actions, read_document
+from codegen._kinds import Kind
+from oneloop_core import ArgumentError, ArgumentValueError, DecodeError, mismatch
+from tests import ROOT
+from tests.codegen.generating import Api, Generate, answers, generating, parameter, post, ref, takes
+
+# --- a kind --------------------------------------------------------------------------------------
+
+
+def decode_amount(value: Any) -> Decimal:
+    """Read an amount such as `1.50`."""
+    if not isinstance(value, str) or not value[:1].isdigit():
+        raise mismatch("an amount", value)
+    return Decimal(value)
+
+
+def encode_amount(value: Any) -> str:
+    """Write an amount."""
+    if not isinstance(value, Decimal):
+        raise ArgumentValueError("must be a Decimal")
+    return str(value)
+
+
+@pytest.fixture
+def amounts(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """A package generated with one more class of a kind and its codec, and nothing else changed."""
+    monkeypatch.setattr(Kind, "by_schema", dict(Kind.by_schema))  # for this test only
+    codec = {"decode_amount": decode_amount, "encode_amount": encode_amount}
+    for name, function in codec.items():
+        monkeypatch.setattr(oneloop_overrides, name, function, raising=False)
+    monkeypatch.setattr(oneloop_overrides, "__all__", [*oneloop_overrides.__all__, *codec])
+
+    class Amount(Kind):
+        """An amount of money."""
+
+        schema = ("string", "amount")
+        codec = "amount"
+        module = "decimal"
+        type = "Decimal"
+        bounds = "In euros."
+
+    amount = {"type": "string", "format": "amount"}
+    fields = {
+        "price": amount,
+        "discount": {**amount, "nullable": True},
+        "Decimal": {"type": "array", "items": amount},
+        "taxes": {"type": "object", "additionalProperties": amount},
+        "either": {"oneOf": [amount, {"type": "boolean"}]},
+    }
+    price = {"type": "object", "properties": fields, "required": ["price"]}
+    return generate(
+        {"Price": price, "Decimal": price},
+        post(
+            parameters=[parameter("least", "query", amount)],
+            requestBody=takes(price),
+            responses=answers(ref("Price")),
+        ),
+    )
+
+
+def test_a_new_kind_is_one_class_and_one_codec(amounts: Api) -> None:
+    """Models read and write it wherever it stands, and operations take it."""
+    wire = {
+        "price": "1.50",
+        "discount": "0.5",
+        "Decimal": ["1.1"],
+        "taxes": {"a": "0.07"},
+        "either": True,
+    }
+    price = amounts.Price.from_dict(wire)
+    assert (price.price, price.decimal, price.taxes) == (
+        Decimal("1.50"),
+        [Decimal("1.1")],
+        {"a": Decimal("0.07")},
+    )
+    assert price.to_dict() == wire
+    assert amounts.Price.__annotations__["price"] == "Decimal"
+    call = amounts.call(least=Decimal("0.1"), price=Decimal("2.5"), either=Decimal(1))
+    assert call.target == "/things?least=0.1"
+    assert call.body == b'{"price":"2.5","either":"1"}'
+    decode = amounts.module("api.v1.do_it").OPERATION.decode
+    assert decode({"price": "3"}) == amounts.Price(price=Decimal(3))
+    method = amounts.module("client").SyncOperations.do_it
+    assert signature(method).parameters["price"].annotation == "Decimal"
+    assert "price: In euros." in (getdoc(method) or "")
+
+
+def test_errors_of_a_new_kind_have_the_place(amounts: Api) -> None:
+    """As those of any kind; and a component of the type's name is called otherwise."""
+    with pytest.raises(DecodeError, match=r"^Decimal\[0\] should be an amount"):
+        amounts.Price.from_dict({"price": "1", "Decimal": ["one"]})
+    with pytest.raises(ArgumentError, match=r"^price must be a Decimal"):
+        amounts.call(price="2.5")
+    assert amounts.DecimalModel.__name__ == "DecimalModel"
+
+
+# --- a quirk -------------------------------------------------------------------------------------
+
+ACTION = r"""
+  - x-quirk: seats-in-digits
+    target: $..[?(@.description == 'Seats that are paid for')]
+    description: The number of seats is written as a string.
+    update:
+      format: digits
+"""
+
+
+OVERLAYS = [ROOT / "overrides" / name for name in ("overlay.yaml", "annotations.yaml")]
+
+
+@pytest.mark.parametrize(("action", "seats"), [("", "12"), (ACTION, 12)], ids=["before", "after"])
+def test_a_new_quirk_of_a_known_kind_is_one_action(
+    tmp_path: Path, action: str, seats: str | int
+) -> None:
+    """With the action at the end of the overlay a field is a number, without it a text."""
+    document = read_document(ROOT / "openapi.yaml")
+    fields = {"seats": {"type": "string", "description": "Seats that are paid for"}}
+    document["components"]["schemas"]["Plan"] = {"type": "object", "properties": fields}
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(OVERLAYS[0].read_text("utf-8") + action, encoding="utf-8")
+    with generating(tmp_path):
+        api = Api(tmp_path)
+        api.render(patch(document, read_actions(overlay, OVERLAYS[1])))
+        plan = api.Plan.from_dict({"seats": "12"})
+    assert plan.seats == seats
+    assert plan.to_dict() == {"seats": "12"}
