@@ -140,8 +140,15 @@ def _made_of(peer: Peer) -> str:
     return hashlib.sha256(repr([str(ROOT), sys.version, *texts]).encode()).hexdigest()
 
 
+_PIP = (
+    *(sys.executable, "-I", ROOT / "scripts" / "registry.py"),
+    *(sys.executable, "-I", "-m", "pip"),
+)
+"""pip without settings of this machine that are for other environments."""
+
+
 def _install(python: Path, *what: str | Path) -> None:
-    pip = (sys.executable, "-I", "-m", "pip", "--python", python, "install")
+    pip = (*_PIP, "--python", python, "install")
     quiet = ("-qq", "--disable-pip-version-check", "--no-deps")
     _run(f"install {Path(what[-1]).name}", *pip, *quiet, *what)
 
@@ -152,7 +159,7 @@ def _install_vendor(python: Path) -> None:
     The setuptools of the development environment builds it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        pip = (sys.executable, "-I", "-m", "pip", "wheel", "-qq", "--disable-pip-version-check")
+        pip = (*_PIP, "wheel", "-qq", "--disable-pip-version-check")
         source = ("--require-hashes", "--no-deps", "--no-build-isolation", "--no-binary", ":all:")
         locked = ROOT / "requirements" / "vendor.txt"
         _run(f"build {locked.name}", *pip, *source, "-w", folder, "-r", locked)

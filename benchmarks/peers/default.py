@@ -39,7 +39,7 @@ def make_async(
 
 
 def codec() -> dict[str, Callable[[], object]]:
-    """Return the steps of a call that are the models'."""
+    """Return the steps of a call that involve models."""
     from oneloop._decoding import read_json
     from oneloop._settings import MAX_RESPONSE_BYTES as LIMIT
     from oneloop_api.api.v1 import refill_billing_limit

@@ -119,7 +119,7 @@ class RefillCustomerBillingMeterResponse:
 
 
 def codec() -> dict[str, Callable[[], object]]:
-    """Return the steps that a model has a part in; ours are encoded without one."""
+    """Return the steps of a call that involve models; our requests are encoded without one."""
     from oneloop._decoding import read_json
     from oneloop._settings import MAX_RESPONSE_BYTES as LIMIT
 

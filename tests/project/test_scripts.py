@@ -261,49 +261,42 @@ def test_a_command_runs_in_the_environment_of_the_checkout_alone(tmp_path: Path)
 def reached(folder: Path, **variables: str | Path) -> dict[str, str]:
     """Return the variables that scripts/registry.py gives to pip and uv."""
     code = "import json, os; print(json.dumps(dict(os.environ)))"
+    unset = [name for name in os.environ if name.startswith(("PIP_", "UV_", "ALL_PROXY"))]
+    without = ("env", *(word for name in unset for word in ("-u", name)))
+    named = (f"{name}={value}" for name, value in variables.items())
     registry = (sys.executable, "-I", ROOT / "scripts" / "registry.py")
-    result = run(*registry, sys.executable, "-I", "-c", code, cwd=folder, **variables)
+    result = run(*without, *named, *registry, sys.executable, "-I", "-c", code, cwd=folder)
     assert result.returncode == 0, result.stderr
-    told: dict[str, str] = json.loads(result.stdout)
-    return told
+    given: dict[str, str] = json.loads(result.stdout)
+    return given
 
 
 def test_pip_keeps_the_settings_that_reach_a_registry(tmp_path: Path) -> None:
     """Those of a pip.conf for installs before those for everything, a variable before both."""
-    told = reached(
-        tmp_path, **others(tmp_path / "others") | {"PIP_PROXY": "http://variable.invalid:1"}
-    )
-    assert told["PIP_INDEX_URL"] == "https://install.invalid/simple"
-    assert told["PIP_EXTRA_INDEX_URL"].split() == EXTRA
-    assert told["PIP_PROXY"] == "http://variable.invalid:1"
-    assert told["PIP_CONFIG_FILE"] == os.devnull
-    for name in (
-        "CONSTRAINT",
-        "DRY_RUN",
-        "NO_DEPS",
-        "PREFIX",
-        "REQUIRE_VIRTUALENV",
-        "TARGET",
-        "USER",
-    ):
-        assert f"PIP_{name}" not in told
+    variables = others(tmp_path / "others")
+    given = reached(tmp_path, **variables | {"PIP_PROXY": "http://variable.invalid:1"})
+    assert given["PIP_INDEX_URL"] == "https://install.invalid/simple"
+    assert given["PIP_EXTRA_INDEX_URL"].split() == EXTRA
+    assert given["PIP_PROXY"] == "http://variable.invalid:1"
+    assert given.pop("PIP_CONFIG_FILE") == os.devnull
+    assert [name for name in given if name.startswith("PIP_") and name in variables] == []
 
 
 EXTRA = ["https://one.invalid/simple", "https://two.invalid/simple"]
 
 
 def test_uv_reaches_the_registry_of_pip(tmp_path: Path) -> None:
-    """By uv's names, in uv's way of writing lists; what uv is told itself is more important."""
+    """By uv's names, in uv's way of writing lists; a setting of uv's own takes precedence."""
     own = {"UV_DEFAULT_INDEX": "https://uv.invalid/simple", "PIP_FIND_LINKS": "one two"}
-    told = reached(tmp_path, **others(tmp_path / "others") | own)
-    assert told["UV_DEFAULT_INDEX"] == "https://uv.invalid/simple"
-    assert told["UV_INDEX"].split() == EXTRA
-    assert told["UV_FIND_LINKS"] == "one,two"
-    assert told["ALL_PROXY"] == "http://global.invalid:1"
+    given = reached(tmp_path, **others(tmp_path / "others") | own)
+    assert given["UV_DEFAULT_INDEX"] == "https://uv.invalid/simple"
+    assert given["UV_INDEX"].split() == EXTRA
+    assert given["UV_FIND_LINKS"] == "one,two"
+    assert given["ALL_PROXY"] == "http://global.invalid:1"
 
 
 @pytest.mark.parametrize(
-    ("pin", "told"),
+    ("pin", "message"),
     [
         (f"attrs=={attrs.__version__} \\\n    --hash=sha256:0", ""),
         ("nothing-such==1 ; sys_platform == 'other' \\", ""),
@@ -314,10 +307,10 @@ def test_uv_reaches_the_registry_of_pip(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_pinned_is_looked_for(tmp_path: Path, pin: str, told: str) -> None:
+def test_what_is_pinned_is_looked_for(tmp_path: Path, pin: str, message: str) -> None:
     """In the pinned version, except what is for another system."""
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(f"# made by hand\n{pin}\n", "utf-8")
     check = (sys.executable, "-I", ROOT / "scripts" / "installed.py", requirements)
     result = run(*check, cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (1 if told else 0, told)
+    assert (result.returncode, result.stderr) == (1 if message else 0, message)

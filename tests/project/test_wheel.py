@@ -35,6 +35,12 @@ def run(*command: str | Path, cwd: Path) -> str:
     return result.stdout
 
 
+def pip(python: Path, *arguments: str | Path) -> str:
+    """Run the pip of an environment, without settings of this machine that are for others."""
+    isolated = (python, "-I", ROOT / "scripts" / "registry.py", python, "-I", "-m", "pip")
+    return run(*isolated, *arguments, cwd=python.parent)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from the checkout, into another folder."""
@@ -70,7 +76,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     constraints = venv / "constraints.txt"
     constraints.write_text("\n".join(pins), "utf-8")
     install = ("install", "-qq", "--constraint", constraints, wheel)
-    run(interpreter, "-I", "-m", "pip", *install, cwd=venv)
+    pip(interpreter, *install)
     return interpreter
 
 
@@ -127,7 +133,7 @@ def test_the_wheel_has_the_version_of_the_code(metadata: email.message.Message) 
 
 def test_installing_installs_only_known_packages(python: Path) -> None:
     """These are oneloop, httpx, attrs and what the last two depend on."""
-    listed = json.loads(run(python, "-I", "-m", "pip", "list", "--format=json", cwd=python.parent))
+    listed = json.loads(pip(python, "list", "--format=json"))
     installed = {entry["name"].lower().replace("_", "-") for entry in listed}
     assert installed - {"pip", "setuptools"} == CLOSURE | {"oneloop"}
 
