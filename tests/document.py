@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
-from enum import Enum
 from importlib import import_module
 from types import ModuleType, NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from attrs import frozen
 
+import oneloop_core
+import oneloop_overrides
 from codegen._document import patch, read_actions, read_document
 from oneloop import models
 from oneloop.sandbox._samples import Samples
@@ -20,6 +20,13 @@ METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 OVERLAYS = [ROOT / "overrides" / name for name in ("overlay.yaml", "annotations.yaml")]
 DOCUMENT = patch(read_document(ROOT / "openapi.yaml"), read_actions(*OVERLAYS))
 SAMPLES = Samples(DOCUMENT)
+DECODERS = {
+    get_type_hints(decode)["return"]: decode
+    for package in (oneloop_core, oneloop_overrides)  # digit strings come last: they are int, too
+    for name, decode in vars(package).items()
+    if name.startswith("decode_")
+}
+"""The codecs of scalars by their types in Python."""
 
 
 @frozen
@@ -68,9 +75,8 @@ class Described:
 
     def arguments(self) -> dict[str, Any]:
         """Return arguments for every parameter of its method."""
-        named = {**vars(models), **{name: getattr(models, name) for name in models.__all__}}
-        known = {"Sequence": Sequence, "Mapping": Mapping, "datetime": datetime, "date": date}
-        hints = get_type_hints(getattr(SyncOperations, self.name), localns=named | known)
+        named = {name: getattr(models, name) for name in models.__all__}
+        hints = get_type_hints(getattr(SyncOperations, self.name), localns=named)
         schemas = dict(self._fields())
         del hints["return"]
         return {name: as_argument(SAMPLES.of(schemas[name]), hints[name]) for name in hints}
@@ -117,11 +123,9 @@ def as_argument(value: Any, hint: Any) -> Any:
         return [as_argument(one, parts[0]) for one in value]
     if origin is Mapping:
         return {key: as_argument(one, parts[1]) for key, one in value.items()}
-    if hint in (datetime, date):
-        return hint.fromisoformat(value)
-    if hint is int or (isinstance(hint, type) and issubclass(hint, Enum)):
-        return hint(value)
-    return hint.from_dict(value) if hasattr(hint, "from_dict") else value
+    if hasattr(hint, "from_dict"):
+        return hint.from_dict(value)
+    return DECODERS[hint](value) if hint in DECODERS else value
 
 
 def described() -> Iterator[Described]:

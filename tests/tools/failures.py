@@ -1,7 +1,7 @@
 """The table of failures: what can happen to a call, and what it ends in.
 
 `tests/client/test_outcomes.py` tests each row over real sockets with both clients.
-`scripts/failures` prints docs/failures.md from the table.
+`scripts/failures` writes docs/failures.md from the table.
 """
 
 import gzip
@@ -435,8 +435,10 @@ ROWS = [row for rows in SECTIONS.values() for row in rows]
 PAGE = """\
 # What can go wrong with a call
 
+<!-- Written by scripts/failures from tests/tools/failures.py. Do not edit. -->
+
 `tests/client/test_outcomes.py` tests each line over real sockets, with `Oneloop` and `AsyncOneloop`
-and each kind of transport, and counts the requests that reach the server. `scripts/failures` prints
+and each kind of transport, and counts the requests that reach the server. `scripts/failures` writes
 this page from the same table.
 
 *Tried* is the number of attempts, of at most three by default, for a call that is not safe to
