@@ -36,11 +36,11 @@ from ._network import Network
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 MAX_HEADER_BYTES = httpcore.HTTP11Connection.MAX_INCOMPLETE_EVENT_SIZE
-"""Bytes of an answer's status line and headers at most: httpcore's own limit, 100 KiB."""
+"""Limit for the status line and the headers of a response: httpcore's own, 100 KiB."""
 
 
 class PoolTransport:
-    """Sends requests over connections that are used again, blocking. Threads share it.
+    """Sends requests over connections that it reuses, blocking. Threads share it.
 
     A forked process gets connections of its own. `close` lets calls in flight end first.
     """
@@ -148,7 +148,7 @@ class Origin:
             layers = 2 if proxy is not None and proxy.url.scheme == b"https" else 1
             # This pool only creates connections, direct ones or through a proxy.
             self.factory = kind(network_backend=network(layers), **options)
-        except Exception as error:  # noqa: BLE001 - whatever the environment has in store
+        except Exception as error:  # noqa: BLE001 - whatever the environment causes
             failure = unopened_error(error)
         else:
             return
