@@ -164,13 +164,10 @@ def _character(escape: str) -> str:
         character = unescape(escape)
         return character if len(character) == 1 else ""
     if escape.startswith("\\N{"):
-        from unicodedata import lookup  # on first use as well
-
         try:
-            character = lookup(escape[3:-1])
-        except KeyError:
+            return escape.encode().decode("unicode_escape")
+        except UnicodeDecodeError:
             return ""
-        return character if len(character) == 1 else ""
     digits = escape.lstrip("\\uUx%={").rstrip("}")
     if escape[0] in "%=" or (escape[1] in "uUx" and len(escape) > 2):
         code = int(digits, 16)

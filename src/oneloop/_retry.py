@@ -188,13 +188,14 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     `now`. A value that cannot be parsed, or is longer than `MAX_HEADER_LENGTH`, is ignored; a date
     in the past means 0.
     """
-    milliseconds, value = _short(headers, "retry-after-ms"), _short(headers, "retry-after")
-    if _NUMBER.fullmatch(milliseconds):
+    milliseconds = _short(headers, "retry-after-ms")
+    if milliseconds and _NUMBER.fullmatch(milliseconds):
         return float(milliseconds) / 1000
-    if _NUMBER.fullmatch(value):
-        return float(value)
+    value = _short(headers, "retry-after")
     if not value:
         return None
+    if _NUMBER.fullmatch(value):
+        return float(value)
     from email.utils import parsedate_to_datetime  # on first use, as dates are rare
 
     try:
