@@ -23,7 +23,7 @@ from .transport import Limits, Request, Response, ResponseTooLarge, TransportErr
 
 
 class AsyncPoolTransport:
-    """Sends requests over connections that are used again, async. Tasks share it.
+    """Sends requests over connections that it reuses, async. Tasks share it.
 
     Each event loop has connections of its own. `aclose` lets calls in flight end first.
     """

@@ -102,9 +102,8 @@ def headers_of(answer: Any) -> tuple[tuple[str, str], ...]:
 def left_over(stream: Any) -> bool | None:
     """Return whether more than the response arrived on its connection; `None` if unknown.
 
-    httpcore would take the rest for the next response on that connection, and has no interface for
-    it. So this reads private attributes: through httpx's wrappers to h11's parser, and from there
-    down to the socket. (httpcore checks the socket itself, before the next request.)
+    httpcore would take the rest for the next response, and has no interface for it. So this reads
+    private attributes, through httpx's wrappers to h11's parser, and from there to the socket.
     """
     while stream is not None:
         connection = getattr(stream, "_connection", None)
@@ -212,9 +211,8 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows, where
 def process() -> tuple[int, int]:
     """Return an identifier of this process that differs from those of its parents.
 
-    A forked process must not use its parent's connections, as each would read responses to the
-    other. The process id alone does not distinguish them, as a child in a new PID namespace may
-    have its parent's; nor does the number of forks, as C code may fork without running the hooks.
+    A forked process must not use its parent's connections. A child in a new PID namespace may have
+    its parent's process id, and C code may fork without running the hooks that count forks.
     """
     return os.getpid(), _forks
 

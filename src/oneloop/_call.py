@@ -3,9 +3,6 @@
 `course` is a generator. It yields the next step (`Send` or `Wait`) and receives the reply to it.
 `run` and `run_async` carry the steps out with a blocking and an async transport, and decide
 nothing.
-
-Classes that every process needs before its first response are plain ones where nothing compares or
-shows them, here and in the transports, because attrs takes a while to build a class.
 """
 
 import logging
@@ -61,13 +58,13 @@ class Progress:
         with `handled`, the exception that the application was handling when it made the call.
         """
         where = " between attempts" if self.waiting else ""
-        known = _NOTES[self.outcome]
-        interruption.add_note(f"{self.operation} was interrupted{where}: {known}")
+        effect = _EFFECTS[self.outcome]
+        interruption.add_note(f"{self.operation} was interrupted{where}: {effect}")
         interruption.__context__ = handled
         interruption.__traceback__ = None
 
 
-_NOTES = {
+_EFFECTS = {
     Outcome.NOT_SENT: "nothing happened",
     Outcome.REJECTED: "nothing happened",
     Outcome.UNKNOWN: "it may have happened",
@@ -154,8 +151,10 @@ def run(steps: Course[T], sender: transport.Transport, progress: Progress) -> Re
             if isinstance(step, tuple):
                 try:
                     replies.append(sender.send(*step))
-                except Exception as error:  # noqa: BLE001 - `_raised` judges what it is about
-                    replies.append(_raised(error))
+                except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
+                    from ._transports import raised  # on first use, as most requests are answered
+
+                    replies.append(raised(error))
             else:
                 replies.append(None)
                 time.sleep(step)
@@ -184,8 +183,10 @@ async def run_async(
             if isinstance(step, tuple):
                 try:
                     replies.append(await sender.send(*step))
-                except Exception as error:  # noqa: BLE001 - `_raised` judges what it is about
-                    replies.append(_raised(error))
+                except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
+                    from ._transports import raised  # on first use, as most requests are answered
+
+                    replies.append(raised(error))
             else:
                 replies.append(None)
                 await asyncio.sleep(step)
@@ -194,13 +195,6 @@ async def run_async(
     except BaseException as interruption:
         progress.interrupted(interruption, handled)
         raise
-
-
-def _raised(error: Exception) -> Reply:
-    """Return the reply that an exception of a transport stands for; see `_transports.raised`."""
-    from ._transports import raised  # on first use, as most requests are answered
-
-    return raised(error)
 
 
 def _request(call: Call[Any], settings: "Settings", credential: "Credential") -> transport.Request:

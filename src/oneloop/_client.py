@@ -33,7 +33,7 @@ class _Client:
     _settings: Settings
     _credentials: CredentialSource
     _transport: Any
-    _shares: bool
+    _shares = False
 
     def _configure(
         self, api_key: Any, link_token: Any, base_url: Any, allow_http: object, *options: Any
@@ -42,7 +42,6 @@ class _Client:
             base_url = base_url_from_environment(DEFAULT_BASE_URL)
         self._settings = Settings(checked_base_url(base_url, allow_http), **checked(*options))
         self._credentials = credential_source(api_key, link_token)
-        self._shares = False
 
     def _opened(self, transport: object, http_client: object) -> Any:
         """Return the transport for these arguments, importing only what it needs."""
@@ -238,21 +237,15 @@ class AsyncOneloop(_Client, AsyncOperations):
         return (await self._respond(call)).parsed
 
 
-class _WithResponse(SyncOperationsWithResponse):
-    __slots__ = ("_respond",)
-
-    def __init__(self, respond: Callable[[Call[Any]], Response[Any]]) -> None:
+class _Responding:
+    def __init__(self, respond: Callable[[Call[Any]], Any]) -> None:
         self._respond = respond
 
-    def _perform(self, call: Call[T]) -> Response[T]:
+    def _perform(self, call: Call[Any]) -> Any:
         return self._respond(call)
 
 
-class _AsyncWithResponse(AsyncOperationsWithResponse):
-    __slots__ = ("_respond",)
+class _WithResponse(_Responding, SyncOperationsWithResponse): ...
 
-    def __init__(self, respond: Callable[[Call[Any]], Awaitable[Response[Any]]]) -> None:
-        self._respond = respond
 
-    async def _perform(self, call: Call[T]) -> Response[T]:
-        return await self._respond(call)
+class _AsyncWithResponse(_Responding, AsyncOperationsWithResponse): ...

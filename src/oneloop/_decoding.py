@@ -25,6 +25,9 @@ next to nothing, and a body of at most `MAX_NUMBER_LENGTH` bytes cannot have mor
 MAX_GZIP_MEMBERS = 100
 """Members that gzip data may have. Servers send one."""
 
+_WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+"""The encodings that we undo, with zlib's `wbits`, which selects the format."""
+
 PIECE = 64 * 1024
 """Bytes that are processed at a time where the whole body would need a large copy."""
 
@@ -76,42 +79,27 @@ def plain_body(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _decoded(body: bytes, coding: str, limit: int) -> bytes:
-    match coding:
-        case "gzip" | "x-gzip":
-            return _gunzip(body, limit)
-        case "deflate":
-            plain, rest = _inflate(memoryview(body), zlib.MAX_WBITS, limit, 0)
-            if rest:
-                raise Unreadable("deflate data with trailing bytes")
-            return b"".join(plain)
-        case _:  # the server chose its name, so it is not quoted
-            raise Unreadable("an unknown content encoding")
-
-
-def _gunzip(body: bytes, limit: int) -> bytes:
-    """Decompress gzip data: one or more members, perhaps followed by zeros (RFC 1952)."""
+    """Decompress one member, or several of gzip, perhaps followed by zeros (RFC 1952)."""
+    if coding not in _WINDOWS:  # the server chose its name, so it is not quoted
+        raise Unreadable("an unknown content encoding")
     plain: list[bytes] = []
-    size = 0
-    rest = memoryview(body)
-    for _ in range(MAX_GZIP_MEMBERS):
-        parts, rest = _inflate(rest, zlib.MAX_WBITS | 16, limit, size)
+    size, rest = 0, memoryview(body)
+    for _ in range(1 if coding == "deflate" else MAX_GZIP_MEMBERS):
+        parts, rest = _inflate(rest, _WINDOWS[coding], limit, size)
         plain += parts
         size += sum(map(len, parts))
         if not rest or (rest[0] == 0 and not rest.tobytes().strip(b"\0")):
             return b"".join(plain)
-    raise Unreadable(f"gzip data of more than {MAX_GZIP_MEMBERS} members")
+    raise Unreadable("compressed data that is followed by other data")
 
 
-def _inflate(
-    data: memoryview, window: int, limit: int, size: int
-) -> tuple[list[bytes], memoryview]:
+def _inflate(data: memoryview, wbits: int, limit: int, size: int) -> tuple[list[bytes], memoryview]:
     """Decompress one stream; return its parts, and the data that follows it.
 
     The input is fed in pieces, because the decompressor copies whatever it has not yet consumed.
-    `window` is zlib's `wbits`, which selects the format; `size` bytes of the body, which may have
-    `limit` in all, are decompressed already.
+    `size` bytes of the body, which may have `limit` in all, are decompressed already.
     """
-    decompressor = zlib.decompressobj(wbits=window)
+    decompressor = zlib.decompressobj(wbits=wbits)
     parts: list[bytes] = []
     for start in range(0, len(data), PIECE):
         piece = data[start : start + PIECE]

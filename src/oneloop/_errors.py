@@ -104,13 +104,13 @@ class APIError(OneloopError):
 
     def __str__(self) -> str:
         """Return one line: operation, problem, words of the server, attempts, time and outcome."""
-        said = [
+        texts = [
             "" if self.code is None else f"code {self.code}",
             self.message,
             self.detail,
             self.request_id and f"request id {self.request_id}",
         ]
-        details = ", ".join(shown(text) for text in said if text)
+        details = ", ".join(shown(text) for text in texts if text)
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         what = f"{shown(self.problem)} ({details})" if details else shown(self.problem)
         return (

@@ -59,19 +59,11 @@ class Failure:
     code: int | None = None
     texts: dict[str, str | None] = field(factory=dict[str, str | None])
 
-    def error(
-        self,
-        call: Call[Any],
-        credential: Credential,
-        *,
-        outcome: Outcome,
-        attempts: int,
-        elapsed: float,
-    ) -> APIError:
+    def error(self, call: Call[Any], credential: Credential, **whole: Any) -> APIError:
         """Return the error of a call whose last attempt failed like this.
 
-        The secrets of the call and the credential are redacted. The other arguments are about the
-        whole call, as in `APIError`.
+        The secrets of the call and the credential are redacted. `whole` are the arguments of
+        `APIError` about the whole call: `outcome`, `attempts` and `elapsed`.
         """
         redactor = Redactor((credential.secret, *call.secrets))
         clean = redactor.clean
@@ -80,9 +72,9 @@ class Failure:
             # A character has at most four bytes: nothing beyond these is looked at.
             start = self.body[: 4 * (MAX_BODY + redactor.reach)]
             body = clean(start.decode("utf-8", "replace"), MAX_BODY)
+        whole |= {name: text and clean(text, MAX_TEXT) for name, text in self.texts.items()}
         return self.error_class(
             self.problem if self.status is not None else shown(clean(self.problem, MAX_TEXT)),
-            outcome=outcome,
             operation=call.operation.name,
             method=call.operation.method,
             path=call.operation.path,
@@ -91,17 +83,15 @@ class Failure:
             code=self.code if clean(str(self.code), MAX_BODY) == str(self.code) else None,
             headers={clean(k, MAX_BODY): clean(v, MAX_BODY) for k, v in self.headers.items()},
             body=body,
-            attempts=attempts,
-            elapsed=elapsed,
-            **{name: text and clean(text, MAX_TEXT) for name, text in self.texts.items()},
+            **whole,
         )
 
 
 def without_response(error: TransportError | ResponseTooLarge, limit: int) -> Failure:
     """Return the failure of an attempt that ended in an exception of the transport."""
     if isinstance(error, ResponseTooLarge):
-        headers = lower_headers(error.headers)
-        return _too_large(error.status, headers, f"more than {limit} bytes")
+        problem = TooLarge(f"more than {limit} bytes")
+        return of_response("", error.status, lower_headers(error.headers), b"", limit, problem)
     return Failure(
         APITimeoutError if error.timeout else APIConnectionError,
         str(error.problem),
@@ -118,12 +108,12 @@ def of_response(
 
     `method` is that of the request; `body` is decompressed, or empty if that was not possible.
     """
-    if isinstance(problem, TooLarge):
-        return _too_large(status, headers, str(problem))
     texts: dict[str, str | None] = {"request_id": request_id(headers)}
     error_class: type[APIError]
     may_pass, code = False, None
-    if not 200 <= status <= 299:
+    if isinstance(problem, TooLarge):
+        error_class, what, outcome = ResponseTooLargeError, f" with {problem}", Outcome.UNKNOWN
+    elif not 200 <= status <= 299:
         error_class, what, may_pass = status_error(status), "", True
         # A 303 (See Other) mostly means that the call was carried out: it points to where the
         # result can be retrieved (RFC 9110, section 15.4.4).
@@ -138,16 +128,6 @@ def of_response(
         texts["detail"] = f"{problem.path or 'the answer'}: {problem.problem}"
     else:
         error_class, what, outcome = ResponseDecodeError, f", but with {problem}", Outcome.UNKNOWN
-    said = f"the server answered {status}{what}"
-    return Failure(error_class, said, outcome, may_pass, status, headers, body, code, texts)
-
-
-def _too_large(status: int, headers: dict[str, str], what: str) -> Failure:
-    return Failure(
-        ResponseTooLargeError,
-        f"the server answered {status} with {what}",
-        Outcome.UNKNOWN,
-        status=status,
-        headers=headers,
-        texts={"request_id": request_id(headers)},
-    )
+    words = f"the server answered {status}{what}"
+    kept = None if error_class is ResponseTooLargeError else body
+    return Failure(error_class, words, outcome, may_pass, status, headers, kept, code, texts)

@@ -1,7 +1,6 @@
 """The transports for `transport="fast"`: pyreqwest, which drives Rust's reqwest and hyper.
 
-The only module that imports it. The engine is kept to HTTP/1.1, as over HTTP/2 it sends again by
-itself what a server refuses; all that it would do beyond one request and its answer is turned off.
+All that the engine would do beyond one request and its response is turned off.
 """
 
 import atexit
@@ -53,16 +52,14 @@ Steps: TypeAlias = tuple[float | None, float | None]
 """Seconds to connect, and to wait for each part of an answer."""
 
 MAX_HEADER_BYTES = 100 * 1024
-"""Limit for the headers of a response, as with the default transport. The engine itself accepts
-some 400 KiB, in at most 100 headers."""
+"""Limit for the headers of a response, as with the default transport."""
 
 KINDS = 8
 """The largest number of engines of one client. The limits of single steps are settings of an
 engine, so that each pair has an engine with separate connections; only the latest are kept."""
 
 CONNECTING = "client error (Connect)"
-"""The engine's cause for every failure before a connection is ready. pyreqwest's classes do not
-show that: a truncated response is a `ConnectError` too, and silence a `ConnectTimeoutError`."""
+"""The engine's cause for every failure before a connection is ready, and for no other."""
 
 CERTIFICATE = "invalid peer certificate"
 """The start of its message about a bad certificate, which is not a temporary problem."""
@@ -227,10 +224,10 @@ class _Engine(Generic[C]):
 
 
 class _Body:
-    """A body that the engine asks for once it has a connection, in the step in which it sends.
+    """A body that the engine asks for in the step in which it sends.
 
-    This shows whether sending had begun. And the body can be withdrawn, because the engine goes on
-    with a request even if the task that waits for it is cancelled.
+    This shows whether sending had begun. And the body can be withdrawn, as the engine goes on with
+    a request of a cancelled task.
     """
 
     __slots__ = ("_asked", "_content", "_withdrawn")
@@ -273,11 +270,7 @@ def _steps(limits: Limits) -> Steps:
 
 
 def _opened(open_: Callable[[], C]) -> _Engine[C]:
-    """Open an engine.
-
-    A fork does not copy its threads. The engine detects a fork by the process id alone, so that in
-    a child with the id of its parent it would wait for its threads for ever.
-    """
+    """Open an engine, unless a forked process would wait for its parent's threads for ever."""
     if _started_in and _started_in[0] != process():
         problem = (
             'cannot open connections: transport="fast" was used before this process was forked'
@@ -302,9 +295,8 @@ _started_in: deque[tuple[int, int]] = deque(maxlen=1)
 def _settle() -> None:
     """Wait until the engine's thread has finished its current work.
 
-    The thread passes a response to asyncio in a few steps of Python. If the interpreter ends during
-    these, the process is aborted: "PyGILState_Release: thread state must be current". A request to
-    an unused port is queued behind whatever that one thread still has to do.
+    The thread runs Python code, and the process is aborted if the interpreter ends meanwhile. A
+    request to an unused port is queued behind whatever that one thread still has to do.
     """
     if _started_in[0] != process():  # forked, so that there is no such thread
         return
@@ -343,10 +335,7 @@ def _set_up(builder: B, base_url: str, steps: Steps) -> B:
 
 
 def _authorities() -> bytes:
-    """Return certificates to trust in addition to those that the engine finds by itself.
-
-    It uses SSL_CERT_FILE and SSL_CERT_DIR, or else what the system trusts.
-    """
+    """Return certificates to trust in addition to those that the engine finds by itself."""
     cert_file, cert_dir = certificates_from_environment()
     if not cert_file and cert_dir:
         return b""

@@ -1,8 +1,4 @@
-"""Transports for an application's own `httpx.Client`. The only module that imports httpx.
-
-Its connections, proxies, TLS, hooks and limits are used. Its headers and cookies are not added, its
-authentication would replace the API key, and redirects must never be followed.
-"""
+"""Transports for an application's own `httpx.Client`. The only module that imports httpx."""
 
 import asyncio
 from typing import Any, TypeAlias, cast
@@ -104,10 +100,7 @@ class AsyncClientTransport:
 
 
 class _Watch:
-    """Finds out how far a request got, independently of the error that it ends in.
-
-    An application's hooks may raise any error, also after the response, so that the class of an
-    error proves nothing.
+    """Finds out how far a request got, whatever error the application's hooks raise.
 
     Attributes:
         asked: Whether the client's transport was asked to send the request, that is, whether the

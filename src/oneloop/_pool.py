@@ -1,7 +1,7 @@
 """The default transport: httpcore, httpx's engine, driven directly. `_async_pool` is its twin.
 
-It is httpx's own pool, TLS, proxy and protocol code, without what an API client must not have:
-redirects that the token would follow, cookies, log lines with URLs.
+It is without what an API client must not have: redirects that the token would follow, cookies, log
+lines with URLs.
 """
 
 import ssl
@@ -36,14 +36,13 @@ from ._network import Network
 from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 MAX_HEADER_BYTES = httpcore.HTTP11Connection.MAX_INCOMPLETE_EVENT_SIZE
-"""Bytes of an answer's status line and headers at most: httpcore's own limit, 100 KiB."""
+"""Limit for the status line and the headers of a response: httpcore's own, 100 KiB."""
 
 
 class PoolTransport:
-    """Sends requests over connections that are used again, blocking. Threads share it.
+    """Sends requests over connections that it reuses, blocking. Threads share it.
 
-    A forked process gets connections of its own. `close` lets calls in flight end first: to close
-    a socket under a thread that reads from it could give it another call's answer.
+    A forked process gets connections of its own. `close` lets calls in flight end first.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -149,7 +148,7 @@ class Origin:
             layers = 2 if proxy is not None and proxy.url.scheme == b"https" else 1
             # This pool only creates connections, direct ones or through a proxy.
             self.factory = kind(network_backend=network(layers), **options)
-        except Exception as error:  # noqa: BLE001 - whatever the environment has in store
+        except Exception as error:  # noqa: BLE001 - whatever the environment causes
             failure = unopened_error(error)
         else:
             return
@@ -180,9 +179,8 @@ class Origin:
 def _prepared(host: bytes) -> Any:
     """Return a function that prepares the headers of a request to a host.
 
-    httpcore and h11 validate each header of each request, which is slow. Most requests have the
-    same headers as an earlier one, and h11 does not validate its own `Headers` again. So the latest
-    ones are cached, with their credentials, until the client is closed.
+    h11 validates each header of each request, but not its own `Headers` again. So the latest ones
+    are cached, with their credentials, until the client is closed.
     """
 
     @lru_cache(128)
@@ -197,11 +195,7 @@ def _prepared(host: bytes) -> Any:
 
 
 class Idle:
-    """The open connections that no call uses. The one that was used last is used next.
-
-    httpcore's own pool iterates over all connections and waiting requests at each step, so that it
-    gets slower the more of them there are.
-    """
+    """The open connections that no call uses. The one that was used last is used next."""
 
     def __init__(self) -> None:
         self.waiting: deque[tuple[Any, float]] = deque()

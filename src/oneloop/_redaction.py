@@ -49,11 +49,10 @@ class Redactor:
     whole such as base64, and secrets of fewer than `SHORTEST_SECRET` characters.
     """
 
-    __slots__ = ("_needles", "_tables", "reach")
+    __slots__ = ("_needles", "reach")
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         self._needles = Secret(_needles(secrets))
-        self._tables = Secret({})  # of `_overlap`, by needle
         # `clean` examines so many characters after the limit, so that a secret that begins before
         # the limit is seen whole, whatever its spelling.
         self.reach = max(map(len, self._needles.reveal()), default=0) * LONGEST_SPELLING
@@ -63,7 +62,7 @@ class Redactor:
         text = text[: limit + self.reach]
         parts: list[str] = []
         at = 0
-        for start, end in sorted(_found(text, self._needles.reveal(), self._tables.reveal())):
+        for start, end in sorted(_found(text, self._needles.reveal())):
             if start >= at:
                 parts += (text[at:start], REDACTED)
             at = max(at, end)
@@ -92,7 +91,7 @@ def _folded(text: str) -> str:
     return text.replace("\u0130", "i").replace("+", " ").lower()
 
 
-def _found(text: str, needles: set[str], tables: dict[str, list[int]]) -> Iterator[tuple[int, int]]:
+def _found(text: str, needles: set[str]) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each needle in a text, in each layer of escapes."""
     for plain, places in _layers(text):
         folded = _folded(plain)
@@ -102,40 +101,22 @@ def _found(text: str, needles: set[str], tables: dict[str, list[int]]) -> Iterat
                 end = at + len(needle)
                 yield places[at], places[end]
                 at = folded.find(needle, end)
-            cut_off = _overlap(folded, needle, tables)
-            if cut_off >= SHORTEST_START:
+            cut_off = _overlap(folded, needle)
+            if cut_off:
                 yield places[len(plain) - cut_off], places[-1]
 
 
-def _overlap(text: str, needle: str, tables: dict[str, list[int]]) -> int:
+def _overlap(text: str, needle: str) -> int:
     """Return how many characters at the end of a text are the start of a needle, but not all of it.
 
-    This is the search of Knuth, Morris and Pratt, which visits each character once or twice. Its
-    table is made once for each needle, as a response may have thousands of headers.
+    Fewer than `SHORTEST_START` characters count as 0. To compare each place where the needle may
+    start is cheap, as a secret has at most `MAX_SECRET_LENGTH` characters.
     """
-    end = text[-len(needle) + 1 :]
-    if needle[:SHORTEST_START] not in end:
-        return 0
-    table = tables.get(needle)
-    if table is None:
-        table = tables[needle] = _table(needle)
-    length = 0
-    for character in end:
-        while length and needle[length] != character:
-            length = table[length - 1]
-        length += needle[length] == character
-    return length
-
-
-def _table(needle: str) -> list[int]:
-    """Return, for each character, the length of the longest proper prefix that ends there."""
-    table = [0]
-    for character in needle[1:]:
-        length = table[-1]
-        while length and needle[length] != character:
-            length = table[length - 1]
-        table.append(length + (needle[length] == character))
-    return table
+    end, start = text[-len(needle) + 1 :], needle[:SHORTEST_START]
+    at = end.find(start)
+    while at >= 0 and not needle.startswith(end[at:]):
+        at = end.find(start, at + 1)
+    return len(end) - at if at >= 0 else 0
 
 
 def _layers(text: str) -> Iterator[tuple[str, list[int]]]:
@@ -183,13 +164,10 @@ def _character(escape: str) -> str:
         character = unescape(escape)
         return character if len(character) == 1 else ""
     if escape.startswith("\\N{"):
-        from unicodedata import lookup  # likewise
-
         try:
-            character = lookup(escape[3:-1])
-        except KeyError:
+            return escape.encode().decode("unicode_escape")
+        except UnicodeDecodeError:
             return ""
-        return character if len(character) == 1 else ""
     digits = escape.lstrip("\\uUx%={").rstrip("}")
     if escape[0] in "%=" or (escape[1] in "uUx" and len(escape) > 2):
         code = int(digits, 16)

@@ -10,8 +10,16 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
+from attrs.validators import optional
 
-from oneloop_core import ArgumentTypeError, ArgumentValueError, Outcome
+from oneloop_core import (
+    ArgumentError,
+    Outcome,
+    encode_boolean,
+    encode_integer,
+    encode_number,
+    wrong_type,
+)
 
 from ._errors import APIError
 
@@ -32,42 +40,26 @@ MAX_HEADER_LENGTH = 64
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
-def _check_seconds(value: object, name: str, *, is_limit: bool) -> None:
-    """Check a duration, or a time limit: that may be `None`, but not 0."""
-    if value is None and is_limit:
-        return
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ArgumentTypeError(f"must be a number of seconds, got {value!r}").under(name)
-    hint = "; None means no limit" if is_limit else ""
-    if value == 0 and is_limit:
-        raise ArgumentValueError(f"must be greater than 0{hint}").under(name)
-    if not 0 <= value <= MAX_SECONDS:
-        raise ArgumentValueError(f"must be from 0 to {MAX_SECONDS} seconds{hint}").under(name)
+def _checked(encode: Callable[..., object], **bounds: float) -> Callable[[Any, Any, Any], None]:
+    """Return a validator for attrs that checks a value with the encoder of its type."""
+
+    def validate(_: Any, attribute: Any, value: Any) -> None:
+        try:
+            encode(value, **bounds)
+        except ArgumentError as error:
+            raise error.under(attribute.name) from None
+
+    return validate
 
 
-def _limit(_: Any, attribute: Any, value: object) -> None:
-    _check_seconds(value, attribute.name, is_limit=True)
+def _check_callable(value: object) -> None:
+    if not callable(value):
+        raise wrong_type("callable", value)
 
 
-def _duration(_: Any, attribute: Any, value: object) -> None:
-    _check_seconds(value, attribute.name, is_limit=False)
-
-
-def _hook(_: Any, attribute: Any, value: object) -> None:
-    if value is not None and not callable(value):
-        raise ArgumentTypeError(f"must be callable, got {value!r}").under(attribute.name)
-
-
-def _flag(_: Any, attribute: Any, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ArgumentTypeError(f"must be True or False, got {value!r}").under(attribute.name)
-
-
-def _count(_: Any, attribute: Any, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ArgumentTypeError(f"must be an integer, got {value!r}").under(attribute.name)
-    if value < 1:
-        raise ArgumentValueError(f"must be at least 1, got {value}").under(attribute.name)
+_duration = _checked(encode_number, minimum=0, maximum=MAX_SECONDS)
+_hook: Any = optional(_checked(_check_callable))
+_limit: Any = optional(_checked(encode_number, above=0, maximum=MAX_SECONDS))
 
 
 @frozen(kw_only=True)
@@ -95,8 +87,11 @@ class Timeout:
         """
         if isinstance(value, Timeout):
             return value
-        _check_seconds(value, "timeout", is_limit=True)
-        return cls(connect=value, read=value)
+        try:
+            return cls(connect=value, read=value)
+        except ArgumentError as error:
+            error.argument = "timeout"
+            raise
 
 
 @frozen(kw_only=True)
@@ -147,12 +142,12 @@ class RetryPolicy:
 
     __module__ = "oneloop"
 
-    attempts: int = field(default=3, validator=_count)
+    attempts: int = field(default=3, validator=_checked(encode_integer, minimum=1))
     backoff: float = field(default=0.5, validator=_duration)
     cap: float = field(default=8.0, validator=_duration)
     budget: float | None = field(default=60.0, validator=_limit)
     on_retry: Callable[[Retry], object] | None = field(default=None, validator=_hook)
-    treat_as_safe: bool = field(default=False, validator=_flag)
+    treat_as_safe: bool = field(default=False, validator=_checked(encode_boolean))
 
 
 def seconds_to_next(

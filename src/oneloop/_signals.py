@@ -1,4 +1,4 @@
-"""Tells exceptions of signal handlers from those of the code that they interrupted.
+"""Distinguishes exceptions of signal handlers from those of the code that they interrupted.
 
 A soft time limit, or an alarm of the application, raises an exception in whatever code is running.
 It is not about the call, so it must reach the caller unchanged.

@@ -8,7 +8,6 @@ import sys
 import threading
 from importlib import import_module
 from inspect import iscoroutinefunction, signature
-from itertools import chain
 from typing import Any, cast
 
 from ._errors import ConfigurationError
@@ -67,9 +66,8 @@ def _fast_engine() -> Any:
 def _imported_on_a_lasting_thread(name: str) -> Any:
     """Import a module on a thread that does not end before the process does.
 
-    The allocator in pyreqwest (mimalloc 3.3, its issue 1287) takes the thread that loads it for the
-    main thread. Once that thread has ended, a later thread with the same id crashes the process. If
-    several threads get here at once, each of them leaves one such thread behind.
+    The allocator in pyreqwest (mimalloc 3.3, its issue 1287) crashes the process if the thread that
+    loaded it has ended and another one gets its id.
     """
     from concurrent.futures import Future  # on first use, as few processes need it
 
@@ -161,14 +159,13 @@ def _checked(response: object) -> Response:
 
 
 def _are_headers(headers: Any) -> bool:
-    """Return whether these are pairs of strings, without a step of Python for each of them."""
+    """Return whether these are pairs of strings."""
     if not isinstance(headers, tuple | list):
         return False
     try:
-        kinds = {*map(type, chain.from_iterable(cast("Any", headers)))}
-        lengths = {*map(len, cast("Any", headers))}
-        return all(issubclass(kind, str) for kind in kinds) and lengths <= {2}
-    except TypeError:
+        pairs = [(name, value) for name, value in cast("Any", headers)]
+        return all(isinstance(name, str) and isinstance(value, str) for name, value in pairs)
+    except (TypeError, ValueError):
         return False
 
 

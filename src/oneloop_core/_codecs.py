@@ -2,6 +2,7 @@
 
 import json
 import math
+import operator
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -82,16 +83,8 @@ def decode_integer(value: Any) -> int:
     return value
 
 
-def encode_integer(
-    value: Any,
-    *,
-    minimum: float | None = None,
-    above: float | None = None,
-    maximum: float | None = None,
-    below: float | None = None,
-    multiple_of: float | None = None,
-) -> int:
-    """Check an integer against the document's bounds and return it.
+def encode_integer(value: Any, **bounds: float) -> int:
+    """Check an integer against the document's bounds, by their names in `_BOUNDS`, and return it.
 
     Raises:
         ArgumentTypeError: The value is not an `int`, or is a `bool`.
@@ -99,7 +92,7 @@ def encode_integer(
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong_type("an integer", value)
-    _check_bounds(value, minimum, above, maximum, below, multiple_of)
+    _check_bounds(value, bounds)
     return int(value)
 
 
@@ -110,16 +103,8 @@ def decode_number(value: Any) -> float:
     return value
 
 
-def encode_number(
-    value: Any,
-    *,
-    minimum: float | None = None,
-    above: float | None = None,
-    maximum: float | None = None,
-    below: float | None = None,
-    multiple_of: float | None = None,
-) -> float:
-    """Check a finite number against the document's bounds and return it.
+def encode_number(value: Any, **bounds: float) -> float:
+    """Check a finite number against the document's bounds, as `encode_integer` does, and return it.
 
     Raises:
         ArgumentTypeError: The value is neither an `int` nor a `float`, or is a `bool`.
@@ -130,7 +115,7 @@ def encode_number(
         raise wrong_type("a number", value)
     if isinstance(value, float) and not math.isfinite(value):
         raise refused(ArgumentValueError, "must be finite", value)
-    _check_bounds(value, minimum, above, maximum, below, multiple_of)
+    _check_bounds(value, bounds)
     return value
 
 
@@ -148,30 +133,21 @@ def encode_constant(value: Any, constant: Any) -> Any:
     return value
 
 
-def _check_bounds(
-    value: float,
-    minimum: float | None,
-    above: float | None,
-    maximum: float | None,
-    below: float | None,
-    multiple_of: float | None,
-) -> None:
+def _check_bounds(value: float, bounds: dict[str, float]) -> None:
     """Raise `ArgumentValueError` unless a number is within its bounds and Python can write it."""
-    if minimum is not None and not value >= minimum:
-        wanted = f"at least {minimum}"
-    elif above is not None and not value > above:
-        wanted = f"greater than {above}"
-    elif maximum is not None and not value <= maximum:
-        wanted = f"at most {maximum}"
-    elif below is not None and not value < below:
-        wanted = f"less than {below}"
-    elif multiple_of is not None and _decimal(value) % _decimal(multiple_of):
-        wanted = f"a multiple of {multiple_of}"
-    elif not _is_writable(value):
-        raise ArgumentValueError(f"must have at most {sys.get_int_max_str_digits()} digits")
-    else:
-        return
-    raise refused(ArgumentValueError, f"must be {wanted}", value)
+    for name in bounds:
+        is_within, words = _BOUNDS[name]
+        if not is_within(value, bounds[name]):
+            raise refused(ArgumentValueError, f"must be {words} {bounds[name]}", value)
+    try:
+        str(value)
+    except ValueError:
+        limit = sys.get_int_max_str_digits()
+        raise ArgumentValueError(f"must have at most {limit} digits") from None
+
+
+def _is_multiple(value: float, divisor: float) -> bool:
+    return not _decimal(value) % _decimal(divisor)
 
 
 def _decimal(number: float) -> "Fraction":
@@ -181,12 +157,13 @@ def _decimal(number: float) -> "Fraction":
     return Fraction(number) if isinstance(number, int) else Fraction(repr(float(number)))
 
 
-def _is_writable(number: float) -> bool:
-    try:
-        str(number)
-    except ValueError:  # an integer longer than sys.get_int_max_str_digits()
-        return False
-    return True
+_BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "minimum": (operator.ge, "at least"),
+    "above": (operator.gt, "greater than"),
+    "maximum": (operator.le, "at most"),
+    "below": (operator.lt, "less than"),
+    "multiple_of": (_is_multiple, "a multiple of"),
+}
 
 
 def decode_object(value: Any) -> dict[str, Any]:

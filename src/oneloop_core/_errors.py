@@ -20,17 +20,6 @@ class Outcome(Enum):
     APPLIED = "applied"
     """The server answered that it carried out the call, but the answer cannot be used."""
 
-    __module__ = "oneloop"
-
-
-def _restore(
-    cls: type["OneloopError"], args: tuple[Any, ...], state: dict[str, Any]
-) -> "OneloopError":
-    """Rebuild a pickled or copied error without calling its constructor."""
-    error = cls.__new__(cls, *args)
-    error.__dict__.update(state)
-    return error
-
 
 class OneloopError(Exception):
     """Base class of all errors of this package.
@@ -46,11 +35,9 @@ class OneloopError(Exception):
     outcome: Outcome = Outcome.NOT_SENT
     operation: str | None = None
 
-    __module__ = "oneloop"
-
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the attributes, because constructors of subclasses have other signatures."""
-        return _restore, (type(self), self.args, self.__dict__.copy())
+        """Restore without the constructor, as those of subclasses have other signatures."""
+        return BaseException.__new__, (type(self), *self.args), self.__dict__.copy()
 
 
 class ArgumentError(OneloopError):
@@ -63,8 +50,6 @@ class ArgumentError(OneloopError):
     """
 
     argument: str = ""
-
-    __module__ = "oneloop"
 
     def __init__(self, problem: str) -> None:
         """Describe what is wrong with the value; `under` adds the argument's name."""
@@ -85,13 +70,9 @@ class ArgumentError(OneloopError):
 class ArgumentTypeError(ArgumentError, TypeError):
     """An argument has the wrong type."""
 
-    __module__ = "oneloop"
-
 
 class ArgumentValueError(ArgumentError, ValueError):
     """An argument has a value that the API does not accept."""
-
-    __module__ = "oneloop"
 
 
 class DecodeError(OneloopError, ValueError):
@@ -106,8 +87,6 @@ class DecodeError(OneloopError, ValueError):
 
     path: str = ""
 
-    __module__ = "oneloop"
-
     def __init__(self, problem: str) -> None:
         """Describe what is wrong; `under` adds the path."""
         super().__init__(problem)
@@ -121,6 +100,11 @@ class DecodeError(OneloopError, ValueError):
     def __str__(self) -> str:
         """Return one line with the path and the problem."""
         return f"{_shortened(self.path) or 'the answer'}: {self.problem}"
+
+
+for _class in [value for value in vars().values() if isinstance(value, type)]:
+    if _class.__module__ == __name__:
+        _class.__module__ = "oneloop"  # where applications import it from, as tracebacks show
 
 
 def mismatch(expected: str, value: object, *, show_text: bool = False) -> DecodeError:

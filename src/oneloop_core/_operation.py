@@ -125,13 +125,9 @@ def encode_body(body: Any) -> bytes:
     return _JSON.encode(body).encode()
 
 
-def _revealed(value: Any) -> Any:
-    """Unwrap a secret; nothing else in a checked body is unknown to the JSON encoder."""
-    return value.reveal()
-
-
+# A secret is the only object in a checked body that is not a JSON type.
 _JSON = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_revealed
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=Secret.reveal
 )
 
 

@@ -60,8 +60,6 @@ def encode_secret(value: Any, encode: Callable[[Any], Any]) -> Secret:
 def _encoded(secret: Secret, encode: Callable[[Any], Any]) -> Secret | ArgumentError:
     """Return the error instead of raising it, because this frame has the plain value."""
     plain = secret.reveal()
-    if isinstance(plain, str) and len(plain) > MAX_SECRET_LENGTH:
-        return _too_long()
     try:
         encoded = encode(plain)
     except ArgumentError as error:
@@ -70,19 +68,13 @@ def _encoded(secret: Secret, encode: Callable[[Any], Any]) -> Secret | ArgumentE
         problem = error.requirement
         if problem != error.problem and not error.argument:
             problem += f", got a value of type {type(plain).__name__}"
-        kind, argument = type(error), error.argument
-    else:
-        # Containers are searched only now, as the encoder has checked how deep they are.
-        nested = () if isinstance(plain, str) else strings_in(encoded)
-        too_long = any(len(text) > MAX_SECRET_LENGTH for text in nested)
-        return _too_long() if too_long else Secret(encoded)
-    failure = kind(problem)
-    failure.argument = argument
-    return failure
-
-
-def _too_long() -> ArgumentValueError:
-    return ArgumentValueError(f"must have at most {MAX_SECRET_LENGTH} characters")
+        failure = type(error)(problem)
+        failure.argument = error.argument
+        return failure
+    # Containers are searched only now, as the encoder has checked how deep they are.
+    if any(len(text) > MAX_SECRET_LENGTH for text in strings_in(encoded)):
+        return ArgumentValueError(f"must have at most {MAX_SECRET_LENGTH} characters")
+    return Secret(encoded)
 
 
 def given_secrets(*arguments: Any) -> tuple[Secret, ...]:

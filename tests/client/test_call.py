@@ -125,7 +125,7 @@ def test_a_request_without_a_body_names_no_content_type() -> None:
 
 
 def test_a_request_shows_nothing_but_its_method() -> None:
-    """URL, headers and body may hold secrets."""
+    """URL, headers and body may contain secrets."""
     request, _ = sent(begin(POST))
     assert repr(request) == "Request(method='POST')"
 
@@ -320,7 +320,7 @@ def test_a_long_message_is_cut_in_the_text_only() -> None:
 
 
 def test_a_body_is_kept_up_to_64_kib() -> None:
-    """An error must not hold on to megabytes."""
+    """An error must not keep megabytes alive."""
     error = failed(POST, answer(400, b"x" * 100_000), max_response_bytes=200_000)
     assert error.body == "x" * 65_536
 
@@ -470,7 +470,7 @@ def test_a_broken_compression_of_an_error_does_not_hide_the_error() -> None:
 
 
 def test_a_decompression_bomb_is_too_large() -> None:
-    """The limit holds for what comes out as well."""
+    """The limit applies to the decompressed body as well."""
     error = failed(POST, answer(200, gzip.compress(b" " * 1001), Content_Encoding="gzip"))
     assert type(error) is ResponseTooLargeError
     assert error.outcome is Outcome.UNKNOWN

@@ -259,7 +259,7 @@ SHOWN = [
     "https:///a",
     "http:///127.0.0.1",
 ]
-"""What cannot be a base URL, or sends the key in clear, and holds no secret."""
+"""What cannot be a base URL, or sends the key unencrypted, and contains no secret."""
 
 
 @pytest.mark.parametrize("url", SHOWN)
@@ -421,7 +421,7 @@ def test_a_header_that_must_not_be_sent_is_refused(headers: Any, client_class: A
 def test_a_bad_value_of_a_header_is_blamed_on_the_value_and_not_shown(
     value: Any, client_class: Any
 ) -> None:
-    """The name is told, as it says which one; the value may be a secret."""
+    """The error contains the name, which identifies the header; the value may be a secret."""
     with pytest.raises(ConfigurationError, match="that of 'X-Team' is not valid") as caught:
         client_class(api_key="sdk", headers={"X-Other": "fine", "X-Team": value})
     assert "s3cr" not in str(caught.value)
@@ -671,7 +671,7 @@ def test_a_client_works_after_a_fork(sandbox: Sandbox, kind: ClientKind) -> None
 
 
 def test_a_client_cannot_be_pickled(client_class: Any) -> None:
-    """A pickle would hold the key."""
+    """A pickle would contain the key."""
     with pytest.raises(TypeError, match="make one in each process"):
         pickle.dumps(client_class(api_key="sdk"))
 

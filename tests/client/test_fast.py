@@ -63,7 +63,7 @@ def kind(request: pytest.FixtureRequest) -> ClientKind:
 
 @contextmanager
 def listening() -> Iterator[tuple[socket.socket, str]]:
-    """Listen, and tell the URL."""
+    """Listen, and yield the socket with its URL."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         yield listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -206,7 +206,7 @@ def test_the_engine_sends_nothing_twice(kind: ClientKind) -> None:
     A request that meets a dying connection may be lost, but is then not taken for unsent.
     """
     seen: Counter[str] = Counter()
-    told: dict[str, Outcome | None] = {}
+    outcomes: dict[str, Outcome | None] = {}
     chance = random.Random(1)  # noqa: S311 - repeatable, not secret
 
     def serve(listener: socket.socket) -> None:
@@ -229,9 +229,9 @@ def test_the_engine_sends_nothing_twice(kind: ClientKind) -> None:
                 try:
                     client.refill_billing_limit(**arguments(name))
                 except APIError as error:
-                    told[name] = error.outcome
+                    outcomes[name] = error.outcome
                 else:
-                    told[name] = None
+                    outcomes[name] = None
 
         with kind.client(**options) as client:
             threads = [threading.Thread(target=refill, args=(one,)) for one in range(4)]
@@ -247,9 +247,9 @@ def test_the_engine_sends_nothing_twice(kind: ClientKind) -> None:
                 try:
                     await client.refill_billing_limit(**arguments(name))
                 except APIError as error:
-                    told[name] = error.outcome
+                    outcomes[name] = error.outcome
                 else:
-                    told[name] = None
+                    outcomes[name] = None
 
         async with kind.client(**options) as client:
             await asyncio.gather(*(refill(one) for one in range(4)))
@@ -259,11 +259,11 @@ def test_the_engine_sends_nothing_twice(kind: ClientKind) -> None:
         options = {"api_key": "sdk", "base_url": url, "retry": ONCE}
         with_threads(options) if kind.name == "sync" else asyncio.run(with_tasks(options))
         time.sleep(0.1)
-    assert len(told) == 800
+    assert len(outcomes) == 800
     assert max(seen.values()) == 1
-    assert {outcome for name, outcome in told.items() if seen[name]} <= {None, Outcome.UNKNOWN}
-    assert all(seen[name] for name, outcome in told.items() if outcome is None)
-    assert sum(outcome is None for outcome in told.values()) > 300
+    assert {outcome for name, outcome in outcomes.items() if seen[name]} <= {None, Outcome.UNKNOWN}
+    assert all(seen[name] for name, outcome in outcomes.items() if outcome is None)
+    assert sum(outcome is None for outcome in outcomes.values()) > 300
 
 
 def test_http_2_is_not_spoken(
@@ -324,7 +324,7 @@ def test_a_cancelled_call_is_not_sent_later() -> None:
 
 
 def test_a_body_is_handed_over_once_and_not_after_it_is_withdrawn() -> None:
-    """Whoever comes first: withdrawing tells whether it may have gone."""
+    """Whoever comes first: `withdraw` returns whether it may have been sent."""
     body = _fast._Body(b"{}")
     assert [*body] == [b"{}"]
     assert body.withdraw()
@@ -353,7 +353,7 @@ def test_a_total_time_that_ends_while_connecting_is_not_sent(kind: ClientKind) -
 def test_a_total_time_that_ends_while_connecting_without_a_body_is_unknown(
     kind: ClientKind,
 ) -> None:
-    """The engine does not tell what it was at."""
+    """The engine does not report how far it had got."""
     with full_backlog() as server, pytest.raises(APITimeoutError) as caught:
         kind.respond(
             Call(an_operation("POST"), "/"),
@@ -374,7 +374,7 @@ def test_a_total_time_that_ends_while_connecting_without_a_body_is_unknown(
 def test_without_a_body_a_connection_that_takes_too_long_is_not_sent(
     method: str, timeout: float | Timeout, kind: ClientKind
 ) -> None:
-    """There is no body to be asked for: the engine's words alone tell it."""
+    """There is no body that the engine could ask for: only the words of its error show it."""
     call = Call(an_operation(method), "/")
     with full_backlog() as server, pytest.raises(APITimeoutError) as caught:
         kind.respond(

@@ -1,4 +1,4 @@
-"""A forked process opens connections of its own, also where it cannot be told by its number."""
+"""A forked process opens connections of its own, also if its process id does not identify it."""
 
 import os
 import socketserver
@@ -122,12 +122,12 @@ def test_a_forked_process_does_not_use_its_parents_connection(
     if result.returncode == 77:
         pytest.skip(f"a new PID namespace is not allowed here: {result.stdout.strip()}")
     assert (result.returncode, result.stderr) == (0, "")
-    # The engine of "fast" cannot be used after a fork, which the child is told.
+    # The engine of "fast" cannot be used after a fork, and the child gets an error that says so.
     assert counts == ([2, 1] if via == "pool" else [2])
 
 
 def test_a_process_is_known_by_its_number_and_its_forks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Either tells: some clones run no hooks, and some have their parent's number."""
+    """Either is enough: some clones run no hooks, and some have their parent's process id."""
     this = _attempt.process()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert _attempt.process() != this

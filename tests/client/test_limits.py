@@ -446,7 +446,7 @@ def test_as_much_as_64_characters_are_read() -> None:
     assert _retry.retry_after({"retry-after-ms": "9" * 65, "retry-after": "7"}, 0.0) == 7
 
 
-def test_brackets_that_are_never_opened_are_told_at_once() -> None:
+def test_brackets_that_are_never_opened_are_refused_at_once() -> None:
     """However many there are of them."""
     with pytest.raises(_decoding.Unreadable, match="unbalanced brackets"):
         _decoding.read_json(b"[" * 101 + b"]" * 5000, 10**6)

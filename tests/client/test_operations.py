@@ -327,7 +327,7 @@ def test_an_async_operation_is_called_with_its_response(
     "name", ["../../evil", "a/b", "%2e%2e", "a?b=c", "a#b", "a;b", "ä b", "a\\b", "a\r\nX: y", "~"]
 )
 def test_an_id_reaches_no_other_path(name: str, world: World, kind: ClientKind) -> None:
-    """It stays one segment, whatever is in it: the server knows no such key."""
+    """It stays one segment, whatever is in it: the server has no such key."""
     options = {"api_key": world.sandbox.api_key, "base_url": world.sandbox.url}
     with pytest.raises(NotFoundError):
         kind.perform("delete_api_key", {**place(world), "api_key_id": name}, **options)
@@ -371,7 +371,7 @@ def test_amounts_are_digits_on_the_wire() -> None:
 
 
 def test_scopes_go_back_as_they_came(world: World) -> None:
-    """With an id, and with what the document does not know."""
+    """With an id, and with fields that the document does not list."""
     scope = models.ApiKeyScope.from_dict({**WRITE.to_dict(), "id": "sc_1", "new": [1]})
     assert scope.delete is True
     call = edit_api_key.call(**place(world), scopes=[scope])

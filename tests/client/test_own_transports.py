@@ -110,7 +110,7 @@ def test_a_transport_that_returns_something_else_is_unknown(given: Any, is_async
 
 
 def test_a_response_shows_its_status_alone() -> None:
-    """Its headers and body may hold anything."""
+    """Its headers and body may contain anything."""
     assert repr(Response(200, (("x-key", "4711"),), b"4711")) == "Response(status=200)"
 
 
@@ -356,7 +356,7 @@ def test_the_total_time_may_run_out_while_reading(is_async: bool) -> None:
 def test_a_hook_does_not_log_a_link_token(
     is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """Its URL shows the name of the parameter in its place, and the token is sent all the same."""
+    """Its URL shows the name of the parameter in its place, but the token is sent."""
     seen: list[str] = []
 
     def look(request: httpx.Request) -> None:

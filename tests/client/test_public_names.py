@@ -121,7 +121,7 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
 
 
 def test_no_operation_may_take_a_name_of_the_clients() -> None:
-    """The generator knows every public name that the clients have beside the operations."""
+    """The generator lists every public name that the clients have beside the operations."""
     own = {
         name
         for owner in (Oneloop, AsyncOneloop)

@@ -69,8 +69,8 @@ def shown(value: Any) -> str:
     return repr(value)
 
 
-def told(error: BaseException) -> dict[str, Any]:
-    """Return the attributes of an error, but for a number that may have the digits of a key."""
+def attributes_of(error: BaseException) -> dict[str, Any]:
+    """Return the attributes of an error, except for a number that may have a key's digits."""
     return {name: value for name, value in vars(error).items() if name != "elapsed"}
 
 
@@ -88,7 +88,7 @@ def test_an_error_does_not_show_the_key(
         with pytest.raises(OneloopError) as caught:
             kind.refill(api_key=KEY, base_url=sandbox.url, retry=AT_ONCE, timeout=0.3)
     error = caught.value
-    assert KEY not in f"{error!s} {error!r} {told(error)}"
+    assert KEY not in f"{error!s} {error!r} {attributes_of(error)}"
     assert KEY.encode() not in pickle.dumps(error)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = [frame for frame in frames if "/oneloop" in frame.f_code.co_filename]
@@ -118,7 +118,7 @@ def test_an_error_does_not_show_a_key_that_was_verified(status: int, kind: Clien
         with pytest.raises(OneloopError) as caught:
             kind.respond(call, api_key=KEY, base_url=sandbox.url, retry=AT_ONCE)
     error = caught.value
-    assert CUSTOMERS_KEY not in f"{error!s} {error!r} {told(error)} {call!r}"
+    assert CUSTOMERS_KEY not in f"{error!s} {error!r} {attributes_of(error)} {call!r}"
     assert "[redacted]" in vars(error)["body"]
 
 
@@ -131,7 +131,7 @@ def test_an_error_does_not_show_a_secret_in_another_spelling(token: str, kind: C
         sandbox.misbehave(Fault.status(404, body=echo.encode()))
         with pytest.raises(OneloopError) as caught:
             kind.respond(call, api_key=KEY, base_url=sandbox.url)
-    shown = f"{caught.value!s} {told(caught.value)}"
+    shown = f"{caught.value!s} {attributes_of(caught.value)}"
     assert "[redacted]" in shown
     for part in (token, call.target.rpartition("/")[2], json.dumps(token)[1:-1]):
         assert part not in shown
@@ -145,7 +145,7 @@ def test_an_error_does_not_show_a_key_in_the_repr_of_bytes(key: str, kind: Clien
             sandbox.misbehave(Fault.raw(f"HTTP/1.1 {quotes}{key}\r\n\r\n".encode()))
             with pytest.raises(OneloopError) as caught:
                 kind.refill(api_key=key, base_url=sandbox.url, retry=AT_ONCE)
-            assert "4711" not in f"{caught.value!s} {told(caught.value)}"
+            assert "4711" not in f"{caught.value!s} {attributes_of(caught.value)}"
 
 
 @pytest.mark.parametrize("field", ["totalCredits", "createdAt"])
@@ -169,7 +169,7 @@ def test_an_error_does_not_show_a_key_in_place_of_digits_or_a_time(
         assert error.detail.startswith(f"billing.{field}: expected a ")
         assert error.detail[:-1].endswith(f", got {error.detail[-1]}{shown}")  # in either quotes
         assert error.detail in str(error)
-        everywhere = f"{error} {error!r} {error.args} {told(error)} {frames_of(error)}"
+        everywhere = f"{error} {error!r} {error.args} {attributes_of(error)} {frames_of(error)}"
         assert "0815" not in everywhere
         assert KEY not in everywhere
         assert b"0815" not in pickle.dumps(error)
@@ -286,7 +286,7 @@ def test_a_secret_argument_that_is_refused_is_not_shown(
     (name,) = (name for name, given in CALLS[operation].items() if given is CUSTOMERS_KEY)
     with pytest.raises(ArgumentError) as caught:
         kind.perform(operation, {**CALLS[operation], name: value}, api_key=KEY)
-    assert "4711" not in f"{caught.value} {caught.value!r} {told(caught.value)}"
+    assert "4711" not in f"{caught.value} {caught.value!r} {attributes_of(caught.value)}"
     assert "4711" not in frames_of(caught.value)
     assert CUSTOMERS_KEY not in f"{caught.value} {frames_of(caught.value)}"
     assert str(caught.value).startswith(f"{name} must be")
@@ -330,7 +330,7 @@ def test_the_longest_key_is_sent_and_redacted(kind: ClientKind) -> None:
                 api_key=KEY,
                 base_url=sandbox.url,
             )
-    assert "4711" not in f"{caught.value} {told(caught.value)}"
+    assert "4711" not in f"{caught.value} {attributes_of(caught.value)}"
 
 
 @pytest.mark.parametrize("client_class", [Oneloop, AsyncOneloop])
@@ -457,7 +457,7 @@ def test_a_key_of_digits_in_place_of_a_code_is_left_out(kind: ClientKind) -> Non
                 api_key=KEY,
                 base_url=sandbox.url,
             )
-    assert "123456789012345" not in f"{caught.value} {told(caught.value)}"
+    assert "123456789012345" not in f"{caught.value} {attributes_of(caught.value)}"
 
 
 def test_a_long_secret_as_a_key_of_a_map_is_redacted_whole(kind: ClientKind) -> None:

@@ -307,12 +307,12 @@ def test_each_request_has_the_headers_of_its_own_call(kind: ClientKind) -> None:
 
     with talking(talk) as server:
         asyncio.run(call(server.url))
-    told = []
+    headers_and_bodies = []
     for request in heard:
         head, _, body = request.partition(b"\r\n\r\n")
         pairs = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
         names = (b"authorization", b"x-link-token", b"content-type", b"content-length")
-        told.append((*map(pairs.get, names), body))
+        headers_and_bodies.append((*map(pairs.get, names), body))
     json = b"application/json"
     expected = []
     for body in [b"1", b"22", b"1", None, b"22"]:
@@ -322,7 +322,7 @@ def test_each_request_has_the_headers_of_its_own_call(kind: ClientKind) -> None:
             (b"bearer other", None, None, None, b""),
             (None, b"sdk", *of_body),
         ]
-    assert told == expected
+    assert headers_and_bodies == expected
 
 
 @pytest.mark.parametrize("calls", [3, 1])
@@ -375,7 +375,7 @@ def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
 
 
 def connections(client: Any) -> list[Any]:
-    """Return the connections that a client holds, or the engines that would."""
+    """Return the connections that a client has open, or the engines that would."""
     if isinstance(client._transport, _fast.FastTransport | _fast.AsyncFastTransport):
         return [None] * client._transport._engine.cache_info().currsize
     (pool,) = client._transport._pools.values()
@@ -726,7 +726,7 @@ def test_closing_lets_an_async_call_in_flight_end(via: str, sandbox: Sandbox) ->
 
 
 def test_closing_a_client_that_was_never_used_is_fine(kind: ClientKind) -> None:
-    """There is nothing to close, and calls are refused all the same."""
+    """There is nothing to close, but calls are refused afterwards."""
 
     async def main() -> None:
         client = kind.client(api_key="sdk", base_url="http://127.0.0.1:1")
