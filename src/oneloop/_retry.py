@@ -59,7 +59,16 @@ def _check_callable(value: object) -> None:
 
 _duration = _checked(encode_number, minimum=0, maximum=MAX_SECONDS)
 _hook: Any = optional(_checked(_check_callable))
-_limit: Any = optional(_checked(encode_number, above=0, maximum=MAX_SECONDS))
+_amount = _checked(encode_number, above=0, maximum=MAX_SECONDS)
+
+
+def _limit(owner: Any, attribute: Any, value: float | None) -> None:
+    try:
+        if value is not None:
+            _amount(owner, attribute, value)
+    except ArgumentError as error:
+        error.problem += "; None means no limit"
+        raise
 
 
 @frozen(kw_only=True)
