@@ -3,14 +3,16 @@
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from ._errors import GenerationError, printable, say
-from ._interrupts import Heeded, held
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "openapi.yaml"
@@ -45,9 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     options = _options(argv)
     result = "nothing was changed"
     try:
-        with warnings.catch_warnings(), held() as heeded:
+        with warnings.catch_warnings(), _ctrl_c(signal.SIG_BLOCK):
             warnings.simplefilter("ignore")  # the tools warn about what the document contains
-            different = _generate(options, heeded)
+            different = _generate(options)
             if different and not options.check:
                 result = "the new client is in place"
         _report(different, options)
@@ -66,6 +68,16 @@ def main(argv: list[str] | None = None) -> int:
         text = f"{options.document.name}: {type(bug).__name__}: {bug!s:.200}"
         _fail(printable(f"{text}; set {TRACEBACK}=1 for a traceback"))
         return 1
+
+
+@contextmanager
+def _ctrl_c(how: int) -> Iterator[None]:
+    """Block or unblock Ctrl-C for a while; what is blocked comes when it is unblocked."""
+    before = signal.pthread_sigmask(how, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _fail(text: str) -> None:
@@ -117,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _generate(options: argparse.Namespace, heeded: Heeded) -> list[str]:
+def _generate(options: argparse.Namespace) -> list[str]:
     """Generate, publish unless it is a --check, and return the differences from the old client."""
     # Not at the top: --help must work before the toolchain is installed.
     from . import _document, _merge, _render, _structure, _tree
@@ -126,7 +138,7 @@ def _generate(options: argparse.Namespace, heeded: Heeded) -> list[str]:
     if output.exists() and not _replaceable(output):
         raise GenerationError(f"{_shown(output)} is not a generated package; it is not replaced")
     with _tree.draft(None if options.check else output) as draft:
-        with heeded():
+        with _ctrl_c(signal.SIG_UNBLOCK):  # stopping here leaves nothing half done
             _progress(options, f"1/4 read     {source.name}")
             document = _document.read_document(source)
             text = old = _document.read_text(source)
