@@ -49,11 +49,11 @@ class FieldView:
         """Statements that read it out of `_rest` into a variable of its name."""
         key, required, kind = literal(self.source.wire_name), self.source.required, self.source.kind
         take = f"_rest.pop({key})" if required else f"_rest.pop({key}, None)"
-        simple = kind.decode(take)
+        simple = kind.code("decode", take)
         if simple.count(take) == 1 and required:
             return f"{self.name} = {simple}"
         read = kind if required or isinstance(kind, Nullable) else Nullable(kind)
-        return f"_value = {take}\n{self.name} = {read.decode('_value')}"
+        return f"_value = {take}\n{self.name} = {read.code('decode', '_value')}"
 
     @property
     def encoded(self) -> str:
@@ -61,7 +61,7 @@ class FieldView:
         source, kind = f"self.{self.name}", self.source.kind
         if isinstance(kind, Nullable) and not (self.source.required or self.tri_state):
             kind = kind.inner  # None is left out
-        assign = f"_data[{literal(self.source.wire_name)}] = {kind.encode(source)}"
+        assign = f"_data[{literal(self.source.wire_name)}] = {kind.code('encode', source)}"
         if self.source.required:
             return assign
         given = f"not isinstance({source}, Unset)" if self.tri_state else f"{source} is not None"
@@ -108,7 +108,7 @@ class ModelView:
     def rest(self) -> str:
         """An expression that reads what is left in `_rest`."""
         kind = self.source.additional
-        return "_rest" if kind.annotation == "Any" else MapOf(kind).decode("_rest")
+        return "_rest" if kind.annotation == "Any" else MapOf(kind).code("decode", "_rest")
 
     @property
     def classes(self) -> list[Class]:

@@ -77,9 +77,11 @@ class Argument:
         """
         kind = self.source.kind
         if not kind.secret:
-            return function.format(kind.encode(self.name))
-        encoder = f"lambda item: {function.format(kind.encode('item'))}"
-        return f"encode_secret({self.name}, {kind.encoder if function == '{}' else encoder})"
+            return function.format(kind.code("encode", self.name))
+        encoder = kind.function("encode")
+        if function != "{}":
+            encoder = f"lambda item: {function.format(kind.code('encode', 'item'))}"
+        return f"encode_secret({self.name}, {encoder})"
 
 
 @frozen

@@ -97,7 +97,7 @@ def test_a_new_kind_is_one_class_and_one_codec(amounts: Api) -> None:
 
 def test_errors_of_a_new_kind_have_the_place(amounts: Api) -> None:
     """As those of any kind; and a component of the type's name is called otherwise."""
-    with pytest.raises(DecodeError, match=r"^Decimal\[0\] should be an amount"):
+    with pytest.raises(DecodeError, match=r"^Decimal\[0\]: expected an amount"):
         amounts.Price.from_dict({"price": "1", "Decimal": ["one"]})
     with pytest.raises(ArgumentError, match=r"^price must be a Decimal"):
         amounts.call(price="2.5")
