@@ -17,11 +17,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ._errors import GenerationError
 from ._structure import (
     dotted,
-    refuse_endless,
-    refuse_long_lists,
-    refuse_ours,
-    refuse_references,
+    endless_references,
+    long_lists,
+    refuse,
+    reserved_extensions,
     without_slow_parts,
+    wrong_references,
 )
 from ._yaml import Constructor, TooDeepError
 
@@ -59,7 +60,7 @@ def parse_document(text: str, name: str) -> dict[str, Any]:
     if "openapi" not in document or not version.startswith(("3.0", "3.1")):
         found = f"its version is {version[:50]}" if version else "it has no openapi version"
         raise GenerationError(f"{name} is not an OpenAPI 3.0 or 3.1 document: {found}")
-    refuse_ours(document, name)
+    refuse(name, reserved_extensions(document))
     check_document(document, name)
     return document
 
@@ -121,13 +122,9 @@ def _actions(path: Path) -> Iterator[dict[str, Any]]:
 
 def check_document(document: dict[str, Any], name: str) -> None:
     """Raise `GenerationError` unless a document is valid and can be processed in bounded time."""
-    for where, mapping in _mappings(document, ()):
-        for key in mapping:
-            if not isinstance(key, str):
-                raise GenerationError(f"{name}: {dotted(where)}: the key {key} needs quotes")
-    refuse_references(document, name)
-    refuse_endless(document, name)
-    refuse_long_lists(document, name)
+    refuse(name, wrong_references(document))
+    refuse(name, endless_references(document))
+    refuse(name, long_lists(document))
     v31 = str(document["openapi"]).startswith("3.1")
     validator = (_Validator31 if v31 else _Validator30)(without_slow_parts(document))
     try:
@@ -200,18 +197,6 @@ def _merged(value: Any, update: Any) -> Any:
         more = update if isinstance(update, list) else [update]
         return [*value, *deepcopy([one for one in more if one not in value])]
     return deepcopy(update)
-
-
-def _mappings(
-    part: Any, where: tuple[Any, ...]
-) -> Iterator[tuple[tuple[Any, ...], dict[Any, Any]]]:
-    if isinstance(part, dict):
-        yield where, part
-        for key, value in part.items():
-            yield from _mappings(value, (*where, key))
-    elif isinstance(part, list):
-        for index, value in enumerate(part):
-            yield from _mappings(value, (*where, index))
 
 
 def one_line(text: object) -> str:

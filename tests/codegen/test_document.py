@@ -115,7 +115,7 @@ def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
         (ONE_SCHEMA % "{type: strin}", "components.schemas.A: {'type': 'strin'} is not valid"),
         (
             ONE_PATH % "{responses: {200: {description: a}}}",
-            "paths./a.get.responses: the key 200 needs quotes",
+            "line 3, column 32: the key 200 needs quotes",
         ),
     ],
 )
