@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,9 +35,8 @@ VERSION = re.compile("[ {\"']*(openapi|swagger)")
 """The beginning of a line that makes a block of Markdown an OpenAPI document."""
 
 MOST_LINES = 300
+"""How much of a definition is compared with others, and how much of all comparisons is shown."""
 LONGEST_LINE = 300
-MOST_OTHERS = 3
-"""Limits on how much of differing definitions is compared and shown."""
 
 Way = tuple[str, ...]
 """The keys that lead to an entry."""
@@ -179,8 +178,7 @@ def _choose(
 ) -> dict[Way, Any]:
     """Return the entries to add or to update, or raise an error with all differences."""
     chosen: dict[Way, Any] = {}
-    conflicts: list[str] = []
-    left = 0
+    conflicts: list[tuple[str, str, list[Definition]]] = []
     for way, definitions in found.items():
         mine = [(ours, known[way])] if way in known else []
         different = {_canonical(value) for _, value in mine + definitions}
@@ -195,14 +193,13 @@ def _choose(
         else:
             [(_, chosen[way])] = definitions
             continue
-        if len(conflicts) > MOST_LINES:
-            left += 1
-        else:
-            conflicts += ["", f"{_named(way)}: {remedy}", *_compared(way[-1], definitions)]
-    if left:
-        conflicts += ["", f"... and {left} more that differ, not shown"]
+        conflicts.append((f"{_named(way)}: {remedy}", way[-1], definitions))
     if conflicts:
-        raise GenerationError("nothing is added, as definitions differ", *conflicts)
+        lines = (line for conflict in conflicts for line in _compared(*conflict))
+        shown = list(islice(lines, MOST_LINES))
+        if next(lines, None) is not None:
+            shown.append(f"... not all is shown: definitions that differ: {len(conflicts)}")
+        raise GenerationError("nothing is added, as definitions differ", *shown)
     return chosen
 
 
@@ -215,25 +212,17 @@ def _named(way: Way) -> str:
     return f"{way[-1].upper()} {way[1]}" if _is_operation(way) else ".".join(way)
 
 
-def _compared(key: str, definitions: list[Definition]) -> Iterator[str]:
-    """Yield diffs, as YAML, between the first definition and each of the others."""
-    shown = definitions[: MOST_OTHERS + 1]
-    texts = [(name, _dump({key: value}, sort_keys=True).splitlines()) for name, value in shown]
-    (first, before), *others = [(name, list(map(_cut, text[:MOST_LINES]))) for name, text in texts]
+def _compared(title: str, key: str, definitions: list[Definition]) -> Iterator[str]:
+    """Yield a title, and diffs, as YAML, between the first definition and each of the others."""
+    yield from ("", title)
+    texts = [(name, _dump({key: each}, sort_keys=True).splitlines()) for name, each in definitions]
+    (first, before), *others = [(name, lines[:MOST_LINES]) for name, lines in texts]
     for name, after in others:
-        every = len(before) + len(after)
-        diff = difflib.unified_diff(before, after, first, name, n=every, lineterm="")
-        yield from (line for line in diff if not line.startswith("@@"))
-    left = sum(max(0, len(text) - MOST_LINES) for _, text in texts)
-    if left:
-        yield f"... and {left} more lines, not compared"
-    if len(shown) < len(definitions):
-        yield f"... and {len(definitions) - len(shown)} more definitions, not shown"
-
-
-def _cut(line: str) -> str:
-    left = len(line) - LONGEST_LINE
-    return f"{line[:LONGEST_LINE]} ... and {left} more characters" if left > 0 else line
+        for line in difflib.unified_diff(before, after, first, name, n=MOST_LINES, lineterm=""):
+            if not line.startswith("@@"):
+                yield line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
+    if any(len(lines) > MOST_LINES for _, lines in texts):
+        yield f"... only the first {MOST_LINES} lines of each are compared"
 
 
 def _placed(old: dict[str, Any], entries: list[tuple[Way, Any]]) -> dict[str, Any]:

@@ -613,16 +613,15 @@ def differing(*schemas: Any) -> list[str]:
 def test_what_differs_much_is_reported_in_part() -> None:
     """The message says how much is left out."""
     began = time.monotonic()
-    one, other = ({"A": {"enum": [f"{mark}{n}" for n in range(6000)]}} for mark in "ab")
-    message = differing(one, other)
-    assert len(message) < 700
-    assert message[-1] == "... and 11404 more lines, not compared"
+    message = differing(*({"A": {"enum": [f"{mark}{n}" for n in range(6000)]}} for mark in "ab"))
+    assert message[-1] == "... not all is shown: definitions that differ: 1"
+    assert len(message) < 400
+    message = differing(*({"A": {"enum": [*range(6000), mark]}} for mark in "ab"))
+    assert message[-1] == "... only the first 300 lines of each are compared"
     message = differing({"A": {"title": "a"}}, {"A": {"title": "b" * 1000}})
-    assert any(line.endswith(" ... and 709 more characters") for line in message)
-    message = differing(*({"A": {"title": f"{n}"}} for n in range(7)))
-    assert message[-1] == "... and 2 more definitions, not shown"
+    assert any(line.endswith("bbb ...") for line in message)
     one, other = ({f"A{n}": {"title": mark} for n in range(500)} for mark in "ab")
     message = differing(one, other)
     assert len(message) < 400
-    assert re.fullmatch("\\.\\.\\. and 4[0-9]{2} more that differ, not shown", message[-1])
+    assert message[-1] == "... not all is shown: definitions that differ: 500"
     assert time.monotonic() - began < HANGING
