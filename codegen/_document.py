@@ -65,11 +65,6 @@ def parse_document(text: str, name: str) -> dict[str, Any]:
     return document
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML (or JSON) file with a mapping."""
-    return parse_yaml(read_text(path), path.name)
-
-
 def read_text(path: Path) -> str:
     """Read a UTF-8 file without changing its line ends."""
     try:
@@ -83,7 +78,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     if BRACKETS.search(text):
         raise GenerationError(f"{name} is nested too deeply")
     try:
-        # As the generator reads it. Its parser in C words errors differently, so it is not used.
+        # As openapi-python-client reads it; ruamel's parser in C words errors differently.
         yaml = YAML(typ="safe", pure=True)
         yaml.Constructor = Constructor
         with warnings.catch_warnings():
@@ -109,7 +104,7 @@ def read_actions(*paths: Path) -> list[dict[str, Any]]:
 
 
 def _actions(path: Path) -> Iterator[dict[str, Any]]:
-    actions = read_yaml(path).get("actions")
+    actions = parse_yaml(read_text(path), path.name).get("actions")
     if not isinstance(actions, list) or not actions:
         raise GenerationError(f"{path.name} has no list of actions")
     for index, action in enumerate(actions):

@@ -228,7 +228,7 @@ class Text(Limited):
         limits: dict[str, Any] = {key: limit for key, limit in lengths.items() if limit is not None}
         if schema.pattern is not None:
             pattern = python_pattern(schema.pattern.get_untrusted_value())
-            time = judge(pattern)
+            time, _ = judge(pattern)
             short = limits.get("max_length", LONGEST_CHECKED + 1) <= LONGEST_CHECKED
             checked = time == Time.LINEAR or (time == Time.POLYNOMIAL and short)
             limits["pattern" if checked else "unchecked"] = pattern

@@ -39,6 +39,7 @@ ANCHORS = {
 }
 """`^` and `$` are treated as if they matched a character before and after the text."""
 
+
 class Time(Enum):
     """How the time to search a text grows with its length, in increasing order."""
 
@@ -54,18 +55,13 @@ class _UnboundedError(Exception):
     """The time cannot be bounded, or only at too high a cost. Its argument is a `Time`."""
 
 
-def judge(pattern: str) -> Time:
-    """Return how long searching a text for a pattern of Python's can take.
+@cache
+def judge(pattern: str) -> tuple[Time, int]:
+    """Return how long searching a text for a pattern can take, and the steps of the analysis.
 
     Raises:
         re.error: The pattern is not one of Python's.
     """
-    return judged(pattern)[0]
-
-
-@cache
-def judged(pattern: str) -> tuple[Time, int]:
-    """Like `judge`, with the number of steps that the analysis took."""
     if len(pattern) > LONGEST:
         return Time.COMPLEX, 0
     try:

@@ -59,8 +59,8 @@ def render(document: dict[str, Any], package: Path) -> str:
     modules: dict[str, str] = {}
     for one in used:
         if modules.setdefault(one.file, one.name) != one.name:
-            told = f"{one.name} and {modules[one.file]} would both be in {one.file}.py"
-            raise GenerationError(told)
+            problem = f"{one.name} and {modules[one.file]} would both be in {one.file}.py"
+            raise GenerationError(problem)
         model = isinstance(one, Model) and ModelView(one, one in sent or one not in answered)
         template = "model.py" if model else "enum.py"
         files[f"models/{one.file}.py"] = (template, {"model": model, "enum": one})

@@ -78,9 +78,9 @@ def _carrier(base: type[Any], kind: type[_kinds.Kind]) -> type[Any]:
     There is one per kind, as the generator merges properties of the same class, and members of a
     union of the same type.
     """
-    told = {"_type_string": kind.type} if base.__name__ == "StringProperty" else {}
+    body = {"_type_string": kind.type} if base.__name__ == "StringProperty" else {}
     own = {"kind": field(kw_only=True)}
-    return make_class(f"{kind.__name__}Carrier", own, (base,), class_body=told, slots=True)
+    return make_class(f"{kind.__name__}Carrier", own, (base,), class_body=body, slots=True)
 
 
 def install() -> None:
@@ -182,8 +182,8 @@ def _response_from_schema(name: UntrustedString, **context: Any) -> Any:
     return property_from_schema(UntrustedString(plain), **context)
 
 
-def _refused(told: str, data: oai.Schema, context: dict[str, Any]) -> Any:
-    return PropertyError(detail=told, data=data), context["schemas"]
+def _refused(problem: str, data: oai.Schema, context: dict[str, Any]) -> Any:
+    return PropertyError(detail=problem, data=data), context["schemas"]
 
 
 def raw(text: UntrustedString | None) -> str:

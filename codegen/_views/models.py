@@ -97,8 +97,8 @@ class ModelView:
                 )
             }
         except (AttributeError, KeyError, ValueError):
-            told = "x-python-flags must name one field and its value for each flag"
-            raise GenerationError(f"{self.source.name}: {told}") from None
+            problem = "x-python-flags must name one field and its value for each flag"
+            raise GenerationError(f"{self.source.name}: {problem}") from None
 
     @property
     def has_secrets(self) -> bool:
@@ -133,7 +133,7 @@ class ModelView:
 
 def summary(one: Class) -> str:
     """Return the first sentences of a class's docstring."""
-    told = f"The values of `{line(one.wire_name)}`"
+    default = f"The values of `{line(one.wire_name)}`"
     if isinstance(one, Model):
-        told = f"`{one.name}`, which the API's document does not describe"
-    return sentence(line(one.description) or told)
+        default = f"`{one.name}`, which the API's document does not describe"
+    return sentence(line(one.description) or default)

@@ -102,8 +102,8 @@ class OperationView(Endpoint):
     @property
     def signature(self) -> str:
         """The method with the names of its arguments; in brackets, those that may be left out."""
-        told = [one.name if one.required else f"[{one.name}]" for one in self.arguments]
-        return f"{self.name}({', '.join(told)})"
+        arguments = [one.name if one.required else f"[{one.name}]" for one in self.arguments]
+        return f"{self.name}({', '.join(arguments)})"
 
     @property
     def safe(self) -> bool:
@@ -207,8 +207,8 @@ def operation(endpoint: Endpoint) -> OperationView:
     ]
     for one in arguments:
         if not _fits_text(one):
-            told = f"parameter {one.source.wire_name} is no plain value"
-            raise GenerationError(f"{where}: {told}")
+            problem = f"parameter {one.source.wire_name} cannot be sent as text"
+            raise GenerationError(f"{where}: {problem}")
     if body and isinstance(body.kind, Model) and body.kind.properties:
         arguments += _field_arguments(body.kind, taken)
     elif body:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen._document import read_document, read_yaml
+from codegen._document import read_document, read_text
 from codegen._errors import GenerationError
 
 GOOD = 'openapi: 3.0.3\ninfo: {title: T, version: "1"}\npaths: {}\n'
@@ -23,7 +23,7 @@ def failure(folder: Path, text: str | bytes) -> str:
 
 @pytest.mark.parametrize("version", ["3.0.0", "3.0.3", "3.1.0", "3.1.1"])
 def test_openapi_3_0_and_3_1_are_read(tmp_path: Path, version: str) -> None:
-    """Both versions that the generator supports are accepted and returned unchanged."""
+    """Both versions that codegen supports are accepted and returned unchanged."""
     path = tmp_path / "api.yaml"
     path.write_text(GOOD.replace("3.0.3", version), encoding="utf-8")
     assert read_document(path) == {
@@ -143,7 +143,7 @@ def test_what_the_validator_stumbles_over_is_invalid(
 def test_a_file_that_is_not_there_is_reported_by_name(tmp_path: Path, name: str) -> None:
     """A folder in its place is reported in the same way."""
     with pytest.raises(GenerationError, match=r"cannot be read: .*'$"):
-        read_yaml(tmp_path / name)
+        read_text(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -290,11 +290,11 @@ FAILURES = {
     ),
     "warning": (
         json.dumps(small(responses=XML)),
-        "the generator: parsing GET /a within v1.",
+        "openapi-python-client: parsing GET /a within v1.",
     ),
     "duplicate": (
         json.dumps({**small(), "components": {"schemas": DUPLICATE}}),
-        "the generator: Unable to parse schema /components/schemas/thing",
+        "openapi-python-client: Unable to parse schema /components/schemas/thing",
     ),
 }
 
@@ -361,9 +361,9 @@ def test_without_a_formatter_nothing_is_written(output: Path, tmp_path: Path) ->
         *("-m", "codegen", "--quiet", "--output", output),
         environment={"PYTHONPATH": os.pathsep.join(map(str, (ROOT, *SOURCES)))},
     )
-    assert re.fullmatch(
-        "generate.sh: ruff check: .*: No module named ruff\n", result.stderr
-    ), result.stderr
+    assert re.fullmatch("generate.sh: ruff check: .*: No module named ruff\n", result.stderr), (
+        result.stderr
+    )
     assert (result.returncode, files(output)) == (1, before)
     assert names(output.parent) == ["oneloop_api"]
 
