@@ -91,16 +91,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = _parser()
-    options = parser.parse_args(argv)
-    if options.check and options.add:
-        parser.error("argument --add: not allowed with argument --check")
-    if options.prefer and not options.add:
-        parser.error(f"argument --{options.prefer}: only allowed with argument --add")
-    return options
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="./generate.sh",
         description=DESCRIPTION,
@@ -126,7 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     text = "another package folder than generated/oneloop_api"
     parser.add_argument("--output", type=Path, metavar="DIR", default=PACKAGE, help=text)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    return parser
+    options = parser.parse_args(argv)
+    if options.check and options.add:
+        parser.error("argument --add: not allowed with argument --check")
+    if options.prefer and not options.add:
+        parser.error(f"argument --{options.prefer}: only allowed with argument --add")
+    return options
 
 
 def _generate(options: argparse.Namespace) -> list[str]:

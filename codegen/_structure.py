@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, cast
-from urllib.parse import unquote
 
 from ._errors import GenerationError
 from ._patterns import STEPS, Time, judge
@@ -95,19 +94,15 @@ def objects(document: dict[str, Any]) -> Iterator[tuple[Way, dict[Any, Any]]]:
         waiting += reversed(inner)
 
 
-def target(document: Any, reference: str, *, strict: bool = False) -> Any:
+def target(document: Any, reference: str) -> Any:
     """Return the target of a reference, or None.
 
-    Tools differ in whether they follow percent escapes and indexes of lists. Both are followed
-    unless the reading is strict.
+    Percent escapes and indexes of lists are not followed: tools differ in how they read those.
     """
-    part, way = document, reference.partition("#")[2]
-    for key in (way if strict else unquote(way)).split("/")[1:]:
+    part = document
+    for key in reference.partition("#")[2].split("/")[1:]:
         key = key.replace("~1", "/").replace("~0", "~")
-        if isinstance(part, list) and not strict and re.fullmatch("[0-9]{1,9}", key):
-            part = part[int(key)] if int(key) < len(part) else None
-        else:
-            part = part.get(key) if isinstance(part, dict) else None
+        part = part.get(key) if isinstance(part, dict) else None
     return part
 
 
@@ -192,15 +187,11 @@ def wrong_references(document: dict[str, Any]) -> Iterator[Problem]:
                 problem = "this keyword is not supported: remove it and use a $ref to a part of"
                 yield (*where, key), f"{problem} components"
         reference = part.get("$ref")
-        if not isinstance(reference, str):
-            continue
-        inside = reference.startswith("#/")
-        if inside and target(document, reference, strict=True) is not None:
-            continue
-        problem = "has no target"
-        if inside and target(document, reference) is not None:
-            problem = "is not supported: move that part to components and refer to it there"
-        yield where, f"$ref {reference[:200]!r} {problem}"
+        if isinstance(reference, str) and (
+            not reference.startswith("#/") or target(document, reference) is None
+        ):
+            remedy = "refer to a part of components by its name, without an index or %20"
+            yield where, f"$ref {reference[:200]!r} has no target: {remedy}"
 
 
 def python_pattern(pattern: str) -> str:

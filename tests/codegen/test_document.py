@@ -95,7 +95,7 @@ def test_a_reference_that_has_no_target_is_reported_with_its_place(
     """The place is that of the $ref, in the document's words; other files are nowhere too."""
     schema = f"{{type: object, allOf: [{{type: object}}, {{$ref: {reference!r}}}]}}"
     message = f"api.yaml: components.schemas.A.allOf.1: $ref {reference!r} has no target"
-    assert failure(tmp_path, ONE_SCHEMA % schema) == message
+    assert failure(tmp_path, ONE_SCHEMA % schema).startswith(message)
 
 
 def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
