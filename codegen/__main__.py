@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 
 @contextmanager
 def _ctrl_c(how: int) -> Iterator[None]:
-    """Block or unblock Ctrl-C for a while; what is blocked comes when it is unblocked."""
+    """Block or unblock SIGINT for a while. One that was blocked is delivered when that ends."""
     before = signal.pthread_sigmask(how, {signal.SIGINT})
     try:
         yield

@@ -33,7 +33,7 @@ BRACKETS = re.compile(r"(?:[\[{]\s*){200}")
 """More brackets in a row than any document has. ruamel.yaml takes quadratic time for them."""
 
 HANDLERS: dict[str, Any] = {}
-"""A validator's ways to fetch references: none, so that it never reads a file or the network."""
+"""A validator's handlers for references. Without any, it reads no files and no network."""
 
 
 class _Validator30(OpenAPIV30SpecValidator):
@@ -54,7 +54,7 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def parse_document(text: str, name: str) -> dict[str, Any]:
-    """Like `read_document`, from the text of a document and its name for messages."""
+    """Parse and check the text of a document. Messages call it by the given name."""
     document = parse_yaml(text, name)
     version = str(document.get("openapi", document.get("swagger", "")))
     if "openapi" not in document or not version.startswith(("3.0", "3.1")):
@@ -74,7 +74,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """Read a text of YAML (or JSON) with a mapping."""
+    """Parse YAML (or JSON) whose top level is a mapping."""
     if BRACKETS.search(text):
         raise GenerationError(f"{name} is nested too deeply")
     try:

@@ -25,9 +25,9 @@ class Kind:
 
     by_schema: ClassVar[dict[tuple[str, str], type["Kind"]]] = {}
     schema: ClassVar[tuple[str, str]]
-    """Type and format of the schemas that become this kind; an empty format is any other one."""
+    """Type and format of the schemas that become this kind; "" stands for all other formats."""
     codec: ClassVar[str] = ""
-    """Its codec is `decode_<codec>` and `encode_<codec>`."""
+    """The end of the names of its codec: `decode_<codec>` and `encode_<codec>`."""
     type: Any = "Any"
     """The type of fields and answers in Python, with {} for the types of the parts."""
     argument_type: Any = ""
@@ -72,14 +72,14 @@ class Kind:
 
     @property
     def plain(self) -> bool:
-        """Whether a value can stand in a path, a query or a header."""
+        """Whether a value can be sent in a path, a query or a header."""
         return True
 
     def code(self, way: Way, source: str) -> str:
         """Return an expression that decodes parsed JSON, or that checks and encodes a value.
 
         Args:
-            way: Which of both.
+            way: Whether to decode or to encode.
             source: The expression of the JSON or of the value.
         """
         return f"{way}_{self.codec}({', '.join([source, *self.options(way)])})"
@@ -118,7 +118,7 @@ class Boolean(Kind):
 
 
 class Uuid(Kind):
-    """A UUID, which stays the text that it is."""
+    """A UUID, which is kept as a string."""
 
     schema = ("string", "uuid")
     codec = "string"

@@ -1,6 +1,6 @@
 """From a document to operations and classes of our kinds, with openapi-python-client as parser.
 
-Only this module and `_schemas` import it, so that an update of it is made here.
+Only this module and `_schemas` import it, so only they change when it is updated.
 """
 
 import re
@@ -30,7 +30,7 @@ from ._schemas import PREFIX, Wrapper, install, raw
 
 @frozen
 class Endpoint:
-    """An operation as the document has it, with names and kinds as Python has them."""
+    """An operation of the document, with Python's names and our kinds."""
 
     where: str
     """Method and path, for errors."""
@@ -54,11 +54,11 @@ class Endpoint:
 def parse(
     document: dict[str, Any], taken: Collection[str]
 ) -> tuple[list[Endpoint], list[Model | Enum]]:
-    """Return the operations of a patched document, by name, and its classes.
+    """Return the operations of a patched document, sorted by name, and its classes.
 
     Args:
         document: As `check_document` accepts it.
-        taken: Names that no class may have: those become `...Model`.
+        taken: Names that are in use. A class with one of them gets the suffix `Model`.
 
     Raises:
         GenerationError: Something in it is not supported.
@@ -106,7 +106,7 @@ class _Reader:
         self.classes: dict[str, Any] = {one.name: one for one in found}
 
     def fill(self, parsed: properties.ModelProperty) -> None:
-        """Add the fields of a model, apart from its making: models may refer to each other."""
+        """Add the fields of a model once all models exist, as they may refer to each other."""
         model = self.classes[parsed.class_info.name]
         written = parsed.data.properties or {}
         model.properties = [
@@ -204,7 +204,7 @@ def _enum(parsed: Any) -> Enum:
 
 
 def _named(parsed: Any) -> tuple[str, str, str, str]:
-    """Return a class's name, its module's, its schema's (of a component: its path's end) ..."""
+    """Return the names of a class, of its module and of its schema, and its description."""
     name, file = identifier(str(parsed.class_info.name)), identifier(parsed.class_info.module_name)
     return name, file, raw(parsed.name).rsplit("/", 1)[-1], raw(parsed.description)
 
@@ -232,7 +232,7 @@ def _written(parsed: Any, document: dict[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-# --- what openapi-python-client would leave out without a word -----------------------------------
+# --- what openapi-python-client would silently ignore --------------------------------------------
 
 
 def _refuse_ignored(document: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ MARK = (
 TOOLS = ("openapi-python-client", "ruff", "jsonpath-ng")
 """What the output depends on, beside our own files."""
 SOURCES = (".jinja", ".py", ".toml")
-"""The suffixes of our own files; caches of tools may lie between them."""
+"""The suffixes of our own files; caches of tools may lie among them."""
 
 
 def render(document: dict[str, Any], package: Path) -> str:

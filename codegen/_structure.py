@@ -63,22 +63,22 @@ DOLLARS = re.compile(r"(\\.|\[(?:\\.|[^]\\])*+(?:]|\\?\Z))|\$", re.DOTALL)
 CHARACTER = 4
 """The cost of parsing one character of a pattern, in steps."""
 
-Way = tuple[Any, ...]
-Problem = tuple[Way, str]
-"""What is wrong in a document, after the way to it."""
+Place = tuple[Any, ...]
+Problem = tuple[Place, str]
+"""Where in a document something is wrong, and what."""
 
 
-def objects(document: dict[str, Any]) -> Iterator[tuple[Way, dict[Any, Any]]]:
-    """Yield each mapping whose keys are keywords of OpenAPI, with the way to it.
+def objects(document: dict[str, Any]) -> Iterator[tuple[Place, dict[Any, Any]]]:
+    """Yield each mapping whose keys are keywords of OpenAPI, with its location.
 
-    The target of a reference is one too, even where it is part of data.
+    The target of a reference counts as one, even where it is part of data.
     """
     seen: set[int] = set()
-    waiting: list[tuple[Way, Any]] = [((), document)]
-    referred: list[tuple[Way, Any]] = []  # last, so that a part is named by its own place if it can
+    waiting: list[tuple[Place, Any]] = [((), document)]
+    referred: list[tuple[Place, Any]] = []  # last: a part is reported in its own place if possible
     while waiting or referred:
         where, part = waiting.pop() if waiting else referred.pop()
-        inner: list[tuple[Way, Any]] = []
+        inner: list[tuple[Place, Any]] = []
         if isinstance(part, list):
             inner = [((*where, index), item) for index, item in enumerate(part)]
         elif isinstance(part, dict) and id(part) not in seen:
@@ -107,7 +107,7 @@ def target(document: Any, reference: str) -> Any:
 
 
 def refuse(name: str, problems: Iterable[Problem]) -> None:
-    """Raise `GenerationError` for the first problem of a document with a name."""
+    """Raise `GenerationError` for the first of the problems of a document, if there are any."""
     for where, problem in problems:
         raise GenerationError(f"{name}: {dotted(where)}: {problem}")
 
@@ -115,13 +115,13 @@ def refuse(name: str, problems: Iterable[Problem]) -> None:
 def reserved_extensions(document: dict[str, Any]) -> Iterator[Problem]:
     """Find the extensions of our overrides in a published document."""
     for where, part in objects(document):
-        keys: list[Way] = [(key,) for key in part]
+        keys: list[Place] = [(key,) for key in part]
         if not where and isinstance(part.get("paths"), dict):  # extensions are allowed beside paths
             keys += [("paths", key) for key in part["paths"]]
-        for way in keys:
-            if way[-1].casefold().startswith(OURS):
+        for key in keys:
+            if key[-1].casefold().startswith(OURS):
                 problem = "this extension belongs to overrides/; remove it from the document"
-                yield (*where, *way), problem
+                yield (*where, *key), problem
 
 
 def slow_patterns(document: dict[str, Any]) -> Iterator[Problem]:
@@ -202,7 +202,7 @@ def python_pattern(pattern: str) -> str:
 
 def endless_references(document: dict[str, Any]) -> Iterator[Problem]:
     """Find the references that are circular, or expand to too much."""
-    # The parts of a value may have its own schema: a tree is no circle.
+    # A part of a value may have the schema of the whole, as in a tree.
     for keys, circles in ((EXPANDED, False), ((*EXPANDED, *EXPANDED_INSIDE), True)):
         parts = partial(_parts, document, keys)
         # Of each finished mapping: how many it expands to, and the length of its longest chain.
@@ -254,5 +254,5 @@ def long_lists(document: dict[str, Any]) -> Iterator[Problem]:
 
 
 def dotted(path: Any) -> str:
-    """Return the way to a place in a document as one text, for messages."""
+    """Return a location in a document as text, for messages."""
     return ".".join(str(key) for key in path) or "the document"

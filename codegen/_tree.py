@@ -12,7 +12,7 @@ from ._errors import GenerationError
 
 DRAFT = ".draft-"
 OLD = "old"
-"""What a draft folder calls the package that is being replaced."""
+"""The name that a package has in the draft folder while it is being replaced."""
 
 
 def differences(old: Path, new: Path) -> list[str]:
@@ -27,11 +27,11 @@ def differences(old: Path, new: Path) -> list[str]:
 
 @contextmanager
 def draft(package: Path | None) -> Iterator[Path]:
-    """Yield a temporary folder beside a package, from where its content can be moved into place.
+    """Yield a temporary folder beside a package, from where its content can be renamed into place.
 
-    The folder is removed on exit, and folders of earlier runs that were killed are removed before.
-    To be sure that they were killed, only one run at a time may have a folder there. Without a
-    package the folder is in the system's place for temporary files.
+    The folder is removed on exit, and those that killed runs left behind are removed before. A lock
+    excludes that one of them belongs to a run that goes on. Without a package the folder is in the
+    system's folder for temporary files.
 
     Raises:
         GenerationError: Another run is writing beside the package.

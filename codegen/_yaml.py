@@ -13,10 +13,10 @@ DEEPEST = 100
 """The most levels of mappings and lists. Real documents have about twenty."""
 
 KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
-"""The tags of what may stand before a colon: JSON has no other keys than texts."""
+"""The tags of keys: JSON has no other keys than texts."""
 
 SHARED = 8
-"""How many characters of a text count as much as a node, when aliases are counted."""
+"""The number of characters of a scalar that weigh as much as one node."""
 
 
 class TooDeepError(Exception):

@@ -29,7 +29,7 @@ class FieldView:
 
     @property
     def annotation(self) -> str:
-        """Its type. An absent field is None for the reader, and UNSET where null is sent too."""
+        """Its type. An absent field is None, or UNSET where null may be sent as well."""
         plain, absent = self.source.kind.annotation, "Unset" if self.tri_state else "None"
         if self.source.required or plain.endswith(f"| {absent}"):
             return plain
@@ -112,7 +112,7 @@ class ModelView:
 
     @property
     def classes(self) -> list[Class]:
-        """The other models and enums that its code names."""
+        """The other models and enums that its code refers to."""
         return sorted(classes(self.source.inside) - {self.source}, key=attrgetter("file"))
 
     @property

@@ -446,7 +446,7 @@ def test_names_that_have_no_file_of_their_own_are_refused(generate: Any) -> None
         generate({"AB": thing, "Ab": thing}, post(responses=answer))
     with pytest.raises(GenerationError, match=r"POST /things: 'field_' cannot be the name of a"):
         generate({}, post(name="---"))
-    with pytest.raises(GenerationError, match=r"x-enum-varnames of .* is no list of texts"):
+    with pytest.raises(GenerationError, match=r"x-enum-varnames of .* must be a list of texts"):
         generate({"E": {**TEXT, "enum": ["a"], "x-enum-varnames": [1]}}, post())
     with pytest.raises(GenerationError, match="the document has no paths"):
         _render.render({}, Path("none"))
