@@ -15,6 +15,7 @@ from ._patterns import Time, judge
 from ._structure import python_pattern
 
 Way = Literal["decode", "encode"]
+"""From JSON to Python, or back."""
 
 LONGEST_CHECKED = 1000
 """Texts up to this length are checked against patterns whose time grows with the cube of it."""
