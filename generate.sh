@@ -1,12 +1,7 @@
 #!/usr/bin/env bash
 # ./generate.sh: regenerates generated/ from openapi.yaml and overrides/. ./generate.sh --help describes the options.
 set -euo pipefail
-# In a subshell: paths among the arguments are relative to the folder of the caller.
-root=$(
-    unset CDPATH; self=${BASH_SOURCE[0]}
-    while [[ -L $self ]]; do cd -P -- "$(dirname -- "$self")"; self=$(readlink -- "${self##*/}"); done
-    cd -P -- "$(dirname -- "$self")"; pwd
-)
+root=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 for argument; do
     case $argument in
         # This needs no toolchain. Where the first Python is too old for codegen, the one in .venv is not.

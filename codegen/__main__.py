@@ -3,14 +3,16 @@
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from ._errors import GenerationError, printable, say
-from ._interrupts import Heeded, held
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "openapi.yaml"
@@ -45,9 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     options = _options(argv)
     result = "nothing was changed"
     try:
-        with warnings.catch_warnings(), held() as heeded:
+        with warnings.catch_warnings(), _ctrl_c(signal.SIG_BLOCK):
             warnings.simplefilter("ignore")  # the tools warn about what the document contains
-            different = _generate(options, heeded)
+            different = _generate(options)
             if different and not options.check:
                 result = "the new client is in place"
         _report(different, options)
@@ -68,6 +70,16 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+@contextmanager
+def _ctrl_c(how: int) -> Iterator[None]:
+    """Block or unblock SIGINT for a while. One that was blocked is delivered when that ends."""
+    before = signal.pthread_sigmask(how, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _fail(text: str) -> None:
     for number, line in enumerate(text.split("\n")):
         say(line if number else f"generate.sh: {line}", sys.stderr)
@@ -79,16 +91,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = _parser()
-    options = parser.parse_args(argv)
-    if options.check and options.add:
-        parser.error("argument --add: not allowed with argument --check")
-    if options.prefer and not options.add:
-        parser.error(f"argument --{options.prefer}: only allowed with argument --add")
-    return options
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="./generate.sh",
         description=DESCRIPTION,
@@ -114,10 +116,15 @@ def _parser() -> argparse.ArgumentParser:
     text = "another package folder than generated/oneloop_api"
     parser.add_argument("--output", type=Path, metavar="DIR", default=PACKAGE, help=text)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    return parser
+    options = parser.parse_args(argv)
+    if options.check and options.add:
+        parser.error("argument --add: not allowed with argument --check")
+    if options.prefer and not options.add:
+        parser.error(f"argument --{options.prefer}: only allowed with argument --add")
+    return options
 
 
-def _generate(options: argparse.Namespace, heeded: Heeded) -> list[str]:
+def _generate(options: argparse.Namespace) -> list[str]:
     """Generate, publish unless it is a --check, and return the differences from the old client."""
     # Not at the top: --help must work before the toolchain is installed.
     from . import _document, _merge, _render, _structure, _tree
@@ -126,7 +133,7 @@ def _generate(options: argparse.Namespace, heeded: Heeded) -> list[str]:
     if output.exists() and not _replaceable(output):
         raise GenerationError(f"{_shown(output)} is not a generated package; it is not replaced")
     with _tree.draft(None if options.check else output) as draft:
-        with heeded():
+        with _ctrl_c(signal.SIG_UNBLOCK):  # stopping here leaves nothing half done
             _progress(options, f"1/4 read     {source.name}")
             document = _document.read_document(source)
             text = old = _document.read_text(source)
@@ -139,7 +146,7 @@ def _generate(options: argparse.Namespace, heeded: Heeded) -> list[str]:
             _progress(options, f"2/4 patch    {len(actions)} overrides")
             patched = _document.patch(document, actions)
             name = f"{source.name} as patched by the overlays"
-            _structure.refuse_patterns(patched, name)
+            _structure.refuse(name, _structure.slow_patterns(patched))
             _document.check_document(patched, name)
             _progress(options, "3/4 generate")
             new = draft / "oneloop_api"

@@ -17,11 +17,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ._errors import GenerationError
 from ._structure import (
     dotted,
-    refuse_endless,
-    refuse_long_lists,
-    refuse_ours,
-    refuse_references,
+    endless_references,
+    long_lists,
+    refuse,
+    reserved_extensions,
     without_slow_parts,
+    wrong_references,
 )
 from ._yaml import Constructor, TooDeepError
 
@@ -32,7 +33,7 @@ BRACKETS = re.compile(r"(?:[\[{]\s*){200}")
 """More brackets in a row than any document has. ruamel.yaml takes quadratic time for them."""
 
 HANDLERS: dict[str, Any] = {}
-"""A validator's ways to fetch references: none, so that it never reads a file or the network."""
+"""A validator's handlers for references. Without any, it reads no files and no network."""
 
 
 class _Validator30(OpenAPIV30SpecValidator):
@@ -53,20 +54,15 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def parse_document(text: str, name: str) -> dict[str, Any]:
-    """Like `read_document`, from the text of a document and its name for messages."""
+    """Parse and check the text of a document. Messages call it by the given name."""
     document = parse_yaml(text, name)
     version = str(document.get("openapi", document.get("swagger", "")))
     if "openapi" not in document or not version.startswith(("3.0", "3.1")):
         found = f"its version is {version[:50]}" if version else "it has no openapi version"
         raise GenerationError(f"{name} is not an OpenAPI 3.0 or 3.1 document: {found}")
-    refuse_ours(document, name)
+    refuse(name, reserved_extensions(document))
     check_document(document, name)
     return document
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML (or JSON) file with a mapping."""
-    return parse_yaml(read_text(path), path.name)
 
 
 def read_text(path: Path) -> str:
@@ -78,11 +74,11 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """Read a text of YAML (or JSON) with a mapping."""
+    """Parse YAML (or JSON) whose top level is a mapping."""
     if BRACKETS.search(text):
         raise GenerationError(f"{name} is nested too deeply")
     try:
-        # As the generator reads it. Its parser in C words errors differently, so it is not used.
+        # As openapi-python-client reads it; ruamel's parser in C words errors differently.
         yaml = YAML(typ="safe", pure=True)
         yaml.Constructor = Constructor
         with warnings.catch_warnings():
@@ -108,7 +104,7 @@ def read_actions(*paths: Path) -> list[dict[str, Any]]:
 
 
 def _actions(path: Path) -> Iterator[dict[str, Any]]:
-    actions = read_yaml(path).get("actions")
+    actions = parse_yaml(read_text(path), path.name).get("actions")
     if not isinstance(actions, list) or not actions:
         raise GenerationError(f"{path.name} has no list of actions")
     for index, action in enumerate(actions):
@@ -121,13 +117,9 @@ def _actions(path: Path) -> Iterator[dict[str, Any]]:
 
 def check_document(document: dict[str, Any], name: str) -> None:
     """Raise `GenerationError` unless a document is valid and can be processed in bounded time."""
-    for where, mapping in _mappings(document, ()):
-        for key in mapping:
-            if not isinstance(key, str):
-                raise GenerationError(f"{name}: {dotted(where)}: the key {key} needs quotes")
-    refuse_references(document, name)
-    refuse_endless(document, name)
-    refuse_long_lists(document, name)
+    refuse(name, wrong_references(document))
+    refuse(name, endless_references(document))
+    refuse(name, long_lists(document))
     v31 = str(document["openapi"]).startswith("3.1")
     validator = (_Validator31 if v31 else _Validator30)(without_slow_parts(document))
     try:
@@ -200,18 +192,6 @@ def _merged(value: Any, update: Any) -> Any:
         more = update if isinstance(update, list) else [update]
         return [*value, *deepcopy([one for one in more if one not in value])]
     return deepcopy(update)
-
-
-def _mappings(
-    part: Any, where: tuple[Any, ...]
-) -> Iterator[tuple[tuple[Any, ...], dict[Any, Any]]]:
-    if isinstance(part, dict):
-        yield where, part
-        for key, value in part.items():
-            yield from _mappings(value, (*where, key))
-    elif isinstance(part, list):
-        for index, value in enumerate(part):
-            yield from _mappings(value, (*where, index))
 
 
 def one_line(text: object) -> str:

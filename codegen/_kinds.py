@@ -6,13 +6,16 @@ kind is listed nowhere else.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from attrs import define, field, frozen
 
 from ._literals import literal
 from ._patterns import Time, judge
 from ._structure import python_pattern
+
+Way = Literal["decode", "encode"]
+"""From JSON to Python, or back."""
 
 LONGEST_CHECKED = 1000
 """Texts up to this length are checked against patterns whose time grows with the cube of it."""
@@ -23,9 +26,9 @@ class Kind:
 
     by_schema: ClassVar[dict[tuple[str, str], type["Kind"]]] = {}
     schema: ClassVar[tuple[str, str]]
-    """Type and format of the schemas that become this kind; an empty format is any other one."""
+    """Type and format of the schemas that become this kind; "" stands for all other formats."""
     codec: ClassVar[str] = ""
-    """Its codec is `decode_<codec>` and `encode_<codec>`."""
+    """The end of the names of its codec: `decode_<codec>` and `encode_<codec>`."""
     type: Any = "Any"
     """The type of fields and answers in Python, with {} for the types of the parts."""
     argument_type: Any = ""
@@ -70,46 +73,32 @@ class Kind:
 
     @property
     def plain(self) -> bool:
-        """Whether a value can stand in a path, a query or a header."""
+        """Whether a value can be sent in a path, a query or a header."""
         return True
 
-    def decode(self, source: str) -> str:
-        """Return an expression that reads parsed JSON, `source`, as this kind."""
-        return f"decode_{self.codec}({', '.join([source, *self.decode_more])})"
+    def code(self, way: Way, source: str) -> str:
+        """Return an expression that decodes parsed JSON, or that checks and encodes a value.
 
-    def encode(self, source: str) -> str:
-        """Return an expression that checks a value, `source`, and turns it into what JSON takes."""
-        return f"encode_{self.codec}({', '.join([source, *self.encode_more])})"
+        Args:
+            way: Whether to decode or to encode.
+            source: The expression of the JSON or of the value.
+        """
+        return f"{way}_{self.codec}({', '.join([source, *self.options(way)])})"
 
-    @property
-    def decode_more(self) -> Sequence[str]:
-        """What `decode_<codec>` takes after the value, as code."""
-        return [part.decoder for part in self.parts]
+    def options(self, way: Way) -> Iterable[str]:
+        """Return what the codec's function takes after the value, as code."""
+        return [part.function(way) for part in self.parts]
 
-    @property
-    def encode_more(self) -> Sequence[str]:
-        """What `encode_<codec>` takes after the value, as code."""
-        return [part.encoder for part in self.parts]
-
-    @property
-    def decoder(self) -> str:
-        """The expression of `decode` as a function."""
-        return _function(self.decode("item"))
-
-    @property
-    def encoder(self) -> str:
-        """The expression of `encode` as a function."""
-        return _function(self.encode("item"))
+    def function(self, way: Way) -> str:
+        """Return the expression of `code` as a function."""
+        expression = self.code(way, "item")
+        name, call, rest = expression.partition("(item)")
+        named = call and not rest and name.replace(".", "").isidentifier()
+        return name if named else f"lambda item: {expression}"
 
 
 def _filled(form: str, types: Iterable[str]) -> str:
     return form.format(" | ".join(dict.fromkeys(types)))
-
-
-def _function(expression: str) -> str:
-    name, call, rest = expression.partition("(item)")
-    named = call and not rest and name.replace(".", "").isidentifier()
-    return name if named else f"lambda item: {expression}"
 
 
 def kind_of(json_type: str, json_format: str, schema: Any) -> Kind:
@@ -130,7 +119,7 @@ class Boolean(Kind):
 
 
 class Uuid(Kind):
-    """A UUID, which stays the text that it is."""
+    """A UUID, which is kept as a string."""
 
     schema = ("string", "uuid")
     codec = "string"
@@ -182,16 +171,15 @@ class Limited(Kind):
         "unchecked": "matching `{}`, which only the server checks",
     }
 
-    @property
-    def encode_more(self) -> list[str]:
+    def options(self, way: Way) -> list[str]:
         checked = {key: limit for key, limit in self.limits.items() if key != "unchecked"}
-        return [f"{key}={literal(limit)}" for key, limit in checked.items()]
+        return [f"{key}={literal(checked[key])}" for key in checked] if way == "encode" else []
 
     @property
     def bounds(self) -> str:
         parts = [self.words[key].format(limit) for key, limit in self.limits.items()]
-        told = ", ".join(parts).replace(r"\Z", "$")  # as the document has it
-        return f"{told[0].upper()}{told[1:]}." if told else ""
+        text = ", ".join(parts).replace(r"\Z", "$")  # as the document has it
+        return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 class Number(Limited):
@@ -210,7 +198,7 @@ class Number(Limited):
             "below": schema.exclusiveMaximum,
             "multiple_of": schema.multipleOf,
         }
-        # The generator reads every bound as a float; 2**53 - 1 and all below are exact in one.
+        # The parser reads every bound as a float; 2**53 - 1 and all below are exact in one.
         return cls(
             {
                 key: int(bound) if float(bound).is_integer() and abs(bound) < 1e40 else bound
@@ -241,7 +229,7 @@ class Text(Limited):
         limits: dict[str, Any] = {key: limit for key, limit in lengths.items() if limit is not None}
         if schema.pattern is not None:
             pattern = python_pattern(schema.pattern.get_untrusted_value())
-            time = judge(pattern)
+            time, _ = judge(pattern)
             short = limits.get("max_length", LONGEST_CHECKED + 1) <= LONGEST_CHECKED
             checked = time == Time.LINEAR or (time == Time.POLYNOMIAL and short)
             limits["pattern" if checked else "unchecked"] = pattern
@@ -261,8 +249,8 @@ class Anything(Kind):
     codec = "json"
     plain = False
 
-    def decode(self, source: str) -> str:
-        return source
+    def code(self, way: Way, source: str) -> str:
+        return source if way == "decode" else super().code(way, source)
 
 
 @frozen
@@ -276,11 +264,8 @@ class Constant(Kind):
     def type(self) -> str:
         return "None" if self.value is None else "Any"
 
-    @property
-    def decode_more(self) -> list[str]:
+    def options(self, way: Way) -> list[str]:
         return [literal(self.value)]
-
-    encode_more = decode_more
 
 
 # --- kinds that consist of others ----------------------------------------------------------------
@@ -310,11 +295,8 @@ class Nullable(Wrapper):
     def plain(self) -> bool:
         return self.inner.plain
 
-    def decode(self, source: str) -> str:
-        return f"None if {source} is None else {self.inner.decode(source)}"
-
-    def encode(self, source: str) -> str:
-        return f"None if {source} is None else {self.inner.encode(source)}"
+    def code(self, way: Way, source: str) -> str:
+        return f"None if {source} is None else {self.inner.code(way, source)}"
 
 
 class ListOf(Wrapper):
@@ -376,8 +358,7 @@ class Class(Kind):
     def type(self) -> str:
         return self.name
 
-    @property
-    def encode_more(self) -> list[str]:
+    def options(self, way: Way) -> list[str]:
         return [self.name]
 
 
@@ -393,10 +374,6 @@ class Enum(Class):
     @property
     def argument_type(self) -> str:
         return f"{self.name} | {self.value_type}"
-
-    @property
-    def decode_more(self) -> list[str]:
-        return [self.name]
 
 
 @define(eq=False)
@@ -416,8 +393,8 @@ class Model(Class):
         """The kinds of its fields."""
         return [*(one.kind for one in self.properties), self.additional]
 
-    def decode(self, source: str) -> str:
-        return f"{self.name}.from_dict({source})"
+    def code(self, way: Way, source: str) -> str:
+        return f"{self.name}.from_dict({source})" if way == "decode" else super().code(way, source)
 
 
 def classes(kinds: Iterable[Kind], *, nested: bool = False) -> set[Class]:

@@ -1,4 +1,4 @@
-"""What may come from a document into code: values as literals, and names that are identifiers."""
+"""Values and names of a document in code: as literals and as identifiers."""
 
 import keyword
 import math
@@ -25,7 +25,7 @@ def literal(value: Any) -> str:
 
 
 def quoted(value: Any) -> str:
-    """Return a text as the inside of a literal in double quotes."""
+    """Escape a text for a literal in double quotes, which the caller adds."""
     text = value if isinstance(value, str) else value.get_untrusted_value()
     return "".join(one if one == "'" else r"\"" if one == '"' else repr(one)[1:-1] for one in text)
 

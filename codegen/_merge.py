@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,11 +35,10 @@ VERSION = re.compile("[ {\"']*(openapi|swagger)")
 """The beginning of a line that makes a block of Markdown an OpenAPI document."""
 
 MOST_LINES = 300
+"""How much of a definition is compared with others, and how much of all comparisons is shown."""
 LONGEST_LINE = 300
-MOST_OTHERS = 3
-"""Limits on how much of differing definitions is compared and shown."""
 
-Way = tuple[str, ...]
+Place = tuple[str, ...]
 """The keys that lead to an entry."""
 Definition = tuple[str, Any]
 """The names of the pages that agree on the value of an entry, and that value."""
@@ -139,70 +138,68 @@ def _blocks(text: str, name: str) -> Iterator[tuple[list[str], str]]:
             yield words, "\n" * first + "\n".join(block)
 
 
-def _entries(mapping: dict[str, Any], above: Way = ()) -> Iterator[tuple[Way, Any]]:
+def _entries(mapping: dict[str, Any], above: Place = ()) -> Iterator[tuple[Place, Any]]:
     for key, value in mapping.items():
-        way = (*above, key)
-        if _contains_entries(way):
-            yield from _entries(value, way)
+        where = (*above, key)
+        if _contains_entries(where):
+            yield from _entries(value, where)
         else:
-            yield way, value
+            yield where, value
 
 
-def _contains_entries(way: Way) -> bool:
+def _contains_entries(where: Place) -> bool:
     """Whether this is `paths`, a path item, `components` or a section of them."""
-    return way[0] in ("paths", "components") and len(way) < 3 and not way[-1].startswith("x-")
+    return where[0] in ("paths", "components") and len(where) < 3 and not where[-1].startswith("x-")
 
 
-def _is_operation(way: Way) -> bool:
-    return way[0] == "paths" and way[-1] in METHODS
+def _is_operation(where: Place) -> bool:
+    return where[0] == "paths" and where[-1] in METHODS
 
 
-def _definitions(pages: list[Page]) -> dict[Way, list[Definition]]:
+def _definitions(pages: list[Page]) -> dict[Place, list[Definition]]:
     """Return the different definitions of each entry in the pages, sorted by entry."""
-    found: dict[Way, dict[str, list[Definition]]] = {}
+    found: dict[Place, dict[str, list[Definition]]] = {}
     for page in pages:
-        for way, value in _entries(page.document):
-            equal = found.setdefault(way, {}).setdefault(_canonical(value), [])
+        for where, value in _entries(page.document):
+            equal = found.setdefault(where, {}).setdefault(_canonical(value), [])
             equal.append((page.name, value))
     # Equal values may order their keys differently; the order of the pages must not decide.
     return {
-        way: [
+        where: [
             (", ".join(sorted({name for name, _ in equal})), min((v for _, v in equal), key=_dump))
-            for equal in found[way].values()
+            for equal in found[where].values()
         ]
-        for way in sorted(found)
+        for where in sorted(found)
     }
 
 
 def _choose(
-    ours: str, known: dict[Way, Any], found: dict[Way, list[Definition]], prefer: str | None
-) -> dict[Way, Any]:
+    ours: str, known: dict[Place, Any], found: dict[Place, list[Definition]], prefer: str | None
+) -> dict[Place, Any]:
     """Return the entries to add or to update, or raise an error with all differences."""
-    chosen: dict[Way, Any] = {}
-    conflicts: list[str] = []
-    left = 0
-    for way, definitions in found.items():
-        mine = [(ours, known[way])] if way in known else []
+    chosen: dict[Place, Any] = {}
+    conflicts: list[tuple[str, str, list[Definition]]] = []
+    for where, definitions in found.items():
+        mine = [(ours, known[where])] if where in known else []
         different = {_canonical(value) for _, value in mine + definitions}
         if mine and (prefer == "ours" or len(different) == 1):
             continue
         if len(definitions) > 1:
             remedy = "leave out all but one of these, or add them one at a time"
             remedy += f"; --ours keeps that of {ours}" if mine else ""
-        elif mine and prefer != "theirs" and not _is_operation(way):
+        elif mine and prefer != "theirs" and not _is_operation(where):
             remedy = f"--theirs takes the page's, --ours keeps that of {ours}"
             definitions = mine + definitions
         else:
-            [(_, chosen[way])] = definitions
+            [(_, chosen[where])] = definitions
             continue
-        if len(conflicts) > MOST_LINES:
-            left += 1
-        else:
-            conflicts += ["", f"{_named(way)}: {remedy}", *_compared(way[-1], definitions)]
-    if left:
-        conflicts += ["", f"... and {left} more that differ, not shown"]
+        conflicts.append((f"{_named(where)}: {remedy}", where[-1], definitions))
     if conflicts:
-        raise GenerationError("nothing is added, as definitions differ", *conflicts)
+        lines = (line for conflict in conflicts for line in _compared(*conflict))
+        shown = list(islice(lines, MOST_LINES))
+        if next(lines, None) is not None:
+            shown.append(f"... not all is shown: definitions that differ: {len(conflicts)}")
+        raise GenerationError("nothing is added, as definitions differ", *shown)
     return chosen
 
 
@@ -211,39 +208,31 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=repr)  # repr: dates, which YAML has
 
 
-def _named(way: Way) -> str:
-    return f"{way[-1].upper()} {way[1]}" if _is_operation(way) else ".".join(way)
+def _named(where: Place) -> str:
+    return f"{where[-1].upper()} {where[1]}" if _is_operation(where) else ".".join(where)
 
 
-def _compared(key: str, definitions: list[Definition]) -> Iterator[str]:
-    """Yield diffs, as YAML, between the first definition and each of the others."""
-    shown = definitions[: MOST_OTHERS + 1]
-    texts = [(name, _dump({key: value}, sort_keys=True).splitlines()) for name, value in shown]
-    (first, before), *others = [(name, list(map(_cut, text[:MOST_LINES]))) for name, text in texts]
+def _compared(title: str, key: str, definitions: list[Definition]) -> Iterator[str]:
+    """Yield a title, and diffs, as YAML, between the first definition and each of the others."""
+    yield from ("", title)
+    texts = [(name, _dump({key: each}, sort_keys=True).splitlines()) for name, each in definitions]
+    (first, before), *others = [(name, lines[:MOST_LINES]) for name, lines in texts]
     for name, after in others:
-        every = len(before) + len(after)
-        diff = difflib.unified_diff(before, after, first, name, n=every, lineterm="")
-        yield from (line for line in diff if not line.startswith("@@"))
-    left = sum(max(0, len(text) - MOST_LINES) for _, text in texts)
-    if left:
-        yield f"... and {left} more lines, not compared"
-    if len(shown) < len(definitions):
-        yield f"... and {len(definitions) - len(shown)} more definitions, not shown"
+        for line in difflib.unified_diff(before, after, first, name, n=MOST_LINES, lineterm=""):
+            if not line.startswith("@@"):
+                yield line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
+    if any(len(lines) > MOST_LINES for _, lines in texts):
+        yield f"... only the first {MOST_LINES} lines of each are compared"
 
 
-def _cut(line: str) -> str:
-    left = len(line) - LONGEST_LINE
-    return f"{line[:LONGEST_LINE]} ... and {left} more characters" if left > 0 else line
-
-
-def _placed(old: dict[str, Any], entries: list[tuple[Way, Any]]) -> dict[str, Any]:
+def _placed(old: dict[str, Any], entries: list[tuple[Place, Any]]) -> dict[str, Any]:
     """Return a mapping with sorted entries in it, each new key before the first greater one.
 
     What does not change stays the same object.
     """
     parts: dict[str, Any] = {}
     for key, group in groupby(entries, lambda entry: entry[0][0]):
-        inner = [(way[1:], value) for way, value in group]
+        inner = [(where[1:], value) for where, value in group]
         parts[key] = _placed(old.get(key, {}), inner) if inner[0][0] else inner[0][1]
     # The keys of the document need not be sorted. A stable sort by the greatest key so far leaves
     # them in their order, and puts a new key before the first of them that is greater.
@@ -252,18 +241,18 @@ def _placed(old: dict[str, Any], entries: list[tuple[Way, Any]]) -> dict[str, An
     return {key: parts[key] if key in parts else old[key] for key in keys}
 
 
-def _summary(chosen: dict[Way, Any], known: dict[Way, Any]) -> str:
-    new = Counter(_kind(way) for way in chosen if way not in known)
+def _summary(chosen: dict[Place, Any], known: dict[Place, Any]) -> str:
+    new = Counter(_kind(where) for where in chosen if where not in known)
     kinds = [kind for kind in ("operation", "component", "other") if new[kind]]
     added = ", ".join(f"{new[kind]} {kind}{'s' * (new[kind] > 1)}" for kind in kinds)
     updated = len(chosen) - new.total()
     return "; ".join(filter(None, [added, f"{updated} updated" if updated else ""]))
 
 
-def _kind(way: Way) -> str:
-    if _is_operation(way):
+def _kind(where: Place) -> str:
+    if _is_operation(where):
         return "operation"
-    return "component" if way[0] == "components" else "other"
+    return "component" if where[0] == "components" else "other"
 
 
 def _spliced(text: str, ours: Page, merged: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -292,11 +281,11 @@ def _spliced(text: str, ours: Page, merged: dict[str, Any]) -> tuple[str, dict[s
 
 
 def _edits(
-    text: str, node: Any, above: Way, old: dict[str, Any], new: dict[str, Any], at: int
+    text: str, node: Any, above: Place, old: dict[str, Any], new: dict[str, Any], at: int
 ) -> Iterator[Edit]:
     """Yield, from top to bottom, the edits of a text that turn a mapping in it from old into new.
 
-    The mapping was composed as `node`, and `above` is the way to it. What does not change is the
+    The mapping was composed as `node`, and `above` is its place. What does not change is the
     same object in both. New lines that come before its first member go to `at`.
     """
     keys = [key for key, _ in node.value] if isinstance(node, MappingNode) else []

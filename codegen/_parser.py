@@ -1,10 +1,10 @@
 """From a document to operations and classes of our kinds, with openapi-python-client as parser.
 
-Only this module and `_schemas` import it, so that an update of it is made here.
+Only this module and `_schemas` import it, so only they change when it is updated.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from ._schemas import PREFIX, Wrapper, install, raw
 
 @frozen
 class Endpoint:
-    """An operation as the document has it, with names and kinds as Python has them."""
+    """An operation of the document, with Python's names and our kinds."""
 
     where: str
     """Method and path, for errors."""
@@ -48,17 +48,17 @@ class Endpoint:
     answers: list[Kind]
     """The kinds of all answers, errors included."""
     extensions: Mapping[str, Any]
-    """The operation as it is written, as the generator keeps no extensions."""
+    """The operation as it is written: openapi-python-client keeps no extensions."""
 
 
 def parse(
     document: dict[str, Any], taken: Collection[str]
 ) -> tuple[list[Endpoint], list[Model | Enum]]:
-    """Return the operations of a patched document, by name, and its classes.
+    """Return the operations of a patched document, sorted by name, and its classes.
 
     Args:
         document: As `check_document` accepts it.
-        taken: Names that no class may have: those become `...Model`.
+        taken: Names that are in use. A class with one of them gets the suffix `Model`.
 
     Raises:
         GenerationError: Something in it is not supported.
@@ -86,27 +86,27 @@ def parse(
             reader.fill(model)
         return endpoints, list(reader.classes.values())
     except RecursionError:
-        told = "its schemas refer to each other too deep for the generator"
-        raise GenerationError(f"the document: {told}") from None
+        problem = "its schemas refer to each other through too many levels"
+        raise GenerationError(f"the document: {problem}") from None
     except ValueError as fault:
-        raise GenerationError(f"the generator: {one_line(fault)}") from None
+        raise GenerationError(f"openapi-python-client: {one_line(fault)}") from None
 
 
 def _problem(problem: GeneratorError) -> GenerationError:
-    told = f"{one_line(problem.header).removeprefix('WARNING ')} {one_line(problem.detail or '')}"
-    told = re.sub(r"<openapi_python_client\S+ object at \w+>", "...", told)
-    return GenerationError(f"the generator: {told.strip()}")
+    text = f"{one_line(problem.header).removeprefix('WARNING ')} {one_line(problem.detail or '')}"
+    text = re.sub(r"<openapi_python_client\S+ object at \w+>", "...", text)
+    return GenerationError(f"openapi-python-client: {text.strip()}")
 
 
 class _Reader:
-    """Turns what the generator parsed into our terms."""
+    """Turns what openapi-python-client parsed into our terms."""
 
     def __init__(self, parsed: GeneratorData) -> None:
         found = (*map(_model, parsed.models), *map(_enum, parsed.enums))
         self.classes: dict[str, Any] = {one.name: one for one in found}
 
     def fill(self, parsed: properties.ModelProperty) -> None:
-        """Add the fields of a model, apart from its making: models may refer to each other."""
+        """Add the fields of a model once all models exist, as they may refer to each other."""
         model = self.classes[parsed.class_info.name]
         written = parsed.data.properties or {}
         model.properties = [
@@ -122,7 +122,7 @@ class _Reader:
         return Property(name, str(prop.python_name), prop.required, description, kind, in_place)
 
     def kind(self, prop: Any) -> Any:
-        """Return the kind of one of the generator's properties."""
+        """Return the kind of one of openapi-python-client's properties."""
         match prop:
             case Wrapper():
                 return prop.of(self.kind(prop.inner))
@@ -139,15 +139,15 @@ class _Reader:
             case properties.AnyProperty():
                 return _kinds.Anything()
         if not hasattr(prop, "kind"):
-            told = f"no property kind for {type(prop).__name__}"
-            raise GenerationError(f"{raw(prop.name)}: {told}")
+            problem = f"no property kind for {type(prop).__name__}"
+            raise GenerationError(f"{raw(prop.name)}: {problem}")
         return prop.kind
 
     def endpoint(self, parsed: Any, document: dict[str, Any]) -> Endpoint:
         where, name = _where(parsed), identifier(str(parsed.name))
         if PythonIdentifier(name, PREFIX) != name:
-            told = f"{name!r} cannot be the name of a method: its operationId needs another one"
-            raise GenerationError(f"{where}: {told}")
+            problem = f"{name!r} cannot be the name of a method: change its operationId"
+            raise GenerationError(f"{where}: {problem}")
         if parsed.cookie_parameters:
             raise GenerationError(f"{where}: cookie parameters are not supported")
         found = parsed.bodies
@@ -204,7 +204,7 @@ def _enum(parsed: Any) -> Enum:
 
 
 def _named(parsed: Any) -> tuple[str, str, str, str]:
-    """Return a class's name, its module's, its schema's (of a component: its path's end) ..."""
+    """Return the names of a class, of its module and of its schema, and its description."""
     name, file = identifier(str(parsed.class_info.name)), identifier(parsed.class_info.module_name)
     return name, file, raw(parsed.name).rsplit("/", 1)[-1], raw(parsed.description)
 
@@ -219,8 +219,8 @@ def _endpoints(parsed: GeneratorData, document: dict[str, Any], reader: _Reader)
     for collection in parsed.endpoint_collections_by_tag.values():
         for endpoint in collection.endpoints:
             if found.setdefault(endpoint.name, endpoint) is not endpoint:
-                told = f"there is another operation {endpoint.name}"
-                raise GenerationError(f"{_where(endpoint)}: {told}")
+                problem = f"there is another operation {endpoint.name}"
+                raise GenerationError(f"{_where(endpoint)}: {problem}")
     return [reader.endpoint(found[name], document) for name in sorted(found)]
 
 
@@ -232,29 +232,22 @@ def _written(parsed: Any, document: dict[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-# --- what the generator would leave out without a word -------------------------------------------
+# --- what openapi-python-client would silently ignore --------------------------------------------
 
 
 def _refuse_ignored(document: dict[str, Any]) -> None:
     if "paths" not in document:
         raise GenerationError("the document has no paths: there is nothing to call")
     shared = document.get("components", {}).get("parameters", {})
-    _refuse_parameters("components", shared.values())
+    parts = {"components": {"parameters": shared.values()}}
     for path, item in document["paths"].items():
-        for name, part in [("", item), *item.items()]:
-            where = f"{name.upper()} {path}".strip()
-            if not isinstance(part, dict):
-                continue
-            if "servers" in part:
-                raise GenerationError(f"{where}: a server of its own is not supported")
-            _refuse_parameters(where, part.get("parameters", []))
-
-
-def _refuse_parameters(where: str, parameters: Iterable[dict[str, Any]]) -> None:
-    for parameter in parameters:
-        plain = parameter.get("style", "form") in ("form", "simple")
-        if "content" in parameter or not plain or parameter.get("explode") is False:
-            raise GenerationError(
-                f"{where}: parameter {parameter.get('name')}: content, style and explode"
-                " are not supported"
-            )
+        parts[path] = item
+        parts |= {f"{key.upper()} {path}": v for key, v in item.items() if isinstance(v, dict)}
+    for where, part in parts.items():
+        if "servers" in part:
+            raise GenerationError(f"{where}: a server of its own is not supported")
+        for parameter in part.get("parameters", []):
+            plain = parameter.get("style", "form") in ("form", "simple")
+            if "content" in parameter or not plain or parameter.get("explode") is False:
+                problem = "content, style and explode are not supported"
+                raise GenerationError(f"{where}: parameter {parameter.get('name')}: {problem}")

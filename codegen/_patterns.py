@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import cache
 from itertools import product
+from re import _compiler as compiler  # type: ignore[attr-defined]
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -38,17 +39,6 @@ ANCHORS = {
 }
 """`^` and `$` are treated as if they matched a character before and after the text."""
 
-CATEGORIES = {
-    op.CATEGORY_DIGIT: frozenset("0123456789"),
-    op.CATEGORY_SPACE: frozenset(" \t\n\r\f\v"),
-    op.CATEGORY_WORD: frozenset(one for one in ASCII if one.isalnum() or one == "_"),
-}
-OPPOSITES = {
-    op.CATEGORY_NOT_DIGIT: op.CATEGORY_DIGIT,
-    op.CATEGORY_NOT_SPACE: op.CATEGORY_SPACE,
-    op.CATEGORY_NOT_WORD: op.CATEGORY_WORD,
-}
-
 
 class Time(Enum):
     """How the time to search a text grows with its length, in increasing order."""
@@ -65,27 +55,23 @@ class _UnboundedError(Exception):
     """The time cannot be bounded, or only at too high a cost. Its argument is a `Time`."""
 
 
-def judge(pattern: str) -> Time:
-    """Return how long searching a text for a pattern of Python's can take.
+@cache
+def judge(pattern: str) -> tuple[Time, int]:
+    """Return how long searching a text for a pattern can take, and the steps of the analysis.
 
     Raises:
         re.error: The pattern is not one of Python's.
     """
-    return judged(pattern)[0]
-
-
-@cache
-def judged(pattern: str) -> tuple[Time, int]:
-    """Like `judge`, with the number of steps that the analysis took."""
     if len(pattern) > LONGEST:
         return Time.COMPLEX, 0
     try:
         with warnings.catch_warnings():  # that "[[" may mean a nested set in later versions
             warnings.simplefilter("ignore")
-            re.compile(pattern, re.ASCII)
             tree = parser.parse(pattern, re.ASCII)
-        automaton = _Automaton(tree.state.flags)
-        return automaton.judged(tree), automaton.steps
+            automaton = _Automaton(tree.state.flags)
+            judgement = automaton.judged(tree), automaton.steps
+            re.compile(pattern, re.ASCII)  # last, as only its limits bound the time that this takes
+            return judgement
     except (OverflowError, ValueError) as error:
         raise re.error(str(error)) from None
     except RecursionError:
@@ -131,7 +117,7 @@ class _Automaton:
     def judged(self, tree: Any) -> Time:
         self.letters = frozenset([*ASCII, *_representatives(tree)])
         if len(self.letters) > LETTERS:
-            return Time.COMPLEX
+            raise _UnboundedError(Time.COMPLEX)
         # A search starts at every place of the text, as if the pattern began with `.*`.
         start = self._position(self.letters | {BEGIN})
         self._link(start, start)
@@ -209,22 +195,16 @@ class _Automaton:
 
     def _class(self, code: Any, value: Any) -> frozenset[str]:
         """Return the letters that a part for one character matches."""
+        members = value if code == op.IN else [(code, value)]
+        if self.flags & re.IGNORECASE:  # Python's compiler then visits each character of a range
+            self._count(sum(one[1] - one[0] for kind, one in members if kind == op.RANGE) // 16)
         key = f"{self.flags} {code} {value}"
         if key not in self.known:
-            members = len(value) if code == op.IN else 1
-            forms = 3 if self.flags & re.IGNORECASE else 1
-            self._count(len(self.letters) * members * forms // 2)
-            self.known[key] = frozenset(self._matched(code, value))
+            self._count(len(self.letters) * len(members))
+            part = parser.SubPattern(parser.State(), [(code, value)])
+            matches = compiler.compile(part, self.flags).fullmatch
+            self.known[key] = frozenset(filter(matches, self.letters))
         return self.known[key]
-
-    def _matched(self, code: Any, value: Any) -> Iterator[str]:
-        for letter in self.letters:
-            # The other case of some letters, such as İ, is two letters; the first is enough.
-            others = (letter.lower()[0], letter.upper()[0]) if self.flags & re.IGNORECASE else ()
-            if (code == op.ANY and self.flags & re.DOTALL) or any(
-                _matches(code, value, form) for form in {letter, *others}
-            ):
-                yield letter
 
     def _repeat(self, least: int, most: Any, tree: Any) -> _Part:
         whole = _Part()
@@ -364,24 +344,6 @@ def _components(nodes: Iterable[Any], after: dict[Any, list[Any]]) -> list[froze
         if len(found) > 1 or (found and root in after.get(root, ())):
             components.append(frozenset(found))
     return components[::-1]
-
-
-def _matches(code: Any, value: Any, letter: str) -> bool:
-    if code == op.LITERAL:
-        return bool(ord(letter) == value)
-    if code == op.NOT_LITERAL:
-        return bool(ord(letter) != value)
-    if code == op.ANY:
-        return letter != "\n"
-    if code == op.RANGE:
-        return bool(value[0] <= ord(letter) <= value[1])
-    if code == op.CATEGORY:
-        if value in OPPOSITES:
-            return letter not in CATEGORIES[OPPOSITES[value]]
-        return letter in CATEGORIES[value]
-    negated = value[0][0] == op.NEGATE
-    members = value[1:] if negated else value
-    return bool(negated != any(_matches(kind, one, letter) for kind, one in members))
 
 
 def _representatives(tree: Any) -> Iterator[str]:

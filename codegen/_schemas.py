@@ -1,8 +1,8 @@
 """A parser of schemas in front of openapi-python-client's.
 
-The generator's own drops what we need: constraints, the difference between "absent" and "null", the
-names of nullable components. `install` puts `property_from_schema` in front of it, whose properties
-have kinds.
+openapi-python-client's own parser drops what we need: constraints, the difference between "absent"
+and "null", and the names of nullable components. `install` replaces it by `property_from_schema`,
+which calls it and adds a kind to each property.
 
 Two extensions choose names: `x-python-name` that of a field or argument, `x-python-class` that of a
 model or enum.
@@ -28,7 +28,7 @@ from . import _kinds
 from ._literals import quoted
 
 PREFIX = "field_"
-"""What the generator puts before a name that Python does not allow."""
+"""The prefix that makes an identifier of a name that Python does not allow."""
 
 NULL = DataType.NULL
 SCALARS = tuple(
@@ -39,7 +39,7 @@ SCALARS = tuple(
 
 @define
 class Wrapper(PropertyProtocol):
-    """A property of the generator's for a kind that wraps another one."""
+    """A property for a kind that wraps another one."""
 
     name: UntrustedString
     required: bool
@@ -60,7 +60,7 @@ class Wrapper(PropertyProtocol):
 
 
 class Nullable(Wrapper):
-    """A property that may be null. Keeps the inner class's name, unlike the generator's union."""
+    """A property that may be null. Unlike a union with null it keeps the name of the class."""
 
     of = _kinds.Nullable
 
@@ -73,24 +73,24 @@ class MapOf(Wrapper):
 
 @cache
 def _carrier(base: type[Any], kind: type[_kinds.Kind]) -> type[Any]:
-    """Return a subclass of one of the generator's scalars with room for a kind.
+    """Return a subclass of a scalar property with room for a kind.
 
-    There is one per kind, as the generator merges properties of the same class, and members of a
-    union of the same type.
+    There is one per kind, because openapi-python-client merges properties of the same class, and
+    members of a union of the same type.
     """
-    told = {"_type_string": kind.type} if base.__name__ == "StringProperty" else {}
+    body = {"_type_string": kind.type} if base.__name__ == "StringProperty" else {}
     own = {"kind": field(kw_only=True)}
-    return make_class(f"{kind.__name__}Carrier", own, (base,), class_body=told, slots=True)
+    return make_class(f"{kind.__name__}Carrier", own, (base,), class_body=body, slots=True)
 
 
 def install() -> None:
-    """Put our parser of schemas in front of the generator's, wherever it is looked up."""
+    """Replace the parser of schemas by ours, in all modules that call it."""
     for module in (properties, openapi, bodies):
         module.property_from_data = property_from_schema  # type: ignore[attr-defined]
     responses.property_from_data = _response_from_schema  # type: ignore[assignment, attr-defined]
     strings.split_words = _split_words
     strings.sanitize = _sanitize
-    strings.in_double_quote_literal = quoted  # the generator's leaves characters out
+    strings.in_double_quote_literal = quoted  # its own drops characters
 
 
 _plain_property_from_data = properties.property_from_data
@@ -113,7 +113,7 @@ def _split_words(value: str) -> list[str]:
 def property_from_schema(
     name: UntrustedString, required: bool, data: oai.Schema | oai.Reference, **context: Any
 ) -> Any:
-    """Parse a schema as the generator's `property_from_data` does, with the same results.
+    """Parse a schema, with the results of `property_from_data`.
 
     Returns:
         A property or a `PropertyError`, and the schemas that are known so far.
@@ -123,7 +123,7 @@ def property_from_schema(
     data = _without_default(data)
     names = (data.model_extra or {}).get("x-enum-varnames", [])
     if not (isinstance(names, list) and all(isinstance(one, str) for one in names)):
-        return _refused(f"x-enum-varnames of {raw(name)} is no list of texts", data, context)
+        return _refused(f"x-enum-varnames of {raw(name)} must be a list of texts", data, context)
     inner = _without_null(data)
     if inner is None:
         built, schemas = _of_class(name, required, data, **context)
@@ -148,7 +148,7 @@ def _of_class(name: UntrustedString, required: bool, data: oai.Schema, **context
         return _refused(
             f"x-python-class of {raw(name)}: {given!r} cannot be a class", data, context
         )
-    data = data.model_copy(update={"title": given})  # the generator takes the name from it
+    data = data.model_copy(update={"title": given})  # a class is named by its title
     known = context["schemas"].classes_by_name.get(class_name)
     if isinstance(known, properties.ModelProperty) and known.data == data:
         python_name = PythonIdentifier(name, PREFIX)
@@ -177,13 +177,13 @@ def _of_kind(name: UntrustedString, required: bool, data: oai.Schema, **context:
 
 
 def _response_from_schema(name: UntrustedString, **context: Any) -> Any:
-    """Name the class of a 2xx answer `...Response`; the generator's would be `...Response200`."""
+    """Name the class of a 2xx answer `...Response`, not `...Response200`."""
     plain = re.sub(r"^response_2\w\w$", "response", raw(name))
     return property_from_schema(UntrustedString(plain), **context)
 
 
-def _refused(told: str, data: oai.Schema, context: dict[str, Any]) -> Any:
-    return PropertyError(detail=told, data=data), context["schemas"]
+def _refused(problem: str, data: oai.Schema, context: dict[str, Any]) -> Any:
+    return PropertyError(detail=problem, data=data), context["schemas"]
 
 
 def raw(text: UntrustedString | None) -> str:

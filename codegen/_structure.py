@@ -1,17 +1,16 @@
 """Checks that a document passes before other tools process it.
 
-A document may not use the extensions of our overrides, which are trusted. Its references have to
-end, and everything in it must be small enough for the tools that follow to finish quickly.
+A document may not use the extensions of our overrides, because those are trusted. Its references
+must end, and all parts must be small enough for the tools that follow to finish quickly.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, cast
-from urllib.parse import unquote
 
 from ._errors import GenerationError
-from ._patterns import LONGEST, STEPS, Time, judged
+from ._patterns import STEPS, Time, judge
 from ._yaml import depth_first
 
 OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred")
@@ -45,7 +44,7 @@ EXPANDED_INSIDE = (
     *("additionalProperties", "contains", "items", "prefixItems", "propertyNames"),
     *("unevaluatedItems", "unevaluatedProperties"),
 )
-"""Keywords whose schemas apply to parts of a value; the generator expands them in place."""
+"""Keywords whose schemas apply to parts of a value; the parser expands them in place."""
 LONGEST_CHAIN = 100
 MOST_EXPANDED = 10_000
 
@@ -64,20 +63,22 @@ DOLLARS = re.compile(r"(\\.|\[(?:\\.|[^]\\])*+(?:]|\\?\Z))|\$", re.DOTALL)
 CHARACTER = 4
 """The cost of parsing one character of a pattern, in steps."""
 
-Way = tuple[Any, ...]
+Place = tuple[Any, ...]
+Problem = tuple[Place, str]
+"""Where in a document something is wrong, and what."""
 
 
-def objects(document: dict[str, Any]) -> Iterator[tuple[Way, dict[Any, Any]]]:
-    """Yield each mapping whose keys are keywords of OpenAPI, with the way to it.
+def objects(document: dict[str, Any]) -> Iterator[tuple[Place, dict[Any, Any]]]:
+    """Yield each mapping whose keys are keywords of OpenAPI, with its location.
 
-    The target of a reference is one too, even where it is part of data.
+    The target of a reference counts as one, even where it is part of data.
     """
     seen: set[int] = set()
-    waiting: list[tuple[Way, Any]] = [((), document)]
-    referred: list[tuple[Way, Any]] = []  # last, so that a part is named by its own place if it can
+    waiting: list[tuple[Place, Any]] = [((), document)]
+    referred: list[tuple[Place, Any]] = []  # last: a part is reported in its own place if possible
     while waiting or referred:
         where, part = waiting.pop() if waiting else referred.pop()
-        inner: list[tuple[Way, Any]] = []
+        inner: list[tuple[Place, Any]] = []
         if isinstance(part, list):
             inner = [((*where, index), item) for index, item in enumerate(part)]
         elif isinstance(part, dict) and id(part) not in seen:
@@ -88,43 +89,43 @@ def objects(document: dict[str, Any]) -> Iterator[tuple[Way, dict[Any, Any]]]:
             for key, value in part.items():
                 if key in NAMES and isinstance(value, dict):
                     inner += [((*where, key, name), item) for name, item in value.items()]
-                elif key not in DATA and not str(key).startswith("x-"):
+                elif key not in DATA and not key.startswith("x-"):
                     inner.append(((*where, key), value))
         waiting += reversed(inner)
 
 
-def target(document: Any, reference: str, *, strict: bool = False) -> Any:
+def target(document: Any, reference: str) -> Any:
     """Return the target of a reference, or None.
 
-    Tools differ in whether they follow percent escapes and indexes of lists. Both are followed
-    unless the reading is strict.
+    Percent escapes and indexes of lists are not followed: tools differ in how they read those.
     """
-    part, way = document, reference.partition("#")[2]
-    for key in (way if strict else unquote(way)).split("/")[1:]:
+    part = document
+    for key in reference.partition("#")[2].split("/")[1:]:
         key = key.replace("~1", "/").replace("~0", "~")
-        if isinstance(part, list) and not strict and re.fullmatch("[0-9]{1,9}", key):
-            part = part[int(key)] if int(key) < len(part) else None
-        else:
-            part = part.get(key) if isinstance(part, dict) else None
+        part = part.get(key) if isinstance(part, dict) else None
     return part
 
 
-def refuse_ours(document: dict[str, Any], name: str) -> None:
-    """Raise `GenerationError` if a published document uses an extension of our overrides."""
+def refuse(name: str, problems: Iterable[Problem]) -> None:
+    """Raise `GenerationError` for the first of the problems of a document, if there are any."""
+    for where, problem in problems:
+        raise GenerationError(f"{name}: {dotted(where)}: {problem}")
+
+
+def reserved_extensions(document: dict[str, Any]) -> Iterator[Problem]:
+    """Find the extensions of our overrides in a published document."""
     for where, part in objects(document):
-        keys: list[Way] = [(key,) for key in part]
+        keys: list[Place] = [(key,) for key in part]
         if not where and isinstance(part.get("paths"), dict):  # extensions are allowed beside paths
             keys += [("paths", key) for key in part["paths"]]
-        for way in keys:
-            if str(way[-1]).casefold().startswith(OURS):
-                raise GenerationError(
-                    f"{name}: {dotted((*where, *way))}: this extension belongs to overrides/;"
-                    " remove it from the document"
-                )
+        for key in keys:
+            if key[-1].casefold().startswith(OURS):
+                problem = "this extension belongs to overrides/; remove it from the document"
+                yield (*where, *key), problem
 
 
-def refuse_patterns(document: dict[str, Any], name: str) -> None:
-    """Raise `GenerationError` if matching a pattern could take practically forever."""
+def slow_patterns(document: dict[str, Any]) -> Iterator[Problem]:
+    """Find the patterns for which matching could take practically forever."""
     spent = 0
     for where, part in objects(document):
         patterns = [("pattern", part.get("pattern"))]
@@ -133,17 +134,18 @@ def refuse_patterns(document: dict[str, Any], name: str) -> None:
             if not isinstance(pattern, str):
                 continue
             time, steps = Time.COMPLEX, 0
-            if len(pattern) <= LONGEST and spent <= MOST_STEPS:
+            if spent <= MOST_STEPS:
                 spent += CHARACTER * len(pattern)
                 try:
-                    time, steps = judged(python_pattern(pattern))
+                    time, steps = judge(python_pattern(pattern))
                 except re.error:
                     continue  # not valid in Python: reported where code for it is generated
             spent += steps
             if time not in (Time.LINEAR, Time.POLYNOMIAL, Time.STEEP):
-                raise GenerationError(
-                    f"{name}: {dotted((*where, key))}: the pattern {pattern[:80]!r} is refused, as"
-                    f" {time.value}: replace it by an action in overrides/overlay.yaml"
+                yield (
+                    (*where, key),
+                    f"the pattern {pattern[:80]!r} is refused, as {time.value}: replace it by an"
+                    " action in overrides/overlay.yaml",
                 )
 
 
@@ -177,25 +179,19 @@ def _is_small(value: Any) -> bool:
     return len(inner) <= MOST_DEFAULT and not any(isinstance(one, dict | list) for one in inner)
 
 
-def refuse_references(document: dict[str, Any], name: str) -> None:
-    """Raise `GenerationError` if a reference has no target, or one outside of the document."""
+def wrong_references(document: dict[str, Any]) -> Iterator[Problem]:
+    """Find the references that have no target, or one outside of the document."""
     for where, part in objects(document):
         for key in UNSUPPORTED:
             if isinstance(part.get(key), str | bool):
-                raise GenerationError(
-                    f"{name}: {dotted((*where, key))}: this keyword is not supported: remove it"
-                    " and use a $ref to a part of components"
-                )
+                problem = "this keyword is not supported: remove it and use a $ref to a part of"
+                yield (*where, key), f"{problem} components"
         reference = part.get("$ref")
-        if not isinstance(reference, str):
-            continue
-        inside = reference.startswith("#/")
-        if inside and target(document, reference, strict=True) is not None:
-            continue
-        problem = "has no target"
-        if inside and target(document, reference) is not None:
-            problem = "is not supported: move that part to components and refer to it there"
-        raise GenerationError(f"{name}: {dotted(where)}: $ref {reference[:200]!r} {problem}")
+        if isinstance(reference, str) and (
+            not reference.startswith("#/") or target(document, reference) is None
+        ):
+            remedy = "refer to a part of components by its name, without an index or %20"
+            yield where, f"$ref {reference[:200]!r} has no target: {remedy}"
 
 
 def python_pattern(pattern: str) -> str:
@@ -204,35 +200,27 @@ def python_pattern(pattern: str) -> str:
     return DOLLARS.sub(lambda match: match[1] or r"\Z", pattern)
 
 
-def refuse_endless(document: dict[str, Any], name: str) -> None:
-    """Raise `GenerationError` if references are circular, or expand to too much."""
-    _refuse_endless(document, name, EXPANDED, circles=False)
-    # The parts of a value may have its own schema: a tree is no circle.
-    _refuse_endless(document, name, (*EXPANDED, *EXPANDED_INSIDE), circles=True)
-
-
-def _refuse_endless(
-    document: dict[str, Any], name: str, keys: tuple[str, ...], *, circles: bool
-) -> None:
-    parts = partial(_parts, document, keys)
-    # Of each finished mapping: how many it expands to, and the length of its longest chain.
-    sizes: dict[int, tuple[int, int]] = {}
-    for where, root in objects(document):
-        for one, circular in depth_first(root, parts, sizes):
-            if circular:
-                if circles:
+def endless_references(document: dict[str, Any]) -> Iterator[Problem]:
+    """Find the references that are circular, or expand to too much."""
+    # A part of a value may have the schema of the whole, as in a tree.
+    for keys, circles in ((EXPANDED, False), ((*EXPANDED, *EXPANDED_INSIDE), True)):
+        parts = partial(_parts, document, keys)
+        # Of each finished mapping: how many it expands to, and the length of its longest chain.
+        sizes: dict[int, tuple[int, int]] = {}
+        for where, root in objects(document):
+            for one, circular in depth_first(root, parts, sizes):
+                if circular and circles:
                     continue
-                raise GenerationError(f"{name}: {dotted(where)}: its references are circular")
-            inner = [sizes.get(id(part), (0, 0)) for part in parts(one)]
-            size = 1 + sum(size for size, _ in inner)
-            depth = 1 + max((depth for _, depth in inner), default=0)
-            sizes[id(one)] = size, depth
-            if size > MOST_EXPANDED:
-                problem = f"it expands to more than {MOST_EXPANDED} schemas"
-                raise GenerationError(f"{name}: {dotted(where)}: {problem}")
-            if depth > LONGEST_CHAIN and not circles:
-                problem = f"a chain of more than {LONGEST_CHAIN} references"
-                raise GenerationError(f"{name}: {dotted(where)}: {problem}")
+                if circular:
+                    yield where, "its references are circular"
+                inner = [sizes.get(id(part), (0, 0)) for part in parts(one)]
+                size = 1 + sum(size for size, _ in inner)
+                depth = 1 + max((depth for _, depth in inner), default=0)
+                sizes[id(one)] = size, depth
+                if size > MOST_EXPANDED:
+                    yield where, f"it expands to more than {MOST_EXPANDED} schemas"
+                if depth > LONGEST_CHAIN and not circles:
+                    yield where, f"a chain of more than {LONGEST_CHAIN} references"
 
 
 def _parts(document: dict[str, Any], keys: tuple[str, ...], part: dict[Any, Any]) -> list[Any]:
@@ -248,8 +236,8 @@ def _parts(document: dict[str, Any], keys: tuple[str, ...], part: dict[Any, Any]
     return [one for one in others if isinstance(one, dict)]
 
 
-def refuse_long_lists(document: dict[str, Any], name: str) -> None:
-    """Raise `GenerationError` if finding equal entries in a list would take long."""
+def long_lists(document: dict[str, Any]) -> Iterator[Problem]:
+    """Find the lists in which it would take long to look for equal entries."""
     for where, part in objects(document):
         dependent = part.get("dependentRequired")
         lists = [*part.items(), *(dependent.items() if isinstance(dependent, dict) else ())]
@@ -261,12 +249,10 @@ def refuse_long_lists(document: dict[str, Any], name: str) -> None:
                 and not all(isinstance(one, str) for one in value)
                 and not all(isinstance(one, int | float) for one in value)
             ):
-                raise GenerationError(
-                    f"{name}: {dotted((*where, key))}: a list of {len(value)} entries that are not"
-                    f" all texts or all numbers: at most {MOST_MIXED} are supported"
-                )
+                problem = f"a list of {len(value)} entries that are not all texts or all numbers"
+                yield (*where, key), f"{problem}: at most {MOST_MIXED} are supported"
 
 
 def dotted(path: Any) -> str:
-    """Return the way to a place in a document as one text, for messages."""
+    """Return a location in a document as text, for messages."""
     return ".".join(str(key) for key in path) or "the document"

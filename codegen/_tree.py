@@ -1,5 +1,6 @@
 """The generated package as a folder: drafted beside the old one, compared with it, published."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from ._errors import GenerationError
 
 DRAFT = ".draft-"
 OLD = "old"
-"""What a draft folder calls the package that is being replaced."""
+"""The name that a package has in the draft folder while it is being replaced."""
 
 
 def differences(old: Path, new: Path) -> list[str]:
@@ -26,11 +27,11 @@ def differences(old: Path, new: Path) -> list[str]:
 
 @contextmanager
 def draft(package: Path | None) -> Iterator[Path]:
-    """Yield a temporary folder beside a package, from where its content can be moved into place.
+    """Yield a temporary folder beside a package, from where its content can be renamed into place.
 
-    The folder is removed on exit, and folders of earlier runs that were killed are removed before.
-    To be sure that they were killed, only one run at a time may have a folder there. Without a
-    package the folder is in the system's place for temporary files.
+    The folder is removed on exit, and those that killed runs left behind are removed before. A lock
+    excludes that one of them belongs to a run that goes on. Without a package the folder is in the
+    system's folder for temporary files.
 
     Raises:
         GenerationError: Another run is writing beside the package.
@@ -40,7 +41,9 @@ def draft(package: Path | None) -> Iterator[Path]:
         if package:
             parent, prefix = package.parent, f"{DRAFT}{package.name}-"
             parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(parent))
+            handle = os.open(parent, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            _lock(handle, parent)
             for left in [path for path in parent.iterdir() if path.name.startswith(prefix)]:
                 if (left / OLD).exists() and not package.exists():  # killed in `publish`
                     (left / OLD).rename(package)
@@ -67,7 +70,6 @@ def publish(package: Path, new: Path, files: Mapping[Path, bytes]) -> None:
             else:
                 undo.callback(path.unlink, missing_ok=True)
             shutil.move(after, path)  # in one step, unless it is on another file system
-        new.chmod(0o777 & ~_umask())  # drafts are private, what is published is for all
         if package.exists():
             package.rename(draft / OLD)
             undo.callback((draft / OLD).rename, package)
@@ -75,22 +77,15 @@ def publish(package: Path, new: Path, files: Mapping[Path, bytes]) -> None:
         undo.pop_all()
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder, where the platform can. The lock ends with the process, however that ends."""
-    with ExitStack() as stack:
-        try:
-            import fcntl
-
-            handle = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            problem = f"another run is writing to {folder}: run it again when that one has ended"
-            raise GenerationError(problem) from None
-        except (ImportError, OSError):
-            pass  # such as on Windows, and on some network file systems
-        yield
+def _lock(handle: int, folder: Path) -> None:
+    """Lock an open folder, where its file system can, until it is closed or the process ends."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        problem = f"another run is writing to {folder}: run it again when that one has ended"
+        raise GenerationError(problem) from None
+    except OSError:
+        pass  # as on some network file systems
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -103,9 +98,3 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 def _word(before: bool, after: bool) -> str:
     return "changed" if before and after else "missing" if after else "not generated"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
-from ruamel.yaml.nodes import Node, ScalarNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 LONGEST_NUMBER = 100
 """In characters. Python takes quadratic time to read long numbers."""
 DEEPEST = 100
 """The most levels of mappings and lists. Real documents have about twenty."""
 
+KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+"""The tags of keys: JSON has no other keys than texts."""
+
 SHARED = 8
-"""How many characters of a text count as much as a node, when aliases are counted."""
+"""The number of characters of a scalar that weigh as much as one node."""
 
 
 class TooDeepError(Exception):
@@ -46,6 +49,9 @@ def _check(root: Any) -> None:
         depth = 1 + max((depth for _, depth in parts), default=0)
         sizes[id(node)] = weight + sum(size for size, _ in parts), depth
         nodes += weight
+        for key, _ in node.value if isinstance(node, MappingNode) else ():
+            if key.tag not in KEYS:
+                raise _refusal(key, f"the key {key.value!s:.50} needs quotes")
         if depth > DEEPEST:
             raise TooDeepError
     expanded, _ = sizes[id(root)]
@@ -122,9 +128,5 @@ for _kind in KINDS:
     )
 
 
-def _unknown(_: Any, node: Any) -> Any:
-    raise _refusal(node, f"the tag {node.tag} has no equivalent in JSON")
-
-
 for _kind in ("binary", "pairs", "set"):
-    Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", _unknown)
+    Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", SafeConstructor.construct_undefined)

@@ -23,9 +23,9 @@ def line(text: object) -> str:
     return " ".join(escaped(str(text or "")).split())
 
 
-def sentence(told: str) -> str:
-    """Return a line with a full stop, unless it is empty or ends a sentence itself."""
-    return told if not told or told.endswith((".", "!", "?")) else f"{told}."
+def sentence(text: str) -> str:
+    """Return a line that ends with a full stop, unless it is empty or has another end."""
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
 def item(name: str, text: str) -> str:

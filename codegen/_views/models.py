@@ -29,7 +29,7 @@ class FieldView:
 
     @property
     def annotation(self) -> str:
-        """Its type. An absent field is None for the reader, and UNSET where null is sent too."""
+        """Its type. An absent field is None, or UNSET where null may be sent as well."""
         plain, absent = self.source.kind.annotation, "Unset" if self.tri_state else "None"
         if self.source.required or plain.endswith(f"| {absent}"):
             return plain
@@ -49,11 +49,11 @@ class FieldView:
         """Statements that read it out of `_rest` into a variable of its name."""
         key, required, kind = literal(self.source.wire_name), self.source.required, self.source.kind
         take = f"_rest.pop({key})" if required else f"_rest.pop({key}, None)"
-        simple = kind.decode(take)
+        simple = kind.code("decode", take)
         if simple.count(take) == 1 and required:
             return f"{self.name} = {simple}"
         read = kind if required or isinstance(kind, Nullable) else Nullable(kind)
-        return f"_value = {take}\n{self.name} = {read.decode('_value')}"
+        return f"_value = {take}\n{self.name} = {read.code('decode', '_value')}"
 
     @property
     def encoded(self) -> str:
@@ -61,7 +61,7 @@ class FieldView:
         source, kind = f"self.{self.name}", self.source.kind
         if isinstance(kind, Nullable) and not (self.source.required or self.tri_state):
             kind = kind.inner  # None is left out
-        assign = f"_data[{literal(self.source.wire_name)}] = {kind.encode(source)}"
+        assign = f"_data[{literal(self.source.wire_name)}] = {kind.code('encode', source)}"
         if self.source.required:
             return assign
         given = f"not isinstance({source}, Unset)" if self.tri_state else f"{source} is not None"
@@ -97,8 +97,8 @@ class ModelView:
                 )
             }
         except (AttributeError, KeyError, ValueError):
-            told = "x-python-flags must name one field and its value for each flag"
-            raise GenerationError(f"{self.source.name}: {told}") from None
+            problem = "x-python-flags must name one field and its value for each flag"
+            raise GenerationError(f"{self.source.name}: {problem}") from None
 
     @property
     def has_secrets(self) -> bool:
@@ -108,11 +108,11 @@ class ModelView:
     def rest(self) -> str:
         """An expression that reads what is left in `_rest`."""
         kind = self.source.additional
-        return "_rest" if kind.annotation == "Any" else MapOf(kind).decode("_rest")
+        return "_rest" if kind.annotation == "Any" else MapOf(kind).code("decode", "_rest")
 
     @property
     def classes(self) -> list[Class]:
-        """The other models and enums that its code names."""
+        """The other models and enums that its code refers to."""
         return sorted(classes(self.source.inside) - {self.source}, key=attrgetter("file"))
 
     @property
@@ -133,7 +133,7 @@ class ModelView:
 
 def summary(one: Class) -> str:
     """Return the first sentences of a class's docstring."""
-    told = f"The values of `{line(one.wire_name)}`"
+    default = f"The values of `{line(one.wire_name)}`"
     if isinstance(one, Model):
-        told = f"`{one.name}`, which the API's document does not describe"
-    return sentence(line(one.description) or told)
+        default = f"`{one.name}`, which the API's document does not describe"
+    return sentence(line(one.description) or default)

@@ -1,4 +1,4 @@
-"""Names that generated code uses itself: what a document names must not hide them."""
+"""Names that generated code uses itself, and that names of a document must not shadow."""
 
 import oneloop_core
 import oneloop_overrides
@@ -9,7 +9,7 @@ CLIENT_NAMES = frozenset({"aclose", "close", "with_options", "with_response"})
 """Names of the hand-written clients' methods."""
 
 PACKAGES = (oneloop_core, oneloop_overrides)
-"""What generated code imports: all that these export."""
+"""Generated code imports everything that these export."""
 
 
 def types() -> dict[str, str]:
@@ -35,7 +35,7 @@ def of_classes() -> set[str]:
 
 
 def free(name: str, suffix: str, taken: set[str]) -> str:
-    """Return a name that is not taken, with as many suffixes as it needs, and take it."""
+    """Add a suffix to a name until it is not taken, then add it to `taken` and return it."""
     while name in taken:
         name += suffix
     taken.add(identifier(name))

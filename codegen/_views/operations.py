@@ -55,7 +55,7 @@ class Argument:
 
     @property
     def declaration(self) -> str:
-        """It with its type, and with its default if it may be left out."""
+        """Its part of a signature: name, type and, if it may be left out, default."""
         plain = f"{self.name}: {self.source.kind.argument}"
         if self.required:
             return plain
@@ -70,16 +70,18 @@ class Argument:
         return f"not isinstance({name}, Unset)" if self.nullable else f"{name} is not None"
 
     def encoded(self, function: str = "{}") -> str:
-        """Return an expression that checks and encodes it.
+        """Return an expression that checks and encodes the argument.
 
         Args:
-            function: The call that encodes it further, for its place in a path or a header.
+            function: A call around it, which encodes it further for a path or a header.
         """
         kind = self.source.kind
         if not kind.secret:
-            return function.format(kind.encode(self.name))
-        encoder = f"lambda item: {function.format(kind.encode('item'))}"
-        return f"encode_secret({self.name}, {kind.encoder if function == '{}' else encoder})"
+            return function.format(kind.code("encode", self.name))
+        encoder = kind.function("encode")
+        if function != "{}":
+            encoder = f"lambda item: {function.format(kind.code('encode', 'item'))}"
+        return f"encode_secret({self.name}, {encoder})"
 
 
 @frozen
@@ -100,8 +102,8 @@ class OperationView(Endpoint):
     @property
     def signature(self) -> str:
         """The method with the names of its arguments; in brackets, those that may be left out."""
-        told = [one.name if one.required else f"[{one.name}]" for one in self.arguments]
-        return f"{self.name}({', '.join(told)})"
+        arguments = [one.name if one.required else f"[{one.name}]" for one in self.arguments]
+        return f"{self.name}({', '.join(arguments)})"
 
     @property
     def safe(self) -> bool:
@@ -119,7 +121,7 @@ class OperationView(Endpoint):
         return list(dict.fromkeys(one.group for one in self.arguments if one.group))
 
     def needed_with(self, argument: Argument) -> list[Argument]:
-        """Return the arguments that cannot be given without this one, which may be left out."""
+        """Return the other fields of an optional object that requires this one."""
         if argument.required or not argument.source.required:
             return []
         others = self.at("field")
@@ -147,7 +149,7 @@ class OperationView(Endpoint):
 
     @property
     def classes(self) -> list[Class]:
-        """The models and enums that its signature and its code name."""
+        """The models and enums that its signature and its code refer to."""
         kinds = [one.source.kind for one in self.arguments]
         kinds += [self.answer] if self.answer else []
         return sorted(classes(kinds), key=attrgetter("file"))
@@ -205,8 +207,8 @@ def operation(endpoint: Endpoint) -> OperationView:
     ]
     for one in arguments:
         if not _fits_text(one):
-            told = f"parameter {one.source.wire_name} is no plain value"
-            raise GenerationError(f"{where}: {told}")
+            problem = f"parameter {one.source.wire_name} cannot be sent as text"
+            raise GenerationError(f"{where}: {problem}")
     if body and isinstance(body.kind, Model) and body.kind.properties:
         arguments += _field_arguments(body.kind, taken)
     elif body:
@@ -228,7 +230,7 @@ def _arguments(found: Iterable[Property], location: str, taken: set[str]) -> lis
 
 
 def _field_arguments(body: Model, taken: set[str]) -> list[Argument]:
-    """Make an argument of each field; of each field of an object that is written in place, too."""
+    """Make an argument of each field, and of each field of an object that is written in place."""
     arguments: list[Argument] = []
     for one in body.properties:
         if not (one.in_place and isinstance(one.kind, Model) and one.kind.properties):

@@ -117,7 +117,7 @@ def failure(generate: Generate, *arguments: Any, **options: Any) -> str:
     """Generate and return what the error says."""
     with pytest.raises(GenerationError) as caught:
         generate(*arguments, **options)
-    told = str(caught.value)
-    assert "\n" not in told
-    assert "object at 0x" not in told
-    return told
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "object at 0x" not in message
+    return message

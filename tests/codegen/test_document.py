@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen._document import read_document, read_yaml
+from codegen._document import read_document, read_text
 from codegen._errors import GenerationError
 
 GOOD = 'openapi: 3.0.3\ninfo: {title: T, version: "1"}\npaths: {}\n'
@@ -23,7 +23,7 @@ def failure(folder: Path, text: str | bytes) -> str:
 
 @pytest.mark.parametrize("version", ["3.0.0", "3.0.3", "3.1.0", "3.1.1"])
 def test_openapi_3_0_and_3_1_are_read(tmp_path: Path, version: str) -> None:
-    """Both versions that the generator supports are accepted and returned unchanged."""
+    """Both versions that codegen supports are accepted and returned unchanged."""
     path = tmp_path / "api.yaml"
     path.write_text(GOOD.replace("3.0.3", version), encoding="utf-8")
     assert read_document(path) == {
@@ -95,7 +95,7 @@ def test_a_reference_that_has_no_target_is_reported_with_its_place(
     """The place is that of the $ref, in the document's words; other files are nowhere too."""
     schema = f"{{type: object, allOf: [{{type: object}}, {{$ref: {reference!r}}}]}}"
     message = f"api.yaml: components.schemas.A.allOf.1: $ref {reference!r} has no target"
-    assert failure(tmp_path, ONE_SCHEMA % schema) == message
+    assert failure(tmp_path, ONE_SCHEMA % schema).startswith(message)
 
 
 def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
         (ONE_SCHEMA % "{type: strin}", "components.schemas.A: {'type': 'strin'} is not valid"),
         (
             ONE_PATH % "{responses: {200: {description: a}}}",
-            "paths./a.get.responses: the key 200 needs quotes",
+            "line 3, column 32: the key 200 needs quotes",
         ),
     ],
 )
@@ -143,7 +143,7 @@ def test_what_the_validator_stumbles_over_is_invalid(
 def test_a_file_that_is_not_there_is_reported_by_name(tmp_path: Path, name: str) -> None:
     """A folder in its place is reported in the same way."""
     with pytest.raises(GenerationError, match=r"cannot be read: .*'$"):
-        read_yaml(tmp_path / name)
+        read_text(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,9 @@ def test_a_field_and_an_argument_may_be_given_a_name(generate: Generate) -> None
 
 @pytest.mark.parametrize("name", ["two words", "class", "1st", "camelCase", "_hidden", ""])
 def test_a_given_name_has_to_be_one(generate: Generate, name: str) -> None:
-    """It is told, not bent."""
-    told = failure(generate, {"T": model({"del": {"type": "boolean", "x-python-name": name}})})
-    assert f"x-python-name of del: {name!r} cannot be a name" in told
+    """It is reported, not changed."""
+    message = failure(generate, {"T": model({"del": {"type": "boolean", "x-python-name": name}})})
+    assert f"x-python-name of del: {name!r} cannot be a name" in message
 
 
 def test_equal_schemas_of_one_class_name_share_the_class(generate: Generate) -> None:
@@ -101,21 +101,21 @@ def test_equal_schemas_of_one_class_name_share_the_class(generate: Generate) -> 
 
 def test_other_schemas_of_that_class_name_are_an_error(generate: Generate) -> None:
     """Two shapes cannot be one class."""
-    told = failure(
+    message = failure(
         generate,
         {
             "A": model({"one": model({"a": TEXT}, **{"x-python-class": "Same"})}),
             "B": model({"two": model({"b": TEXT}, **{"x-python-class": "Same"})}),
         },
     )
-    assert 'duplicate models with name "Same"' in told
+    assert 'duplicate models with name "Same"' in message
 
 
 @pytest.mark.parametrize("name", ["two words", "lower", "1st", "Snake_Case", "", "ValueError"])
 def test_a_given_class_name_has_to_be_one(generate: Generate, name: str) -> None:
-    """It is told, not bent."""
-    told = failure(generate, {"T": model({"a": model({"b": TEXT}, **{"x-python-class": name})})})
-    assert f"x-python-class of a: {name!r} cannot be a class" in told
+    """It is reported, not changed."""
+    message = failure(generate, {"T": model({"a": model({"b": TEXT}, **{"x-python-class": name})})})
+    assert f"x-python-class of a: {name!r} cannot be a class" in message
 
 
 @pytest.mark.parametrize("status", ["200", "201", "2XX"])
@@ -185,7 +185,7 @@ def test_what_is_no_plain_object_stays_one_argument(grouped: Api) -> None:
 
 
 def test_names_of_such_arguments_may_collide(grouped: Api) -> None:
-    """Then the later one is told apart."""
+    """Then the later one gets another name."""
     assert grouped.body(**LEAST, query_x="1", query_x_body="2") == {
         **grouped.body(**LEAST),
         "query_x": "1",
@@ -194,7 +194,7 @@ def test_names_of_such_arguments_may_collide(grouped: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"rate_id": "i"}, "rate_limit is required with rate_id, rate_note"),
         ({"rate_limit": 1}, "rate_id is required with rate_limit, rate_note"),
@@ -204,14 +204,14 @@ def test_names_of_such_arguments_may_collide(grouped: Api) -> None:
     ],
 )
 def test_an_object_is_given_whole_or_not_at_all(
-    grouped: Api, given: dict[str, Any], told: str
+    grouped: Api, given: dict[str, Any], message: str
 ) -> None:
     """The error names the argument as the caller knows it."""
     with pytest.raises(ArgumentError) as caught:
         grouped.call(**LEAST, **given)
-    assert str(caught.value) == told
+    assert str(caught.value) == message
     assert caught.value.operation == "do_it"
-    assert isinstance(caught.value, ArgumentTypeError) or "at least" in told
+    assert isinstance(caught.value, ArgumentTypeError) or "at least" in message
 
 
 def test_a_body_of_arguments_needs_no_class(generate: Generate) -> None:
@@ -271,9 +271,9 @@ def test_a_flag_asks_for_one_value(generate: Generate) -> None:
     "flags", [{"f": {"b": 1}}, {"f": {}}, {"f": {"a": 1, "b": 2}}, {"f": 1}, 1]
 )
 def test_a_flag_names_a_field(generate: Generate, flags: Any) -> None:
-    """Anything else is told, with the model."""
-    told = failure(generate, {"Thing": model({"a": TEXT}, **{"x-python-flags": flags})})
-    assert told.startswith("Thing: x-python-flags must name one field")
+    """Anything else is reported, with the model."""
+    message = failure(generate, {"Thing": model({"a": TEXT}, **{"x-python-flags": flags})})
+    assert message.startswith("Thing: x-python-flags must name one field")
 
 
 def test_secrets_are_not_shown(generate: Generate) -> None:
@@ -306,8 +306,8 @@ def test_an_operation_may_be_marked_as_safe_with_a_reason(generate: Generate) ->
     api = generate({}, {**post(**reason), **post("/plain", "plain")})
     assert api.module("api.v1.do_it").OPERATION.safe is True
     assert api.module("api.v1.plain").OPERATION.safe is False
-    told = " ".join(api.module("client").SyncOperations.do_it.__doc__.split())
-    assert "Safe to repeat: sent again after a failure that may pass. It sets everything" in told
+    message = " ".join(api.module("client").SyncOperations.do_it.__doc__.split())
+    assert "Safe to repeat: sent again after a failure that may pass. It sets everything" in message
 
 
 def test_certainty_is_told(generate: Generate) -> None:
@@ -328,8 +328,9 @@ def test_certainty_is_told(generate: Generate) -> None:
     assert "| `POST /safe` | `safe_one()` | safe | not stated |\n" in api.listing
     assert "`safe_one` is safe although its method is POST. It does nothing" in api.listing
     assert "| `do_it` | All of it. |\n" in api.listing
-    told = failure(generate, {}, post(**{"x-certainty": "sure"}))
-    assert told == "POST /things: x-certainty must be one of published, partial, rendered, client"
+    message = failure(generate, {}, post(**{"x-certainty": "sure"}))
+    certainties = "published, partial, rendered, client"
+    assert message == f"POST /things: x-certainty must be one of {certainties}"
 
 
 def test_an_operation_without_an_id_has_no_extensions(generate: Generate) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -289,11 +290,11 @@ FAILURES = {
     ),
     "warning": (
         json.dumps(small(responses=XML)),
-        "the generator: parsing GET /a within v1.",
+        "openapi-python-client: parsing GET /a within v1.",
     ),
     "duplicate": (
         json.dumps({**small(), "components": {"schemas": DUPLICATE}}),
-        "the generator: Unable to parse schema /components/schemas/thing",
+        "openapi-python-client: Unable to parse schema /components/schemas/thing",
     ),
 }
 
@@ -360,8 +361,8 @@ def test_without_a_formatter_nothing_is_written(output: Path, tmp_path: Path) ->
         *("-m", "codegen", "--quiet", "--output", output),
         environment={"PYTHONPATH": os.pathsep.join(map(str, (ROOT, *SOURCES)))},
     )
-    assert result.stderr == (
-        "generate.sh: there is no formatter: ruff is not installed beside this Python\n"
+    assert re.fullmatch("generate.sh: ruff check: .*: No module named ruff\n", result.stderr), (
+        result.stderr
     )
     assert (result.returncode, files(output)) == (1, before)
     assert names(output.parent) == ["oneloop_api"]
@@ -531,25 +532,6 @@ def test_a_fault_in_a_template_is_reported(
         _render.render(small(), tmp_path / "package")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
-
-
-def test_a_formatter_that_cannot_be_started_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The message names the Python that is missing."""
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
-    with pytest.raises(GenerationError, match=r"^ruff cannot be run: .*no-python"):
-        _render.render(small(), tmp_path / "package")
-
-
-def test_a_tool_without_a_version_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The manifest is never written without one."""
-    monkeypatch.setattr(_render, "TOOLS", ("no-such-tool",))
-    with pytest.raises(GenerationError, match=r"^no-such-tool is not installed"):
-        _render.write_manifest(tmp_path, {})
-    assert names(tmp_path) == []
 
 
 # --- a document that has grown -------------------------------------------------------------------

@@ -22,7 +22,7 @@ from codegen._document import check_document, parse_document
 from codegen._errors import GenerationError, printable, say
 from codegen._literals import identifier, literal
 from codegen._patterns import judge
-from codegen._structure import MOST_STEPS, refuse_patterns, target
+from codegen._structure import MOST_STEPS, refuse, slow_patterns
 from tests import ROOT
 from tests.codegen.generating import TEXT, answers, parameter, post, ref, takes
 
@@ -92,7 +92,7 @@ REFUSED = {
     "no number": (f"{NOTHING}x: .nan\n", ".nan cannot be read as a JSON number"),
     "a wrong tag": (f"{NOTHING}x: !!int abc\n", "abc cannot be read as a JSON number"),
     "no truth": (f"{NOTHING}x: !!bool abc\n", "abc cannot be read as a boolean"),
-    "a set": (f"{NOTHING}x: !!set {{a}}\n", "set has no equivalent in JSON"),
+    "a set": (f"{NOTHING}x: !!set {{a}}\n", "for the tag 'tag:yaml.org,2002:set'"),
     "a date": (f"{NOTHING}x: 2020-02-30\n", "2020-02-30 cannot be read as a date; put quotes"),
     "half a pair": (f'{NOTHING}x: "\\ud800"\n', "cannot be read as Unicode text"),
     "a version": (f"%YAML 1.{'9' * 5000}\n---\n{NOTHING}", "api.yaml cannot be read: Exceeds"),
@@ -250,17 +250,17 @@ PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "an answer called default": lambda key: {
         "paths": post(responses={"default": {"description": "d", key: ""}})
     },
-    "a list in an example": lambda key: {
+    "an example": lambda key: {
         "components": {
             "schemas": {
-                "A": {"example": [{"a~b/c": {key: ""}}]},
-                "B": {"items": {"$ref": "#/components/schemas/A/example/0/a~0b~1c"}},
+                "A": {"example": {"a~b/c": {key: ""}}},
+                "B": {"items": {"$ref": "#/components/schemas/A/example/a~0b~1c"}},
             }
         }
     },
     "an extension": lambda key: {
-        "x-vendor": {"a b": {key: ""}},
-        "paths": {"/a": {"$ref": "#/x-vendor/a%20b"}},
+        "x-vendor": {"a": {key: ""}},
+        "paths": {"/a": {"$ref": "#/x-vendor/a"}},
     },
 }
 
@@ -294,15 +294,6 @@ def test_names_and_data_are_no_extensions() -> None:
     assert parse_document(json.dumps(document), "a") == document
 
 
-def test_a_reference_leads_where_any_tool_may_read_it() -> None:
-    """Or nowhere."""
-    document = {"a": [{"b c": 1}]}
-    assert target(document, "#/a/0/b%20c") == 1
-    assert target(document, "#/a/1") is None
-    assert target(document, "#/a/x") is None
-    assert target(document, "other.yaml#/a/0/b c/d") is None
-
-
 # --- patterns ------------------------------------------------------------------------------------
 
 
@@ -328,7 +319,7 @@ def test_a_pattern_is_never_tried_if_it_could_run_for_ever() -> None:
     ):
         check_document(patterned(**more), "a")
     with pytest.raises(GenerationError) as caught:
-        refuse_patterns(patterned(pattern="^(a+)+$"), "api.yaml")
+        refuse("api.yaml", slow_patterns(patterned(pattern="^(a+)+$")))
     assert str(caught.value) == (
         "api.yaml: components.schemas.A.pattern: the pattern '^(a+)+$' is refused, as it can take"
         " exponential time: replace it by an action in overrides/overlay.yaml"
@@ -336,9 +327,11 @@ def test_a_pattern_is_never_tried_if_it_could_run_for_ever() -> None:
     with pytest.raises(
         GenerationError, match=r"patternProperties: the pattern '\(a\)\\\\1' is ref"
     ):
-        refuse_patterns(patterned(patternProperties={r"(a)\1": {}}, type="object"), "api.yaml")
-    refuse_patterns(patterned(pattern=r"\p{L}"), "api.yaml")
-    refuse_patterns(patterned(pattern=r"\d+x"), "api.yaml")
+        refuse(
+            "api.yaml", slow_patterns(patterned(patternProperties={r"(a)\1": {}}, type="object"))
+        )
+    refuse("api.yaml", slow_patterns(patterned(pattern=r"\p{L}")))
+    refuse("api.yaml", slow_patterns(patterned(pattern=r"\d+x")))
 
 
 def test_patterns_cost_little_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +341,7 @@ def test_patterns_cost_little_together(monkeypatch: pytest.MonkeyPatch) -> None:
     schemas = {f"A{n}": {"type": "string", "pattern": f"^[a-z]*-{n}$"} for n in range(9)}
     document = {**patterned(), "components": {"schemas": schemas}}
     with pytest.raises(GenerationError, match="it is too complex to be checked"):
-        refuse_patterns(document, "a")
+        refuse("a", slow_patterns(document))
 
 
 def test_a_slow_pattern_is_left_to_the_server(generate: Any) -> None:
@@ -382,7 +375,7 @@ def test_the_validator_tries_no_pattern(pattern: str) -> None:
     assert time.monotonic() - began < HANGING
     data = {"properties": {"pattern": TEXT}, "required": ["pattern"], "default": {"pattern": "("}}
     check_document(patterned(type="object", **data), "a")
-    refuse_patterns(patterned(pattern=r"(?u)a"), "a")
+    refuse("a", slow_patterns(patterned(pattern=r"(?u)a")))
     with pytest.raises(re.error):
         judge(r"(?u)a")
 
@@ -407,7 +400,7 @@ def test_nothing_is_ever_fetched(monkeypatch: pytest.MonkeyPatch, key: str) -> N
                 " and use a $ref to a part of components"
             )
             with monkeypatch.context() as patched, suppress(GenerationError):
-                patched.setattr(_document, "refuse_references", lambda *_: None)
+                patched.setattr(_document, "wrong_references", lambda _: ())
                 check_document(document, "api.yaml")
             with pytest.raises(BlockingIOError):
                 server.accept()
@@ -417,11 +410,11 @@ def test_a_reference_in_data_is_data() -> None:
     """References through lists, or with percent escapes, are errors that say how to write them."""
     data = {"example": {"$ref": "#/nowhere"}, "x-a": {"$ref": "b.yaml"}, "examples": [{"$ref": 1}]}
     check_document(patterned(**data), "a")
-    message = "move that part to components and refer to it there"
+    message = "has no target: refer to a part of components by its name"
     for reference in ("#/components/schemas/A/allOf/0", "#/components/schemas/%41/allOf/0"):
         document = patterned(allOf=[TEXT])
         document["components"]["schemas"]["B"] = {"$ref": reference}
-        with pytest.raises(GenerationError, match=rf"B: \$ref '{reference}' .*: {message}"):
+        with pytest.raises(GenerationError, match=rf"B: \$ref '{reference}' {message}"):
             check_document(document, "a")
 
 
@@ -453,7 +446,7 @@ def test_names_that_have_no_file_of_their_own_are_refused(generate: Any) -> None
         generate({"AB": thing, "Ab": thing}, post(responses=answer))
     with pytest.raises(GenerationError, match=r"POST /things: 'field_' cannot be the name of a"):
         generate({}, post(name="---"))
-    with pytest.raises(GenerationError, match=r"x-enum-varnames of .* is no list of texts"):
+    with pytest.raises(GenerationError, match=r"x-enum-varnames of .* must be a list of texts"):
         generate({"E": {**TEXT, "enum": ["a"], "x-enum-varnames": [1]}}, post())
     with pytest.raises(GenerationError, match="the document has no paths"):
         _render.render({}, Path("none"))
@@ -472,7 +465,7 @@ def test_a_chain_that_the_generator_cannot_follow_is_reported(generate: Any) -> 
         f"A{n}": {"type": "object", "properties": {"a": ref(f"A{n - 1}") if n else TEXT}}
         for n in range(250)
     }
-    with pytest.raises(GenerationError, match="refer to each other too deep"):
+    with pytest.raises(GenerationError, match="refer to each other through too many levels"):
         generate(chain, post(responses=answers(ref("A249"))))
     chain = {f"A{n}": {"properties": {"a": ref(f"A{n + 1}")}} for n in range(1500)}
     with pytest.raises(GenerationError, match="its references are nested too deeply"):
@@ -613,16 +606,15 @@ def differing(*schemas: Any) -> list[str]:
 def test_what_differs_much_is_reported_in_part() -> None:
     """The message says how much is left out."""
     began = time.monotonic()
-    one, other = ({"A": {"enum": [f"{mark}{n}" for n in range(6000)]}} for mark in "ab")
-    message = differing(one, other)
-    assert len(message) < 700
-    assert message[-1] == "... and 11404 more lines, not compared"
+    message = differing(*({"A": {"enum": [f"{mark}{n}" for n in range(6000)]}} for mark in "ab"))
+    assert message[-1] == "... not all is shown: definitions that differ: 1"
+    assert len(message) < 400
+    message = differing(*({"A": {"enum": [*range(6000), mark]}} for mark in "ab"))
+    assert message[-1] == "... only the first 300 lines of each are compared"
     message = differing({"A": {"title": "a"}}, {"A": {"title": "b" * 1000}})
-    assert any(line.endswith(" ... and 709 more characters") for line in message)
-    message = differing(*({"A": {"title": f"{n}"}} for n in range(7)))
-    assert message[-1] == "... and 2 more definitions, not shown"
+    assert any(line.endswith("bbb ...") for line in message)
     one, other = ({f"A{n}": {"title": mark} for n in range(500)} for mark in "ab")
     message = differing(one, other)
     assert len(message) < 400
-    assert re.fullmatch("\\.\\.\\. and 4[0-9]{2} more that differ, not shown", message[-1])
+    assert message[-1] == "... not all is shown: definitions that differ: 500"
     assert time.monotonic() - began < HANGING

@@ -209,9 +209,9 @@ def outcomes(printed: Callable[[dict[str, Any]], Any], texts: list[str]) -> Iter
                 if printed(changed(written, role, text)) != plain:
                     yield f"{role}: {text[:60]!r}"
             except GenerationError as error:
-                told = str(error)
-                if not told.isprintable() or len(told) > 500:
-                    yield f"{role}: {told!r}"
+                message = str(error)
+                if not message.isprintable() or len(message) > 500:
+                    yield f"{role}: {message!r}"
 
 
 STRIDE = 11

@@ -124,8 +124,8 @@ SHARED = {
 
 def holder(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
     """Return a component with one field."""
-    told = {"required": ["it"]} if required else {}
-    return {"type": "object", "properties": {"it": schema}, **told}
+    names = {"required": ["it"]} if required else {}
+    return {"type": "object", "properties": {"it": schema}, **names}
 
 
 def nullable(schema: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def test_a_kind_has_the_type_that_a_person_would_write(kinds: Api, name: str) ->
     """Optional adds None; nullable adds None, and UNSET where "left out" means something else."""
     annotation = KINDS[name][3]
     title = name.capitalize()
-    told = {
+    shown = {
         variant: getattr(kinds, title + variant).__annotations__["it"]
         for variant in ("Required", "Optional", "Nullable", "Both")
         if hasattr(kinds.module("models"), title + variant)
@@ -186,7 +186,7 @@ def test_a_kind_has_the_type_that_a_person_would_write(kinds: Api, name: str) ->
         "Nullable": f"{annotation} | None",
         "Both": f"{annotation} | None | Unset",
     }
-    assert told == {variant: expected[variant] for variant in told}
+    assert shown == {variant: expected[variant] for variant in shown}
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if KINDS[name][4] is not None])
@@ -651,7 +651,7 @@ def test_body_fields_are_arguments(operations: Api) -> None:
     }
 
 
-def test_defaults_are_told_and_not_sent(operations: Api) -> None:
+def test_defaults_are_documented_and_not_sent(operations: Api) -> None:
     """They are the server's: it takes them when nothing is sent."""
     doc = " ".join(getdoc(operations.module("client").SyncOperations.change).split())
     assert "limit: How many. Left out, the server takes 10." in doc
@@ -743,7 +743,7 @@ def test_every_operation_is_a_method_of_the_four_clients(operations: Api) -> Non
 
 
 def test_an_operation_without_a_name_is_named_after_its_path(operations: Api) -> None:
-    """As the generator does; a docstring is made of the name."""
+    """As openapi-python-client does; a docstring is made of the name."""
     assert operations.call("post_unnamed").target == "/unnamed"
     assert getdoc(operations.module("client").SyncOperations.post_unnamed).startswith(
         "post unnamed.\n"
@@ -846,28 +846,29 @@ UNSUPPORTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "object in the query": (
         {"parameters": [parameter("c", "query", PART)]},
-        "POST /things: parameter c is no plain value",
+        "POST /things: parameter c cannot be sent as text",
     ),
     "anything in the query": (
         {"parameters": [parameter("c", "query", {})]},
-        "POST /things: parameter c is no plain value",
+        "POST /things: parameter c cannot be sent as text",
     ),
     "nullable object in the query": (
         {"parameters": [parameter("c", "query", nullable(PART))]},
-        "POST /things: parameter c is no plain value",
+        "POST /things: parameter c cannot be sent as text",
     ),
     "list in a header": (
         {"parameters": [parameter("c", "header", {"type": "array", "items": TEXT})]},
-        "the generator: parsing POST /things within v1. Endpoint will not be generated. list[str]",
+        "openapi-python-client: parsing POST /things within v1. Endpoint will not be generated."
+        " list[str]",
     ),
     "nullable list in a header": (
         {"parameters": [parameter("c", "header", nullable({"type": "array", "items": TEXT}))]},
-        "the generator: parsing POST /things within v1. Endpoint will not be generated."
+        "openapi-python-client: parsing POST /things within v1. Endpoint will not be generated."
         " list[str] | None | Unset is not allowed in header",
     ),
     "nullable list of objects": (
         {"parameters": [parameter("c", "query", nullable({"type": "array", "items": PART}))]},
-        "POST /things: parameter c is no plain value",
+        "POST /things: parameter c cannot be sent as text",
     ),
     "list of lists": (
         {
@@ -879,7 +880,7 @@ UNSUPPORTED: dict[str, tuple[dict[str, Any], str]] = {
                 )
             ]
         },
-        "POST /things: parameter c is no plain value",
+        "POST /things: parameter c cannot be sent as text",
     ),
     "JSON in the query": (
         {"parameters": [{"name": "c", "in": "query", **takes(PART)}]},
@@ -903,7 +904,7 @@ UNSUPPORTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "body of another type": (
         {"requestBody": {"required": True, "content": XML}},
-        "the generator: parsing POST /things within v1.",
+        "openapi-python-client: parsing POST /things within v1.",
     ),
     "text answer": (
         {"responses": ONE_PLAIN},
@@ -911,7 +912,7 @@ UNSUPPORTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "answer of another type": (
         {"responses": {"200": {"description": "XML", "content": XML}}},
-        "the generator: parsing POST /things within v1.",
+        "openapi-python-client: parsing POST /things within v1.",
     ),
     "JSON or nothing": (
         {"responses": {**answers(PART), **NOTHING}},
@@ -931,18 +932,18 @@ UNSUPPORTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unusable pattern": (
         {"requestBody": takes({"type": "array", "items": {**TEXT, "pattern": "(?<n>a)"}})},
-        "the generator: parsing POST /things within v1. Endpoint will not be generated."
+        "openapi-python-client: parsing POST /things within v1. Endpoint will not be generated."
         " pattern of body_item: unknown extension",
     ),
 }
 
 
-@pytest.mark.parametrize(("more", "told"), UNSUPPORTED.values(), ids=UNSUPPORTED)
-def test_what_is_not_supported_is_told_by_operation(
-    generate: Generate, more: dict[str, Any], told: str
+@pytest.mark.parametrize(("more", "message"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_what_is_not_supported_is_reported_by_operation(
+    generate: Generate, more: dict[str, Any], message: str
 ) -> None:
     """It stops the generation with one line: nothing is left out silently."""
-    assert failure(generate, {}, post(**more)).startswith(told)
+    assert failure(generate, {}, post(**more)).startswith(message)
 
 
 def test_a_path_with_a_server_of_its_own_is_refused(generate: Generate) -> None:
@@ -954,51 +955,60 @@ def test_a_path_with_a_server_of_its_own_is_refused(generate: Generate) -> None:
 def test_shared_parameters_are_looked_at_too(generate: Generate) -> None:
     """Those of a path, and those among the components."""
     bad = parameter("c", "query", TEXT, explode=False)
-    told = "parameter c: content, style and explode are not supported"
+    problem = "parameter c: content, style and explode are not supported"
     paths = {"/things": {**post()["/things"], "parameters": [bad]}}
-    assert failure(generate, {}, paths) == f"/things: {told}"
+    assert failure(generate, {}, paths) == f"/things: {problem}"
     shared = {"schemas": {}, "parameters": {"C": bad}}
-    assert failure(generate, {}, {}, components=shared) == f"components: {told}"
+    assert failure(generate, {}, {}, components=shared) == f"components: {problem}"
 
 
 def test_two_operations_of_one_name_are_refused(generate: Generate) -> None:
     """One would silently take the other's place."""
     paths = {**post(name="getThing"), **post("/other", "get_thing")}
-    told = "POST /other: there is another operation get_thing"
-    assert failure(generate, {}, paths) == told
+    message = "POST /other: there is another operation get_thing"
+    assert failure(generate, {}, paths) == message
 
 
 @pytest.mark.parametrize(
-    ("schemas", "told"),
+    ("schemas", "message"),
     [
         (
             {"AB": PART, "a_b": PART},
-            "the generator: Unable to parse schema /components/schemas/a_b",
+            "openapi-python-client: Unable to parse schema /components/schemas/a_b",
         ),
-        ({"E": {"type": "string", "enum": ["a-b", "a_b"]}}, "the generator: Duplicate key A_B"),
-        ({"E": {"type": "number", "enum": [1.5]}}, "the generator: Unable to parse schema"),
-        ({"L": {"type": "array", "items": ref("L")}}, "the generator: Unable to parse schema"),
-        ({"M": {"type": "object", "additionalProperties": ref("M")}}, "the generator: Unable"),
+        (
+            {"E": {"type": "string", "enum": ["a-b", "a_b"]}},
+            "openapi-python-client: Duplicate key",
+        ),
+        ({"E": {"type": "number", "enum": [1.5]}}, "openapi-python-client: Unable to parse schema"),
+        (
+            {"L": {"type": "array", "items": ref("L")}},
+            "openapi-python-client: Unable to parse schema",
+        ),
+        (
+            {"M": {"type": "object", "additionalProperties": ref("M")}},
+            "openapi-python-client: Unable",
+        ),
     ],
 )
-def test_components_that_cannot_be_generated_are_told(
-    generate: Generate, schemas: dict[str, Any], told: str
+def test_components_that_cannot_be_generated_are_reported(
+    generate: Generate, schemas: dict[str, Any], message: str
 ) -> None:
-    """One line, also where the generator itself breaks down."""
-    assert failure(generate, schemas).startswith(told)
+    """One line, also where openapi-python-client itself fails."""
+    assert failure(generate, schemas).startswith(message)
 
 
 @pytest.mark.parametrize("servers", [[], [{"url": "/v1"}], [{"url": "https://{region}.test"}]])
 def test_the_server_has_to_be_a_whole_url(generate: Generate, servers: list[Any]) -> None:
     """It becomes the client's default."""
-    told = "servers: the first one needs a whole URL, without variables"
-    assert failure(generate, servers=servers) == told
+    message = "servers: the first one needs a whole URL, without variables"
+    assert failure(generate, servers=servers) == message
 
 
-def test_what_the_generator_cannot_parse_is_told(generate: Generate) -> None:
+def test_what_cannot_be_parsed_is_reported(generate: Generate) -> None:
     """Its own model of OpenAPI may be narrower than the validator's."""
     schemas = {"A": {"type": "object", "properties": {}, "example": 1, "xml": {"name": 5}}}
     api = Api(Path())
     document = {"openapi": "3.0.3", "info": {}, "paths": {}, "components": {"schemas": schemas}}
-    with pytest.raises(GenerationError, match=r"^the generator: "):
+    with pytest.raises(GenerationError, match=r"^openapi-python-client: "):
         _render.render(document, api.folder / "never")

@@ -1,5 +1,7 @@
 """Publishing: whatever stops a run, the old client or the new one is in place, as a whole."""
 
+import errno
+import fcntl
 import os
 import signal
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 import codegen.__main__
-from codegen import _document, _interrupts, _merge, _render, _tree
+from codegen import _document, _merge, _render, _tree
 from codegen._errors import GenerationError
 
 PACKAGE = "generated/oneloop_api"
@@ -130,7 +132,7 @@ class Once:
 
     def __init__(self, at: int) -> None:
         self.left = at
-        self.ours = {_tree.__file__, codegen.__main__.__file__, _interrupts.__file__}
+        self.ours = {_tree.__file__, codegen.__main__.__file__}
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Any:
         """Trace the lines of our own files, without comprehensions."""
@@ -172,47 +174,16 @@ def test_ctrl_c_tears_nothing_and_is_reported_truly(project: Project, capsys: An
     assert results == {"the new client is in place", "nothing was changed"}
 
 
-def test_ctrl_c_that_is_ignored_stays_ignored() -> None:
+def test_ctrl_c_that_is_ignored_stays_ignored(project: Project) -> None:
     """As under nohup."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN), sys.gettrace()
     try:
-        with _interrupts.held() as heeded, heeded():
-            signal.raise_signal(signal.SIGINT)
-            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        sys.settrace(Once(20))
+        assert project.run() == 0
     finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_ctrl_c_is_heeded_at_the_next_chance() -> None:
-    """It stops nothing that is held, and is not lost."""
-    done: list[str] = []
-
-    def interrupted() -> None:
-        with _interrupts.held() as heeded:
-            with heeded():
-                done.append("heeded")
-            signal.raise_signal(signal.SIGINT)
-            done.append("held")
-            with heeded():
-                done.append("never")
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert done == ["heeded", "held"]
-
-
-def test_ctrl_c_is_heeded_at_the_end_at_the_latest() -> None:
-    """After all that is held has been done."""
-    done: list[str] = []
-
-    def interrupted() -> None:
-        with _interrupts.held():
-            signal.raise_signal(signal.SIGINT)
-            done.append("held")
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert done == ["held"]
+        sys.settrace(before[1])
+        signal.signal(signal.SIGINT, before[0])
+    assert project.state() == NEW
 
 
 # --- SIGKILL -------------------------------------------------------------------------------------
@@ -302,11 +273,15 @@ def test_a_second_run_is_refused_while_one_is_going_on(
         os.close(end)
 
 
-def test_a_platform_without_locks_needs_none(
+def test_a_file_system_without_locks_needs_none(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Windows."""
-    monkeypatch.setitem(sys.modules, "fcntl", None)
+    """As some that are reached over a network."""
+
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
     assert project.run() == 0
     assert project.state() == NEW
 
