@@ -35,6 +35,8 @@ class Kind:
     """The type of arguments, if it is a wider one."""
     module: ClassVar[str] = ""
     """The module of the standard library that the type is imported from."""
+    sample: ClassVar[str] = ""
+    """A string of its schemas, for the sandbox, which knows only the formats of JSON Schema."""
 
     def __init_subclass__(cls) -> None:
         """Register the class for its schemas."""
@@ -132,6 +134,7 @@ class Digits(Kind):
     schema = ("string", "digits")
     codec = "digits"
     type = "int"
+    sample = "1000"
     bounds = "At least 0, of any size."
 
 

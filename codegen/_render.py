@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from ._document import one_line
 from ._errors import GenerationError
-from ._kinds import Model, classes
+from ._kinds import Kind, Model, classes
 from ._literals import literal, quoted
 from ._parser import parse
 from ._views import names, operations
@@ -95,11 +95,12 @@ def render(document: dict[str, Any], package: Path) -> str:
 
 
 def write_document(package: Path, document: dict[str, Any]) -> None:
-    """Write the patched document beside the code, for the sandbox.
+    """Write the patched document, and samples of our own formats, beside the code for the sandbox.
 
     One value per line, in the document's order, so that a diff shows what an overlay changes.
     """
-    marked = {"x-generated": MARK.removeprefix("# ").strip(), **document}
+    samples = {kind.schema[1]: kind.sample for kind in Kind.by_schema.values() if kind.sample}
+    marked = {"x-generated": MARK.removeprefix("# ").strip(), "x-samples": samples, **document}
     text = json.dumps(marked, indent=1, default=lambda moment: moment.isoformat())
     (package / "document.json").write_text(f"{text}\n", encoding="utf-8", newline="\n")
 

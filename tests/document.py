@@ -1,32 +1,37 @@
 """The API's document as the overlays patch it, and what tests derive from it for each operation."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from importlib import import_module
-from types import ModuleType, NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from types import ModuleType
+from typing import Any
 
 from attrs import frozen
 
 import oneloop_core
 import oneloop_overrides
-from codegen._document import patch, read_actions, read_document
+from codegen._parser import parse
+from codegen._views import names
+from codegen._views.operations import Argument, OperationView, operation
 from oneloop import models
 from oneloop.sandbox._samples import Samples
-from oneloop_api.client import SyncOperations
 from tests import ROOT
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
-OVERLAYS = [ROOT / "overrides" / name for name in ("overlay.yaml", "annotations.yaml")]
-DOCUMENT = patch(read_document(ROOT / "openapi.yaml"), read_actions(*OVERLAYS))
+DOCUMENT = json.loads((ROOT / "generated" / "oneloop_api" / "document.json").read_bytes())
 SAMPLES = Samples(DOCUMENT)
-DECODERS = {
-    get_type_hints(decode)["return"]: decode
-    for package in (oneloop_core, oneloop_overrides)  # digit strings come last: they are int, too
-    for name, decode in vars(package).items()
-    if name.startswith("decode_")
+VIEWS = {
+    (view.method, re.sub("{.*?}", "{}", view.path)): view
+    for view in map(operation, parse(DOCUMENT, names.of_classes())[0])
 }
-"""The codecs of scalars by their types in Python."""
+"""What the generator makes of each operation, with the names and kinds of its arguments."""
+CODE = {
+    **vars(oneloop_core),
+    **vars(oneloop_overrides),
+    **{name: getattr(models, name) for name in models.__all__},
+}
+"""The names that the code of kinds uses."""
 
 
 @frozen
@@ -40,9 +45,14 @@ class Described:
     """Parameters of its path."""
 
     @property
+    def view(self) -> OperationView:
+        """What the generator makes of it."""
+        return VIEWS[self.method, re.sub("{.*?}", "{}", self.path)]
+
+    @property
     def name(self) -> str:
         """The name of its method on the clients."""
-        return python_name(self.content["operationId"])
+        return self.view.name
 
     @property
     def parameters(self) -> list[dict[str, Any]]:
@@ -65,8 +75,7 @@ class Described:
     @property
     def module(self) -> ModuleType:
         """The generated module with its `call` and its `OPERATION`."""
-        tag = python_name(self.content["tags"][0])
-        return import_module(f"oneloop_api.api.{tag}.{self.name}")
+        return import_module(f"oneloop_api.api.{self.view.tag}.{self.name}")
 
     def matches(self, method: str, path: str) -> bool:
         """Whether it is what a request calls."""
@@ -75,11 +84,13 @@ class Described:
 
     def arguments(self) -> dict[str, Any]:
         """Return arguments for every parameter of its method."""
-        named = {name: getattr(models, name) for name in models.__all__}
-        hints = get_type_hints(getattr(SyncOperations, self.name), localns=named)
-        schemas = dict(self._fields())
-        del hints["return"]
-        return {name: as_argument(SAMPLES.of(schemas[name]), hints[name]) for name in hints}
+        return {
+            argument.name: eval(  # noqa: S307, the code that is also generated for answers
+                argument.source.kind.code("decode", "value"),
+                CODE | {"value": SAMPLES.of(self._schema_of(argument))},
+            )
+            for argument in self.view.arguments
+        }
 
     @property
     def _own(self) -> list[dict[str, Any]]:
@@ -90,42 +101,24 @@ class Described:
         content = SAMPLES.resolved(self.content.get("requestBody", {})).get("content", {})
         return content.get("application/json", {}).get("schema")
 
-    def _fields(self) -> Iterator[tuple[str, Any]]:
-        """Yield the schema of each argument, by its name."""
-        for parameter in self.parameters:
-            schema = parameter["schema"]
-            yield python_name(parameter["name"], schema), schema
-        if self._schema is not None:
-            for name, schema in SAMPLES.resolved(self._schema).get("properties", {}).items():
-                yield from flattened(python_name(name, schema), schema)
+    def _schema_of(self, argument: Argument) -> Any:
+        if argument.location == "body":
+            return self._schema
+        wire_name = argument.source.wire_name
+        if argument.location == "field":
+            group = argument.group and properties(self._schema)[argument.group.wire_name]
+            return properties(group or self._schema)[wire_name]
+        parameters = {(one["in"], one["name"]): one["schema"] for one in self.parameters}
+        return parameters[argument.location, wire_name]
 
 
-def flattened(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield a field's schema by its argument, and those of an object that is written in place."""
-    yield name, schema
-    for inner, part in schema.get("properties", {}).items():
-        yield f"{name}_{python_name(inner, part)}", part
-
-
-def python_name(name: str, schema: Mapping[str, Any] = {}) -> str:
-    """Return the name that the generation gives to an operation, a parameter or a field."""
-    words = re.findall(r"[A-Z]+s?(?![a-z])|[A-Z]?[a-z0-9]+", name)
-    return str(schema.get("x-python-name") or "_".join(words).lower())
-
-
-def as_argument(value: Any, hint: Any) -> Any:
-    """Return a JSON value as the argument of a type that it stands for."""
-    parts = get_args(hint)
-    origin = get_origin(hint)
-    if NoneType in parts:
-        return as_argument(value, next(one for one in parts if one is not NoneType))
-    if origin is Sequence:
-        return [as_argument(one, parts[0]) for one in value]
-    if origin is Mapping:
-        return {key: as_argument(one, parts[1]) for key, one in value.items()}
-    if hasattr(hint, "from_dict"):
-        return hint.from_dict(value)
-    return DECODERS[hint](value) if hint in DECODERS else value
+def properties(schema: Any) -> dict[str, Any]:
+    """Return the schemas of an object's fields, those of its parts included."""
+    resolved = SAMPLES.resolved(schema)
+    found = dict(resolved.get("properties", {}))
+    for part in resolved.get("allOf", ()):
+        found |= properties(part)
+    return found
 
 
 def described() -> Iterator[Described]:

@@ -1,5 +1,6 @@
 """What a contributor adds: a quirk is one action, a kind of property is one class and one codec."""
 
+import json
 from decimal import Decimal
 from inspect import getdoc, signature
 from pathlib import Path
@@ -48,6 +49,7 @@ def amounts(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> Api:
         module = "decimal"
         type = "Decimal"
         bounds = "In euros."
+        sample = "1.50"
 
     amount = {"type": "string", "format": "amount"}
     fields = {
@@ -93,6 +95,8 @@ def test_a_new_kind_is_one_class_and_one_codec(amounts: Api) -> None:
     method = amounts.module("client").SyncOperations.do_it
     assert signature(method).parameters["price"].annotation == "Decimal"
     assert "price: In euros." in (getdoc(method) or "")
+    document = json.loads((amounts.folder / amounts.package / "document.json").read_bytes())
+    assert document["x-samples"]["amount"] == "1.50"  # what the sandbox answers
 
 
 def test_errors_of_a_new_kind_have_the_place(amounts: Api) -> None:

@@ -43,22 +43,6 @@ def test_import_contracts_hold() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-ONLY_IMPORTERS = {
-    "httpx": ["_httpx.py"],
-    "h11": ["_pool.py"],
-    "httpcore": ["_async_pool.py", "_network.py", "_pool.py"],
-    "certifi": ["_fast.py", "_pool.py"],
-    "pyreqwest": ["_fast.py"],
-}
-
-
-@pytest.mark.parametrize("library", ONLY_IMPORTERS)
-def test_a_library_of_the_network_is_imported_where_it_belongs(library: str) -> None:
-    """Only by these modules of oneloop, not even inside a function elsewhere."""
-    importers = [path.name for path in sources(*RUN_TIME) if library in imported(path)]
-    assert importers == ONLY_IMPORTERS[library]
-
-
 @pytest.mark.parametrize(
     "source",
     sources(*CORE),

@@ -42,7 +42,11 @@ COMPONENTS = {
     "Or": {"anyOf": [{"type": "null"}, {"$ref": "#/components/schemas/Or"}]},
     "Shown": {"type": "object", "properties": {"a": TEXT}, "example": {"a": "shown"}},
 }
-SAMPLES = Samples({"components": {"schemas": COMPONENTS, "list": [TEXT]}})
+DOCUMENT = {
+    "x-samples": {"digits": "1000"},
+    "components": {"schemas": COMPONENTS, "list": [TEXT]},
+}
+SAMPLES = Samples(DOCUMENT)
 
 
 def ref(name: str) -> dict[str, Any]:

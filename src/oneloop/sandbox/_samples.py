@@ -18,7 +18,6 @@ _ANY: Schema = {"type": "object"}
 _FORMATS = {
     "date": "2026-01-31",
     "date-time": "2026-01-31T12:00:00.000Z",
-    "digits": "1000",
     "duration": "PT1H",
     "email": "someone@example.com",
     "hostname": "example.com",
@@ -29,6 +28,7 @@ _FORMATS = {
     "uri-reference": "/example",
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
+"""Strings of the formats of JSON Schema. The document has those of its own, in `x-samples`."""
 
 _KEYWORDS = {
     "properties": "object",
@@ -134,7 +134,8 @@ class Samples:
             case "array":
                 return self._array(schema, within)
             case "string":
-                return _string(schema)
+                own_format = self._document.get("x-samples", {}).get(schema.get("format"))
+                return _string(schema, own_format)
             case "integer":
                 return _number(schema, 1)
             case "number":
@@ -217,13 +218,13 @@ def _type(schema: Schema) -> str:
     return next((kind for key, kind in _KEYWORDS.items() if key in schema), "object")
 
 
-def _string(schema: Schema) -> str:
+def _string(schema: Schema, own_format: str | None) -> str:
     least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
     pattern = schema.get("pattern", "")
     plain = "example".ljust(least, "x")
     plain = plain[: min(len(plain), most)]
     candidates = [
-        _FORMATS.get(schema.get("format", ""), plain),
+        own_format or _FORMATS.get(schema.get("format", ""), plain),
         *(matching(pattern, repeats) for repeats in (1, 0, least)),
     ]
     for candidate in candidates:
