@@ -1,4 +1,4 @@
-"""One way to call either client, and what to call it with."""
+"""Call either client in the same way, with arguments that the sandbox accepts."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,43 +13,43 @@ from oneloop_core import Call, Operation, Response
 T = TypeVar("T")
 
 REFILL = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 500}
-"""Arguments of a refill that the sandbox takes."""
+"""Arguments of a refill that the sandbox accepts."""
 
 AT_ONCE = RetryPolicy(backoff=0, cap=0)
-"""The default policy without its waits."""
+"""The default policy, but without waits between attempts."""
 
 
 KINDS = ("sync", "async", "sync-own", "async-own", "sync-fast", "async-fast")
-"""Each client with the default transport, with a client of httpx that is the application's own, and
-with the engine in Rust."""
+"""Each client with the default transport, with an httpx client that the application passes ("own"),
+and with pyreqwest ("fast")."""
 
 
 def sending(via: str, http: Any = None) -> dict[str, Any]:
-    """Return the arguments of a client that sends with the `own` client of httpx, `fast`, or ..."""
+    """Return client arguments to send with `http` ("own"), pyreqwest ("fast"), or the default."""
     return {"own": {"http_client": http}, "fast": {"transport": "fast"}}.get(via, {})
 
 
 class ClientKind:
-    """One of the two clients with one of its transports, called alike."""
+    """One of the two clients with one of the transports, behind a common blocking interface."""
 
     def __init__(self, kind: str) -> None:
         self.name, _, self.via = kind.partition("-")
 
     def client(self, http: Any = None, **options: Any) -> Any:
-        """Return a new client made with these options."""
+        """Return a new client with these options."""
         client = Oneloop if self.name == "sync" else AsyncOneloop
         return client(**sending(self.via, http), **options)
 
     def respond(self, call: Call[T], **options: Any) -> Response[T]:
-        """Carry out a call with a new client made with these options, and close it."""
+        """Make a call with a new client that has these options, and close the client."""
         return self._using(lambda client: client._respond(call), options)
 
     def perform(self, operation: str, arguments: dict[str, Any], **options: Any) -> Any:
-        """Call a generated method of a new client made with these options, and close it."""
+        """Call a generated method of a new client that has these options, and close the client."""
         return self._using(lambda client: getattr(client, operation)(**arguments), options)
 
     def refill(self, arguments: dict[str, Any] = REFILL, **options: Any) -> Any:
-        """Refill with a new client made with these options, and close it."""
+        """Make a refill with a new client that has these options, and close the client."""
         return self.perform("refill_billing_limit", arguments, **options)
 
     def _using(self, use: Callable[[Any], Any], options: dict[str, Any]) -> Any:
@@ -72,7 +72,7 @@ class ClientKind:
 
 
 def an_operation(method: str, decode: Callable[[Any], Any] | None = lambda parsed: parsed) -> Any:
-    """Return an operation that the document does not have, with the refill's path."""
+    """Return an operation that is not in the API document, with the path of the refill."""
     return Operation(
         name="an_operation",
         method=method,

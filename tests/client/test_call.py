@@ -1,4 +1,4 @@
-"""The course of a call, step by step, without any I/O: clock, chance and replies are given."""
+"""The course of a call without I/O: the clock, the random numbers and the replies are arguments."""
 
 import gzip
 import json
@@ -44,18 +44,18 @@ LOST = TransportError("lost")
 
 
 class Clock:
-    """A clock that only the test moves on."""
+    """A clock that only the test advances."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
 
     def __call__(self) -> float:
-        """Return the seconds."""
+        """Return the current time in seconds."""
         return self.seconds
 
 
 def begin(call: Call[Any], clock: Clock | None = None, **changed: Any) -> Course[Any]:
-    """Start a course with some settings changed, half of each longest wait, at the epoch."""
+    """Start a course with some settings changed, at the epoch; each backoff is half its maximum."""
     settings = evolve(SETTINGS, **changed)
     return course(
         call,
@@ -69,13 +69,13 @@ def begin(call: Call[Any], clock: Clock | None = None, **changed: Any) -> Course
 
 
 def answer(status: int, body: bytes = b"{}", **headers: str) -> Response:
-    """Return a response; underscores in names of headers stand for hyphens."""
+    """Return a response; underscores in header names stand for hyphens."""
     pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     return Response(status, pairs, body)
 
 
 def failed(call: Call[Any], reply: Any, **changed: Any) -> APIError:
-    """Return the error that one reply to the only attempt ends in."""
+    """Return the error in which the call ends if its only attempt gets this reply."""
     steps = begin(call, retry=RetryPolicy(attempts=1), **changed)
     next(steps)
     with pytest.raises(APIError) as caught:
@@ -84,7 +84,7 @@ def failed(call: Call[Any], reply: Any, **changed: Any) -> APIError:
 
 
 def sent(steps: Course[Any]) -> tuple[Request, Limits]:
-    """Return the next step of a course, which is to send."""
+    """Return the next step of a course, which must be to send a request."""
     step = next(steps)
     assert isinstance(step, tuple)
     return step
@@ -105,7 +105,7 @@ def waits(call: Call[Any], policy: RetryPolicy, *replies: Any) -> Iterator[float
 
 
 def test_the_request_is_all_that_the_call_and_the_client_bring() -> None:
-    """Method, URL, key, content type, the client's headers and the call's, and the body."""
+    """A request has the call's method, URL, body and headers, the key, and the client's headers."""
     request, _ = sent(begin(POST))
     assert request.method == "POST"
     assert request.url == "https://api.test/thing"
@@ -119,19 +119,19 @@ def test_the_request_is_all_that_the_call_and_the_client_bring() -> None:
 
 
 def test_a_request_without_a_body_names_no_content_type() -> None:
-    """A GET says nothing of a content that it does not have."""
+    """A request without a body has no Content-Type header."""
     request, _ = sent(begin(GET))
     assert "Content-Type" not in dict(request.headers)
 
 
 def test_a_request_shows_nothing_but_its_method() -> None:
-    """URL, headers and body may contain secrets."""
+    """The repr of a request shows only its method, as everything else may contain secrets."""
     request, _ = sent(begin(POST))
     assert repr(request) == "Request(method='POST')"
 
 
 def test_limits_are_those_of_the_client_within_the_budget() -> None:
-    """An attempt may take no longer than what is left of the call."""
+    """The limits of an attempt are the client's timeouts, capped at the budget of the call."""
     timeout = Timeout(connect=2, read=None)
     _, limits = sent(begin(GET, retry=RetryPolicy(budget=10), timeout=timeout))
     assert (limits.connect, limits.read, limits.total) == (2, 10, 10)
@@ -139,7 +139,7 @@ def test_limits_are_those_of_the_client_within_the_budget() -> None:
 
 
 def test_a_later_attempt_has_what_is_left_of_the_budget() -> None:
-    """Time that an attempt and a wait took is gone."""
+    """A later attempt may only take what earlier attempts and waits have left of the budget."""
     clock = Clock()
     steps = begin(GET, clock, retry=RetryPolicy(budget=10))
     next(steps)
@@ -151,13 +151,13 @@ def test_a_later_attempt_has_what_is_left_of_the_budget() -> None:
 
 
 def test_without_a_budget_only_the_timeouts_limit_an_attempt() -> None:
-    """None is no limit, where it was asked for."""
+    """Without a budget, only the timeouts limit an attempt, and `None` means no limit."""
     _, limits = sent(begin(GET, retry=RetryPolicy(budget=None), timeout=Timeout(read=None)))
     assert (limits.connect, limits.read, limits.total) == (5, None, None)
 
 
 def test_waits_grow_up_to_the_cap() -> None:
-    """Without word from the server, waits double from `backoff` to `cap`; here half of each."""
+    """Without Retry-After, the longest wait doubles from `backoff` to `cap`; each is half of it."""
     policy = RetryPolicy(attempts=7, backoff=1, cap=8, budget=None)
     assert list(waits(GET, policy, *[LOST] * 7)) == [0.5, 1, 2, 4, 4, 4]
 
@@ -166,7 +166,7 @@ def test_waits_grow_up_to_the_cap() -> None:
 def test_no_backoff_is_longer_than_the_cap(
     attempt: int, backoff: float, cap: float, chance: float
 ) -> None:
-    """Whatever the policy, the attempt and the chance."""
+    """The backoff is never longer than `cap`, whatever the policy, attempt and random number."""
     policy = RetryPolicy(backoff=backoff, cap=cap)
     assert 0 <= _retry.backoff(policy, attempt, chance) <= cap
 
@@ -195,12 +195,12 @@ DATE = format_datetime(datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC), usegmt=True)
     ],
 )
 def test_the_server_says_how_long_to_wait(headers: dict[str, str], seconds: float) -> None:
-    """Retry-After as seconds or a date, retry-after-ms; what cannot be read is no word at all."""
+    """Retry-After (seconds or a date) or retry-after-ms sets the wait, unless it is invalid."""
     assert list(waits(POST, RetryPolicy(attempts=2), answer(429, **headers))) == [seconds]
 
 
 def test_a_wait_that_outlasts_the_budget_ends_the_call_at_once() -> None:
-    """The caller gets the error now, not after a wait that helps nobody."""
+    """If the requested wait would use up the budget, the call fails at once."""
     steps = begin(POST, retry=RetryPolicy(budget=60))
     next(steps)
     with pytest.raises(RateLimitError) as caught:
@@ -209,25 +209,25 @@ def test_a_wait_that_outlasts_the_budget_ends_the_call_at_once() -> None:
 
 
 def test_a_wait_of_more_than_a_day_ends_the_call_even_without_a_budget() -> None:
-    """Nobody waits that long, and `time.sleep` cannot."""
+    """A Retry-After of more than a day ends the call even without a budget."""
     policy = RetryPolicy(budget=None)
     assert list(waits(POST, policy, answer(429, Retry_After="86401"))) == []
     assert list(waits(POST, policy, answer(429, Retry_After="86400"))) == [86400]
 
 
 def test_a_wait_within_the_budget_is_kept() -> None:
-    """One second less, and the call waits."""
+    """A Retry-After that is shorter than the budget is waited for."""
     assert list(waits(POST, RetryPolicy(budget=60), answer(429, Retry_After="59"))) == [59]
 
 
 def test_503_with_retry_after_is_not_repeated_if_that_is_not_safe() -> None:
-    """A server in trouble may have done it before it fell."""
+    """A 503 with Retry-After is retried only for safe operations, as it may have been applied."""
     assert list(waits(POST, RetryPolicy(), answer(503, Retry_After="1"))) == []
     assert list(waits(GET, RetryPolicy(), answer(503, Retry_After="1"))) == [1]
 
 
 def test_the_hook_hears_of_each_attempt_that_will_be_repeated() -> None:
-    """on_retry gets operation, attempt, wait and error."""
+    """`on_retry` gets the operation, attempt, wait and error before each retry."""
     heard: list[Retry] = []
     policy = RetryPolicy(on_retry=heard.append)
     list(waits(GET, policy, LOST, answer(500), answer(404)))
@@ -239,7 +239,7 @@ def test_the_hook_hears_of_each_attempt_that_will_be_repeated() -> None:
 
 
 def test_a_broken_hook_does_not_decide_over_the_call(caplog: pytest.LogCaptureFixture) -> None:
-    """What on_retry raises is logged, and the call goes on."""
+    """An exception that `on_retry` raises is logged, and the call continues."""
 
     def broken(_: Retry) -> None:
         raise ValueError("no")
@@ -250,14 +250,14 @@ def test_a_broken_hook_does_not_decide_over_the_call(caplog: pytest.LogCaptureFi
 
 @pytest.mark.parametrize("status", [100, 101, 199, 600, 999])
 def test_a_status_outside_of_http_says_nothing_of_the_outcome(status: int) -> None:
-    """Nobody promised what such an answer means."""
+    """A response with a status outside 200 to 599 leaves the outcome unknown."""
     error = failed(POST, answer(status))
     assert type(error) is APIStatusError
     assert error.outcome is Outcome.UNKNOWN
 
 
 def test_unknown_is_not_taken_back() -> None:
-    """A lost first attempt outweighs a second one that was not sent, and a third rejected."""
+    """A lost attempt makes the outcome unknown, even if later ones are not sent or are rejected."""
     steps = begin(GET)
     next(steps)
     for reply in (LOST, NOT_SENT):
@@ -269,7 +269,7 @@ def test_unknown_is_not_taken_back() -> None:
 
 
 def test_an_error_knows_its_call() -> None:
-    """Operation, method, path, attempts and time are on the error and in its text."""
+    """An error has the call's operation, method, attempts and time, and its text shows them."""
     clock = Clock()
     steps = begin(POST, clock, retry=RetryPolicy(attempts=1))
     next(steps)
@@ -286,7 +286,7 @@ def test_an_error_knows_its_call() -> None:
 
 
 def test_an_error_says_what_the_server_said() -> None:
-    """Code, message and request id of the answer are attributes, and in the text."""
+    """An error has the code, message and request id of the response, also in its text."""
     body = b'{"error": {"code": 40301, "message": "no\\nway"}}'
     error = failed(POST, answer(403, body, X_Request_Id="r-1"))
     assert (error.status_code, error.code, error.message) == (403, 40301, "no\nway")
@@ -305,14 +305,14 @@ def test_an_error_says_what_the_server_said() -> None:
     [b"", b"<html>", b"[]", b"null", b'{"error": "no"}', b'{"error": {"code": "x", "message": 1}}'],
 )
 def test_an_error_answer_of_any_shape_is_still_that_error(body: bytes) -> None:
-    """Only 400, 401 and 403 have a documented body, and proxies have their own."""
+    """An error response of any shape keeps its status: the API documents a body for few of them."""
     error = failed(POST, answer(401, body))
     assert error.status_code == 401
     assert (error.code, error.message) == (None, None)
 
 
 def test_a_long_message_is_cut_in_the_text_only() -> None:
-    """One line of a log is not the place for a novel."""
+    """A long error message is shortened in the text of the error, but not in its attribute."""
     body = json.dumps({"error": {"message": "x" * 1000}}).encode()
     error = failed(POST, answer(400, body), max_response_bytes=10_000)
     assert error.message == "x" * 1000
@@ -320,19 +320,19 @@ def test_a_long_message_is_cut_in_the_text_only() -> None:
 
 
 def test_a_body_is_kept_up_to_64_kib() -> None:
-    """An error must not keep megabytes alive."""
+    """An error keeps at most 64 KiB of the response body."""
     error = failed(POST, answer(400, b"x" * 100_000), max_response_bytes=200_000)
     assert error.body == "x" * 65_536
 
 
 def test_repeated_headers_are_joined() -> None:
-    """As HTTP has it."""
+    """The values of a repeated header are joined with commas, as HTTP defines it."""
     error = failed(POST, Response(400, (("A", "1"), ("a", "2")), b""))
     assert error.headers == {"a": "1, 2"}
 
 
 def test_a_key_that_the_server_echoes_is_taken_out() -> None:
-    """Debug pages show the request's headers; the error must not."""
+    """If the server echoes the key in a response, the error does not contain it."""
     body = json.dumps({"error": {"code": 1, "message": f"bad key {KEY}"}}).encode()
     error = failed(POST, answer(401, body, X_Echo=f"Bearer {KEY}", X_Request_Id=KEY))
     assert KEY not in f"{error} {vars(error)} {error.args}"
@@ -340,7 +340,7 @@ def test_a_key_that_the_server_echoes_is_taken_out() -> None:
 
 
 def test_a_key_that_is_cut_off_is_taken_out_too() -> None:
-    """At the end of what an error keeps of a body, and at the end of the body itself."""
+    """A key that is truncated at the end of a body, or of the part that is kept, is redacted."""
     for body in (f"{'x' * 65_530}{KEY}", f"x{KEY[:-1]}"):
         error = failed(POST, answer(500, body.encode()), max_response_bytes=100_000)
         assert KEY[:8] not in str(error.body)
@@ -348,20 +348,20 @@ def test_a_key_that_is_cut_off_is_taken_out_too() -> None:
 
 
 def test_a_key_in_the_name_of_a_header_is_taken_out() -> None:
-    """Names are in lower case by then."""
+    """A key in the name of a header is redacted, although header names are lowercased first."""
     error = failed(POST, Response(500, ((f"X-{KEY}".upper(), "1"),), b""))
     assert error.headers == {"x-[redacted]": "1"}
 
 
 def test_a_key_in_the_words_of_a_transport_is_taken_out() -> None:
-    """A transport of somebody else's may quote what it sent."""
+    """A key in the message of a custom transport's error is redacted."""
     error = failed(POST, TransportError(f"illegal header Bearer {KEY}"))
     assert KEY not in f"{error} {vars(error)} {error.args}"
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip"])
 def test_a_compressed_answer_is_read(coding: str) -> None:
-    """Gzip is asked for, and undone."""
+    """A response that is compressed with gzip is decompressed."""
     steps = begin(GET)
     next(steps)
     with pytest.raises(StopIteration) as end:
@@ -370,7 +370,7 @@ def test_a_compressed_answer_is_read(coding: str) -> None:
 
 
 def test_gzip_in_several_members_is_read() -> None:
-    """As RFC 1952 has it, with zeros after the last one."""
+    """Gzip data of several members, followed by zeros, is decompressed as RFC 1952 defines it."""
     body = gzip.compress(b'{"a"') + gzip.compress(b": 1}") + b"\0" * 8
     steps = begin(GET)
     next(steps)
@@ -380,7 +380,7 @@ def test_gzip_in_several_members_is_read() -> None:
 
 
 def test_gzip_of_very_many_members_is_not_read() -> None:
-    """No server sends 80,000 empty ones; test_limits.py counts what they take."""
+    """Gzip data of very many members is refused; test_limits.py measures what reading it takes."""
     body = gzip.compress(b"") * 80_000
     error = failed(POST, answer(200, body, Content_Encoding="gzip"), max_response_bytes=10**7)
     assert type(error) is ResponseDecodeError
@@ -388,7 +388,7 @@ def test_gzip_of_very_many_members_is_not_read() -> None:
 
 
 def test_an_answer_of_too_many_values_is_too_large() -> None:
-    """The error names the remedy; an error answer stays what it is."""
+    """A response with too many JSON values is too large; an error response keeps its status."""
     body = b"[" + b"0," * 5000 + b"0]"
     error = failed(POST, answer(200, body), max_response_bytes=20_000)
     assert type(error) is ResponseTooLargeError
@@ -402,7 +402,7 @@ def test_an_answer_of_too_many_values_is_too_large() -> None:
 
 @pytest.mark.parametrize("coding", ["utf-8", "gzip"])
 def test_json_with_the_wrong_encoding_is_read(coding: str) -> None:
-    """A refill that happened must not look as if it may not have."""
+    """JSON that is not compressed is read, whatever its Content-Encoding says."""
     steps = begin(POST)
     next(steps)
     with pytest.raises(StopIteration) as end:
@@ -414,13 +414,13 @@ def test_json_with_the_wrong_encoding_is_read(coding: str) -> None:
 
 
 def test_the_name_of_an_unknown_encoding_is_not_quoted() -> None:
-    """It is a server's word, which may be anything."""
+    """The error does not repeat the name of an unknown content encoding, as the server chose it."""
     error = failed(POST, answer(200, b"no", Content_Encoding="buy\tnow"))
     assert error.problem == "the server answered 200, but with an unknown content encoding"
 
 
 def test_brackets_in_strings_are_no_levels() -> None:
-    """A text of a hundred brackets is one value."""
+    """Brackets within a JSON string do not count as levels of nesting."""
     steps = begin(GET)
     next(steps)
     with pytest.raises(StopIteration) as end:
@@ -429,7 +429,7 @@ def test_brackets_in_strings_are_no_levels() -> None:
 
 
 def test_a_key_too_short_to_hide_garbles_nothing() -> None:
-    """Nobody has a key of one letter but in a test."""
+    """A key that is too short is not redacted, as that would garble the text of the error."""
     credential = Credential(Secret("a"))
     steps = course(POST, SETTINGS, credential, Progress("an_operation"), clock=Clock())
     next(steps)
@@ -438,7 +438,7 @@ def test_a_key_too_short_to_hide_garbles_nothing() -> None:
 
 
 def test_deflate_is_read() -> None:
-    """It is asked for as well."""
+    """A response that is compressed with deflate is decompressed."""
     steps = begin(GET)
     next(steps)
     with pytest.raises(StopIteration) as end:
@@ -458,26 +458,26 @@ def test_deflate_is_read() -> None:
     ],
 )
 def test_a_broken_or_unknown_compression_leaves_the_outcome_open(body: bytes, coding: str) -> None:
-    """What cannot be unpacked may be anybody's answer."""
+    """A response that cannot be decompressed leaves the outcome unknown."""
     error = failed(POST, answer(200, body, Content_Encoding=coding))
     assert type(error) is ResponseDecodeError
     assert error.outcome is Outcome.UNKNOWN
 
 
 def test_a_broken_compression_of_an_error_does_not_hide_the_error() -> None:
-    """A 401 is a 401."""
+    """An error response that cannot be decompressed keeps its status."""
     assert failed(POST, answer(401, b"no gzip", Content_Encoding="gzip")).status_code == 401
 
 
 def test_a_decompression_bomb_is_too_large() -> None:
-    """The limit applies to the decompressed body as well."""
+    """The size limit applies to the decompressed body, so a decompression bomb is too large."""
     error = failed(POST, answer(200, gzip.compress(b" " * 1001), Content_Encoding="gzip"))
     assert type(error) is ResponseTooLargeError
     assert error.outcome is Outcome.UNKNOWN
 
 
 def test_an_answer_just_within_the_limit_is_read() -> None:
-    """The limit itself is allowed."""
+    """A response whose decompressed size is exactly the limit is read."""
     steps = begin(GET)
     next(steps)
     with pytest.raises(StopIteration):
@@ -485,7 +485,7 @@ def test_an_answer_just_within_the_limit_is_read() -> None:
 
 
 def test_a_too_large_answer_tells_its_status_and_headers() -> None:
-    """What is known of it is on the error."""
+    """The error for a response that is too large has its status and request id."""
     error = failed(GET, ResponseTooLarge(200, (("X-Request-Id", "r-1"),)))
     assert (error.status_code, error.request_id) == (200, "r-1")
 
@@ -504,7 +504,7 @@ def test_a_too_large_answer_tells_its_status_and_headers() -> None:
     ],
 )
 def test_what_is_not_json_is_not_read(body: bytes) -> None:
-    """Strictly: no NaN, valid UTF-8, no end of nesting, no integer without end."""
+    """Invalid JSON or UTF-8, NaN, Infinity, and excessive numbers or nesting are refused."""
     error = failed(GET, answer(200, body), max_response_bytes=1_000_000)
     assert type(error) is ResponseDecodeError
     assert error.outcome is Outcome.UNKNOWN
@@ -512,7 +512,7 @@ def test_what_is_not_json_is_not_read(body: bytes) -> None:
 
 
 def test_a_byte_order_mark_is_skipped() -> None:
-    """Some proxies add one."""
+    """A byte order mark before the JSON, which some proxies add, is skipped."""
     steps = begin(GET)
     next(steps)
     with pytest.raises(StopIteration) as end:
@@ -521,7 +521,7 @@ def test_a_byte_order_mark_is_skipped() -> None:
 
 
 def test_an_operation_without_an_answer_reads_none() -> None:
-    """Whatever the body is."""
+    """The body of a response is ignored if the operation does not return anything."""
     steps = begin(Call(an_operation("DELETE", None), "/"))
     next(steps)
     with pytest.raises(StopIteration) as end:
@@ -532,7 +532,7 @@ def test_an_operation_without_an_answer_reads_none() -> None:
 def test_the_log_names_operations_and_never_what_they_carry(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """DEBUG for the end of a call, INFO for a retry; no server's words, no key, no body."""
+    """Retries are logged at INFO, results at DEBUG, without the server's message, key or body."""
     caplog.set_level(logging.DEBUG, "oneloop")
     body = json.dumps({"error": {"message": "the key cus_secret is bad"}}).encode()
     list(waits(GET, RetryPolicy(), answer(500, body), answer(200)))

@@ -1,4 +1,4 @@
-"""How clients are made, changed, shared and closed."""
+"""How clients are created, configured, shared and closed."""
 
 import asyncio
 import os
@@ -30,19 +30,19 @@ from tests.calling import AT_ONCE, REFILL, ClientKind
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of the machine's environment may decide over a test."""
+    """Remove the variables that would configure the clients of these tests."""
     for name in ("ONELOOP_SDK_KEY", "ONELOOP_KEY", "ONELOOP_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(params=[Oneloop, AsyncOneloop])
 def client_class(request: pytest.FixtureRequest) -> Any:
-    """Either client class."""
+    """Return each client class."""
     return request.param
 
 
 class Recorder:
-    """A transport that keeps what it is given."""
+    """A transport that records the requests and limits that it gets."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -50,23 +50,23 @@ class Recorder:
         self.closed = 0
 
     def sent_by(self, client: Oneloop) -> Request:
-        """Return what a client with this transport sends for a refill."""
+        """Return the request that a client with this transport sends for a refill."""
         client.refill_billing_limit(**REFILL)
         return self.requests[-1]
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Keep a request and its limits, and answer it."""
+        """Record a request and its limits, and return a response."""
         self.requests.append(request)
         self.limits.append(limits)
         return Response(200, (), b'{"billing": null}')
 
     def close(self) -> None:
-        """Count."""
+        """Count the calls of this method."""
         self.closed += 1
 
 
 def sent_with(**options: Any) -> Request:
-    """Return what a client with these options sends for a refill."""
+    """Return the request that a client with these options sends for a refill."""
     recorder = Recorder()
     return recorder.sent_by(Oneloop(**options, transport=recorder))
 
@@ -75,7 +75,7 @@ def sent_with(**options: Any) -> Request:
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONELOOP_SDK_KEY, then ONELOOP_KEY."""
+    """The key is read from ONELOOP_SDK_KEY, or else from ONELOOP_KEY."""
     monkeypatch.setenv("ONELOOP_KEY", "sdk_second")
     assert ("Authorization", "Bearer sdk_second") in sent_with().headers
     monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_first")
@@ -83,20 +83,20 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_argument_outweighs_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is written in the code is meant."""
+    """The `api_key` argument takes precedence over the environment."""
     monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_environment")
     request = sent_with(api_key="sdk_argument")
     assert ("Authorization", "Bearer sdk_argument") in request.headers
 
 
 def test_without_a_key_the_error_names_the_remedy(client_class: Any) -> None:
-    """At once, not at the first call."""
+    """Creating a client without a key fails at once, and the error says how to pass one."""
     with pytest.raises(ConfigurationError, match="pass api_key= or set ONELOOP_SDK_KEY"):
         client_class()
 
 
 def test_an_empty_variable_is_no_key(monkeypatch: pytest.MonkeyPatch, client_class: Any) -> None:
-    """`export ONELOOP_SDK_KEY=` is a mistake, not a key."""
+    """An empty ONELOOP_SDK_KEY does not count as a key."""
     monkeypatch.setenv("ONELOOP_SDK_KEY", "")
     with pytest.raises(ConfigurationError, match="there is no API key"):
         client_class()
@@ -106,14 +106,14 @@ def test_an_empty_variable_is_no_key(monkeypatch: pytest.MonkeyPatch, client_cla
 def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(
     key: Any, client_class: Any
 ) -> None:
-    """A key with a newline was read from a file without stripping it."""
+    """A key that cannot be sent in a header is refused, and the error does not show it."""
     with pytest.raises(ConfigurationError) as caught:
         client_class(api_key=key)
     assert not key or str(key) not in str(caught.value)
 
 
 def test_a_function_gives_the_key_of_each_call(sandbox: Sandbox, kind: ClientKind) -> None:
-    """Keys that rotate need no new client."""
+    """A function as `api_key` is called for each call, so that keys may rotate."""
     keys: Iterator[str] = iter(["wrong", sandbox.api_key])
     options = {"base_url": sandbox.url, "api_key": lambda: next(keys)}
     with pytest.raises(AuthenticationError):
@@ -122,7 +122,7 @@ def test_a_function_gives_the_key_of_each_call(sandbox: Sandbox, kind: ClientKin
 
 
 def test_an_async_function_gives_the_key_of_the_async_client(sandbox: Sandbox) -> None:
-    """Keys may come from a vault across the network."""
+    """The async client accepts an async function as `api_key`, such as a request to a vault."""
 
     async def key() -> str:
         return sandbox.api_key
@@ -135,7 +135,7 @@ def test_an_async_function_gives_the_key_of_the_async_client(sandbox: Sandbox) -
 
 
 def test_an_async_function_needs_the_async_client(sandbox: Sandbox) -> None:
-    """The error says so, and no coroutine is left behind."""
+    """The blocking client refuses an async `api_key`, and leaves no unawaited coroutine."""
 
     async def key() -> str:
         return sandbox.api_key
@@ -145,7 +145,7 @@ def test_an_async_function_needs_the_async_client(sandbox: Sandbox) -> None:
 
 
 def test_a_function_that_gives_no_key_is_refused(sandbox: Sandbox, kind: ClientKind) -> None:
-    """Before anything is sent."""
+    """If the `api_key` function does not return a key, the call fails before anything is sent."""
     with pytest.raises(ConfigurationError, match="api_key must be a non-empty string"):
         kind.refill(api_key=lambda: None, base_url=sandbox.url)
     assert sandbox.requests == ()
@@ -157,7 +157,7 @@ def test_a_function_that_gives_no_key_is_refused(sandbox: Sandbox, kind: ClientK
 def test_a_link_token_goes_where_the_vendors_own_ui_puts_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Into a header of its own, and no bearer beside it, whatever the environment has."""
+    """A link token is sent in X-Link-Token, and a key in the environment is then not sent."""
     monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_environment")
     headers = sent_with(link_token="lt_1").headers
     assert ("X-Link-Token", "lt_1") in headers
@@ -165,7 +165,7 @@ def test_a_link_token_goes_where_the_vendors_own_ui_puts_it(
 
 
 def test_a_client_has_one_credential(client_class: Any) -> None:
-    """Two would leave it to the server which one counts."""
+    """A client refuses an API key together with a link token, as only one of them can apply."""
     with pytest.raises(ConfigurationError, match="either api_key or link_token, not both"):
         client_class(api_key="sdk", link_token="lt_1")
     with pytest.raises(ConfigurationError, match="either api_key or link_token, not both"):
@@ -173,7 +173,7 @@ def test_a_client_has_one_credential(client_class: Any) -> None:
 
 
 def test_a_link_token_may_come_from_a_function() -> None:
-    """They live for a short time."""
+    """A function as `link_token` is called for each call, as link tokens expire soon."""
     tokens = iter(["lt_1", "lt_2"])
     recorder = Recorder()
     client = Oneloop(link_token=lambda: next(tokens), transport=recorder)
@@ -183,14 +183,14 @@ def test_a_link_token_may_come_from_a_function() -> None:
 
 @pytest.mark.parametrize("token", ["", "a b", "a\n", 5])
 def test_a_link_token_that_cannot_be_sent_is_refused(token: Any, client_class: Any) -> None:
-    """By its own name, and not shown."""
+    """A link token that cannot be sent is refused, and the error does not show it."""
     with pytest.raises(ConfigurationError, match=r"link_token (must be|contains)") as caught:
         client_class(link_token=token)
     assert not token or repr(token) not in str(caught.value)
 
 
 def test_with_options_may_change_the_credential() -> None:
-    """One pool of connections for the backend's key and for its customers' tokens."""
+    """`with_options` can replace the credential, so that keys and link tokens share connections."""
     recorder = Recorder()
     linked = Oneloop(api_key="sdk", transport=recorder).with_options(link_token="lt_1")
     assert ("X-Link-Token", "lt_1") in recorder.sent_by(linked).headers
@@ -205,19 +205,19 @@ def test_with_options_may_change_the_credential() -> None:
 
 
 def test_the_scheme_of_the_base_url_may_be_in_capitals() -> None:
-    """What is compared with it later is not."""
+    """The scheme of the base URL may be in capitals, and is converted to lower case."""
     client = Oneloop(api_key="sdk", base_url="HTTPS://api/V1/")
     assert repr(client) == "Oneloop(base_url='https://api/V1')"
 
 
 def test_the_base_url_is_the_documents() -> None:
-    """Without a word, calls go to the vendor's server."""
+    """Without a `base_url`, calls go to the server that the API document names."""
     request = sent_with(api_key="sdk")
     assert request.url == "https://prod.oneloop.ai/api/v1/customer-billing/refill"
 
 
 def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONELOOP_BASE_URL points an application at a sandbox without touching it."""
+    """ONELOOP_BASE_URL sets the base URL, so that an application can be pointed at a sandbox."""
     monkeypatch.setenv("ONELOOP_BASE_URL", "http://127.0.0.1:1/base/")
     request = sent_with(api_key="sdk")
     assert request.url == "http://127.0.0.1:1/base/api/v1/customer-billing/refill"
@@ -259,12 +259,12 @@ SHOWN = [
     "https:///a",
     "http:///127.0.0.1",
 ]
-"""What cannot be a base URL, or sends the key unencrypted, and contains no secret."""
+"""URLs that are refused as a base URL, invalid or plain HTTP, and contain no secret."""
 
 
 @pytest.mark.parametrize("url", SHOWN)
 def test_a_base_url_that_cannot_be_meant_is_refused(url: str, client_class: Any) -> None:
-    """No host, two of them, a port that is none, or the key in clear to another machine."""
+    """A base URL with an invalid host or port, or plain HTTP to another machine, is refused."""
     with pytest.raises(ConfigurationError, match="base_url") as caught:
         client_class(api_key="sdk", base_url=url)
     assert repr(url) in str(caught.value)
@@ -310,7 +310,7 @@ def test_a_base_url_that_cannot_be_meant_is_refused(url: str, client_class: Any)
 def test_a_base_url_that_may_hold_a_secret_is_refused_and_not_shown(
     url: Any, client_class: Any
 ) -> None:
-    """A password, a key that was passed by mistake, in whatever spelling."""
+    """A base URL that may contain a password or key, in any spelling, is refused and not shown."""
     with pytest.raises(ConfigurationError, match="base_url") as caught:
         client_class(api_key="sdk", base_url=url, allow_http=True)
     assert "s3cr" not in str(caught.value)
@@ -321,7 +321,7 @@ def test_a_base_url_that_may_hold_a_secret_is_refused_and_not_shown(
     "url", ["https://a?s3cret", "https://a/b#s3cret", "https://a?", "https://a#"]
 )
 def test_the_query_of_a_base_url_is_refused_and_not_shown(url: str, client_class: Any) -> None:
-    """Signed URLs have their signature there."""
+    """A query or fragment in the base URL is refused and not shown, as it may be a signature."""
     with pytest.raises(ConfigurationError, match="query or fragment: 'https://a") as caught:
         client_class(api_key="sdk", base_url=url)
     assert "s3cret" not in str(caught.value)
@@ -343,7 +343,7 @@ def test_the_query_of_a_base_url_is_refused_and_not_shown(url: str, client_class
     ],
 )
 def test_a_base_url_may_have_any_host_and_path(url: str, client_class: Any) -> None:
-    """As RFC 3986 spells them."""
+    """A base URL may have any host and path that RFC 3986 allows."""
     client = client_class(api_key="sdk", base_url=url)
     kept = "https" + url[5:].rstrip("/")
     assert repr(client) == f"{client_class.__name__}(base_url={kept!r})"
@@ -363,12 +363,12 @@ def test_a_base_url_may_have_any_host_and_path(url: str, client_class: Any) -> N
     ],
 )
 def test_plain_http_is_allowed_on_this_machine(url: str, client_class: Any) -> None:
-    """Sandboxes speak plain HTTP."""
+    """Plain HTTP is allowed for loopback addresses, as sandboxes use it."""
     assert url in repr(client_class(api_key="sdk", base_url=url))
 
 
 def test_plain_http_is_allowed_if_asked_for(client_class: Any) -> None:
-    """Within a cluster it may be right."""
+    """`allow_http=True` allows plain HTTP to another machine, such as within a cluster."""
     assert "http://api" in repr(client_class(api_key="sdk", base_url="http://api", allow_http=True))
 
 
@@ -376,7 +376,7 @@ def test_plain_http_is_allowed_if_asked_for(client_class: Any) -> None:
 
 
 def test_each_request_says_who_sends_it_and_what_it_takes() -> None:
-    """User-Agent with the version, JSON, and encodings that the client can undo."""
+    """Requests have a User-Agent with the version, ask for JSON, and accept gzip and deflate."""
     headers = dict(sent_with(api_key="sdk").headers)
     assert headers["User-Agent"].startswith(f"oneloop/{__version__} Python/3.")
     assert headers["Accept"] == "application/json"
@@ -385,7 +385,7 @@ def test_each_request_says_who_sends_it_and_what_it_takes() -> None:
 
 
 def test_headers_are_added_and_may_replace_the_user_agent() -> None:
-    """In any case of letters."""
+    """`headers` are added to each request, and replace the User-Agent in any capitalization."""
     headers = sent_with(api_key="sdk", headers={"user-agent": "mine", "X-Team": "a"}).headers
     assert ("user-agent", "mine") in headers
     assert ("X-Team", "a") in headers
@@ -412,7 +412,7 @@ def test_headers_are_added_and_may_replace_the_user_agent() -> None:
     ],
 )
 def test_a_header_that_must_not_be_sent_is_refused(headers: Any, client_class: Any) -> None:
-    """Those that the client sets, and those that would break the request apart."""
+    """Headers that the client sets itself, and headers that are malformed, are refused."""
     with pytest.raises(ConfigurationError, match="headers must"):
         client_class(api_key="sdk", headers=headers)
 
@@ -421,7 +421,7 @@ def test_a_header_that_must_not_be_sent_is_refused(headers: Any, client_class: A
 def test_a_bad_value_of_a_header_is_blamed_on_the_value_and_not_shown(
     value: Any, client_class: Any
 ) -> None:
-    """The error contains the name, which identifies the header; the value may be a secret."""
+    """The error for an invalid header value shows the header's name, but not the value."""
     with pytest.raises(ConfigurationError, match="that of 'X-Team' is not valid") as caught:
         client_class(api_key="sdk", headers={"X-Other": "fine", "X-Team": value})
     assert "s3cr" not in str(caught.value)
@@ -431,7 +431,7 @@ def test_a_bad_value_of_a_header_is_blamed_on_the_value_and_not_shown(
 def test_a_bad_name_of_a_header_is_shown_up_to_where_it_goes_wrong(
     name: Any, client_class: Any
 ) -> None:
-    """What follows may be a value that was put there by mistake."""
+    """The error shows an invalid header name only up to its first invalid character."""
     with pytest.raises(ConfigurationError, match="headers must have names") as caught:
         client_class(api_key="sdk", headers={name: "x"})
     assert "s3cret" not in str(caught.value)
@@ -452,13 +452,13 @@ def test_a_bad_name_of_a_header_is_shown_up_to_where_it_goes_wrong(
 def test_a_setting_of_the_wrong_kind_is_refused_by_name(
     options: dict[str, Any], name: str, client_class: Any
 ) -> None:
-    """At once, not at the first call."""
+    """Creating a client with an invalid setting fails, and the error names the setting."""
     with pytest.raises(ConfigurationError, match=name):
         client_class(api_key="sdk", **options)
 
 
 def test_a_timeout_of_the_wrong_kind_is_refused_by_name(client_class: Any) -> None:
-    """Zero would be no time at all."""
+    """A timeout of 0 is refused by an error that names the setting."""
     with pytest.raises(
         ArgumentError, match=r"^timeout must be greater than 0, got 0; None means no limit$"
     ):
@@ -469,7 +469,7 @@ def test_a_timeout_of_the_wrong_kind_is_refused_by_name(client_class: Any) -> No
 
 
 def test_with_options_changes_a_copy_and_shares_the_connections() -> None:
-    """The original stays as it was."""
+    """`with_options` returns a changed copy with the same transport; the original is unchanged."""
     recorder = Recorder()
     client = Oneloop(api_key="sdk", transport=recorder)
     other = client.with_options(
@@ -490,7 +490,7 @@ def test_with_options_changes_a_copy_and_shares_the_connections() -> None:
 
 
 def test_with_options_keeps_what_it_is_not_told_to_change() -> None:
-    """Nothing given, nothing changed."""
+    """`with_options` without arguments changes nothing."""
     recorder = Recorder()
     policy = RetryPolicy(budget=None)
     client = Oneloop(api_key="sdk", transport=recorder, timeout=7, retry=policy)
@@ -499,7 +499,7 @@ def test_with_options_keeps_what_it_is_not_told_to_change() -> None:
 
 
 def test_closing_a_copy_leaves_the_connections_to_the_original() -> None:
-    """Else a `with` around a copy would break everybody else's calls."""
+    """Closing a copy from `with_options` does not close the transport of the original."""
     recorder = Recorder()
     client = Oneloop(api_key="sdk", transport=recorder)
     with client.with_options(timeout=1):
@@ -510,7 +510,7 @@ def test_closing_a_copy_leaves_the_connections_to_the_original() -> None:
 
 
 def test_closing_an_async_copy_leaves_the_connections_to_the_original(sandbox: Sandbox) -> None:
-    """The same for the async client."""
+    """Closing an async copy from `with_options` does not close the connections of the original."""
 
     async def main() -> None:
         async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
@@ -523,7 +523,7 @@ def test_closing_an_async_copy_leaves_the_connections_to_the_original(sandbox: S
 
 
 def test_with_response_tells_what_came_around_the_answer(sandbox: Sandbox) -> None:
-    """Status, headers, attempts and time."""
+    """`with_response` returns the status, headers, attempts and time along with the result."""
     sandbox.misbehave(Fault.rate_limited(0))
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         response = client.with_response.refill_billing_limit(**REFILL)
@@ -536,7 +536,7 @@ def test_with_response_tells_what_came_around_the_answer(sandbox: Sandbox) -> No
 
 
 def test_with_response_of_the_async_client(sandbox: Sandbox) -> None:
-    """The same, awaited."""
+    """`with_response` of the async client returns the status and attempts along with the result."""
 
     async def main() -> Any:
         async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
@@ -551,7 +551,7 @@ def test_with_response_of_the_async_client(sandbox: Sandbox) -> None:
 
 
 def test_a_closed_client_refuses_calls(sandbox: Sandbox, kind: ClientKind) -> None:
-    """With an error that says so, and NOT_SENT."""
+    """A call of a closed client fails with `NOT_SENT`, and a client may be closed twice."""
     options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
 
     async def main() -> None:
@@ -576,7 +576,7 @@ def test_a_closed_client_refuses_calls(sandbox: Sandbox, kind: ClientKind) -> No
 
 
 def test_threads_share_a_client(sandbox: Sandbox) -> None:
-    """Sixteen threads, one pool, no refill lost and none twice."""
+    """Threads share one client, and each refill is applied exactly once."""
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
 
         def refill() -> None:
@@ -593,7 +593,7 @@ def test_threads_share_a_client(sandbox: Sandbox) -> None:
 
 
 def test_tasks_share_a_client(sandbox: Sandbox) -> None:
-    """Fifty tasks, one pool."""
+    """Tasks share one async client, and each refill is applied exactly once."""
 
     async def main() -> None:
         async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
@@ -607,12 +607,12 @@ def test_tasks_share_a_client(sandbox: Sandbox) -> None:
 
 
 def test_a_client_works_in_a_second_event_loop(sandbox: Sandbox) -> None:
-    """Each loop gets connections of its own."""
+    """An async client can be used in a second event loop, with separate connections."""
     client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url)
 
     async def refill(*, last: bool) -> None:
         await client.refill_billing_limit(**REFILL)
-        # Each loop closes what it opened.
+        # A loop's connections have to be closed in that loop.
         await client._transport._pools[asyncio.get_running_loop()].aclose()
         if last:
             await client.aclose()
@@ -655,13 +655,13 @@ if child:
 
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_a_client_works_after_a_fork(sandbox: Sandbox, kind: ClientKind) -> None:
-    """Parent and child go on with the same client, each over connections of its own."""
+    """After a fork, parent and child can use the same client, each with connections of its own."""
     environment = {
         **os.environ,
         "ONELOOP_SDK_KEY": sandbox.api_key,
         "ONELOOP_BASE_URL": sandbox.url,
     }
-    # The parent's sockets stay open in the child: to close them safely is beyond a library.
+    # The parent's sockets stay open in the child, as a library cannot close them safely.
     warnings = ["-W", "error", "-W", "ignore::ResourceWarning"]
     program = [sys.executable, *warnings, "-c", FORK, kind.name]
     result = subprocess.run(
@@ -673,16 +673,16 @@ def test_a_client_works_after_a_fork(sandbox: Sandbox, kind: ClientKind) -> None
 
 
 def test_a_client_cannot_be_pickled(client_class: Any) -> None:
-    """A pickle would contain the key."""
+    """A client cannot be pickled, as the pickle would contain the key."""
     with pytest.raises(TypeError, match="make one in each process"):
         pickle.dumps(client_class(api_key="sdk"))
 
 
-# Transports of the application's own
+# Custom transports
 
 
 def test_an_own_httpx_client_is_used_and_left_open(sandbox: Sandbox) -> None:
-    """It stays the application's."""
+    """An httpx client that the application passes is used, and is not closed."""
     with httpx.Client(headers={"X-Ignored": "1"}) as own:
         for _ in range(2):
             with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, http_client=own) as client:
@@ -696,7 +696,7 @@ def test_an_own_httpx_client_is_used_and_left_open(sandbox: Sandbox) -> None:
 def test_nothing_is_sent_with_a_client_that_is_closed(
     close: str, sandbox: Sandbox, kind: ClientKind
 ) -> None:
-    """Whichever of the two it is."""
+    """A call fails with `NOT_SENT` if our client or the application's httpx client is closed."""
     options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
 
     def blocking() -> None:
@@ -718,7 +718,7 @@ def test_nothing_is_sent_with_a_client_that_is_closed(
 
 
 def test_an_own_clients_authentication_does_not_replace_the_key(sandbox: Sandbox) -> None:
-    """Basic authentication of an httpx.Client would send another Authorization header."""
+    """Authentication of the application's httpx client does not replace our API key."""
     with (
         httpx.Client(auth=("user", "password")) as own,
         Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, http_client=own) as client,
@@ -728,7 +728,7 @@ def test_an_own_clients_authentication_does_not_replace_the_key(sandbox: Sandbox
 
 
 def test_an_own_async_httpx_client_is_used_and_left_open(sandbox: Sandbox) -> None:
-    """It stays the application's."""
+    """An async httpx client that the application passes is used, and is not closed."""
 
     async def main() -> None:
         async with httpx.AsyncClient() as own:
@@ -744,7 +744,7 @@ def test_an_own_async_httpx_client_is_used_and_left_open(sandbox: Sandbox) -> No
 
 
 def test_an_own_transport_is_used_and_closed() -> None:
-    """`transport=` is anything with send and close."""
+    """A custom transport (any object with `send` and `close`) is used and closed."""
     recorder = Recorder()
     with Oneloop(api_key="sdk", transport=recorder) as client:
         assert client.refill_billing_limit(**REFILL).billing is None
@@ -753,33 +753,33 @@ def test_an_own_transport_is_used_and_closed() -> None:
 
 
 class Broken:
-    """A transport, blocking and async, that fails in its own way."""
+    """A blocking transport that raises the given exception."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Fail."""
+        """Raise the exception."""
         raise self.error
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing."""
 
 
 class AsyncBroken(Broken):
-    """The same, awaited."""
+    """An async transport that raises the given exception."""
 
     async def send(self, request: Request, limits: Limits) -> Response:  # type: ignore[override]
-        """Fail."""
+        """Raise the exception."""
         raise self.error
 
     async def aclose(self) -> None:
-        """Close nothing."""
+        """Do nothing."""
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_what_a_transport_raises_does_not_escape(kind: ClientKind) -> None:
-    """A bug in somebody's transport is an error of ours with an unknown outcome."""
+    """An unexpected exception of a transport becomes an error with an unknown outcome."""
     transport = (Broken if kind.name == "sync" else AsyncBroken)(RuntimeError("my bug"))
     with pytest.raises(
         APIConnectionError, match=r"the transport raised RuntimeError \(my bug\)"
@@ -792,7 +792,7 @@ def test_what_a_transport_raises_does_not_escape(kind: ClientKind) -> None:
 
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_a_transport_may_say_that_trying_again_is_in_vain(kind: ClientKind) -> None:
-    """`passing=False` ends the call, sent or not."""
+    """A `TransportError` with `passing=False` is not retried."""
     error = TransportError("no way", sent=False, passing=False)
     transport = (Broken if kind.name == "sync" else AsyncBroken)(error)
     with pytest.raises(APIConnectionError, match="no way") as caught:

@@ -1,4 +1,4 @@
-"""One client, many threads and tasks: no crossed answer, no lost socket, no hang."""
+"""Many threads and tasks share a client: no mixed-up responses, leaked sockets or hanging calls."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ VIAS = ["pool", "fast"]
 
 
 def meters(sandbox: Sandbox, count: int) -> dict[str, str]:
-    """Make meters; return the id of each by its name."""
+    """Create meters, and return their ids by name."""
     names = [f"meter-{number}" for number in range(count)]
     for name in names:
         sandbox.create_meter(workspace_id="ws_1", external_meter_id=name)
@@ -28,7 +28,7 @@ def meters(sandbox: Sandbox, count: int) -> dict[str, str]:
 
 @pytest.mark.parametrize("via", VIAS)
 def test_32_threads_get_each_its_own_answers(via: str, sandbox: Sandbox) -> None:
-    """Every answer is about the meter that was asked for, with the balance of just then."""
+    """Each of 32 threads gets the responses to its own requests, with the current balance."""
     ids = meters(sandbox, 32)
     wrong: list[Any] = []
 
@@ -53,7 +53,7 @@ def test_32_threads_get_each_its_own_answers(via: str, sandbox: Sandbox) -> None
 
 @pytest.mark.parametrize("via", VIAS)
 def test_1000_tasks_get_each_its_own_answer(via: str, sandbox: Sandbox) -> None:
-    """Ten times as many as there are connections; those that wait are not forgotten."""
+    """1000 tasks share 100 connections, and each gets its own response, after a wait if need be."""
     ids = meters(sandbox, 100)
 
     async def main() -> list[tuple[str, Any]]:
@@ -77,7 +77,7 @@ def test_1000_tasks_get_each_its_own_answer(via: str, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("via", VIAS)
 def test_two_event_loops_at_once_share_a_client(via: str, sandbox: Sandbox) -> None:
-    """Each in a thread of its own, each with its own connections."""
+    """Two event loops in two threads share a client, each with connections of its own."""
     client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
     ready = threading.Barrier(2)
     failures: list[BaseException] = []
@@ -88,7 +88,7 @@ def test_two_event_loops_at_once_share_a_client(via: str, sandbox: Sandbox) -> N
             await client.refill_billing_limit(
                 workspace_id="ws_1", external_meter_id="acme", refill=1
             )
-        if via == "pool":  # each loop closes what it opened
+        if via == "pool":  # a loop's connections have to be closed in that loop
             await client._transport._pools[asyncio.get_running_loop()].aclose()
 
     def run() -> None:
@@ -111,7 +111,7 @@ def test_two_event_loops_at_once_share_a_client(via: str, sandbox: Sandbox) -> N
 def test_closing_under_load_ends_each_call_in_an_answer_or_not_sent(
     via: str, sandbox: Sandbox
 ) -> None:
-    """No call hangs, none is lost in between, and the books agree."""
+    """When a busy client is closed, each call succeeds or is not sent, and the balance matches."""
     applied = refused = 0
     lock = threading.Lock()
     options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
@@ -147,7 +147,7 @@ def test_closing_under_load_ends_each_call_in_an_answer_or_not_sent(
 
 @pytest.mark.parametrize("via", VIAS)
 def test_a_client_may_be_made_and_closed_many_times(via: str, sandbox: Sandbox) -> None:
-    """Without a socket left open: ResourceWarning is an error here."""
+    """Closed clients leave no socket open, which would be a ResourceWarning, an error here."""
     for _ in range(20):
         options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
         with Oneloop(**options, **sending(via)) as client:

@@ -1,4 +1,4 @@
-"""The error tree: what it looks like, and that it survives pickle and copy."""
+"""The error classes: their hierarchy, names and outcomes, and pickling and copying errors."""
 
 import copy
 import inspect
@@ -62,7 +62,7 @@ def made(error: type[OneloopError]) -> OneloopError:
     ids=["pickle", "copy", "deepcopy"],
 )
 def test_an_error_survives_pickle_and_copy(error: type[OneloopError], copied: object) -> None:
-    """Process pools and task queues send errors around."""
+    """Errors can be pickled and copied without loss, as process pools and task queues require."""
     original = made(error)
     twin = copied(original)  # type: ignore[operator]
     assert type(twin) is error
@@ -72,13 +72,13 @@ def test_an_error_survives_pickle_and_copy(error: type[OneloopError], copied: ob
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_an_error_says_that_it_is_ours(error: type[OneloopError]) -> None:
-    """A traceback shows the name under which an error is imported."""
+    """The module of each error class is `oneloop`, so that a traceback shows how to import it."""
     assert error.__module__ == "oneloop"
     assert getattr(oneloop, error.__qualname__) is error
 
 
 def test_the_tree_is_as_its_module_draws_it() -> None:
-    """The drawing in the docstring names each class once, under its parent."""
+    """The tree in the docstring of `_errors` lists each error class once, under its parent."""
     drawn: list[tuple[str, str]] = []
     above: list[str] = []
     for line in (_errors.__doc__ or "").splitlines():
@@ -92,7 +92,7 @@ def test_the_tree_is_as_its_module_draws_it() -> None:
 
 
 def test_argument_errors_are_what_python_calls_them() -> None:
-    """`except ValueError` and `except TypeError` catch them."""
+    """Argument and configuration errors are also a ValueError or a TypeError."""
     assert issubclass(ArgumentTypeError, TypeError)
     assert issubclass(ArgumentValueError, ValueError)
     assert issubclass(ConfigurationError, ValueError)
@@ -100,5 +100,5 @@ def test_argument_errors_are_what_python_calls_them() -> None:
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_every_error_states_its_outcome(error: type[OneloopError]) -> None:
-    """Without an answer to "did it happen?" an error is of no use."""
+    """Every error has an `Outcome`, which says whether the call took effect."""
     assert isinstance(made(error).outcome, Outcome)

@@ -1,4 +1,4 @@
-"""The fast transport: what is particular to its engine. The rest is shown with the others."""
+"""The fast transport: what is specific to its engine. Tests for all transports are elsewhere."""
 
 import asyncio
 import os
@@ -57,18 +57,18 @@ OK = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}'
 
 @pytest.fixture(params=["sync-fast", "async-fast"])
 def kind(request: pytest.FixtureRequest) -> ClientKind:
-    """Either client with the fast transport."""
+    """Return each client with the fast transport."""
     return ClientKind(request.param)
 
 
 @contextmanager
 def listening() -> Iterator[tuple[socket.socket, str]]:
-    """Listen, and yield the socket with its URL."""
+    """Listen on a port without accepting connections, and yield the socket and its URL."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         yield listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-# Asking for it
+# Selecting the transport
 
 
 @pytest.mark.parametrize("client", [Oneloop, AsyncOneloop])
@@ -76,7 +76,7 @@ def listening() -> Iterator[tuple[socket.socket, str]]:
 def test_without_the_extra_the_error_says_what_to_install(
     thread: str, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As soon as the client is made."""
+    """Without pyreqwest, creating a client fails with an error that says what to install."""
     for name in [*sys.modules]:
         if name.partition(".")[0] == "pyreqwest":
             monkeypatch.setitem(sys.modules, name, None)
@@ -90,7 +90,7 @@ def test_without_the_extra_the_error_says_what_to_install(
 
 @pytest.mark.parametrize("client", [Oneloop, AsyncOneloop])
 def test_another_name_is_refused(client: Any) -> None:
-    """There is one."""
+    """An unknown transport name is refused."""
     with pytest.raises(ConfigurationError, match="got 'quick'"):
         client(api_key="sdk", transport="quick")
 
@@ -108,7 +108,7 @@ except APIConnectionError:
 
 
 def test_a_call_loads_no_other_engine() -> None:
-    """Nor what only proxies and certificates need."""
+    """A call with the fast transport imports neither httpx nor what only proxies and TLS need."""
     program = [sys.executable, "-c", LOADED]
     loaded = subprocess.run(program, capture_output=True, text=True, timeout=30, check=True).stdout
     assert "pyreqwest" in loaded.split()
@@ -133,7 +133,7 @@ print(threading.active_count())
 
 
 def test_the_engine_may_be_loaded_on_a_thread_that_ends(sandbox: Sandbox) -> None:
-    """Its allocator would crash in a later thread that gets the same id."""
+    """A thread that loads the engine may end; its allocator must not crash a later thread."""
     environment = {
         **os.environ,
         "ONELOOP_SDK_KEY": sandbox.api_key,
@@ -144,7 +144,7 @@ def test_the_engine_may_be_loaded_on_a_thread_that_ends(sandbox: Sandbox) -> Non
         program, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == "done\n" * 20 + "2\n"  # threads: the main one, and one that lasts
+    assert result.stdout == "done\n" * 20 + "2\n"  # the main thread, and one that stays
 
 
 ENDS = """
@@ -164,7 +164,7 @@ asyncio.run(main())
 
 
 def test_a_process_may_end_while_answers_arrive(sandbox: Sandbox) -> None:
-    """One in fifteen of these was aborted, by an engine in the midst of telling asyncio of one."""
+    """A process may end while the engine passes responses to asyncio, and is not aborted."""
     environment = {
         **os.environ,
         "ONELOOP_SDK_KEY": sandbox.api_key,
@@ -178,11 +178,11 @@ def test_a_process_may_end_while_answers_arrive(sandbox: Sandbox) -> None:
         assert (result.returncode, result.stderr) == (0, "")
 
 
-# Once
+# No request is sent twice
 
 
 def torment(connection: socket.socket, seen: Counter[str], chance: random.Random) -> None:
-    """Count requests by name, and close the connection at all the wrong moments."""
+    """Count requests by meter, and close or reset the connection at random moments."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     while request := read_request(connection):
         name = re.search(rb'"externalMeterId":"([^"]*)"', request)
@@ -190,20 +190,20 @@ def torment(connection: socket.socket, seen: Counter[str], chance: random.Random
         seen[name[1].decode()] += 1
         what = chance.random()
         if what < 0.2:
-            return  # read, and closed
+            return  # closed after the request was read
         if what < 0.25:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            return  # and reset
+            return  # reset after the request was read
         connection.sendall(OK)
         if what < 0.6:
             time.sleep(chance.choice([0, chance.random() * 0.0005]))
-            return  # answered, and closed just as the next request goes out
+            return  # closed after the response, just as the next request is sent
 
 
 def test_the_engine_sends_nothing_twice(kind: ClientKind) -> None:
-    """Over connections that end while idle, while sending and while waiting, at random.
+    """No request is sent twice if connections end at random: idle, while sending or while waiting.
 
-    A request that meets a dying connection may be lost, but is then not taken for unsent.
+    A request that was received is never reported as not sent, even if its response is lost.
     """
     seen: Counter[str] = Counter()
     outcomes: dict[str, Outcome | None] = {}
@@ -269,7 +269,7 @@ def test_the_engine_sends_nothing_twice(kind: ClientKind) -> None:
 def test_http_2_is_not_spoken(
     kind: ClientKind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Also with a server that would: over it the engine repeats what a server refuses."""
+    """HTTP/2 is not used even if the server offers it: over it, the engine repeats requests."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -290,7 +290,7 @@ def test_http_2_is_not_spoken(
 
 
 def test_a_cancelled_call_is_not_sent_later() -> None:
-    """The engine goes on to connect for it, and then finds the body withdrawn."""
+    """A cancelled call is not sent later: the engine still connects, but its body is withdrawn."""
     heard: list[bytes] = []
 
     async def main() -> None:
@@ -309,7 +309,7 @@ def test_a_cancelled_call_is_not_sent_later() -> None:
                     await task
                 for one in ahead:
                     one.close()
-                listener.settimeout(2.5)  # the kernel knocks again after 1 s, and after 3
+                listener.settimeout(2.5)  # the kernel tries to connect again after 1 s and 3 s
                 with suppress(TimeoutError):
                     while True:
                         connection, _ = await asyncio.to_thread(listener.accept)
@@ -319,12 +319,12 @@ def test_a_cancelled_call_is_not_sent_later() -> None:
                                 heard.append(await asyncio.to_thread(connection.recv, 65536))
 
     asyncio.run(main())
-    assert heard  # connections, and nothing on them
+    assert heard  # there were connections, but nothing was sent on them
     assert b"".join(heard) == b""
 
 
 def test_a_body_is_handed_over_once_and_not_after_it_is_withdrawn() -> None:
-    """Whoever comes first: `withdraw` returns whether it may have been sent."""
+    """A body is handed over once, never after `withdraw`, which returns whether it already was."""
     body = _fast._Body(b"{}")
     assert [*body] == [b"{}"]
     assert body.withdraw()
@@ -334,11 +334,11 @@ def test_a_body_is_handed_over_once_and_not_after_it_is_withdrawn() -> None:
         next(withdrawn)
 
 
-# Sent or not
+# Whether a request was sent
 
 
 def test_a_total_time_that_ends_while_connecting_is_not_sent(kind: ClientKind) -> None:
-    """Nobody had asked for the body yet."""
+    """A call whose budget ends while connecting is known not to be sent."""
     with full_backlog() as server, pytest.raises(APITimeoutError) as caught:
         kind.refill(
             api_key="sdk",
@@ -353,7 +353,7 @@ def test_a_total_time_that_ends_while_connecting_is_not_sent(kind: ClientKind) -
 def test_a_total_time_that_ends_while_connecting_without_a_body_is_unknown(
     kind: ClientKind,
 ) -> None:
-    """The engine does not report how far it had got."""
+    """Without a body, a budget that ends while connecting leaves the outcome unknown."""
     with full_backlog() as server, pytest.raises(APITimeoutError) as caught:
         kind.respond(
             Call(an_operation("POST"), "/"),
@@ -374,7 +374,7 @@ def test_a_total_time_that_ends_while_connecting_without_a_body_is_unknown(
 def test_without_a_body_a_connection_that_takes_too_long_is_not_sent(
     method: str, timeout: float | Timeout, kind: ClientKind
 ) -> None:
-    """There is no body that the engine could ask for: only the words of its error show it."""
+    """Without a body, the engine's connect timeout still proves that nothing was sent."""
     call = Call(an_operation(method), "/")
     with full_backlog() as server, pytest.raises(APITimeoutError) as caught:
         kind.respond(
@@ -406,7 +406,7 @@ def test_without_a_body_a_connection_that_takes_too_long_is_not_sent(
 def test_the_engines_errors_are_told_by_their_causes(
     error: type[DetailedPyreqwestError], causes: list[str], words: str, sent: bool, passing: bool
 ) -> None:
-    """Their classes say "connect" also where a request was sent."""
+    """Errors are classified by their causes: a ConnectError may concern a request that was sent."""
     details: Any = {"causes": [{"message": text} for text in causes] or None}
     found = _fast._translated(error("words", details), b"{}")
     assert words in f"{found.problem}: {found.detail}"
@@ -447,7 +447,7 @@ except APIConnectionError as error:
 
 @pytest.mark.parametrize("before", ["used", "new"])
 def test_after_a_fork_the_child_is_told(before: str, kind: ClientKind, sandbox: Sandbox) -> None:
-    """The engine's threads are not forked. Only a parent that has not used it yet may fork."""
+    """After a fork, the child gets an error if its parent has already used the engine."""
     environment = {
         **os.environ,
         "ONELOOP_SDK_KEY": sandbox.api_key,
@@ -484,7 +484,7 @@ with Oneloop(transport="fast", timeout=Timeout(read=1)) as client:
 
 
 def test_ctrl_c_is_noticed_when_the_attempt_ends(sandbox: Sandbox) -> None:
-    """The engine does not look for signals: its limits of time end the attempt, then it counts."""
+    """Ctrl-C takes effect when the attempt ends, as the engine does not check for signals."""
     sandbox.misbehave("hang")
     environment = {
         **os.environ,
@@ -502,11 +502,11 @@ def test_ctrl_c_is_noticed_when_the_attempt_ends(sandbox: Sandbox) -> None:
     ]
 
 
-# What is sent, and what is read
+# Reading responses
 
 
 def answered(kind: ClientKind, answer: bytes, **options: Any) -> Any:
-    """Return the response to a GET that is answered with these bytes."""
+    """Return the response to a GET request that is answered with these bytes."""
     call = Call(an_operation("GET"), "/")
     with raw("", answer)() as server:
         options = {"api_key": server.api_key, "base_url": server.url, "retry": ONCE} | options
@@ -514,14 +514,14 @@ def answered(kind: ClientKind, answer: bytes, **options: Any) -> Any:
 
 
 def test_headers_are_read_with_their_repetitions(kind: ClientKind) -> None:
-    """In order; a value that is not ASCII is only known to be there: pyreqwest keeps it back."""
+    """Repeated headers are joined in order; a value that is not ASCII is replaced by U+FFFD."""
     head = b"HTTP/1.1 200 OK\r\nA: 1\r\nX: \xe9\r\nA: 2\r\nX: 5\r\nContent-Length: 2\r\n\r\n{}"
     headers = answered(kind, head).headers
     assert headers == {"a": "1, 2", "x": "\ufffd, 5", "content-length": "2"}
 
 
 def test_an_answer_may_have_100_headers(kind: ClientKind) -> None:
-    """Of 100 KiB in all. The number is the engine's limit, the size is ours."""
+    """A response may have 100 headers (the engine's limit) of 100 KiB in all (ours)."""
     line = b"X: " + b"y" * 1000 + b"\r\n"
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n%s\r\n{}"
     assert answered(kind, answer % (line * 99)).status == 200
@@ -537,7 +537,7 @@ def test_an_answer_may_have_100_headers(kind: ClientKind) -> None:
 
 @pytest.mark.parametrize("limit", [LIMIT, 200_000])
 def test_an_endless_body_is_read_up_to_its_limit(limit: int, kind: ClientKind) -> None:
-    """Below and above what the engine reads ahead."""
+    """Reading an endless body stops at the limit, below and above the size of the read buffer."""
     serve = endlessly("HTTP/1.1 200 OK\n\n", b" " * 1000)
     with serve() as server, pytest.raises(ResponseTooLargeError) as caught:
         kind.refill(api_key="sdk", base_url=server.url, max_response_bytes=limit, retry=ONCE)
@@ -545,7 +545,7 @@ def test_an_endless_body_is_read_up_to_its_limit(limit: int, kind: ClientKind) -
 
 
 def test_an_endless_body_in_drips_ends_with_the_budget(kind: ClientKind) -> None:
-    """Each part comes in time; what is read ahead counts, too."""
+    """An endless body in small parts ends with the budget, although each part arrives in time."""
     serve = slowly("HTTP/1.1 200 OK\n\n", b" " * 4000)
     with serve() as server, pytest.raises(APITimeoutError) as caught:
         kind.refill(api_key="sdk", base_url=server.url, retry=RetryPolicy(attempts=1, budget=1.2))
@@ -573,12 +573,12 @@ def test_an_endless_body_in_drips_ends_with_the_budget(kind: ClientKind) -> None
 def test_a_step_has_a_limit_of_its_own_only_where_it_ends_first(
     limits: Limits, steps: tuple[float | None, float | None]
 ) -> None:
-    """So that the engines of most calls are the same, however little of their time is left."""
+    """A step has a limit only if it ends before the total, so that most calls share an engine."""
     assert _fast._steps(limits) == steps
 
 
 def test_engines_are_kept_for_a_few_limits(sandbox: Sandbox) -> None:
-    """A client whose timeout is another one at each call does not pile them up."""
+    """A client keeps a limited number of engines, even if each call has another timeout."""
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, transport="fast") as client:
         for number in range(_fast.KINDS + 3):
             client.with_options(timeout=10 + number).refill_billing_limit(**REFILL)
@@ -591,7 +591,7 @@ def test_engines_are_kept_for_a_few_limits(sandbox: Sandbox) -> None:
 
 
 def test_connections_are_kept_and_closed_with_the_client(kind: ClientKind) -> None:
-    """The second call needs no new one, and the server sees the end of it."""
+    """Calls reuse a connection, and closing the client closes it."""
     events: list[str] = []
 
     def talk(connection: socket.socket) -> None:
@@ -623,7 +623,7 @@ def test_connections_are_kept_and_closed_with_the_client(kind: ClientKind) -> No
 def test_certificates_may_be_named_by_their_folder(
     kind: ClientKind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """SSL_CERT_DIR; with neither of the two, certifi's are trusted besides the system's."""
+    """SSL_CERT_DIR sets the trusted certificates, instead of those of certifi and the system."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -648,7 +648,7 @@ def test_certificates_may_be_named_by_their_folder(
 def test_a_file_of_certificates_that_is_not_there_is_said(
     kind: ClientKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before anything is sent."""
+    """A missing SSL_CERT_FILE is reported before anything is sent."""
     monkeypatch.setenv("SSL_CERT_FILE", "/not/there.pem")
     with pytest.raises(APIConnectionError, match="cannot open connections") as caught:
         kind.refill(api_key="sdk", base_url="https://oneloop.invalid")
@@ -656,14 +656,14 @@ def test_a_file_of_certificates_that_is_not_there_is_said(
 
 
 def test_a_url_that_is_none_to_the_engine_is_said(kind: ClientKind) -> None:
-    """Before anything is sent."""
+    """A base URL that the engine does not accept is reported before anything is sent."""
     with pytest.raises(APIConnectionError, match="cannot open connections") as caught:
         kind.refill(api_key="sdk", base_url="https://xn--a.test")
     assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 1)
 
 
 def test_a_warm_connection_that_was_lost_may_have_carried_the_call(kind: ClientKind) -> None:
-    """Its body was handed over in the quick way, of which nothing is known."""
+    """A request on a reused connection that is lost has an unknown outcome."""
     answers = iter([OK, b""])
 
     def talk(connection: socket.socket) -> None:
@@ -689,7 +689,7 @@ def test_a_warm_connection_that_was_lost_may_have_carried_the_call(kind: ClientK
 
 
 def test_a_connection_that_the_server_ends_is_not_counted_on() -> None:
-    """The next call may have to wait for another."""
+    """A connection that the server closes, or that was idle for long, is not relied on."""
     engine = _fast._Engine(None)
     answer = ResponseBuilder().header("Connection", "close").build_sync()
     engine.response(answer, bytearray())
@@ -702,8 +702,9 @@ def test_a_connection_that_the_server_ends_is_not_counted_on() -> None:
 
 
 def test_cancelled_calls_leave_room_for_others(sandbox: Sandbox) -> None:
-    """Three times as many as may run at a time, at every stage of a call."""
-    elsewhere = REFILL | {"external_meter_id": "other"}  # as some may arrive late
+    """Calls that are cancelled at any stage release their slots for later calls."""
+    # Another meter than below, as some of these requests may arrive late.
+    elsewhere = REFILL | {"external_meter_id": "other"}
 
     async def main() -> None:
         async with AsyncOneloop(
@@ -729,7 +730,7 @@ def test_cancelled_calls_leave_room_for_others(sandbox: Sandbox) -> None:
 def test_a_call_that_waits_for_its_turn_has_the_rest_of_its_time(
     kind: ClientKind, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Waiting counts: the call ends with its budget, sent or not."""
+    """The time that a call waits for a slot counts towards its budget."""
     monkeypatch.setattr(_attempt, "MAX_CONNECTIONS", 1)
     sandbox.misbehave(Fault.slow_body(0.5), "hang")
     options: dict[str, Any] = {
@@ -768,5 +769,5 @@ def test_a_call_that_waits_for_its_turn_has_the_rest_of_its_time(
 
 
 def test_the_operation_of_these_tests_is_the_refill() -> None:
-    """So that what is shown here is shown for a call that may not be repeated."""
+    """The refill, with which these tests are made, is an operation that is not safe to repeat."""
     assert not refill_billing_limit.OPERATION.safe

@@ -1,4 +1,4 @@
-"""A forked process opens connections of its own, also if its process id does not identify it."""
+"""A forked process opens new connections, even if it has the process id of its parent."""
 
 import os
 import socketserver
@@ -76,7 +76,7 @@ main()  # to the end, as the engine also does something at exit
 
 @contextmanager
 def counting() -> Iterator[tuple[str, list[int]]]:
-    """Serve refills; count those of each connection."""
+    """Serve refills, and yield the URL and the number of requests on each connection."""
     counts: list[int] = []
 
     class Handler(socketserver.BaseRequestHandler):
@@ -106,14 +106,14 @@ def counting() -> Iterator[tuple[str, list[int]]]:
 def test_a_forked_process_does_not_use_its_parents_connection(
     name: str, via: str, how: str
 ) -> None:
-    """It may have its parent's process id: in a new PID namespace, each first process is 1."""
+    """A child opens its own connections, even with its parent's id (1, in a new PID namespace)."""
     with counting() as (url, counts):
         environment: dict[str, Any] = {
             **os.environ,
             "ONELOOP_SDK_KEY": "sdk",
             "ONELOOP_BASE_URL": url,
         }
-        # Python 3.12 and later warn of a fork beside other threads; here it is on purpose.
+        # Python 3.12 and later warn of a fork with other threads running; here it is intended.
         quiet = ("-W", "ignore::DeprecationWarning")
         program = [sys.executable, *quiet, "-c", PROGRAM, name, via, how]
         result = subprocess.run(
@@ -122,12 +122,12 @@ def test_a_forked_process_does_not_use_its_parents_connection(
     if result.returncode == 77:
         pytest.skip(f"a new PID namespace is not allowed here: {result.stdout.strip()}")
     assert (result.returncode, result.stderr) == (0, "")
-    # The engine of "fast" cannot be used after a fork, and the child gets an error that says so.
+    # The engine of "fast" cannot be used after a fork: the child gets an error.
     assert counts == ([2, 1] if via == "pool" else [2])
 
 
 def test_a_process_is_known_by_its_number_and_its_forks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Either is enough: some clones run no hooks, and some have their parent's process id."""
+    """A fork changes the identity of a process, even if it runs no fork hooks or keeps the id."""
     this = _attempt.process()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert _attempt.process() != this
@@ -141,7 +141,7 @@ def test_a_process_is_known_by_its_number_and_its_forks(monkeypatch: pytest.Monk
 def test_the_engine_is_left_alone_after_a_fork(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its threads are gone, so that to wait for them would never end, at exit neither."""
+    """After a fork, also at exit, the engine is not used: waiting for its threads would hang."""
     options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
     with Oneloop(**options, transport="fast") as client:
         client.refill_billing_limit(**REFILL)

@@ -1,4 +1,4 @@
-"""A call that is cancelled or interrupted: what is known of it, and that the client goes on."""
+"""A cancelled or interrupted call gets a note on its outcome, and the client remains usable."""
 
 import asyncio
 import dis
@@ -32,7 +32,7 @@ from tests.calling import REFILL, sending
 def cancelled(
     sandbox: Sandbox, *, after: float, policy: RetryPolicy, via: str = "pool"
 ) -> tuple[list[str], Any]:
-    """Cancel a refill; return the notes of the cancellation and the answer to the next refill."""
+    """Cancel a refill; return the notes of the cancellation and the result of the next refill."""
 
     async def main() -> tuple[list[str], Any]:
         async with AsyncOneloop(
@@ -52,7 +52,7 @@ def cancelled(
 
 @pytest.mark.parametrize("via", ["pool", "fast"])
 def test_a_cancelled_call_says_that_it_may_have_happened(via: str, sandbox: Sandbox) -> None:
-    """In a note on the CancelledError; the client goes on."""
+    """The CancelledError of a call has a note on its outcome, and the client remains usable."""
     sandbox.misbehave("hang")
     notes, answer = cancelled(sandbox, after=0, policy=RetryPolicy(), via=via)
     assert notes == ["refill_billing_limit was interrupted: it may have happened"]
@@ -69,7 +69,7 @@ def test_a_cancelled_call_says_that_it_may_have_happened(via: str, sandbox: Sand
 def test_a_call_that_is_cancelled_between_attempts_says_what_is_known(
     fault: Fault, safe: bool, known: str, sandbox: Sandbox
 ) -> None:
-    """What the attempts so far have done."""
+    """The note on a call that is cancelled between attempts shows the outcome so far."""
     sandbox.misbehave(fault)
     policy = RetryPolicy(treat_as_safe=safe)
     notes, answer = cancelled(sandbox, after=0.1, policy=policy)
@@ -78,7 +78,7 @@ def test_a_call_that_is_cancelled_between_attempts_says_what_is_known(
 
 
 def test_cancelled_calls_leave_the_pool_as_it_was(sandbox: Sandbox) -> None:
-    """Three times as many as there are connections, at every stage of a call."""
+    """Calls that are cancelled at any stage leave only idle connections in the pool."""
 
     async def main() -> None:
         async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
@@ -104,7 +104,7 @@ def test_cancelled_calls_leave_the_pool_as_it_was(sandbox: Sandbox) -> None:
 def test_a_connection_whose_first_request_did_not_begin_is_closed(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An interrupt between connecting and sending: httpcore would keep the place for ever."""
+    """A connection is closed if an interrupt precedes its first request: httpcore would keep it."""
 
     def interrupted(*_: object) -> None:
         monkeypatch.undo()
@@ -121,7 +121,7 @@ def test_a_connection_whose_first_request_did_not_begin_is_closed(
 
 
 def test_a_timeout_of_the_applications_own_carries_the_note(sandbox: Sandbox) -> None:
-    """`asyncio.timeout` turns the cancellation into its own error, with ours as the cause."""
+    """The cause of the TimeoutError of `asyncio.timeout` is the cancellation with our note."""
 
     async def main() -> None:
         async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
@@ -156,7 +156,7 @@ with Oneloop() as client:
 
 
 def test_ctrl_c_leaves_the_client_usable(sandbox: Sandbox) -> None:
-    """A KeyboardInterrupt carries the note, and no connection is left behind."""
+    """The KeyboardInterrupt of Ctrl-C has the note, and the connection pool is idle afterwards."""
     sandbox.misbehave("hang")
     environment = {
         **os.environ,
@@ -176,11 +176,11 @@ def test_ctrl_c_leaves_the_client_usable(sandbox: Sandbox) -> None:
 
 
 class AlarmError(Exception):
-    """What an application's own signal handler raises, such as a soft time limit."""
+    """An exception that an application's signal handler raises, such as for a soft time limit."""
 
 
 def handlers(error: type[BaseException]) -> list[Callable[..., object]]:
-    """Return each kind of callable that may be a signal handler, raising this error."""
+    """Return one signal handler of each kind of callable, all of which raise this error."""
 
     def function(*_: object) -> None:
         raise error
@@ -221,7 +221,7 @@ ALARMS = [AlarmError, TimeoutError, OSError, ConnectionError, ValueError, Keyboa
 
 @contextmanager
 def alarm(handler: Callable[..., object], after: float) -> Iterator[None]:
-    """Send this process a signal after some seconds."""
+    """Handle SIGALRM with this handler, and send it to this process after some seconds."""
     before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, after)
     try:
@@ -236,7 +236,7 @@ def alarm(handler: Callable[..., object], after: float) -> Iterator[None]:
 def test_an_alarm_in_a_send_reaches_the_caller(
     error: type[BaseException], via: str, sandbox: Sandbox
 ) -> None:
-    """With the note, whatever its class; there is no further attempt, and no error of ours."""
+    """A signal handler's exception ends an attempt unchanged, with the note, without a retry."""
     with httpx.Client() as http:
         own = {"transport": PoolTransport(sandbox.url)}
         options = own if via == "custom" else sending(via, http)
@@ -257,7 +257,7 @@ def test_an_alarm_in_a_send_reaches_the_caller(
 def test_an_alarm_in_a_wait_reaches_the_caller(
     error: type[BaseException], sandbox: Sandbox
 ) -> None:
-    """The wait is not cut short: the refill would go out at once."""
+    """A signal handler's exception ends a wait, and there is no further attempt."""
     sandbox.misbehave(Fault.rate_limited(30))
     with (
         Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client,
@@ -272,7 +272,7 @@ def test_an_alarm_in_a_wait_reaches_the_caller(
 
 
 def test_an_alarm_in_a_group_of_exceptions_is_found() -> None:
-    """Anyio tries several addresses at once, and puts what went wrong into a group."""
+    """A signal handler's exception is found in a group, as anyio groups connection errors."""
 
     def handler(*_: object) -> None:
         raise AlarmError
@@ -288,7 +288,7 @@ def test_an_alarm_in_a_group_of_exceptions_is_found() -> None:
 def test_an_alarm_while_connecting_reaches_the_caller(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not look like an address that does not answer, after which the next one is tried."""
+    """A signal handler's exception while connecting is not taken for an unreachable address."""
     port = int(sandbox.url.rpartition(":")[2])
     look_up = socket.getaddrinfo
 
@@ -299,7 +299,7 @@ def test_an_alarm_while_connecting_reaches_the_caller(
     monkeypatch.setattr(socket, "getaddrinfo", two)
     with socket.create_server(("127.0.0.2", port), backlog=0) as listener:
         waiting = [socket.socket() for _ in range(4)]
-        for connection in waiting:  # so that there is no room for one more
+        for connection in waiting:  # fill the backlog, so that connecting hangs
             connection.setblocking(False)
             connection.connect_ex(listener.getsockname())
         with (
@@ -315,7 +315,7 @@ def test_an_alarm_while_connecting_reaches_the_caller(
 
 
 def test_an_alarm_in_a_hook_reaches_the_caller(sandbox: Sandbox) -> None:
-    """What `on_retry` itself raises is logged; an alarm that strikes there ends the call."""
+    """A signal handler's exception ends the call even while `on_retry` runs."""
     sandbox.misbehave(Fault.rate_limited(0))
     policy = RetryPolicy(on_retry=lambda _: time.sleep(10))
     with (
@@ -331,7 +331,7 @@ def test_an_alarm_in_a_hook_reaches_the_caller(sandbox: Sandbox) -> None:
 
 
 def test_an_exception_that_the_application_handles_stays_the_context(sandbox: Sandbox) -> None:
-    """Only the frames of the transport are cut off."""
+    """An exception that the application was handling remains the context of the interruption."""
     sandbox.misbehave("hang")
 
     def refill() -> None:
@@ -350,7 +350,7 @@ def test_an_exception_that_the_application_handles_stays_the_context(sandbox: Sa
 
 
 class Applying:
-    """A transport, for both clients, that notes when it applied a refill."""
+    """A transport that records whether it has applied a refill."""
 
     def __init__(self, *before: Response) -> None:
         self.answers = [*before]
@@ -358,7 +358,7 @@ class Applying:
         self.applied = False
 
     def send(self, request: Request, limits: Limits) -> Response:
-        """Give the answers that come before, then apply."""
+        """Return the given responses first, then apply the refill."""
         self.asked += 1
         if self.answers:
             return self.answers.pop(0)
@@ -366,24 +366,24 @@ class Applying:
         return Response(200, (), b'{"billing": null}')
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing."""
 
 
 class AsyncApplying(Applying):
-    """The same, awaited."""
+    """The same as an async transport."""
 
     async def send(self, request: Request, limits: Limits) -> Response:  # type: ignore[override]
-        """Give the answers that come before, then apply."""
+        """Return the given responses first, then apply the refill."""
         await asyncio.sleep(0)
         return super().send(request, limits)
 
     async def aclose(self) -> None:
-        """Close nothing."""
+        """Do nothing."""
 
 
 @cache
 def interruptible(code: CodeType) -> frozenset[int]:
-    """Return the places in a function's code at which Python may run a signal handler."""
+    """Return the offsets in a function's code at which Python may run a signal handler."""
     kinds = ("CALL", "JUMP_BACKWARD", "RESUME", "PRECALL", "SEND")
     return frozenset(
         one.offset for one in dis.get_instructions(code) if one.opname.startswith(kinds)
@@ -395,21 +395,21 @@ class Striking:
 
     FILES = ("_call.py", "_decoding.py", "_failures.py", "_retry.py", "_transports.py")
     OUTSIDE = ("interrupted",)
-    """Functions that make the note: a second exception could strike there as well."""
+    """Functions that add the note. They are left out: a second exception could strike there too."""
 
     def __init__(self, place: int) -> None:
         self.left = place
         self.struck = False
 
     def __enter__(self) -> "Striking":
-        """Begin; as a signal handler, by which an exception from outside is known."""
+        """Start tracing, as a signal handler, whose exceptions are recognized as external."""
         self._before = signal.signal(signal.SIGUSR2, self._step)
         self._tracing = sys.gettrace()
         sys.settrace(self._entered)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """End."""
+        """Stop tracing, and restore the previous signal handler."""
         sys.settrace(self._tracing)
         signal.signal(signal.SIGUSR2, self._before)
 
@@ -442,7 +442,7 @@ KNOWN = re.compile(r"refill_billing_limit was interrupted(?: between attempts)?:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("client_class", [Oneloop, AsyncOneloop])
 def test_wherever_an_alarm_strikes_the_note_is_true(client_class: Any) -> None:
-    """At every place of a call that is turned away once and then applied: hundreds of them."""
+    """The note is true wherever in a call the exception of a signal handler is raised."""
     place, notes = 0, Counter[str]()
     while True:
         place += 1
@@ -471,14 +471,14 @@ def test_wherever_an_alarm_strikes_the_note_is_true(client_class: Any) -> None:
         if not strike.struck:
             break
     assert sum(notes.values()) > 10
-    if sys.version_info < (3, 12):  # later ones do not trace each place of a generator
+    if sys.version_info < (3, 12):  # later versions do not trace every place of a generator
         assert notes["nothing happened"] > 20
         assert notes["it may have happened"] > 20
         assert notes["it happened"] > 2
 
 
 def drive(coroutine: Any) -> Any:
-    """Run a coroutine that only sleeps, without an event loop whose lines would count."""
+    """Run a coroutine that only sleeps."""
     with asyncio.Runner() as runner:
         return runner.run(coroutine)
 
@@ -541,7 +541,8 @@ print(noted)
 
 
 def test_thousands_of_real_alarms_tell_the_truth() -> None:
-    """At random moments, in a process of its own: one may strike in a lock of the coverage tool."""
+    """Real signals at random moments of thousands of calls never lead to a wrong note."""
+    # In a process without coverage, because a signal may strike while coverage holds a lock.
     environment = {name: os.environ[name] for name in os.environ if "COVERAGE" not in name}
     result = subprocess.run(
         [sys.executable, "-c", ALARMED],

@@ -1,7 +1,7 @@
-"""Hostile answers: reading them takes a bounded amount of work and memory, whatever they are.
+"""Hostile responses: reading them takes a bounded amount of work and memory.
 
-Work is counted in bytecode instructions, and in bytes that are handed to zlib; no test measures
-time, which a busy machine would spoil.
+Work is counted in bytecode instructions and in bytes that zlib processes. No test measures time,
+because that depends on how busy the machine is.
 """
 
 import gzip
@@ -24,7 +24,7 @@ LIMIT = 10 * 1024 * 1024
 """The default of `max_response_bytes`."""
 
 MANY = LIMIT // 20
-"""JSON values that are allowed with it."""
+"""The number of JSON values that are allowed with this limit."""
 
 
 def read(body: bytes, encoding: str = "", limit: int = LIMIT) -> Any:
@@ -36,7 +36,7 @@ def read(body: bytes, encoding: str = "", limit: int = LIMIT) -> Any:
 
 
 def steps(work: Callable[[], object]) -> int:
-    """Return how many bytecode instructions of `oneloop` some work takes."""
+    """Return how many bytecode instructions of `oneloop` a function takes."""
     count = 0
 
     def entered(frame: FrameType, _event: str, _argument: object) -> Any:
@@ -61,7 +61,7 @@ def steps(work: Callable[[], object]) -> int:
 
 @contextmanager
 def peak_of(found: list[int]) -> Iterator[None]:
-    """Append the most memory that was in use at once, in bytes."""
+    """Append the peak of the memory that the block allocates, in bytes."""
     tracemalloc.start()
     try:
         yield
@@ -70,11 +70,11 @@ def peak_of(found: list[int]) -> Iterator[None]:
         tracemalloc.stop()
 
 
-# Levels
+# Levels of nesting
 
 
 def nested(levels: int) -> bytes:
-    """Return so many arrays, each in the one before."""
+    """Return this many nested arrays."""
     return b"[" * levels + b"]" * levels
 
 
@@ -86,13 +86,13 @@ def behind(text: bytes, value: bytes) -> bytes:
 @pytest.mark.parametrize("levels", [150, 900, 100_000])
 @pytest.mark.parametrize("text", [b"]" * 1000, b'\\"]' * 1000, b"\\\\", b'\\\\\\"' + b"}" * 900])
 def test_a_string_of_brackets_hides_no_levels(levels: int, text: bytes) -> None:
-    """Brackets in strings count neither way."""
+    """Brackets in strings do not offset the brackets outside of them when levels are counted."""
     body = behind(text, nested(levels))
     assert str(read(body)) == "JSON of more than 100 levels"
 
 
 def test_exactly_100_levels_are_read() -> None:
-    """One more is not, of whichever kind."""
+    """JSON of exactly 100 levels is read; 101 levels of arrays or objects are refused."""
     assert str(read(nested(100))) == str(json.loads(nested(100)))
     assert read(behind(b"[" * 5000, nested(99)))[0] == "[" * 5000
     assert isinstance(read(nested(101)), _decoding.Unreadable)
@@ -107,7 +107,7 @@ JSON = st.recursive(
 
 
 def levels_of(value: Any) -> int:
-    """Return how deep a value is nested."""
+    """Return how many levels a value has."""
     inner = (
         value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     )
@@ -116,7 +116,7 @@ def levels_of(value: Any) -> int:
 
 @given(JSON, st.integers(0, 120), st.integers(0, 3))
 def test_levels_are_counted_exactly(value: Any, around: int, siblings: int) -> None:
-    """What has at most 100 is read as it is; what has more is refused."""
+    """A value of at most 100 levels is read unchanged, and one of more levels is refused."""
     for _ in range(around):
         value = [value, *"]" * siblings]
     found = read(json.dumps(value).encode())
@@ -145,7 +145,7 @@ def outside_of_strings(body: bytes) -> bytes | None:
 
 @given(st.lists(st.sampled_from([b'"', b"\\", b"a", b"[", b","])), st.sampled_from([1, 2, 3, 7]))
 def test_strings_are_taken_out_wherever_a_piece_ends(parts: list[bytes], size: int) -> None:
-    """As by reading them one character after the other."""
+    """Removing strings piece by piece gives the same result as character by character."""
     body = b"".join(parts)
     expected = outside_of_strings(body)
     with pytest.MonkeyPatch.context() as patch:
@@ -158,7 +158,7 @@ def test_strings_are_taken_out_wherever_a_piece_ends(parts: list[bytes], size: i
 
 @pytest.fixture
 def any_number_of_digits() -> Iterator[None]:
-    """Let Python read integers of any length, as an application may have."""
+    """Remove Python's limit for the digits of integers, as an application may have done."""
     before = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     yield
@@ -172,14 +172,14 @@ LONG = [b"1" * 4301, b"-" + b"1" * 4300, b"0." + b"1" * 4299, b"1" * 4298 + b"e-
 @pytest.mark.parametrize("number", LONG, ids=len)
 @pytest.mark.parametrize("form", [b"%b", b"[1, %b]", b'{"a":%b}', b'["1", %b ]'])
 def test_a_number_of_more_than_4300_characters_is_refused(number: bytes, form: bytes) -> None:
-    """Whatever the application did to Python's own limit."""
+    """A number of more than 4300 characters is refused, even if Python's own limit is removed."""
     assert str(read(form % number)) == "a number of more than 4300 characters"
 
 
 @pytest.mark.usefixtures("any_number_of_digits")
 @pytest.mark.parametrize("number", [b"1" * 4300, b"-" + b"1" * 4299, b"0." + b"1" * 4298])
 def test_a_number_of_4300_characters_is_read(number: bytes) -> None:
-    """And any number of them side by side, and more in a string."""
+    """Numbers of 4300 characters are read, also several of them, and longer digits in strings."""
     value = json.loads(number)
     assert read(b"[%b, %b,%b]" % (number, number, number)) == [value] * 3
     assert read(b'{"a": "%b"}' % (b"1" * 9999)) == {"a": "1" * 9999}
@@ -187,16 +187,16 @@ def test_a_number_of_4300_characters_is_read(number: bytes) -> None:
 
 @pytest.mark.parametrize("number", [b"1e9999", b"-1e309", b"[1.0e+400]", b'{"a": 2e308}'])
 def test_a_number_too_large_for_a_float_is_not_infinity(number: bytes) -> None:
-    """JSON has no infinity, so nobody expects one."""
+    """A number that is too large for a float is refused and not read as infinity."""
     assert "too large for a float" in str(read(number))
 
 
 def test_other_floats_are_read_as_ever() -> None:
-    """The largest and the smallest of them too."""
+    """Floats up to the largest and down to the smallest are read as usual."""
     assert read(b"[1.5, -1e308, 1e-400, 2E2]") == [1.5, -1e308, 0.0, 200.0]
 
 
-# Values
+# Number of values
 
 
 TOO_MANY = {
@@ -209,7 +209,7 @@ TOO_MANY = {
 
 @pytest.mark.parametrize("what", TOO_MANY)
 def test_too_many_values_are_too_large(what: str) -> None:
-    """The error names the limit, and what to change."""
+    """The error for too many JSON values names the limit, and what to change."""
     found = read(TOO_MANY[what])
     assert isinstance(found, _decoding.TooLarge)
     assert str(found) == (
@@ -219,21 +219,21 @@ def test_too_many_values_are_too_large(what: str) -> None:
 
 
 def test_as_many_values_as_are_allowed_are_read() -> None:
-    """Brackets and commas in strings are none."""
+    """As many values as are allowed are read; brackets and commas in strings do not count."""
     assert len(read(b"[" + b"0," * (MANY - 1) + b"0]")) == MANY
     assert len(read(b'["' + b"[{," * MANY + b'"]')[0]) == 3 * MANY
     assert len(read(b"[" + b"0," * (MANY + 1) + b"0]", limit=LIMIT + 40)) == MANY + 2
 
 
 def test_a_small_limit_of_bytes_allows_some_values_all_the_same() -> None:
-    """They cost next to nothing."""
+    """5000 values are allowed however small `max_response_bytes` is, as they take little memory."""
     assert len(read(b"[" + b"0," * 4999 + b"0]", limit=10_000)) == 5000
     assert isinstance(read(b"[" + b"0," * 5000 + b"0]", limit=10_100), _decoding.TooLarge)
 
 
 @pytest.mark.parametrize("what", TOO_MANY)
 def test_a_bomb_of_values_takes_little_memory(what: str) -> None:
-    """10 kB of gzip made 210 MiB of lists; now it takes little more than its bytes."""
+    """Compressed JSON of very many values is refused before it takes much memory (once 210 MiB)."""
     bomb = gzip.compress(TOO_MANY[what])
     found: list[int] = []
     with peak_of(found):
@@ -243,7 +243,7 @@ def test_a_bomb_of_values_takes_little_memory(what: str) -> None:
 
 @pytest.mark.parametrize("value", [b"{}", b'{"a":0}', b"[0]", b'{"a":' * 90 + b"0" + b"}" * 90])
 def test_the_most_that_is_read_takes_a_bounded_amount_of_memory(value: bytes) -> None:
-    """Some 200 bytes a value, beside the answer itself."""
+    """As many values as are allowed take some 200 bytes each at most, besides the body itself."""
     count = MANY // (1 + value.count(b"{") + value.count(b"[")) - 1
     found: list[int] = []
     with peak_of(found):
@@ -252,7 +252,7 @@ def test_the_most_that_is_read_takes_a_bounded_amount_of_memory(value: bytes) ->
 
 
 def test_an_error_of_too_many_values_is_still_that_error() -> None:
-    """Its envelope is not looked at."""
+    """The code and message of an error response that exceeds a limit are not read."""
     envelope = b'{"error": {"code": 1, "message": "no"}, "more": %b}'
     assert _decoding.error_envelope(envelope % b"[]", LIMIT) == (1, "no")
     for more in (TOO_MANY["items"], nested(900), LONG[0], b"1e999"):
@@ -263,7 +263,7 @@ def test_an_error_of_too_many_values_is_still_that_error() -> None:
 
 
 class Fed:
-    """What zlib was given, and what it copied."""
+    """Counts the bytes that zlib gets, and those that it copies because they are left over."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.bytes = 0
@@ -275,12 +275,12 @@ class Fed:
         fed = self
 
         class Counted:
-            """Passes everything on."""
+            """Passes everything on to the real decompressor."""
 
             eof = property(lambda _: inner.eof)
 
             def decompress(self, data: Any, limit: int) -> bytes:
-                """Count what is handed over, and what is left over as a copy."""
+                """Count the input, and the copies of what is left over."""
                 plain = inner.decompress(data, limit)
                 fed.bytes += len(data) + len(inner.unused_data) + len(inner.unconsumed_tail)
                 return plain
@@ -293,17 +293,17 @@ class Fed:
 def test_gzip_of_many_members_is_copied_a_bounded_number_of_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each member copied all that followed it: 99 of them before a long one, 99 times its bytes."""
+    """Gzip data of many members is copied a bounded number of times, not once for each member."""
     fed = Fed(monkeypatch)
     noise = bytes(zlib.crc32(b"%d" % number) & 0xFF for number in range(3_000_000))
     body = gzip.compress(b"") * 99 + gzip.compress(noise)
     assert _decoding.plain_body(body, "gzip", LIMIT) == noise
-    # Each member leaves at most one piece over, besides what is read.
+    # For each member, zlib copies at most the rest of one piece, besides the data itself.
     assert fed.bytes < 2 * len(body) + 99 * 2 * _decoding.PIECE
 
 
 def test_gzip_that_is_as_long_as_the_limit_is_read() -> None:
-    """In whatever members it comes; one byte more is too large."""
+    """Gzip data of exactly the limit is read, also in several members, and one byte more is not."""
     members = gzip.compress(b"a" * 600_000) + gzip.compress(b"") + gzip.compress(b"b" * 400_000)
     plain = _decoding.plain_body(members + b"\0" * 100_000, "gzip", 1_000_000)
     assert plain == b"a" * 600_000 + b"b" * 400_000
@@ -313,7 +313,7 @@ def test_gzip_that_is_as_long_as_the_limit_is_read() -> None:
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.integers(1, 40))
 def test_gzip_is_undone_wherever_a_piece_ends(members: list[bytes], size: int) -> None:
-    """The end of a member may be the end of a piece."""
+    """Compressed data is read correctly wherever a piece ends, also at the end of a member."""
     body = b"".join(map(gzip.compress, members))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_decoding, "PIECE", size)
@@ -324,7 +324,7 @@ def test_gzip_is_undone_wherever_a_piece_ends(members: list[bytes], size: int) -
 
 
 def test_a_bomb_of_bytes_takes_little_memory() -> None:
-    """What is beyond the limit is not undone."""
+    """A decompression bomb takes little memory, as decompression stops at the limit."""
     bomb = gzip.compress(b" " * (20 * LIMIT))
     found: list[int] = []
     with peak_of(found):
@@ -336,17 +336,17 @@ def test_a_bomb_of_bytes_takes_little_memory() -> None:
 def test_json_that_is_not_encoded_is_read_whatever_its_encoding_is_said_to_be(
     encoding: str,
 ) -> None:
-    """Some servers name the charset there, and some proxies undo gzip but leave the header."""
+    """JSON as it stands is read whatever its Content-Encoding, which some servers set wrongly."""
     assert read(b'{"a": 1}', encoding) == {"a": 1}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\x0b\x01\x80{}\x03", TOO_MANY["items"]])
 def test_what_is_encoded_in_an_unknown_way_is_not_read(body: bytes) -> None:
-    """The name is a server's word, and is not repeated."""
+    """The error does not repeat the name of an unknown content encoding, as the server chose it."""
     assert str(read(body, "secret")) == "an unknown content encoding"
 
 
-# All of it
+# Total work
 
 
 GROWING: dict[str, Callable[[int], bytes]] = {
@@ -368,7 +368,7 @@ SIZES = [20_000, 40_000, 80_000]
 
 
 def work_of_reading(body: bytes, encoding: str, limit: int) -> list[int]:
-    """Return the instructions that reading takes, as an answer and as an error's envelope."""
+    """Return how many instructions it takes to read a body as a result and as an error envelope."""
 
     def as_error() -> None:
         try:
@@ -383,7 +383,7 @@ def work_of_reading(body: bytes, encoding: str, limit: int) -> list[int]:
 @pytest.mark.parametrize("encoding", ["", "gzip", "deflate", "utf-8"])
 @pytest.mark.parametrize("what", GROWING)
 def test_reading_takes_steps_in_proportion_to_the_size(what: str, encoding: str) -> None:
-    """From twice the size on, twice the steps at most, of which there are few."""
+    """Reading takes steps in proportion to the size of the body, and few of them."""
     encode = {"gzip": gzip.compress, "deflate": zlib.compress}.get(encoding, bytes)
     found = [work_of_reading(encode(GROWING[what](size)), encoding, LIMIT) for size in SIZES]
     for small, middle, large in zip(*found, strict=True):
@@ -392,7 +392,7 @@ def test_reading_takes_steps_in_proportion_to_the_size(what: str, encoding: str)
 
 
 def test_headers_take_steps_in_proportion_to_their_number() -> None:
-    """Also where all have the same name."""
+    """Headers take steps in proportion to their number, even if all have the same name."""
 
     def repeated(count: int) -> tuple[tuple[str, str], ...]:
         return (("X-A", "1"), ("x-a", "2"), ("B", "3")) * count
@@ -414,7 +414,7 @@ def test_headers_take_steps_in_proportion_to_their_number() -> None:
     st.lists(st.sampled_from([b"[", b"]", b'"', b"1", b",", b"\\"]), max_size=3),
 )
 def test_no_repetition_takes_many_steps(pattern: list[bytes], after: list[bytes]) -> None:
-    """Whatever is repeated: some for each 64 KiB, and no more."""
+    """However a body repeats a pattern, reading it takes steps in proportion to its size."""
     unit = b"".join(pattern)
     sizes = [2000, 4000, 8000]
     small, middle, large = (
@@ -423,7 +423,7 @@ def test_no_repetition_takes_many_steps(pattern: list[bytes], after: list[bytes]
     assert large - middle <= 2 * (middle - small) + 1000
 
 
-# How long to wait
+# Retry-After
 
 
 @pytest.mark.parametrize("name", ["retry-after", "retry-after-ms"])
@@ -435,18 +435,18 @@ def test_no_repetition_takes_many_steps(pattern: list[bytes], after: list[bytes]
 def test_what_a_server_asks_for_at_length_is_not_looked_at(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading a date or a number of any length would be the server's way to spend our time."""
+    """Retry-After and retry-after-ms of more than 64 characters are ignored, not parsed."""
     monkeypatch.setattr(_retry, "_NUMBER", None)
     assert _retry.retry_after({name: value}, 0.0) is None
 
 
 def test_as_much_as_64_characters_are_read() -> None:
-    """More than any number or date needs."""
+    """Retry-After of up to 64 characters is parsed, which is more than any number or date needs."""
     assert _retry.retry_after({"retry-after": "1." + "0" * 62}, 0.0) == 1
     assert _retry.retry_after({"retry-after-ms": "9" * 65, "retry-after": "7"}, 0.0) == 7
 
 
 def test_brackets_that_are_never_opened_are_refused_at_once() -> None:
-    """However many there are of them."""
+    """Closing brackets that were never opened are refused at once, however many there are."""
     with pytest.raises(_decoding.Unreadable, match="unbalanced brackets"):
         _decoding.read_json(b"[" * 101 + b"]" * 5000, 10**6)
