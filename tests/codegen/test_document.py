@@ -99,7 +99,7 @@ def test_a_reference_that_has_no_target_is_reported_with_its_place(
 
 
 def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
-    """~1 stands for a slash and ~0 for a tilde (RFC 6901)."""
+    """In a $ref, ~1 stands for a slash and ~0 for a tilde (RFC 6901)."""
     path = tmp_path / "api.yaml"
     schemas = "{x: {a/b~c: {type: string}}, y: {$ref: '#/x-parts/x/a~1b~0c'}}"
     path.write_text(f"{GOOD}x-parts: {schemas}\n", encoding="utf-8")
@@ -151,7 +151,7 @@ def test_a_file_that_is_not_there_is_reported_by_name(tmp_path: Path, name: str)
     ["a: [1\nb: 2\n", GOOD.replace("{}", "[" + "long, " * 500 + "]"), ONE_SCHEMA % "{type: [1]}"],
 )
 def test_errors_are_one_line_of_a_pleasant_length(tmp_path: Path, text: str) -> None:
-    """An error is a single line, in which long values are cut."""
+    """An error is a single line, in which long values are shortened."""
     message = failure(tmp_path, text)
     assert "\n" not in message
     assert len(message) < 300

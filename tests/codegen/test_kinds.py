@@ -699,7 +699,7 @@ def test_answers_of_every_kind(operations: Api) -> None:
 
 
 def test_methods_say_whether_they_may_be_repeated(operations: Api) -> None:
-    """GET, PUT and DELETE are safe to repeat; POST and PATCH are not."""
+    """Calls of GET, PUT and DELETE are safe to repeat; those of POST and PATCH are not."""
     safe = {
         method: operations.module(f"api.v1.{method}_it").OPERATION.safe
         for method in ("get", "put", "delete", "patch")

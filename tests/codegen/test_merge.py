@@ -140,7 +140,7 @@ def block(markdown: str) -> str:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_vendored_document_is_what_its_pages_make(seed: int) -> None:
-    """Adding the pages in any order, in one run or several, gives the vendored document."""
+    """The vendored document is the result of adding its pages in any order and number of runs."""
     document = parsed(DOCUMENT.read_text("utf-8"))
     pages = [Page(f"{number}.yaml", cut) for number, cut in enumerate(slices(document))]
     random.Random(seed).shuffle(pages)  # noqa: S311, no secret
@@ -532,7 +532,7 @@ def test_any_layout_will_do_if_nothing_is_new(text: str) -> None:
 
 
 def test_unusual_layouts_elsewhere_are_no_trouble() -> None:
-    """Block style is needed only where lines are added."""
+    """A document needs block style only where lines are added."""
     text = f"---\n{HEAD}x-a: {{b: &b [1, 2], c: *b}}\npaths:\n    /a: {{get: {ANSWER}}}\n    /c:\n"
     text += f"       put: {ANSWER}\n...\n"
     merged = add(text, path("/b", get=ANSWER), path("/c", trace=ANSWER))

@@ -367,7 +367,7 @@ def test_each_operation_has_its_certainty() -> None:
 
 
 def test_the_published_document_stays_as_it_is() -> None:
-    """Patching works on a copy."""
+    """Patching works on a copy and does not change the published document."""
     assert read_document(ROOT / "openapi.yaml") == DOCUMENT
 
 
