@@ -1,4 +1,4 @@
-"""Packages generated for one test, imported and ready to be called."""
+"""Generates packages from small documents for one test each and imports them."""
 
 import importlib
 import json
@@ -22,18 +22,18 @@ NUMBERS = count()
 
 
 def ref(name: str) -> dict[str, Any]:
-    """Return a reference to a component."""
+    """Return a `$ref` to a schema in components."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def answers(schema: dict[str, Any], status: str = "200", **more: Any) -> dict[str, Any]:
-    """Return the responses of an operation that answers JSON."""
+    """Return the responses of an operation that returns JSON."""
     content = {"application/json": {"schema": schema}}
     return {status: {"description": "The thing", "content": content, **more}}
 
 
 def takes(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return a required JSON body."""
+    """Return a required JSON request body."""
     return {"required": True, "content": {"application/json": {"schema": schema}}, **more}
 
 
@@ -57,20 +57,20 @@ class Api:
         self.package = f"generated_{next(NUMBERS)}"
 
     def render(self, document: dict[str, Any]) -> None:
-        """Generate it."""
+        """Generate the package from a document."""
         check_document(document, "the test's document")
         self.listing = _render.render(document, self.folder / self.package)
 
     def module(self, name: str) -> ModuleType:
-        """Import one of its modules."""
+        """Import one of the package's modules."""
         return importlib.import_module(f"{self.package}.{name}")
 
     def __getattr__(self, name: str) -> Any:
-        """Return a model."""
+        """Return a class of the package's models."""
         return getattr(self.module("models"), name)
 
     def call(self, operation: str = "do_it", /, **arguments: Any) -> Any:
-        """Check and encode a call of an operation."""
+        """Validate and encode a call of an operation."""
         return self.module(f"api.v1.{operation}").call(**arguments)
 
     def body(self, operation: str = "do_it", /, **arguments: Any) -> Any:
@@ -83,7 +83,7 @@ Generate = Callable[..., Api]
 
 @contextmanager
 def generating(folder: Path) -> Iterator[Generate]:
-    """Give a function from components and paths to an imported package in a folder."""
+    """Yield a function that generates a package from components and paths in `folder`."""
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
 
@@ -114,7 +114,7 @@ def generating(folder: Path) -> Iterator[Generate]:
 
 
 def failure(generate: Generate, *arguments: Any, **options: Any) -> str:
-    """Generate and return what the error says."""
+    """Try to generate a package and return the error message."""
     with pytest.raises(GenerationError) as caught:
         generate(*arguments, **options)
     message = str(caught.value)

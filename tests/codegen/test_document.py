@@ -1,4 +1,4 @@
-"""Reading a document: each fault is one line that says what is wrong and where."""
+"""Reading a document: every error is one line that says what is wrong and where."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ ONE_SCHEMA = GOOD + "components: {schemas: {A: %s}}\n"
 
 
 def failure(folder: Path, text: str | bytes) -> str:
-    """Read a document of this text and return what the error says."""
+    """Read a document with this text and return the error message."""
     path = folder / "api.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(GenerationError) as caught:
@@ -34,7 +34,7 @@ def test_openapi_3_0_and_3_1_are_read(tmp_path: Path, version: str) -> None:
 
 
 def test_json_is_read_too(tmp_path: Path) -> None:
-    """JSON is YAML."""
+    """A document in JSON is read like one in YAML."""
     path = tmp_path / "api.json"
     path.write_text('{"openapi": "3.1.0", "info": {"title": "é", "version": "1"}, "paths": {}}')
     assert read_document(path)["info"]["title"] == "é"
@@ -62,7 +62,7 @@ def test_json_is_read_too(tmp_path: Path) -> None:
 def test_what_is_no_yaml_mapping_is_refused(
     tmp_path: Path, text: str | bytes, message: str
 ) -> None:
-    """Errors in YAML come with line and column; other files with what they are instead."""
+    """A file that is not one YAML mapping is refused, with line and column for syntax errors."""
     assert failure(tmp_path, text).startswith(message)
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_yaml_mapping_is_refused(
     ],
 )
 def test_other_versions_are_refused(tmp_path: Path, text: str, found: str) -> None:
-    """What is not OpenAPI 3.0 or 3.1 is named by its version."""
+    """A document of any other version is refused, and the error names the version."""
     assert failure(tmp_path, text) == f"api.yaml is not an OpenAPI 3.0 or 3.1 document: {found}"
 
 
@@ -92,14 +92,14 @@ def test_other_versions_are_refused(tmp_path: Path, text: str, found: str) -> No
 def test_a_reference_that_has_no_target_is_reported_with_its_place(
     tmp_path: Path, reference: str
 ) -> None:
-    """The place is that of the $ref, in the document's words; other files are nowhere too."""
+    """A $ref without a target, or into another file, is reported with its place."""
     schema = f"{{type: object, allOf: [{{type: object}}, {{$ref: {reference!r}}}]}}"
     message = f"api.yaml: components.schemas.A.allOf.1: $ref {reference!r} has no target"
     assert failure(tmp_path, ONE_SCHEMA % schema).startswith(message)
 
 
 def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
-    """~1 stands for a slash and ~0 for a tilde (RFC 6901)."""
+    """In a $ref, ~1 stands for a slash and ~0 for a tilde (RFC 6901)."""
     path = tmp_path / "api.yaml"
     schemas = "{x: {a/b~c: {type: string}}, y: {$ref: '#/x-parts/x/a~1b~0c'}}"
     path.write_text(f"{GOOD}x-parts: {schemas}\n", encoding="utf-8")
@@ -122,14 +122,14 @@ def test_a_reference_to_an_escaped_name_is_followed(tmp_path: Path) -> None:
 def test_invalid_openapi_is_reported_with_its_place(
     tmp_path: Path, text: str, message: str
 ) -> None:
-    """The message has the first fault, and the way to it."""
+    """The error for invalid OpenAPI has the first fault and the path to it."""
     assert failure(tmp_path, text).startswith(f"api.yaml: {message}")
 
 
 def test_what_the_validator_stumbles_over_is_invalid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the validator itself fails, there is one line and no traceback."""
+    """An exception in the validator is reported in one line, without a traceback."""
     from codegen import _document
 
     def stumble(*_: object) -> None:
@@ -141,7 +141,7 @@ def test_what_the_validator_stumbles_over_is_invalid(
 
 @pytest.mark.parametrize("name", ["missing.yaml", "."])
 def test_a_file_that_is_not_there_is_reported_by_name(tmp_path: Path, name: str) -> None:
-    """A folder in its place is reported in the same way."""
+    """A missing file, or a folder in its place, is reported by name."""
     with pytest.raises(GenerationError, match=r"cannot be read: .*'$"):
         read_text(tmp_path / name)
 
@@ -151,7 +151,7 @@ def test_a_file_that_is_not_there_is_reported_by_name(tmp_path: Path, name: str)
     ["a: [1\nb: 2\n", GOOD.replace("{}", "[" + "long, " * 500 + "]"), ONE_SCHEMA % "{type: [1]}"],
 )
 def test_errors_are_one_line_of_a_pleasant_length(tmp_path: Path, text: str) -> None:
-    """An error is a single line, in which long values are cut."""
+    """An error is a single line, in which long values are shortened."""
     message = failure(tmp_path, text)
     assert "\n" not in message
     assert len(message) < 300

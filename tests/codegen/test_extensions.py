@@ -1,4 +1,4 @@
-"""What overlays choose by extensions and formats, and how bodies become arguments."""
+"""The extensions and formats that overlays set, and how request bodies become arguments."""
 
 from inspect import signature
 from typing import Any
@@ -21,7 +21,7 @@ from tests.codegen.generating import (
 
 
 def model(properties: dict[str, Any], *required: str, **more: Any) -> dict[str, Any]:
-    """Return an object's schema."""
+    """Return the schema of an object."""
     required_list = {"required": list(required)} if required else {}
     return {"type": "object", "properties": properties, **required_list, **more}
 
@@ -42,14 +42,14 @@ def model(properties: dict[str, Any], *required: str, **more: Any) -> dict[str, 
     ],
 )
 def test_plurals_of_acronyms_are_words(generate: Generate, wire: str, name: str) -> None:
-    """In fields, arguments and class names alike."""
+    """Plural acronyms such as `IPs` are one word in names of fields, arguments and classes."""
     api = generate({"Thing": model({wire: TEXT})}, post(requestBody=takes(model({wire: TEXT}))))
     assert api.Thing(**{name: "a"}).to_dict() == {wire: "a"}
     assert api.body(**{name: "a"}) == {wire: "a"}
 
 
 def test_a_field_and_an_argument_may_be_given_a_name(generate: Generate) -> None:
-    """It stays what it is on the wire."""
+    """x-python-name renames fields and arguments in Python, but not on the wire."""
     right = {"type": "boolean", "x-python-name": "delete"}
     maybe = {**TEXT, "nullable": True, "x-python-name": "remark"}
     thing = model({"del": right, "rem": maybe}, "del")
@@ -73,13 +73,13 @@ def test_a_field_and_an_argument_may_be_given_a_name(generate: Generate) -> None
 
 @pytest.mark.parametrize("name", ["two words", "class", "1st", "camelCase", "_hidden", ""])
 def test_a_given_name_has_to_be_one(generate: Generate, name: str) -> None:
-    """It is reported, not changed."""
+    """An x-python-name that is not a valid name is an error, and is not corrected silently."""
     message = failure(generate, {"T": model({"del": {"type": "boolean", "x-python-name": name}})})
     assert f"x-python-name of del: {name!r} cannot be a name" in message
 
 
 def test_equal_schemas_of_one_class_name_share_the_class(generate: Generate) -> None:
-    """Wherever they are written in place: required, optional, in a list, in an answer."""
+    """Inline schemas with equal contents and the same x-python-class become one class."""
     inline = model({"key": TEXT}, "key", **{"x-python-class": "IssuedKey", "description": "A key"})
     status = {**TEXT, "enum": ["ON", "OFF"], "x-python-class": "Power"}
     api = generate(
@@ -100,7 +100,7 @@ def test_equal_schemas_of_one_class_name_share_the_class(generate: Generate) -> 
 
 
 def test_other_schemas_of_that_class_name_are_an_error(generate: Generate) -> None:
-    """Two shapes cannot be one class."""
+    """Different schemas with the same x-python-class are an error."""
     message = failure(
         generate,
         {
@@ -113,14 +113,14 @@ def test_other_schemas_of_that_class_name_are_an_error(generate: Generate) -> No
 
 @pytest.mark.parametrize("name", ["two words", "lower", "1st", "Snake_Case", "", "ValueError"])
 def test_a_given_class_name_has_to_be_one(generate: Generate, name: str) -> None:
-    """It is reported, not changed."""
+    """An x-python-class that cannot name a class is an error."""
     message = failure(generate, {"T": model({"a": model({"b": TEXT}, **{"x-python-class": name})})})
     assert f"x-python-class of a: {name!r} cannot be a class" in message
 
 
 @pytest.mark.parametrize("status", ["200", "201", "2XX"])
 def test_an_answer_written_in_place_is_called_a_response(generate: Generate, status: str) -> None:
-    """Not `Response200`."""
+    """The class of an inline response is named `DoItResponse`, not `DoItResponse200`."""
     api = generate({}, post(responses=answers(model({"a": TEXT}), status)))
     assert api.module("models").__all__ == ["DoItResponse"]
 
@@ -132,7 +132,7 @@ RATE = model({"id": TEXT, "limit": {"type": "integer", "minimum": 1}, "note": TE
 
 @pytest.fixture(scope="module")
 def grouped(generate: Generate) -> Api:
-    """Operations whose bodies hold objects."""
+    """Generate an operation whose request body contains objects."""
     body = model(
         {
             "key": TEXT,
@@ -157,7 +157,7 @@ LEAST = {"key": "k", "must_a": "a"}
 
 
 def test_fields_of_an_object_in_the_body_are_arguments(grouped: Api) -> None:
-    """Named after both, and put together again; an object of which nothing is given is left out."""
+    """Fields of a nested object become arguments; without any of them the object is not sent."""
     assert grouped.body(**LEAST) == {"key": "k", "must": {"a": "a"}}
     assert grouped.body(**LEAST, billing_usage=None) == {
         "key": "k",
@@ -173,7 +173,7 @@ def test_fields_of_an_object_in_the_body_are_arguments(grouped: Api) -> None:
 
 
 def test_what_is_no_plain_object_stays_one_argument(grouped: Api) -> None:
-    """A component is a class that applications meet elsewhere; null needs to be sayable."""
+    """A component, a nullable object and an object without fields stay one argument each."""
     names = set(signature(grouped.module("api.v1.do_it").call).parameters)
     assert {"shared", "nullable", "empty"} <= names
     shared = grouped.Shared(s="t")
@@ -185,7 +185,7 @@ def test_what_is_no_plain_object_stays_one_argument(grouped: Api) -> None:
 
 
 def test_names_of_such_arguments_may_collide(grouped: Api) -> None:
-    """Then the later one gets another name."""
+    """If two arguments would have the same name, the later one gets a suffix."""
     assert grouped.body(**LEAST, query_x="1", query_x_body="2") == {
         **grouped.body(**LEAST),
         "query_x": "1",
@@ -206,7 +206,7 @@ def test_names_of_such_arguments_may_collide(grouped: Api) -> None:
 def test_an_object_is_given_whole_or_not_at_all(
     grouped: Api, given: dict[str, Any], message: str
 ) -> None:
-    """The error names the argument as the caller knows it."""
+    """If only some required fields of an object are given, the error names the missing argument."""
     with pytest.raises(ArgumentError) as caught:
         grouped.call(**LEAST, **given)
     assert str(caught.value) == message
@@ -215,7 +215,7 @@ def test_an_object_is_given_whole_or_not_at_all(
 
 
 def test_a_body_of_arguments_needs_no_class(generate: Generate) -> None:
-    """But what is an argument or an answer elsewhere keeps its own."""
+    """A body that becomes arguments has no class, unless it is used elsewhere too."""
     either = {"oneOf": [ref("Kept"), {"type": "array", "items": ref("Item")}]}
     body = model({"part": model({"kind": {**TEXT, "enum": ["A"]}}), "all": either})
     api = generate(
@@ -235,7 +235,7 @@ def test_a_body_of_arguments_needs_no_class(generate: Generate) -> None:
 
 
 def test_only_what_is_sent_tells_null_from_absent(generate: Generate) -> None:
-    """`UNSET` never reaches who reads an answer."""
+    """Fields of models that are only received are never `UNSET`."""
     field = model({"a": {**TEXT, "nullable": True}})
     body = model({"b": ref("Both")})
     api = generate(
@@ -256,7 +256,7 @@ def test_only_what_is_sent_tells_null_from_absent(generate: Generate) -> None:
 
 
 def test_a_flag_asks_for_one_value(generate: Generate) -> None:
-    """Whatever else the value is, known or not, the answer is no."""
+    """A flag is True for the value that it names, and False for any other, even an unknown one."""
     status = {**TEXT, "enum": ["VALID", "EXPIRED"]}
     flags = {"x-python-flags": {"is_valid": {"keyStatus": "VALID"}}}
     api = generate({"Thing": model({"keyStatus": status, "isValid": TEXT}, "keyStatus", **flags)})
@@ -271,13 +271,13 @@ def test_a_flag_asks_for_one_value(generate: Generate) -> None:
     "flags", [{"f": {"b": 1}}, {"f": {}}, {"f": {"a": 1, "b": 2}}, {"f": 1}, 1]
 )
 def test_a_flag_names_a_field(generate: Generate, flags: Any) -> None:
-    """Anything else is reported, with the model."""
+    """A flag that does not name exactly one field is an error that names the model."""
     message = failure(generate, {"Thing": model({"a": TEXT}, **{"x-python-flags": flags})})
     assert message.startswith("Thing: x-python-flags must name one field")
 
 
 def test_secrets_are_not_shown(generate: Generate) -> None:
-    """Neither in a repr, nor kept from what takes them out of errors."""
+    """Secrets are left out of reprs, and a call lists them so that errors can leave them out."""
     secret = {**TEXT, "format": "password"}
     maybe = {**secret, "nullable": True}
     api = generate(
@@ -301,7 +301,7 @@ def test_secrets_are_not_shown(generate: Generate) -> None:
 
 
 def test_an_operation_may_be_marked_as_safe_with_a_reason(generate: Generate) -> None:
-    """Its docstring tells the reason."""
+    """x-safe-to-repeat makes an operation safe, and its docstring contains the reason."""
     reason = {"x-safe-to-repeat": "It sets everything to what is given"}
     api = generate({}, {**post(**reason), **post("/plain", "plain")})
     assert api.module("api.v1.do_it").OPERATION.safe is True
@@ -311,7 +311,7 @@ def test_an_operation_may_be_marked_as_safe_with_a_reason(generate: Generate) ->
 
 
 def test_certainty_is_told(generate: Generate) -> None:
-    """In the docstring and in the list of all operations."""
+    """x-certainty appears in the docstring and in the list of operations."""
     paths = {
         **post(**{"x-certainty": "client", "x-inferred": "All of it."}),
         **post("/seen", "seen", **{"x-certainty": "published"}),
@@ -334,7 +334,7 @@ def test_certainty_is_told(generate: Generate) -> None:
 
 
 def test_an_operation_without_an_id_has_no_extensions(generate: Generate) -> None:
-    """Nothing is looked up by an empty name."""
+    """The extensions of an operation without an operationId are ignored."""
     nameless = {"tags": ["v1"], "responses": NOTHING, "x-safe-to-repeat": "No"}
     api = generate({}, {"/nameless": {"post": nameless, "summary": "Not an operation"}})
     assert api.module("api.v1.post_nameless").OPERATION.safe is False

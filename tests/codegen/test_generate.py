@@ -1,4 +1,4 @@
-"""./generate.sh: the same bytes everywhere, all or nothing, and one line when it fails."""
+"""./generate.sh: reproducible, atomic, and with one-line errors."""
 
 import json
 import os
@@ -36,7 +36,7 @@ Result = subprocess.CompletedProcess[str]
 def run(
     *command: str | Path, cwd: Path = ROOT, environment: dict[str, str] | None = None
 ) -> Result:
-    """Run a program and return how it ended."""
+    """Run a program and return its result."""
     return subprocess.run(
         command,
         cwd=cwd,
@@ -54,7 +54,7 @@ def generate(*arguments: str | Path, **options: Any) -> Result:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Return all files of a folder but compiled ones."""
+    """Return the contents of all files in a folder except compiled ones."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
@@ -63,18 +63,18 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def names(folder: Path) -> list[str]:
-    """Return what lies in a folder, hidden or not."""
+    """Return the names of everything in a folder, hidden or not."""
     return sorted(path.name for path in folder.iterdir())
 
 
 def times(folder: Path) -> dict[Path, int]:
-    """Return when each file and folder was written last."""
+    """Return the modification time of a folder and of everything in it."""
     return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate into a folder whose parents do not exist; do not change what is in it."""
+    """Generate into a folder whose parents do not exist. Tests must not change this folder."""
     output = tmp_path_factory.mktemp("first") / "new" / "folder" / "oneloop_api"
     result = generate("--output", output)
     assert result.returncode == 0, result.stderr
@@ -95,7 +95,7 @@ def output(first: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `main` read and check nothing, and copy the package instead of generating it anew."""
+    """Let `main` skip reading and validation, and copy the package instead of generating it."""
 
     def render(_: object, package: Path) -> str:
         shutil.copytree(first, package)
@@ -108,14 +108,14 @@ def quick(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_committed_package_is_what_is_generated(first: Path) -> None:
-    """It was neither edited by hand nor forgotten."""
+    """The committed package is identical to what is generated from the document."""
     assert files(first) == files(PACKAGE)
 
 
 def test_the_page_of_operations_belongs_to_the_package(
     quick: None, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """It is written with it, compared with it, and left alone with it."""
+    """docs/operations.md is written and compared together with the committed package."""
     page = tmp_path / "operations.md"
     monkeypatch.setattr(codegen.__main__, "PACKAGE", output)
     monkeypatch.setattr(codegen.__main__, "PAGE", page)
@@ -128,7 +128,7 @@ def test_the_page_of_operations_belongs_to_the_package(
 
 
 def test_every_file_is_marked_as_generated(first: Path) -> None:
-    """Each Python file says so in its first line, and the data files in their first key."""
+    """Each Python file says in its first line, each JSON file in its first key, what made it."""
     sources = [path for path in first.rglob("*") if path.is_file() and path.name != "py.typed"]
     for path in sources:
         text = path.read_text("utf-8")
@@ -140,7 +140,7 @@ def test_every_file_is_marked_as_generated(first: Path) -> None:
 
 
 def test_the_manifest_names_what_the_package_was_made_from(first: Path) -> None:
-    """The digest of every input, in order, and the version of every tool that shapes the output."""
+    """The manifest has the digest of every input and the version of every tool that matters."""
     manifest = json.loads((first / "manifest.json").read_text("utf-8"))
     digests = manifest["sha256"]
     assert list(digests) == sorted(digests)
@@ -166,7 +166,7 @@ def test_the_manifest_names_what_the_package_was_made_from(first: Path) -> None:
 def test_caches_of_tools_do_not_change_the_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files that linters and Python leave between the sources are not inputs."""
+    """Cache files that linters and Python leave among the sources are not inputs."""
     shutil.copytree(GENERATOR, tmp_path / "codegen")
     (tmp_path / "codegen" / ".ruff_cache").mkdir(exist_ok=True)
     (tmp_path / "codegen" / ".ruff_cache" / "CACHEDIR.TAG").touch()
@@ -177,7 +177,7 @@ def test_caches_of_tools_do_not_change_the_manifest(
 
 
 def test_a_second_run_writes_nothing(quick: None, output: Path, capsys: Any) -> None:
-    """Files keep their times, so that nothing is built again."""
+    """A second run leaves all files and their modification times unchanged."""
     before = times(output)
     assert main(["--output", str(output)]) == 0
     printed = capsys.readouterr().out
@@ -186,7 +186,7 @@ def test_a_second_run_writes_nothing(quick: None, output: Path, capsys: Any) -> 
 
 
 def test_the_bytes_depend_on_nothing_around(first: Path, tmp_path: Path) -> None:
-    """Not on locale, time zone, hash seed, or what lies in the folder that it is run from."""
+    """The output does not depend on locale, time zone, hash seed or working folder."""
     (tmp_path / "ruff.toml").write_text("line-length = 40\n", encoding="utf-8")
     (tmp_path / ".gitignore").write_text("*\n", encoding="utf-8")
     (tmp_path / ".git").mkdir()
@@ -199,7 +199,7 @@ def test_the_bytes_depend_on_nothing_around(first: Path, tmp_path: Path) -> None
 def test_a_package_in_the_working_folder_does_not_change_the_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: Path
 ) -> None:
-    """A folder called attrs or ruff changes neither the order of imports nor the formatter."""
+    """A folder named attrs or ruff changes neither the order of imports nor the formatter."""
     for name in ("attrs", "ruff"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()
@@ -214,7 +214,7 @@ def test_a_package_in_the_working_folder_does_not_change_the_bytes(
 def test_an_old_package_is_replaced_whole(
     quick: None, output: Path, first: Path, capsys: Any
 ) -> None:
-    """Changed files are put right and files that are not generated go."""
+    """Edited files are restored, missing ones written, and others removed."""
     (output / "client.py").write_text("# edited\n", encoding="utf-8")
     (output / "models" / "extra.py").touch()
     (output / "py.typed").unlink()
@@ -228,7 +228,7 @@ def test_an_old_package_is_replaced_whole(
 def test_the_package_is_as_readable_as_other_new_files(
     quick: None, output: Path, tmp_path: Path
 ) -> None:
-    """It is made in a private folder, but follows the umask when it is published."""
+    """The package's mode follows the umask, although it is made in a private folder."""
     (output / "py.typed").unlink()
     assert main(["--quiet", "--output", str(output)]) == 0
     (tmp_path / "other").mkdir()
@@ -236,13 +236,13 @@ def test_the_package_is_as_readable_as_other_new_files(
 
 
 def test_quiet_prints_nothing(quick: None, output: Path, capsys: Any) -> None:
-    """Unless something fails."""
+    """--quiet prints nothing if the run succeeds."""
     assert main(["--quiet", "--output", str(output)]) == 0
     assert capsys.readouterr() == ("", "")
 
 
 def edited(change: Callable[[dict[str, Any]], object]) -> str:
-    """Return the document's text after a change to it."""
+    """Return the text of the document after a change to it."""
     document = read_document(DOCUMENT)
     change(document)
     return json.dumps(document)
@@ -303,8 +303,8 @@ FAILURES = {
 def test_a_failing_run_changes_nothing(
     output: Path, tmp_path: Path, monkeypatch: Any, capsys: Any, document: str | None, message: str
 ) -> None:
-    """The old package stays byte for byte, no draft is left, and one line says what is wrong."""
-    if document and document.startswith("{"):  # a small one, without our quirks
+    """A failed run prints one line, leaves no draft, and does not touch the old package."""
+    if document and document.startswith("{"):  # a small document without our quirks
         monkeypatch.setattr(codegen.__main__, "OVERLAYS", [])
     (output / "client.py").write_text("# the old one\n", encoding="utf-8")
     before, written = files(output), times(output)
@@ -320,7 +320,7 @@ def test_a_failing_run_changes_nothing(
 
 
 def test_a_failing_program_prints_an_error_and_exits_1(output: Path, tmp_path: Path) -> None:
-    """As `main` returns."""
+    """The script exits with the status that `main` returns."""
     result = generate("--document", tmp_path / "none.yaml", "--output", output)
     assert (result.returncode, result.stdout) == (1, "1/4 read     none.yaml\n")
     assert result.stderr.startswith("generate.sh: none.yaml cannot be read: [Errno 2]")
@@ -333,7 +333,7 @@ def test_a_failing_program_prints_an_error_and_exits_1(output: Path, tmp_path: P
 def test_a_killed_run_leaves_the_old_package(
     quick: None, output: Path, first: Path, sent: signal.Signals, moment: str
 ) -> None:
-    """The next run removes what the killed one had begun."""
+    """A killed run leaves the old package, and the next run removes its draft."""
     (output / "client.py").write_text("# the old one\n", encoding="utf-8")
     before = files(output)
     with subprocess.Popen([ROOT / "generate.sh", "--quiet", "--output", output]) as process:
@@ -349,7 +349,7 @@ def test_a_killed_run_leaves_the_old_package(
 
 
 def test_without_a_formatter_nothing_is_written(output: Path, tmp_path: Path) -> None:
-    """Unlike plain openapi-python-client, which goes on and writes other bytes."""
+    """Without ruff the run fails, instead of writing code that is not formatted."""
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     (site,) = (tmp_path / "venv" / "lib").glob("python3*/site-packages")
     for path in Path(sysconfig.get_path("purelib")).iterdir():
@@ -370,14 +370,14 @@ def test_without_a_formatter_nothing_is_written(output: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", ["folder", "folder with a manifest", "file"])
 def test_what_was_not_generated_is_not_replaced(tmp_path: Path, kind: str, capsys: Any) -> None:
-    """A slip in --output cannot cost a folder of other things."""
+    """--output never replaces a file or folder that was not generated."""
     target = tmp_path / "precious"
     if kind == "file":
         target.write_text("mine", encoding="utf-8")
     else:
         target.mkdir()
         (target / "thesis.txt").write_text("mine", encoding="utf-8")
-        if kind != "folder":  # of a web application, say
+        if kind != "folder":  # for example that of a web application
             (target / "manifest.json").write_text("{}", encoding="utf-8")
     before = times(tmp_path)
     assert main(["--quiet", "--output", str(target)]) == 1
@@ -386,7 +386,7 @@ def test_what_was_not_generated_is_not_replaced(tmp_path: Path, kind: str, capsy
 
 
 def test_an_empty_folder_may_be_generated_into(quick: None, tmp_path: Path, first: Path) -> None:
-    """As mktemp makes it."""
+    """An empty folder, such as mktemp makes, is a valid target."""
     (tmp_path / "empty").mkdir()
     assert main(["--quiet", "--output", str(tmp_path / "empty")]) == 0
     assert files(tmp_path / "empty") == files(first)
@@ -395,14 +395,14 @@ def test_an_empty_folder_may_be_generated_into(quick: None, tmp_path: Path, firs
 def test_a_folder_that_cannot_be_made_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message is that of the operating system."""
+    """If the target cannot be created, the operating system's message is printed in one line."""
     (tmp_path / "file").touch()
     assert main(["--quiet", "--output", str(tmp_path / "file" / "api" / "package")]) == 1
     assert capsys.readouterr().err.startswith("generate.sh: [Errno ")
 
 
 def test_check_is_content_with_what_would_be_generated(first: Path) -> None:
-    """It exits 0 and changes nothing."""
+    """--check exits with 0 and changes nothing if the package is up to date."""
     before = times(first.parent)
     result = generate("--check", "--output", first)
     assert result.returncode == 0
@@ -413,7 +413,7 @@ def test_check_is_content_with_what_would_be_generated(first: Path) -> None:
 def test_check_lists_every_difference_and_the_command(
     quick: None, output: Path, capsys: Any
 ) -> None:
-    """Changed, missing and additional files, compared both ways; nothing is put right."""
+    """--check lists changed, missing and additional files, and changes none of them."""
     (output / "client.py").write_text("# edited\n", encoding="utf-8")
     (output / "models" / "extra.py").touch()
     (output / "py.typed").unlink()
@@ -434,7 +434,7 @@ def test_check_lists_every_difference_and_the_command(
 def test_check_of_another_document_names_it_in_the_command(
     quick: None, tmp_path: Path, capsys: Any
 ) -> None:
-    """The command can be pasted as it is."""
+    """The command that --check suggests names the document, quoted for the shell."""
     document = tmp_path / "my api.yaml"
     document.write_text("{}", encoding="utf-8")
     assert main(["--check", "--quiet", "--document", str(document)]) == 1
@@ -448,7 +448,7 @@ def test_check_of_another_document_names_it_in_the_command(
 def test_check_of_nothing_makes_nothing(
     quick: None, tmp_path: Path, first: Path, capsys: Any
 ) -> None:
-    """Without a package every file is reported as missing, and no folder is made."""
+    """If there is no package, --check reports every file as missing and creates no folder."""
     assert main(["--check", "--quiet", "--output", str(tmp_path / "new" / "package")]) == 1
     lines = capsys.readouterr().out.splitlines()
     listed = [line for line in lines if line.startswith("  missing: ")]
@@ -457,7 +457,7 @@ def test_check_of_nothing_makes_nothing(
 
 
 def test_compiled_files_are_no_difference(output: Path, first: Path) -> None:
-    """Python writes them beside the sources."""
+    """Compiled files that Python writes beside the sources are ignored."""
     (output / "__pycache__").mkdir()
     (output / "__pycache__" / "client.cpython-311.pyc").touch()
     assert _tree.differences(output, first) == []
@@ -465,7 +465,7 @@ def test_compiled_files_are_no_difference(output: Path, first: Path) -> None:
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_lists_every_option_before_anything_is_installed(tmp_path: Path, flag: str) -> None:
-    """It works with any Python on the path, and makes no .venv."""
+    """--help works with any Python on the path and does not create .venv."""
     shutil.copy(ROOT / "generate.sh", tmp_path)
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     shutil.copytree(GENERATOR, tmp_path / "codegen")
@@ -482,7 +482,7 @@ def test_help_lists_every_option_before_anything_is_installed(tmp_path: Path, fl
 
 @pytest.mark.parametrize("arguments", [["--chek"], ["--check", "--demo"], ["more"], ["--output"]])
 def test_a_wrong_command_line_exits_2(arguments: list[str]) -> None:
-    """With the usage, and before anything is read."""
+    """A wrong command line prints the usage and exits with 2 before anything is read."""
     result = generate(*arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("usage: ./generate.sh")
@@ -491,18 +491,18 @@ def test_a_wrong_command_line_exits_2(arguments: list[str]) -> None:
 def test_demo_refills_a_meter_after_the_generation(
     quick: None, output: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It regenerates, then runs the example against the sandbox, and ends as the example does."""
+    """--demo generates, runs the example against the sandbox, and returns its exit status."""
     assert main(["--demo", "--output", str(output)]) == 0
     message = capfd.readouterr().out
     assert "4/4 write" in message
     assert message.strip().splitlines()[-1] != f"4/4 write    nothing changed in {output}"
-    monkeypatch.setattr("codegen.__main__.ROOT", ROOT / "tests")  # where there is no example
+    monkeypatch.setattr("codegen.__main__.ROOT", ROOT / "tests")  # a folder without the example
     monkeypatch.setattr("codegen.__main__._generate", lambda *_: [])
     assert main(["--demo"]) == 2
 
 
 def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """And says that the old client stays."""
+    """Ctrl-C is reported in one line, which says that nothing was changed."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -524,7 +524,7 @@ def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Non
 def test_a_fault_in_a_template_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, text: str, message: str
 ) -> None:
-    """A typo in a template is an error, not a blank, and unsound code is not published."""
+    """A typo in a template is an error, and code that ruff rejects is not published."""
     here = Path(shutil.copytree(GENERATOR, tmp_path / "codegen"))
     (here / "templates" / template).write_text(text, encoding="utf-8")
     monkeypatch.setattr(_render, "HERE", here)
@@ -650,7 +650,7 @@ async def asynchronous(client: AsyncOneloop) -> None:
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate from the grown document and return the folder with the package."""
+    """Generate from the grown document and return the folder that contains the package."""
     folder = tmp_path_factory.mktemp("grown")
     document, output = folder / "openapi.json", folder / "path" / "oneloop_api"
     document.write_text(edited(grow), encoding="utf-8")
@@ -660,7 +660,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_new_operation_and_field_work_on_both_clients(grown: Path) -> None:
-    """Over HTTP, without a hand edit: the request line, the answer's types, and what is refused."""
+    """New operations and fields work over HTTP in both clients without an edit by hand."""
     environment = {"PYTHONPATH": str(grown / "path")}
     result = run(sys.executable, "-W", "error", "-c", CALLS, environment=environment)
     assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""What a contributor adds: a quirk is one action, a kind of property is one class and one codec."""
+"""What contributors add: a quirk takes one action, a kind of property one class and one codec."""
 
 import json
 from decimal import Decimal
@@ -34,8 +34,8 @@ def encode_amount(value: Any) -> str:
 
 @pytest.fixture
 def amounts(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """A package generated with one more class of a kind and its codec, and nothing else changed."""
-    monkeypatch.setattr(Kind, "by_schema", dict(Kind.by_schema))  # for this test only
+    """Generate a package with one more kind and its codec, and nothing else changed."""
+    monkeypatch.setattr(Kind, "by_schema", dict(Kind.by_schema))  # undone after this test
     codec = {"decode_amount": decode_amount, "encode_amount": encode_amount}
     for name, function in codec.items():
         monkeypatch.setattr(oneloop_overrides, name, function, raising=False)
@@ -71,7 +71,7 @@ def amounts(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> Api:
 
 
 def test_a_new_kind_is_one_class_and_one_codec(amounts: Api) -> None:
-    """Models read and write it wherever it stands, and operations take it."""
+    """Models read and write a new kind in any position, and operations accept it."""
     wire = {
         "price": "1.50",
         "discount": "0.5",
@@ -100,7 +100,7 @@ def test_a_new_kind_is_one_class_and_one_codec(amounts: Api) -> None:
 
 
 def test_errors_of_a_new_kind_have_the_place(amounts: Api) -> None:
-    """As those of any kind; and a component of the type's name is called otherwise."""
+    """Errors of a new kind have the path; a component with the name of its type is renamed."""
     with pytest.raises(DecodeError, match=r"^Decimal\[0\]: expected an amount"):
         amounts.Price.from_dict({"price": "1", "Decimal": ["one"]})
     with pytest.raises(ArgumentError, match=r"^price must be a Decimal"):
@@ -126,7 +126,7 @@ OVERLAYS = [ROOT / "overrides" / name for name in ("overlay.yaml", "annotations.
 def test_a_new_quirk_of_a_known_kind_is_one_action(
     tmp_path: Path, action: str, seats: str | int
 ) -> None:
-    """With the action at the end of the overlay a field is a number, without it a text."""
+    """An action at the end of the overlay makes a field an integer instead of a string."""
     document = read_document(ROOT / "openapi.yaml")
     fields = {"seats": {"type": "string", "description": "Seats that are paid for"}}
     document["components"]["schemas"]["Plan"] = {"type": "object", "properties": fields}

@@ -1,4 +1,4 @@
-"""Documents that would take forever, mislead a reader, or pass for our own are one-line errors."""
+"""Documents that would never finish, mislead a reader or pose as ours are one-line errors."""
 
 import io
 import json
@@ -40,19 +40,19 @@ def with_schemas(*schemas: str) -> str:
 
 
 def bomb(first: str, line: str) -> str:
-    """Return a document in which each of forty lines stands twice for the one before."""
+    """Return a document of forty lines, in which each line refers twice to the line before."""
     lines = [f"x-0: &a0 {first}", *(line.format(n=n, m=n - 1) for n in range(1, 40))]
     return NOTHING + "\n".join(lines) + "\n"
 
 
 def fan(key: str, width: int, length: int) -> str:
-    """Return a document with a chain of schemas, each made of the next one several times."""
+    """Return a document with a chain of schemas, each of which refers `width` times to the next."""
     chain = (f"A{n}: {json.dumps({key: [ref(f'A{n + 1}')] * width})}" for n in range(length))
     return with_schemas(*chain, f"A{length}: {{type: object}}")
 
 
 def doubled(key: str, wrap: str) -> str:
-    """Return a document with a chain of schemas, each twice the next one in a keyword."""
+    """Return a document with a chain of schemas, each of which uses the next one twice in `key`."""
     chain = []
     for n in range(30):
         both = json.dumps({"allOf": [ref(f"A{n + 1}")] * 2})
@@ -61,7 +61,7 @@ def doubled(key: str, wrap: str) -> str:
 
 
 def cycle(kind: str) -> str:
-    """Return a document in which two components of a kind are each other."""
+    """Return a document in which two components of a kind refer to each other."""
     a, b = (f"{{$ref: '#/components/{kind}/{name}'}}" for name in "BA")
     return f"{NOTHING}components: {{{kind}: {{A: {a}, B: {b}}}}}\n"
 
@@ -150,7 +150,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_would_take_for_ever_is_refused(text: str, message: str) -> None:
-    """In one line, and at once."""
+    """A document that expands without end is refused at once, in one line."""
     began = time.monotonic()
     with pytest.raises(GenerationError) as caught:
         parse_document(text, "api.yaml")
@@ -161,7 +161,7 @@ def test_what_would_take_for_ever_is_refused(text: str, message: str) -> None:
 
 
 def test_what_is_large_but_sound_is_read() -> None:
-    """A pair of surrogates is one character, as in JSON, and YAML 1.1 is no warning."""
+    """Long texts, shared aliases, surrogate pairs and YAML 1.1 are read."""
     assert parse_document(f'{NOTHING}x-y: "\\ud83d\\ude00"\n', "a")["x-y"] == "😀"
     assert parse_document(f"%YAML 1.1\n---\n{NOTHING}x-y: 1e3\n", "a")["x-y"] == 1000
     assert parse_document(f"{NOTHING}x-y: {'a' * 100_000}\n", "a")["x-y"] == "a" * 100_000
@@ -175,7 +175,7 @@ def test_what_is_large_but_sound_is_read() -> None:
 
 @pytest.mark.parametrize("wrong", [None, 1, "x", [], [1], {}, {"a": []}, True])
 def test_a_value_of_a_wrong_type_is_reported(wrong: Any) -> None:
-    """Wherever it stands."""
+    """A value of a wrong type, wherever it stands, is never more than a one-line error."""
     document = {
         "openapi": "3.0.3",
         "info": {"title": "T", "version": "1"},
@@ -208,7 +208,7 @@ def test_a_value_of_a_wrong_type_is_reported(wrong: Any) -> None:
 
 
 def test_what_recurs_in_values_is_no_circle() -> None:
-    """Such as a tree. A default is checked only if that is quick."""
+    """A schema may contain itself, as in a tree; a default is checked only if that is quick."""
     tree = {"type": "object", "properties": {"a": {"type": "array", "items": ref("A")}}}
     lists: dict[str, Any] = {"type": "array", "items": {"anyOf": [ref("B"), ref("B"), TEXT]}}
     more = {"type": "object", "additionalProperties": ref("C")}
@@ -268,7 +268,7 @@ PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
 @pytest.mark.parametrize("key", EXTENSIONS)
 @pytest.mark.parametrize("place", PLACES)
 def test_our_extensions_come_from_overrides_alone(place: str, key: str) -> None:
-    """Wherever they stand in a document, where something could read them."""
+    """Our extensions are refused wherever a document has them and something could read them."""
     document = {"openapi": "3.1.0", "info": {"title": "T", "version": "1"}, "paths": {}}
     with pytest.raises(GenerationError) as caught:
         parse_document(json.dumps({**document, **PLACES[place](key)}), "page.yaml")
@@ -278,7 +278,7 @@ def test_our_extensions_come_from_overrides_alone(place: str, key: str) -> None:
 
 
 def test_names_and_data_are_no_extensions() -> None:
-    """A vendor may call a property so, and show it in an example."""
+    """A property or an example may have the name of one of our extensions."""
     schema = {
         "type": "object",
         "properties": {"x-python-name": TEXT, "x-safe-to-repeat": TEXT},
@@ -298,7 +298,7 @@ def test_names_and_data_are_no_extensions() -> None:
 
 
 def patterned(**more: Any) -> dict[str, Any]:
-    """Return a document with one text."""
+    """Return a document with one string schema."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "T", "version": "1"},
@@ -309,7 +309,7 @@ def patterned(**more: Any) -> dict[str, Any]:
 
 
 def test_a_pattern_is_never_tried_if_it_could_run_for_ever() -> None:
-    """Neither on defaults nor on names. An override has to replace it."""
+    """A pattern that could run forever is never tried; an override has to replace it."""
     text = "a" * 50 + "!"
     for more in (
         {"pattern": "^(a+)+$", "default": text},
@@ -335,7 +335,7 @@ def test_a_pattern_is_never_tried_if_it_could_run_for_ever() -> None:
 
 
 def test_patterns_cost_little_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past a limit the rest is too complex."""
+    """Patterns that together exceed the limit of steps are refused as too complex."""
     monkeypatch.setattr("codegen._structure.MOST_STEPS", 10)
     assert MOST_STEPS > 1000
     schemas = {f"A{n}": {"type": "string", "pattern": f"^[a-z]*-{n}$"} for n in range(9)}
@@ -345,7 +345,7 @@ def test_patterns_cost_little_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_slow_pattern_is_left_to_the_server(generate: Any) -> None:
-    """Unless the texts are short; the docstring names it anyway."""
+    """A slow pattern is left to the server unless the texts are short; it is documented anyway."""
     slow = {**TEXT, "pattern": r"\d+x", "default": "1x"}
     properties = {"short": {**slow, "maxLength": 1000}, "long": {**slow, "maxLength": 1001}}
     body = {"type": "object", "properties": {**properties, "free": slow}}
@@ -366,7 +366,7 @@ def test_a_slow_pattern_is_left_to_the_server(generate: Any) -> None:
 
 @pytest.mark.parametrize("pattern", ["^(a+)+[]$]", r"^(?:\w|(é))+$", "(?u)^(a+)+$", "^a$"])
 def test_the_validator_tries_no_pattern(pattern: str) -> None:
-    """However long it could take. Data that looks like a pattern stays."""
+    """The validator never matches a pattern; data that looks like a pattern is left alone."""
     began = time.monotonic()
     for text in ("a" * 40 + "!", "é" * 40 + "!"):
         check_document(patterned(pattern=pattern, default=text), "a")
@@ -387,7 +387,7 @@ def test_the_validator_tries_no_pattern(pattern: str) -> None:
     "key", ["$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$dynamicRef", "$recursiveRef"]
 )
 def test_nothing_is_ever_fetched(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    """Keywords that could lead out of a document are refused, and the validator could not go."""
+    """Keywords that could lead out of a document are refused, and nothing is ever fetched."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         for place in (f"http://127.0.0.1:{server.getsockname()[1]}/x", Path(__file__).as_uri()):
@@ -407,7 +407,7 @@ def test_nothing_is_ever_fetched(monkeypatch: pytest.MonkeyPatch, key: str) -> N
 
 
 def test_a_reference_in_data_is_data() -> None:
-    """References through lists, or with percent escapes, are errors that say how to write them."""
+    """A $ref in data is ignored; one through a list or with percent escapes is refused."""
     data = {"example": {"$ref": "#/nowhere"}, "x-a": {"$ref": "b.yaml"}, "examples": [{"$ref": 1}]}
     check_document(patterned(**data), "a")
     message = "has no target: refer to a part of components by its name"
@@ -423,7 +423,7 @@ def test_a_reference_in_data_is_data() -> None:
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**100, [1], {}, b"x", object()])
 def test_only_values_of_json_are_literals(value: Any) -> None:
-    """Anything else is refused, so that the code means what the document says."""
+    """Only JSON values become literals, so that the code means what the document says."""
     with pytest.raises(GenerationError, match="cannot be written into code") as caught:
         literal(value)
     assert str(caught.value).isprintable()
@@ -433,13 +433,13 @@ def test_only_values_of_json_are_literals(value: Any) -> None:
     "name", ["", "a b", "def", "__init__", "\uff43\uff4c\uff53", "1a", "a" * 121]
 )
 def test_only_identifiers_are_names(name: str) -> None:
-    """Names that Python normalizes to another one are refused."""
+    """Only identifiers that Python does not normalize to others are accepted as names."""
     with pytest.raises(GenerationError):
         identifier(name)
 
 
 def test_names_that_have_no_file_of_their_own_are_refused(generate: Any) -> None:
-    """Otherwise one would be imported instead of the other."""
+    """Names that would share a file, or make none, are refused."""
     thing = {"type": "object", "properties": {"a": TEXT}}
     answer = {"200": answers(ref("AB"))["200"], "400": answers(ref("Ab"))["200"]}
     with pytest.raises(GenerationError, match=r"would both be in ab\.py"):
@@ -453,14 +453,14 @@ def test_names_that_have_no_file_of_their_own_are_refused(generate: Any) -> None
 
 
 def test_members_of_an_enum_keep_their_values(generate: Any) -> None:
-    """Also values with invisible characters."""
+    """Enum members keep their values, even with quotes or invisible characters."""
     values = ["a\u200bb", 'say "x"', "it's", "new\nline", "\\"]
     api = generate({"E": {**TEXT, "enum": values}}, post(responses=answers(ref("E"))))
     assert [member.value for member in api.E] == values
 
 
 def test_a_chain_that_the_generator_cannot_follow_is_reported(generate: Any) -> None:
-    """Each refers to the one before, in a property."""
+    """Models that refer to each other through too many levels are reported in one line."""
     chain = {
         f"A{n}": {"type": "object", "properties": {"a": ref(f"A{n - 1}") if n else TEXT}}
         for n in range(250)
@@ -490,7 +490,7 @@ for arguments in json.loads(sys.argv[1]):
 
 
 def fakes(folder: Path) -> list[list[str]]:
-    """Return the arguments of runs that fail, each with control characters in what it prints."""
+    """Return the arguments of runs that fail and have control characters in their messages."""
     document = {"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": {}}
     found = []
     for number, more in enumerate(
@@ -514,7 +514,7 @@ def fakes(folder: Path) -> list[list[str]]:
 
 
 def test_no_control_character_reaches_the_terminal(tmp_path: Path) -> None:
-    """A document cannot begin a line that looks like one of ours, either."""
+    """Control characters are escaped, and no text of a document begins a line of its own."""
     runs = fakes(tmp_path)
     ours, theirs = pty.openpty()
     command = [sys.executable, "-P", "-c", RUNS, json.dumps(runs)]
@@ -522,7 +522,7 @@ def test_no_control_character_reaches_the_terminal(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
         message = b""
-        with suppress(OSError):  # the end of a terminal
+        with suppress(OSError):  # raised at the end of a terminal
             while part := os.read(ours, 65536):
                 message += part
     os.close(ours)
@@ -534,7 +534,7 @@ def test_no_control_character_reaches_the_terminal(tmp_path: Path) -> None:
 
 
 def test_a_line_is_printable_in_any_encoding() -> None:
-    """What a terminal cannot show is escaped, too."""
+    """Characters that the terminal's encoding lacks are escaped too."""
     assert printable("a\x1b\u202e\ud800\n ä") == r"a\x1b\u202e\ud800\n ä"
     raw = io.BytesIO()
     say("ä\x1b", io.TextIOWrapper(raw, encoding="ascii"))
@@ -547,7 +547,7 @@ def test_a_line_is_printable_in_any_encoding() -> None:
 def test_a_fault_of_ours_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, wanted: bool
 ) -> None:
-    """With the document and the kind; the traceback comes if it is asked for."""
+    """An unexpected error is one line with its type; GENERATE_TRACEBACK=1 shows the traceback."""
 
     def fault(*_: object) -> None:
         raise KeyError("\x1b")
@@ -567,7 +567,7 @@ def test_a_fault_of_ours_is_one_line(
 
 
 def test_a_fault_of_ours_begins_no_line(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Whatever text of a document is in its message."""
+    """The message of an unexpected error stays on one line, whatever text it contains."""
 
     def fault(*_: object) -> None:
         raise RuntimeError(FAKE)
@@ -583,7 +583,7 @@ def test_a_fault_of_ours_begins_no_line(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_a_long_fence_is_read_at_once(tmp_path: Path) -> None:
-    """Also a line that only looks like a fence because of a backtick at its end."""
+    """A very long fence takes no time, and neither does a line that only looks like one."""
     page = tmp_path / "page.md"
     page.write_text(f"{'~' * 400_000}`\n{' ' * 400_000}x\n", encoding="utf-8")
     began = time.monotonic()
@@ -593,7 +593,7 @@ def test_a_long_fence_is_read_at_once(tmp_path: Path) -> None:
 
 
 def differing(*schemas: Any) -> list[str]:
-    """Return the lines of the message about pages that differ from a first one."""
+    """Return the lines of the error about pages that differ from the first one."""
     first, *others = [
         _merge.Page(f"{number}.yaml", {**patterned(), "components": {"schemas": each}})
         for number, each in enumerate(schemas)
@@ -604,7 +604,7 @@ def differing(*schemas: Any) -> list[str]:
 
 
 def test_what_differs_much_is_reported_in_part() -> None:
-    """The message says how much is left out."""
+    """A long report of differences is cut, and says so."""
     began = time.monotonic()
     message = differing(*({"A": {"enum": [f"{mark}{n}" for n in range(6000)]}} for mark in "ab"))
     assert message[-1] == "... not all is shown: definitions that differ: 1"

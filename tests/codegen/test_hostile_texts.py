@@ -1,4 +1,4 @@
-"""No text of a document becomes code: syntax trees stay as they are, whatever the texts say."""
+"""No text of a document becomes code: the syntax trees are the same whatever the texts say."""
 
 import ast
 import builtins
@@ -73,7 +73,7 @@ ROLES = (
 
 
 def document() -> dict[str, Any]:
-    """Return a document with every construct, in which each text has a word of its own."""
+    """Return a document with every construct, in which each text is a word of its own."""
     told = {**TEXT, "description": "told"}
     text = {**told, "maxLength": 9999, "pattern": "pattern_value", "example": "example_value"}
     enum = {**TEXT, "enum": ["value_one", "value_two"]}
@@ -131,7 +131,7 @@ def document() -> dict[str, Any]:
 
 
 def changed(part: Any, role: str, text: str) -> Any:
-    """Return a part of a document with another text in a role, wherever it is named."""
+    """Return part of a document in which every occurrence of a role is replaced by `text`."""
     if isinstance(part, dict):
         return {changed(key, role, text): changed(part[key], role, text) for key in part}
     if isinstance(part, list):
@@ -166,7 +166,7 @@ NUMBERS = count()
 
 @pytest.fixture
 def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Any]:
-    """Return a function to what a document is printed as, before it is formatted."""
+    """Return a function that generates code from a document and returns the shape of the code."""
     monkeypatch.setattr(_render, "_format", lambda _: None)
 
     def rendered(written: dict[str, Any]) -> Any:
@@ -195,7 +195,7 @@ def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
 
 
 def outcomes(printed: Callable[[dict[str, Any]], Any], texts: list[str]) -> Iterator[str]:
-    """Put hostile texts into each role; yield where what is printed has another shape."""
+    """Put hostile texts into each role, and yield the cases where the code has another shape."""
     written = document()
     plain = printed(written)
     for number, role in enumerate(ROLES):
@@ -215,14 +215,14 @@ def outcomes(printed: Callable[[dict[str, Any]], Any], texts: list[str]) -> Iter
 
 
 STRIDE = 11
-"""Each text comes into each fifth role; with 1, all into all, which takes some minutes."""
+"""Each text is tried in every eleventh role; 1 means every role, which takes some minutes."""
 
 
 @pytest.mark.parametrize("function", ["literal", "identifier"])
 def test_a_gap_would_be_seen(
     printed: Callable[[dict[str, Any]], Any], monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    """The test below can fail: it does where values or names are printed as they stand."""
+    """If values or names were printed without quoting, the test below would fail."""
     raw = {"literal": lambda value: f"'{value}'", "identifier": str}[function]
     role, text = {
         "literal": ("field", f"a' + {ATTACK} + 'b"),
@@ -235,5 +235,5 @@ def test_a_gap_would_be_seen(
 
 
 def test_hostile_texts_are_texts_or_refused(printed: Callable[[dict[str, Any]], Any]) -> None:
-    """In one line, if they are: as name, value, description, path or anything else."""
+    """A hostile text in any role is either kept as text or refused in one line."""
     assert list(outcomes(printed, HOSTILE)) == []

@@ -1,4 +1,4 @@
-"""Property kinds: what a schema becomes in Python, shown by generating it and using the result."""
+"""Property kinds: what a schema becomes in Python, tested by generating and using the code."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ from tests.codegen.generating import (
 
 # --- scalars -------------------------------------------------------------------------------------
 
-# name: (schema, JSON, Python, annotation, JSON that is not it, Python that is not it)
+# name: (schema, JSON, Python value, annotation, invalid JSON, invalid Python value)
 KINDS: dict[str, tuple[dict[str, Any], Any, Any, str, Any, Any]] = {
     "text": (TEXT, "a", "a", "str", 1, 1),
     "short": ({**TEXT, "maxLength": 2}, "abc", "ab", "str", None, "abc"),
@@ -129,7 +129,7 @@ def holder(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
 
 
 def nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema that allows null too, as OpenAPI 3.0 says it."""
+    """Return a schema that also allows null, as OpenAPI 3.0 writes it."""
     return (
         {"allOf": [schema], "nullable": True} if "$ref" in schema else {**schema, "nullable": True}
     )
@@ -137,7 +137,7 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def kinds(generate: Generate) -> Api:
-    """One package with every kind as a field: required, optional, nullable and both."""
+    """Generate a package with every kind as a required, optional and nullable field."""
     schemas = dict(SHARED)
     for name, (schema, *_) in KINDS.items():
         title = name.capitalize()
@@ -150,7 +150,7 @@ def kinds(generate: Generate) -> Api:
 
 
 def sample(api: Api, name: str) -> tuple[Any, Any]:
-    """Return a value of a kind as JSON and in Python."""
+    """Return a value of a kind, as JSON and in Python."""
     schema, wire, value, *_ = KINDS[name]
     if name == "part":
         return wire, api.Part(name="n")
@@ -161,7 +161,7 @@ def sample(api: Api, name: str) -> tuple[Any, Any]:
 @pytest.mark.parametrize("variant", ["Required", "Optional", "Nullable", "Both"])
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "whatever"])
 def test_a_kind_reads_what_it_writes(kinds: Api, name: str, variant: str) -> None:
-    """Decoded, a value has its Python type; encoded again, it is what came."""
+    """A decoded value has its Python type, and is encoded again as it was received."""
     model = getattr(kinds, name.capitalize() + variant)
     wire, value = sample(kinds, name)
     read = model.from_dict({"it": wire, "more": 1})
@@ -172,7 +172,7 @@ def test_a_kind_reads_what_it_writes(kinds: Api, name: str, variant: str) -> Non
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kind_has_the_type_that_a_person_would_write(kinds: Api, name: str) -> None:
-    """Optional adds None; nullable adds None, and UNSET where "left out" means something else."""
+    """Optional adds None; nullable adds None, and UNSET if the field may also be left out."""
     annotation = KINDS[name][3]
     title = name.capitalize()
     shown = {
@@ -191,7 +191,7 @@ def test_a_kind_has_the_type_that_a_person_would_write(kinds: Api, name: str) ->
 
 @pytest.mark.parametrize("name", [name for name in KINDS if KINDS[name][4] is not None])
 def test_a_kind_refuses_other_json(kinds: Api, name: str) -> None:
-    """The error has the path in the document's words."""
+    """JSON of another type is refused, and the error has the path in the document's names."""
     for variant in ("Required", "Optional"):
         with pytest.raises(DecodeError) as caught:
             getattr(kinds, name.capitalize() + variant).from_dict({"it": KINDS[name][4]})
@@ -200,7 +200,7 @@ def test_a_kind_refuses_other_json(kinds: Api, name: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kind_refuses_other_values(kinds: Api, name: str) -> None:
-    """The document's limits hold for what is sent, and the error names the field."""
+    """A value beyond the document's limits is not encoded, and the error names the field."""
     for variant in ("Required", "Optional"):
         model = getattr(kinds, name.capitalize() + variant)
         with pytest.raises(ArgumentError) as caught:
@@ -212,14 +212,14 @@ def test_a_kind_refuses_other_values(kinds: Api, name: str) -> None:
     "name", ["short", "long", "shaped", "least", "above", "most", "below", "even", "share"]
 )
 def test_limits_do_not_hold_for_what_is_read(kinds: Api, name: str) -> None:
-    """The server may know better: reading is lenient, writing is strict."""
+    """Limits are not checked in responses: reading is lenient, writing is strict."""
     wire = KINDS[name][1]
     assert getattr(kinds, f"{name.capitalize()}Required").from_dict({"it": wire}).it == wire
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if KINDS[name][0]])
 def test_null_absent_and_a_value_are_three_things(kinds: Api, name: str) -> None:
-    """Read, absent and null are None; written, UNSET is left out and None is null if it may be."""
+    """Absent and null are both read as None; UNSET is not sent, and None is sent as null."""
     title = name.capitalize()
     required, optional = getattr(kinds, f"{title}Required"), getattr(kinds, f"{title}Optional")
     null, both = getattr(kinds, f"{title}Nullable"), getattr(kinds, f"{title}Both")
@@ -240,7 +240,7 @@ def test_null_absent_and_a_value_are_three_things(kinds: Api, name: str) -> None
 
 @pytest.mark.parametrize("name", ["color", "level"])
 def test_enums_are_open(kinds: Api, name: str) -> None:
-    """A value that the document does not list is kept, and sent back as it came."""
+    """A value that the document does not list is kept, and sent back unchanged."""
     model = getattr(kinds, f"{name.capitalize()}Required")
     unknown = {"color": "blue", "level": 9}[name]
     read = model.from_dict({"it": unknown})
@@ -249,7 +249,7 @@ def test_enums_are_open(kinds: Api, name: str) -> None:
 
 
 def test_enums_have_names_and_docstrings(kinds: Api) -> None:
-    """Members are named after their values, and the class says what it is."""
+    """Members are named after their values, and the class has a docstring."""
     assert {member.name: member.value for member in kinds.Color} == {"RED": "red", "GREEN": "green"}
     assert {member.name: member.value for member in kinds.Level} == {"VALUE_1": 1, "VALUE_2": 2}
     kept = "Values that are not listed here are kept as they came."
@@ -262,7 +262,7 @@ def test_enums_have_names_and_docstrings(kinds: Api) -> None:
 
 @pytest.fixture(scope="module")
 def components(generate: Generate) -> Api:
-    """One package with components that refer to each other."""
+    """Generate a package with components that refer to each other."""
     return generate(
         {
             **SHARED,
@@ -318,7 +318,7 @@ def components(generate: Generate) -> Api:
 
 
 NAMES = {
-    # in the document: in Python
+    # name in the document: name in Python
     "class": "class_",
     "import": "import_",
     "None": "none",
@@ -351,7 +351,7 @@ NAMES = {
 
 
 def test_models_may_refer_to_each_other_and_to_themselves(components: Api) -> None:
-    """A circle, a list and a map of the same model, to any depth, with the whole path in errors."""
+    """A model can contain itself to any depth, and errors have the whole path."""
     tree = {
         "next": {"children": [{}, {"byName": {"a": {}}}]},
         "owner": {"node": {"owner": {"node": {}}}},
@@ -367,13 +367,13 @@ def test_models_may_refer_to_each_other_and_to_themselves(components: Api) -> No
 
 @pytest.mark.parametrize("module", ["node", "owner"])
 def test_a_circle_can_be_entered_anywhere(components: Api, module: str) -> None:
-    """Whichever module is imported first, in a program of its own."""
+    """Either of two modules that import each other can be imported first."""
     program = f"import {components.package}.models.{module}"
     subprocess.run([sys.executable, "-c", program], cwd=components.folder, check=True)
 
 
 def test_nullable_components_keep_their_names(components: Api) -> None:
-    """No class is called ...Type0, and null is said once."""
+    """Nullable components keep their names, and None occurs once in a type."""
     assert components.Many.__annotations__ == {
         "ghost": "Ghost | None",
         "again": "Ghost | None",
@@ -390,7 +390,7 @@ def test_nullable_components_keep_their_names(components: Api) -> None:
 
 
 def test_nullable_components_are_read_and_written(components: Api) -> None:
-    """Null and a value, for each."""
+    """Null and other values of nullable components are read and written."""
     full = {
         "ghost": {"name": "a"},
         "again": {"name": "b"},
@@ -414,13 +414,13 @@ def test_nullable_components_are_read_and_written(components: Api) -> None:
 
 
 def test_a_malformed_model_is_an_error(components: Api) -> None:
-    """Not a raw dict in the model's place, as plain generation has it."""
+    """A malformed model is an error; plain openapi-python-client would return a raw dict."""
     with pytest.raises(DecodeError, match=r"^ghost\.name: required field is missing"):
         components.Many.from_dict({"ghost": {}})
 
 
 def test_what_the_document_does_not_name_is_kept(components: Api) -> None:
-    """Typed where the document types it, as it came elsewhere, also where it promises nothing."""
+    """Fields that the document does not name are kept, and typed if it has a type for them."""
     for model in (components.Closed, components.Nothing, components.Node):
         assert model.from_dict({"new": [1]}).to_dict() == {"new": [1]}
     read = components.Rest.from_dict({"a": "b", "c": "5"})
@@ -433,18 +433,18 @@ def test_what_the_document_does_not_name_is_kept(components: Api) -> None:
 
 
 def test_a_map_component_is_a_dict(components: Api) -> None:
-    """It has no class of its own."""
+    """A component that only has additional properties is a dict, without a class."""
     assert not hasattr(components.module("models"), "Counts")
 
 
 def test_classes_do_not_take_names_that_the_code_uses(components: Api) -> None:
-    """A component called Call or Any gets another class name."""
+    """A component named Call or Any gets another class name."""
     read = components.AnyModel.from_dict({"call": {"name": "a"}})
     assert isinstance(read.call, components.CallModel)
 
 
 def test_a_body_that_a_model_refers_to_keeps_its_class(generate: Generate) -> None:
-    """Whatever the order of the components; a body that nothing refers to has no class."""
+    """A body has a class if a model refers to it, whatever the order of the components."""
     schemas = {
         "First": {"type": "object", "properties": {"last": ref("Last")}},
         "Middle": PART,
@@ -459,7 +459,7 @@ def test_a_body_that_a_model_refers_to_keeps_its_class(generate: Generate) -> No
 
 
 def test_a_model_that_is_sent_by_way_of_others_can_send_null(generate: Generate) -> None:
-    """Whatever the order of the components, also where an answer has it too."""
+    """A model within a request can send null, even if it is also in a response."""
     note = {"type": "object", "properties": {"text": nullable(TEXT)}}
     schemas = {
         "First": {"type": "object", "properties": {"last": ref("Last")}},
@@ -472,7 +472,7 @@ def test_a_model_that_is_sent_by_way_of_others_can_send_null(generate: Generate)
 
 
 def test_fields_of_any_name_work(components: Api) -> None:
-    """Keywords, builtins, and names that the model's code uses itself get an underscore."""
+    """Fields named like keywords, builtins or names in the model's code get an underscore."""
     wire = {name: "2026-01-02" if name == "date" else name for name in NAMES}
     read = components.Names.from_dict(wire)
     assert read.to_dict() == wire
@@ -486,7 +486,7 @@ def test_fields_of_any_name_work(components: Api) -> None:
 
 
 def test_constants_of_openapi_3_1(generate: Generate) -> None:
-    """A const takes and gives its one value, whatever is in it; null is a type among others."""
+    """A const accepts only its value, whatever it contains; null is a type like others."""
     quoted = "a\"b'\\n{x}"
     api = generate(
         {
@@ -523,7 +523,7 @@ def test_constants_of_openapi_3_1(generate: Generate) -> None:
 
 @pytest.fixture(scope="module")
 def operations(generate: Generate) -> Api:
-    """One package with operations of every shape."""
+    """Generate a package with operations of every shape."""
     state = {**TEXT, "nullable": True}
     patch = {
         "type": "object",
@@ -586,18 +586,18 @@ def operations(generate: Generate) -> Api:
 def test_an_operation_may_not_hide_behind_a_method_of_the_clients(
     generate: Generate, name: str
 ) -> None:
-    """The hand-written method would win without a word."""
+    """An operation with the name of a hand-written client method is refused."""
     assert "the clients have a" in failure(generate, {}, post(name=name))
 
 
 @pytest.mark.parametrize("path", ["/a?x=1", "/a b", "/a#b", '/a"b', "/ä"])
 def test_a_path_is_a_path(generate: Generate, path: str) -> None:
-    """What a URL's path cannot have would reach another one."""
+    """A path with characters that a URL's path cannot contain is refused."""
     assert "the path has characters" in failure(generate, {}, post(path))
 
 
 def test_headers_that_openapi_tells_to_ignore_are_ignored(generate: Generate) -> None:
-    """The client sends them by itself."""
+    """Header parameters that the client sends by itself are ignored, as OpenAPI requires."""
     names = ("Authorization", "content-type", "Accept")
     api = generate({}, post(parameters=[parameter(name, "header", TEXT) for name in names]))
     assert api.call().headers == ()
@@ -607,7 +607,7 @@ REQUIRED = {"id_path": "a/b", "query": 7, "at": "red", "class_": "c", "x_count":
 
 
 def test_names_may_collide_between_path_query_header_and_body(operations: Api) -> None:
-    """Each argument has a name of its own, and arrives where the document wants it."""
+    """Parameters and body fields of the same name become arguments of different names."""
     call = operations.call("crowded", **REQUIRED, id_query="q", id=3, call_query="x", x_trace="t")
     assert call.target == "/things/a%2Fb/7/bred?id=q&call=x&class=c"
     assert call.headers == (("X-Trace", "t"), ("X-Count", "5"))
@@ -615,7 +615,7 @@ def test_names_may_collide_between_path_query_header_and_body(operations: Api) -
 
 
 def test_query_parameters_of_every_kind(operations: Api) -> None:
-    """Lists are repeated, booleans and dates written as JSON has them, null left out."""
+    """Lists are repeated, booleans and dates written as in JSON, and null is left out."""
     more = {"tags": ["red", "new"], "flag": False, "day": date(2026, 1, 2), "state": None}
     call = operations.call("crowded", **REQUIRED, **more)
     assert call.target.partition("?")[2] == "class=c&tags=red&tags=new&flag=false&day=2026-01-02"
@@ -629,14 +629,14 @@ def test_query_parameters_of_every_kind(operations: Api) -> None:
     ],
 )
 def test_a_wrong_argument_is_named(operations: Api, name: str, value: Any) -> None:
-    """With its operation, before anything is sent."""
+    """The error for an invalid argument has the names of the argument and of the operation."""
     with pytest.raises(ArgumentError) as caught:
         operations.call("crowded", **{**REQUIRED, name: value})
     assert (caught.value.argument, caught.value.operation) == (name, "crowded")
 
 
 def test_body_fields_are_arguments(operations: Api) -> None:
-    """What is left out is left out of the request; None is null only where null is allowed."""
+    """Body fields that are not given are not sent; None is sent as null where null is allowed."""
     assert operations.body("change", name="n") == {"name": "n"}
     assert operations.body("change", name="n", state=None) == {"name": "n", "state": None}
     assert operations.body("change", name="n", state=UNSET, limit=None) == {"name": "n"}
@@ -652,7 +652,7 @@ def test_body_fields_are_arguments(operations: Api) -> None:
 
 
 def test_defaults_are_documented_and_not_sent(operations: Api) -> None:
-    """They are the server's: it takes them when nothing is sent."""
+    """The server applies its defaults itself, so they are documented but never sent."""
     doc = " ".join(getdoc(operations.module("client").SyncOperations.change).split())
     assert "limit: How many. Left out, the server takes 10." in doc
     assert 'since: Left out, the server takes "2026-01-01T00:00:00Z". With a time zone.' in doc
@@ -660,7 +660,7 @@ def test_defaults_are_documented_and_not_sent(operations: Api) -> None:
 
 
 def test_a_body_that_is_no_object_is_one_argument(operations: Api) -> None:
-    """An array of models, a nullable model, anything, and an object without a named field."""
+    """A body that is an array, nullable, of any type or without named fields is one argument."""
     part = operations.Part(name="a")
     assert operations.body("many", body=[part]) == [{"name": "a"}]
     assert operations.body("many", body=()) == []
@@ -674,13 +674,13 @@ def test_a_body_that_is_no_object_is_one_argument(operations: Api) -> None:
 
 
 def test_an_optional_body_can_be_left_out(operations: Api) -> None:
-    """Then there is none, not an empty object."""
+    """If an optional body is left out, none is sent, not an empty object."""
     assert operations.call("some").body is None
     assert operations.body("some", body=["a"]) == ["a"]
 
 
 def test_answers_of_every_kind(operations: Api) -> None:
-    """A list, a nullable model, a map, anything; and nothing, where nothing is promised."""
+    """Responses can be lists, nullable models, maps, any JSON, or empty."""
 
     def decode(name: str) -> Any:
         return operations.module(f"api.v1.{name}").OPERATION.decode
@@ -699,7 +699,7 @@ def test_answers_of_every_kind(operations: Api) -> None:
 
 
 def test_methods_say_whether_they_may_be_repeated(operations: Api) -> None:
-    """GET, PUT and DELETE are safe to repeat; POST and PATCH are not."""
+    """Calls of GET, PUT and DELETE are safe to repeat; those of POST and PATCH are not."""
     safe = {
         method: operations.module(f"api.v1.{method}_it").OPERATION.safe
         for method in ("get", "put", "delete", "patch")
@@ -711,26 +711,26 @@ def test_methods_say_whether_they_may_be_repeated(operations: Api) -> None:
 
 
 def test_a_path_parameter_may_have_a_name_that_the_code_uses(generate: Generate) -> None:
-    """It gets another name in Python and stays in its place of the path."""
+    """A path parameter named like a variable in the code gets another name in Python."""
     api = generate({}, post("/a/{call}", parameters=[parameter("call", "path", TEXT)]))
     assert api.call(call_path="b").target == "/a/b"
 
 
 def test_a_default_may_be_a_date(generate: Generate) -> None:
-    """YAML reads an unquoted one as such."""
+    """An unquoted date in YAML is documented as a default like a text."""
     body = {"type": "object", "properties": {"since": {"default": date(2026, 1, 2)}}}
     doc = getdoc(generate({}, post(requestBody=takes(body))).module("client").SyncOperations.do_it)
     assert 'since: Left out, the server takes "2026-01-02".' in doc
 
 
 def test_parameters_of_a_path_belong_to_its_operations(operations: Api) -> None:
-    """To each of them."""
+    """The parameters of a path item belong to each of its operations."""
     assert operations.call("get_it", shared="a").target == "/read?shared=a"
     assert operations.call("put_it", shared="a").target == "/read?shared=a"
 
 
 def test_every_operation_is_a_method_of_the_four_clients(operations: Api) -> None:
-    """Blocking and async, plain and with the response around the answer, called alike."""
+    """Blocking and async clients, with and without responses, have the same methods."""
     client = operations.module("client")
     sync = {name for name in vars(client.SyncOperations) if not name.startswith("_")}
     assert len(sync) == 18
@@ -743,7 +743,7 @@ def test_every_operation_is_a_method_of_the_four_clients(operations: Api) -> Non
 
 
 def test_an_operation_without_a_name_is_named_after_its_path(operations: Api) -> None:
-    """As openapi-python-client does; a docstring is made of the name."""
+    """An operation without an operationId is named after its method and path."""
     assert operations.call("post_unnamed").target == "/unnamed"
     assert getdoc(operations.module("client").SyncOperations.post_unnamed).startswith(
         "post unnamed.\n"
@@ -751,13 +751,13 @@ def test_an_operation_without_a_name_is_named_after_its_path(operations: Api) ->
 
 
 def test_a_tag_may_be_called_as_folders_that_tools_pass_over(operations: Api) -> None:
-    """Its operations are formatted and sorted out as all others."""
+    """Code below a tag named `build` is formatted and its imports are cleaned up too."""
     text = (operations.folder / operations.package / "api" / "build" / "built.py").read_text()
     assert "encode_string" not in text
 
 
 def test_docstrings_tell_limits(generate: Generate) -> None:
-    """In words, each kind of them, with the document's own pattern."""
+    """Docstrings describe each kind of limit, and contain the document's own pattern."""
     limits: dict[str, dict[str, Any]] = {
         "a": {"type": "integer", "minimum": 0, "exclusiveMinimum": True, "maximum": 9},
         "b": {"type": "number", "minimum": 0.5, "maximum": 2, "exclusiveMaximum": True},
@@ -796,9 +796,9 @@ EVIL = [
 @pytest.mark.parametrize("text", EVIL)
 @pytest.mark.filterwarnings("error")
 def test_no_text_of_the_document_becomes_code(generate: Generate, text: str) -> None:
-    """Descriptions, names, values and paths come out as the text that they are."""
+    """Descriptions, names, values and paths stay text in the generated code."""
     one_line = " ".join(text.split())
-    path = "/quoted'(evil())'"  # the rest of the texts cannot stand in a path
+    path = "/quoted'(evil())'"  # a path cannot contain the other texts
     api = generate(
         {
             "A": {
@@ -942,18 +942,18 @@ UNSUPPORTED: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_is_not_supported_is_reported_by_operation(
     generate: Generate, more: dict[str, Any], message: str
 ) -> None:
-    """It stops the generation with one line: nothing is left out silently."""
+    """An unsupported construct stops the generation with one line, and is not left out silently."""
     assert failure(generate, {}, post(**more)).startswith(message)
 
 
 def test_a_path_with_a_server_of_its_own_is_refused(generate: Generate) -> None:
-    """The generator would send its calls to the first server."""
+    """A path with its own server is refused: its calls would be sent to the first server."""
     paths = {"/things": {**post()["/things"], "servers": [{"url": "https://other.test"}]}}
     assert failure(generate, {}, paths) == "/things: a server of its own is not supported"
 
 
 def test_shared_parameters_are_looked_at_too(generate: Generate) -> None:
-    """Those of a path, and those among the components."""
+    """Parameters of path items and of components are checked too."""
     bad = parameter("c", "query", TEXT, explode=False)
     problem = "parameter c: content, style and explode are not supported"
     paths = {"/things": {**post()["/things"], "parameters": [bad]}}
@@ -963,7 +963,7 @@ def test_shared_parameters_are_looked_at_too(generate: Generate) -> None:
 
 
 def test_two_operations_of_one_name_are_refused(generate: Generate) -> None:
-    """One would silently take the other's place."""
+    """Two operations whose names are equal in Python are refused."""
     paths = {**post(name="getThing"), **post("/other", "get_thing")}
     message = "POST /other: there is another operation get_thing"
     assert failure(generate, {}, paths) == message
@@ -994,19 +994,19 @@ def test_two_operations_of_one_name_are_refused(generate: Generate) -> None:
 def test_components_that_cannot_be_generated_are_reported(
     generate: Generate, schemas: dict[str, Any], message: str
 ) -> None:
-    """One line, also where openapi-python-client itself fails."""
+    """A failure of openapi-python-client with a component is reported in one line."""
     assert failure(generate, schemas).startswith(message)
 
 
 @pytest.mark.parametrize("servers", [[], [{"url": "/v1"}], [{"url": "https://{region}.test"}]])
 def test_the_server_has_to_be_a_whole_url(generate: Generate, servers: list[Any]) -> None:
-    """It becomes the client's default."""
+    """The first server becomes the client's default, so it must be a whole URL."""
     message = "servers: the first one needs a whole URL, without variables"
     assert failure(generate, servers=servers) == message
 
 
 def test_what_cannot_be_parsed_is_reported(generate: Generate) -> None:
-    """Its own model of OpenAPI may be narrower than the validator's."""
+    """A valid document that openapi-python-client cannot parse is reported in one line."""
     schemas = {"A": {"type": "object", "properties": {}, "example": 1, "xml": {"name": 5}}}
     api = Api(Path())
     document = {"openapi": "3.0.3", "info": {}, "paths": {}, "components": {"schemas": schemas}}

@@ -65,7 +65,7 @@ def page(text: str, name: str = "page.yaml") -> Page:
 
 
 def path(path: str, **operations: str) -> str:
-    """Return the YAML of a page's only path."""
+    """Return the YAML of a page that has only this path."""
     members = ", ".join(f"{method}: {operation}" for method, operation in operations.items())
     return f"paths: {{{path}: {{{members}}}}}\n"
 
@@ -77,12 +77,12 @@ def schema(text: str, name: str = "Old") -> str:
 
 @cache
 def parsed(text: str) -> dict[str, Any]:
-    """Read a document once for all tests, which leave it as it is."""
+    """Parse a document once for all tests; they must not change it."""
     return parse_document(text, "openapi.yaml")
 
 
 def add(text: str, *pages: Page | str, prefer: Literal["ours", "theirs"] | None = None) -> Merged:
-    """Merge pages into a text, and show that the summary, the text and what it says agree."""
+    """Merge pages into a text, and check that summary, text and document of the result agree."""
     ours = Page("openapi.yaml", parsed(text))
     several = [page(part) if isinstance(part, str) else part for part in pages]
     merged = merge(text, ours, several, prefer)
@@ -92,14 +92,14 @@ def add(text: str, *pages: Page | str, prefer: Literal["ours", "theirs"] | None 
 
 
 def refused(text: str, *pages: Page | str, prefer: Literal["ours", "theirs"] | None = None) -> str:
-    """Return why pages cannot be merged into a text."""
+    """Return the error for pages that cannot be merged into a text."""
     with pytest.raises(GenerationError) as caught:
         add(text, *pages, prefer=prefer)
     return str(caught.value)
 
 
 def new_lines(before: str, after: str) -> str:
-    """Return what was inserted, and show that nothing else changed."""
+    """Return the inserted lines, and check that nothing else changed."""
     old, new = (text.splitlines(keepends=True) for text in (before, after))
     codes = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     assert {code for code, *_ in codes} <= {"equal", "insert"}
@@ -110,7 +110,7 @@ def new_lines(before: str, after: str) -> str:
 
 
 def slices(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Cut a document as its vendor does: an operation each, with the components it reaches."""
+    """Split a document as its vendor does: one operation each, with the components it needs."""
     head = {key: document[key] for key in document if key not in ("paths", "components")}
     for name, item in document["paths"].items():
         shared = {key: value for key, value in item.items() if key not in METHODS}
@@ -121,7 +121,7 @@ def slices(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def reached(part: Any, components: dict[str, Any]) -> dict[str, Any]:
-    """Return the components behind the references of a part, and all security schemes."""
+    """Return the components that a part refers to, directly or not, and all security schemes."""
     found = {"securitySchemes": components.get("securitySchemes", {})}
     parts = [part]
     while parts:
@@ -134,13 +134,13 @@ def reached(part: Any, components: dict[str, Any]) -> dict[str, Any]:
 
 
 def block(markdown: str) -> str:
-    """Return what is between the fences of a page of the vendor's."""
+    """Return the text between the fences of a page of the vendor."""
     return markdown.split("````")[1].split("\n", 1)[1]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_vendored_document_is_what_its_pages_make(seed: int) -> None:
-    """From the page that was there first; in any order, in one run or in several."""
+    """The vendored document is the result of adding its pages in any order and number of runs."""
     document = parsed(DOCUMENT.read_text("utf-8"))
     pages = [Page(f"{number}.yaml", cut) for number, cut in enumerate(slices(document))]
     random.Random(seed).shuffle(pages)  # noqa: S311, no secret
@@ -151,7 +151,7 @@ def test_the_vendored_document_is_what_its_pages_make(seed: int) -> None:
 
 
 def test_the_page_as_published_is_in_the_vendored_document() -> None:
-    """Markdown in, nothing new out."""
+    """Adding the published Markdown page changes nothing, as the document has it already."""
     text = DOCUMENT.read_text("utf-8")
     assert add(text, *read_pages([REFILL])).text == text
 
@@ -160,7 +160,7 @@ def test_the_page_as_published_is_in_the_vendored_document() -> None:
 
 
 def test_new_entries_go_before_the_first_greater_name() -> None:
-    """Comments and empty lines stay with what they are above of, and everything as it is."""
+    """New entries are sorted in; comments and empty lines stay with the entry below them."""
     text = f"""\
 paths:
   /a: {{parameters: [], post: {ANSWER}, delete: {ANSWER}}}
@@ -245,7 +245,7 @@ ENTRIES = st.one_of(
 
 
 def document_of(entries: list[tuple[str, ...]]) -> str:
-    """Return a document, in block style, of entries in this order."""
+    """Return a document in block style with entries in this order."""
     content: dict[str, Any] = {"openapi": "3.0.3", "info": {"title": "T", "version": "1"}}
     content["paths"] = {}
     for first, *rest in entries:
@@ -262,7 +262,7 @@ def document_of(entries: list[tuple[str, ...]]) -> str:
 
 
 def blocks(mapping: dict[str, Any], indent: str) -> str:
-    """Return YAML with a key a line, and a comment above each."""
+    """Return YAML with one key per line, and a comment above each."""
     lines = ""
     for key, value in mapping.items():
         lines += f"{indent}# of {key}\n{indent}{json.dumps(key, ensure_ascii=False)}:"
@@ -282,7 +282,7 @@ def blocks(mapping: dict[str, Any], indent: str) -> str:
 def test_the_order_of_pages_and_runs_does_not_matter(
     base: list[tuple[str, ...]], entries: list[tuple[str, ...]], chance: random.Random
 ) -> None:
-    """Whatever the order of what is there, and with or without comments."""
+    """The result does not depend on the order of pages, nor on how many runs add them."""
     text = document_of(base)
     pages = [Page(f"{entry}", parse_document(document_of([entry]), "p")) for entry in entries]
     expected = add(text, *pages).text
@@ -297,7 +297,7 @@ def test_the_order_of_pages_and_runs_does_not_matter(
 
 
 def test_the_order_of_keys_in_equal_definitions_does_not_depend_on_the_files() -> None:
-    """One of them is taken, and always the same one."""
+    """Of definitions that differ only in the order of keys, the same one is always taken."""
     pages = [
         page(schema(text, "New")) for text in ("{type: object, x-a: 1}", "{x-a: 1, type: object}")
     ]
@@ -320,12 +320,12 @@ def test_the_order_of_keys_in_equal_definitions_does_not_depend_on_the_files() -
 )
 @pytest.mark.parametrize("prefer", [None, "ours", "theirs"])
 def test_what_is_known_stays_as_it_is(text: str, prefer: Any) -> None:
-    """Byte for byte, however the page writes it; an empty mapping adds nothing."""
+    """A definition that the document has already stays as it is, however a page writes it."""
     assert add(BASE, text, prefer=prefer).text == BASE
 
 
 def test_the_order_of_keys_is_no_difference() -> None:
-    """Keys of mappings are not ordered."""
+    """Definitions that differ only in the order of keys are equal."""
     text = BASE.replace("{  type: object  }", "{x-a: {b: 1, c: 2}, type: object}")
     assert add(text, schema("{type: object, x-a: {c: 2, b: 1}}")).text == text
 
@@ -336,7 +336,7 @@ VALUES = ["1", "1.0", "true", "'1'", "null", "'null'", "2020-01-01", "'2020-01-0
 @pytest.mark.parametrize("ours", VALUES)
 @pytest.mark.parametrize("theirs", VALUES)
 def test_values_of_different_types_are_different(ours: str, theirs: str) -> None:
-    """1, 1.0 and true are equal in Python, but not in a document."""
+    """1, 1.0 and true are different values in a document, although they are equal in Python."""
     text = BASE.replace("{  type: object  }", f"{{x-a: {ours}}}")
     if ours == theirs:
         assert add(text, schema(f"{{x-a: {theirs}}}")).text == text
@@ -346,7 +346,7 @@ def test_values_of_different_types_are_different(ours: str, theirs: str) -> None
 
 
 def test_an_operation_is_updated_to_its_page() -> None:
-    """Only its lines are replaced, with the comments in them."""
+    """An update of an operation replaces only its lines, with the comments in them."""
     merged = add(BASE, path("/b", get=OTHER))
     assert merged.summary == "1 updated"
     old = '    get: # keep\n      responses:\n        "200": {description:   ok} # as it is\n'
@@ -355,7 +355,7 @@ def test_an_operation_is_updated_to_its_page() -> None:
 
 
 def test_an_operation_in_one_line_is_updated() -> None:
-    """An entry in flow style can be replaced, and comments after it stay."""
+    """An operation in flow style is replaced, and comments after it stay."""
     merged = add(BASE, path("/d", put=OTHER), path("/0", put=ANSWER))
     assert merged.summary == "1 operation; 1 updated"
     new = (
@@ -365,7 +365,7 @@ def test_an_operation_in_one_line_is_updated() -> None:
 
 
 def test_ours_keeps_an_operation() -> None:
-    """It is not updated, and what is new is added all the same."""
+    """--ours keeps an operation that differs, and still adds new ones."""
     assert add(BASE, path("/b", get=OTHER), prefer="ours").text == BASE
     both = path("/b", get=OTHER, put=ANSWER)
     assert add(BASE, both, prefer="ours").text == add(BASE, path("/b", put=ANSWER)).text
@@ -384,7 +384,7 @@ components.schemas.Old: --theirs takes the page's, --ours keeps that of openapi.
 
 
 def test_a_component_that_differs_is_reported_with_both_definitions() -> None:
-    """As a diff of YAML with the names of the files, and with the remedies."""
+    """A component that differs is reported as a diff, with the names of files and options."""
     base = BASE.replace("{  type: object  }", "{type: object, description: old}")
     text = schema("{nullable: true, type: object, description: old}")
     same = schema("{description: old, type: object, nullable: true}")
@@ -392,7 +392,7 @@ def test_a_component_that_differs_is_reported_with_both_definitions() -> None:
 
 
 def test_theirs_takes_the_pages_definition_and_ours_keeps_the_other() -> None:
-    """Only the lines of the entry change."""
+    """--theirs replaces only the lines of the entry, and --ours changes nothing."""
     text = schema("{type: object, nullable: true}")
     theirs = add(BASE, text, prefer="theirs")
     old, new = "Old: &anchor   {  type: object  }", "Old:\n      type: object\n      nullable: true"
@@ -402,7 +402,7 @@ def test_theirs_takes_the_pages_definition_and_ours_keeps_the_other() -> None:
 
 
 def test_all_that_differs_is_reported_at_once() -> None:
-    """Each entry is listed by its name, except new ones and operations."""
+    """All entries that differ are reported in one error, except operations."""
     base = BASE.replace("  # of d\n", "    summary: B\n  # of d\n")
     text = f"paths: {{/b: {{summary: X, get: {OTHER}, put: {ANSWER}}}}}\n"
     text += "components: {schemas: {Old: {type: string}}, x-c: 2}\nservers: [{url: /}]\n"
@@ -435,14 +435,14 @@ GET /z: leave out all but one of these, or add them one at a time
 
 @pytest.mark.parametrize("prefer", [None, "ours", "theirs"])
 def test_pages_that_differ_are_reported(prefer: Any) -> None:
-    """Nothing can choose between them."""
+    """Pages that define the same new entry differently are an error, whatever the options."""
     says = {"a": ANSWER, "b": OTHER, "c": ANSWER}
     pages = [page(path("/z", get=text), f"{name}.yaml") for name, text in says.items()]
     assert refused(BASE, *pages, prefer=prefer) == PAGES_DIFFER
 
 
 def test_ours_settles_what_pages_differ_on() -> None:
-    """If the document has the entry, whether or not its definition is that of a page."""
+    """--ours keeps the document's definition of an entry on which pages differ."""
     pages = [page(schema("{type: string}"), "a.yaml"), page(schema("{type: number}"), "b.yaml")]
     message = refused(BASE, *pages, prefer="theirs")
     assert "Old: leave out all but one of these, or add them one at a time; --ours keeps" in message
@@ -457,11 +457,11 @@ def test_ours_settles_what_pages_differ_on() -> None:
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("last", [True, False])
 def test_line_ends_and_the_end_of_the_text_stay(end: str, mark: str, last: bool) -> None:
-    """CRLF stays CRLF, a mark of UTF-8 stays, and a last line without an end stays so."""
+    """CRLF, a byte order mark and a last line without a newline are kept."""
     text = add(f"{HEAD}paths:\n  /b: {{}}\n", path("/b", get=ANSWER)).text
     text += "x-z: the end\n"
     pages = [path("/a", get=ANSWER), "paths: {}\nx-a: |\n  two\n  lines\n"]
-    pages.append(schema("{type: string}"))  # goes to the very top
+    pages.append(schema("{type: string}"))  # is added at the very top
     plain = add(text, *pages).text
     assert plain.startswith("components:\n")
 
@@ -472,14 +472,14 @@ def test_line_ends_and_the_end_of_the_text_stay(end: str, mark: str, last: bool)
 
 
 def test_lines_after_the_last_one_give_it_an_end() -> None:
-    """And have one themselves."""
+    """If lines are added after a last line without a newline, both get one."""
     text = f"{HEAD}paths: {{}}\nx-a: 1"
     assert add(text, "paths: {}\nx-b: |\n  b\n").text == f"{text}\nx-b: |\n  b\n"
 
 
 @pytest.mark.parametrize("empty", ["{}", "{ }  # none", "\n  {}", "{\n  }"])
 def test_an_empty_mapping_is_filled(empty: str) -> None:
-    """Its braces go, and a comment stays."""
+    """The braces of an empty mapping are removed when it is filled; a comment stays."""
     text = f"{HEAD}components:\n    schemas: {empty.replace('  {}', '      {}')}\npaths: {empty}\n"
     merged = add(text, path("/a", get=ANSWER), schema("{type: string}"))
     assert merged.text.count("# none") == text.count("# none")
@@ -492,7 +492,7 @@ def test_an_empty_mapping_is_filled(empty: str) -> None:
 
 
 def test_a_document_without_components_gets_them() -> None:
-    """Like any other new member."""
+    """A document without components gets them like any other new member."""
     merged = add(f"{HEAD}paths: {{}}\n", schema("{type: string}"))
     assert new_lines(f"{HEAD}paths: {{}}\n", merged.text) == (
         "components:\n  schemas:\n    Old:\n      type: string\n"
@@ -518,7 +518,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("text", LAYOUTS.values(), ids=LAYOUTS)
 def test_other_layouts_are_refused(text: str) -> None:
-    """Lines are added only if the result is right; otherwise one line says what to do."""
+    """If lines cannot be added to the layout of a document, one line says what to change."""
     assert refused(text, path("/z", get=ANSWER, head=ANSWER), "paths: {}\nx-b: 1\n") == (
         "openapi.yaml is laid out so that lines cannot be added to it:"
         " write its paths and components in block style, without anchors"
@@ -527,12 +527,12 @@ def test_other_layouts_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", LAYOUTS.values(), ids=LAYOUTS)
 def test_any_layout_will_do_if_nothing_is_new(text: str) -> None:
-    """It is not even looked at."""
+    """The layout does not matter if nothing is added."""
     assert add(text, "paths: {}\n").text == text
 
 
 def test_unusual_layouts_elsewhere_are_no_trouble() -> None:
-    """Block style is needed only where lines are added."""
+    """A document needs block style only where lines are added."""
     text = f"---\n{HEAD}x-a: {{b: &b [1, 2], c: *b}}\npaths:\n    /a: {{get: {ANSWER}}}\n    /c:\n"
     text += f"       put: {ANSWER}\n...\n"
     merged = add(text, path("/b", get=ANSWER), path("/c", trace=ANSWER))
@@ -566,7 +566,7 @@ def test_unusual_layouts_elsewhere_are_no_trouble() -> None:
     ],
 )
 def test_new_lines_are_in_the_style_of_the_vendors(value: str, lines: str) -> None:
-    """Block style, no folding, no anchors, and no more quotes than needed."""
+    """New lines are in block style, without folding, anchors and unnecessary quotes."""
     merged = add(BASE, schema(f"{{type: string, example: {value}}}", "New"))
     gap = "" if lines.startswith("\n") else " "
     assert new_lines(BASE, merged.text) == (
@@ -575,14 +575,14 @@ def test_new_lines_are_in_the_style_of_the_vendors(value: str, lines: str) -> No
 
 
 def test_equal_parts_are_written_out() -> None:
-    """A page's anchors become copies."""
+    """A page's aliases are written out as copies."""
     merged = add(BASE, schema("{properties: {a: &a {type: string}, b: *a}}", "New"))
     assert "&a" not in new_lines(BASE, merged.text)
     assert new_lines(BASE, merged.text).count("type: string") == 2
 
 
 def test_long_names_get_a_line_like_others() -> None:
-    """So that something can be added to them later."""
+    """Even a long name gets its own line, so that something can be added to it later."""
     long = "/" + "x" * 300
     merged = add(add(BASE, path(long, get=ANSWER)).text, path(long, put=ANSWER))
     assert f"  {long}:\n    get:\n" in merged.text
@@ -592,7 +592,7 @@ def test_long_names_get_a_line_like_others() -> None:
 
 
 def test_an_invalid_result_is_refused() -> None:
-    """Two valid documents can be invalid together."""
+    """Two valid documents that are invalid together are refused."""
     one, two = (f"{{operationId: x, {ANSWER[1:]}" for _ in range(2))
     message = refused(BASE, page(path("/y", get=one)), page(path("/z", get=two)))
     assert message.startswith("openapi.yaml with the pages added: ")
@@ -600,7 +600,7 @@ def test_an_invalid_result_is_refused() -> None:
 
 
 def test_what_is_nested_too_deep_to_be_written_is_refused() -> None:
-    """Though it could be read."""
+    """A value that can be read but is nested too deeply to be written is refused."""
     value: Any = 1
     for _ in range(800):
         value = {"a": value}
@@ -614,14 +614,14 @@ SMALL = HEAD + path("/a", get=ANSWER)
 
 
 def test_the_page_as_published_is_read() -> None:
-    """The fence of four backticks, and nothing around it."""
+    """The block between fences of four backticks is read, and nothing around it."""
     (found,) = read_pages([REFILL])
     assert found == Page(str(REFILL), parse_document(block(REFILL.read_text("utf-8")), "page"))
 
 
 @pytest.mark.parametrize("name", ["a.yaml", "a.yml", "a.json", "a.YAML"])
 def test_documents_are_read(tmp_path: Path, name: str) -> None:
-    """By the endings of YAML and JSON; backticks in them mean nothing."""
+    """Files with the endings of YAML and JSON are documents; backticks in them mean nothing."""
     text = json.dumps({**parse_document(SMALL, "a"), "x-a": "\n```yaml get /b\nopenapi: 1\n```\n"})
     (tmp_path / name).write_text(text, encoding="utf-8")
     (found,) = read_pages([tmp_path / name])
@@ -644,7 +644,7 @@ def test_documents_are_read(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_the_block_is_found(tmp_path: Path, text: str, indent: str, end: str, mark: str) -> None:
-    """Whatever the fence is made of, and whatever is around it."""
+    """The block is found whatever its fence is made of and whatever is around it."""
     lines = text.splitlines(keepends=True)
     text = "".join(f"{indent}{line}" for line in lines).replace("\n", end)
     (tmp_path / "page.md").write_bytes(f"{mark}{text}".encode())
@@ -655,7 +655,7 @@ def test_the_block_is_found(tmp_path: Path, text: str, indent: str, end: str, ma
 
 
 def test_all_blocks_are_read(tmp_path: Path) -> None:
-    """A file may hold several documents, and a run several files."""
+    """A file can contain several documents, and a run can read several files."""
     text = f"```yaml get /a\n{SMALL}```\n"
     (tmp_path / "two.md").write_text(text + text.replace("/a", "/b"), encoding="utf-8")
     found = read_pages([tmp_path / "two.md", REFILL])
@@ -705,7 +705,7 @@ def test_all_blocks_are_read(tmp_path: Path) -> None:
 def test_a_file_that_is_not_a_page_is_reported(
     tmp_path: Path, name: str, text: str | bytes, message: str
 ) -> None:
-    """By its name, in one line, with the line of the file."""
+    """A file that is not a page is reported in one line, with its name and line."""
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(GenerationError) as caught:
         read_pages([REFILL, tmp_path / name])
@@ -717,7 +717,7 @@ def test_a_file_that_is_not_a_page_is_reported(
 
 @pytest.mark.parametrize("name", ["missing.md", "."])
 def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path, name: str) -> None:
-    """A folder is reported in the same way."""
+    """A missing file, or a folder in its place, is reported."""
     with pytest.raises(GenerationError, match=r" cannot be read: \[Errno "):
         read_pages([tmp_path / name])
 
@@ -726,17 +726,17 @@ def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path, name: str) -> No
 
 
 def names(folder: Path) -> list[str]:
-    """Return what lies in a folder, hidden or not."""
+    """Return the names of everything in a folder, hidden or not."""
     return sorted(path.name for path in folder.iterdir())
 
 
 def state(*files: Path) -> list[Any]:
-    """Return what files hold and when they were written."""
+    """Return the contents, modification times and modes of files."""
     return [(path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode) for path in files]
 
 
 class Run:
-    """A document, a page with a new operation, and a package, in a folder of their own."""
+    """A document, a page with a new operation, and a package, all in one folder."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys
@@ -750,7 +750,7 @@ class Run:
         self.merged = add(BASE, path("/z", get=ANSWER)).text
 
     def __call__(self, *arguments: str | Path) -> tuple[int, str, str]:
-        """Run ./generate.sh; return its exit code and what it printed."""
+        """Run ./generate.sh, and return its exit code and what it printed."""
         options = ["--document", self.document, "--output", self.package]
         code = main([str(argument) for argument in (*arguments, *options)])
         return code, *self.capsys.readouterr()
@@ -758,7 +758,7 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Leave out what is not about the document: its overrides, and the code made from it."""
+    """Return a run without overrides, which writes a small file instead of generating code."""
 
     def render(document: dict[str, Any], package: Path) -> None:
         package.mkdir()
@@ -770,7 +770,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def test_add_merges_and_generates(run: Run) -> None:
-    """The package is made from the merged document, whose file keeps its mode."""
+    """--add merges the page, generates from the result, and keeps the mode of the document."""
     code, out, err = run("--add", run.page)
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -784,7 +784,7 @@ def test_add_merges_and_generates(run: Run) -> None:
 
 
 def test_adding_again_changes_nothing_and_says_so(run: Run) -> None:
-    """Neither the document nor the package is written."""
+    """Adding a page again reports that nothing is new, and writes no file."""
     run("--add", run.page)
     before = state(run.document, *run.package.iterdir())
     code, out, _ = run("--add", run.page, "--add", run.page, run.page)
@@ -795,7 +795,7 @@ def test_adding_again_changes_nothing_and_says_so(run: Run) -> None:
 
 
 def test_a_run_that_adds_nothing_does_not_write_the_document(run: Run) -> None:
-    """Its bytes and its time stay, though the package is generated."""
+    """A run that adds nothing may write the package, but not the document."""
     run.document.write_text(run.merged, encoding="utf-8")
     before = state(run.document)
     assert (run()[0], run.package.exists()) == (0, True)
@@ -806,7 +806,7 @@ def test_a_run_that_adds_nothing_does_not_write_the_document(run: Run) -> None:
 
 @pytest.mark.parametrize(("which", "title"), [("--ours", "T"), ("--theirs", "U")])
 def test_ours_and_theirs_decide(run: Run, which: str, title: str) -> None:
-    """Without them nothing is written."""
+    """--ours and --theirs decide which definition is kept; without them nothing is written."""
     run.page.write_text(run.page.read_text("utf-8").replace("title: T", "title: U"), "utf-8")
     before = state(run.document)
     code, _, err = run("--add", run.page)
@@ -821,7 +821,7 @@ def test_ours_and_theirs_decide(run: Run, which: str, title: str) -> None:
 
 
 def test_a_link_to_the_document_stays(run: Run, tmp_path: Path) -> None:
-    """What it leads to is changed."""
+    """If the document is a symbolic link, its target is changed."""
     run.document.rename(tmp_path / "real.yaml")
     run.document.symlink_to("real.yaml")
     assert run("--add", run.page)[0] == 0
@@ -830,7 +830,7 @@ def test_a_link_to_the_document_stays(run: Run, tmp_path: Path) -> None:
 
 
 def test_all_files_are_added(run: Run, tmp_path: Path) -> None:
-    """Whether they are given at once or one by one; a missing file is an error."""
+    """--add accepts several files, at once or one by one; a missing file is an error."""
     other = tmp_path / "other.yaml"
     other.write_text(HEAD + path("/y", get=ANSWER), encoding="utf-8")
     code, out, _ = run("--add", other, "--add", run.page)
@@ -844,13 +844,13 @@ def test_all_files_are_added(run: Run, tmp_path: Path) -> None:
 def test_a_failing_run_leaves_the_document(
     run: Run, monkeypatch: pytest.MonkeyPatch, where: str, fault: BaseException
 ) -> None:
-    """Bytes, time and mode stay, wherever it fails, and so does the package. No draft is left."""
+    """A failed run leaves no draft, and changes neither document nor package."""
     run()
     before = state(run.document, *run.package.iterdir())
 
     def fail(*_: object) -> None:
         if where == "rename":
-            assert run.document.read_text("utf-8") == run.merged  # published first
+            assert run.document.read_text("utf-8") == run.merged  # the document is published first
         raise fault
 
     module: Any = {"patch": _document, "render": _render, "rename": Path}[where]
@@ -866,7 +866,7 @@ def test_a_failing_run_leaves_the_document(
 def test_what_was_edited_meanwhile_is_not_overwritten(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run takes seconds, and there are editors."""
+    """A document that was edited during the run is not overwritten."""
 
     def edit(*_: object) -> None:
         run.document.write_text("edited", encoding="utf-8")
@@ -892,7 +892,7 @@ def test_what_was_edited_meanwhile_is_not_overwritten(
 def test_wrong_combinations_are_a_usage_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is read."""
+    """Options that exclude each other print the usage before anything is read."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
@@ -900,7 +900,7 @@ def test_wrong_combinations_are_a_usage_error(
 
 
 def test_an_added_operation_is_generated(tmp_path: Path) -> None:
-    """With the real overrides, from a real page, into real code."""
+    """A new operation is generated from a real page with the real overrides."""
     document = tmp_path / "openapi.yaml"
     document.write_bytes(DOCUMENT.read_bytes())
     text = REFILL.read_text("utf-8").replace("customer-billing/refill", "customer-billing/again")

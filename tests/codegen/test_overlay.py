@@ -1,4 +1,4 @@
-"""The overlay: an action fixes one quirk wherever it is, and fails once the quirk is gone."""
+"""The overlay: an action fixes a quirk wherever it occurs, and fails once the quirk is gone."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -46,7 +46,7 @@ Change = tuple[tuple[Any, ...], Any, Any]
 
 
 def at(document: Any, place: tuple[Any, ...]) -> Any:
-    """Return the part of a document at a place, or MISSING."""
+    """Return the part of a document at `place`, or MISSING."""
     for key in place:
         if isinstance(document, dict) and key not in document:
             return MISSING
@@ -54,8 +54,8 @@ def at(document: Any, place: tuple[Any, ...]) -> Any:
     return document
 
 
-# What each quirk's action changes: in how many places at least, and one of them as published and
-# as fixed.
+# For each quirk: the least number of places that its action changes, and one of these places with
+# its value as published and as fixed.
 SHOWN: dict[str, tuple[int, tuple[Any, ...], Any, Any]] = {
     "lost-backslash": (3, (*METER, "properties", "spendCap", "pattern"), "^d+$", r"^\d+$"),
     "digit-strings": (7, (*METER, "properties", "totalCredits", "format"), MISSING, "digits"),
@@ -184,13 +184,13 @@ def operation(**more: Any) -> dict[str, Any]:
 
 
 def fields(**properties: Any) -> dict[str, Any]:
-    """Return the schema of an object with these fields, or what is expected of one."""
+    """Return the schema of an object with these fields, or the expected part of one."""
     return {"properties": properties}
 
 
 MISSING_FLAGS = {"x-python-flags": MISSING}
 
-# The same quirks in what the document does not have yet: (place, new part, as fixed).
+# The same quirks in parts that the document does not have yet: (place, new part, fixed part).
 NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
     "lost-backslash": [
         ((*METER, "properties", "bonusCredits"), DIGITS, FIXED_DIGITS),
@@ -284,7 +284,7 @@ NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
 
 
 def put(document: Any, place: tuple[Any, ...], part: Any) -> None:
-    """Put a part at a place of a document; MISSING takes it out."""
+    """Put a part into a document at `place`; MISSING removes it."""
     parent = at(document, place[:-1])
     if part is MISSING:
         del parent[place[-1]]
@@ -293,21 +293,21 @@ def put(document: Any, place: tuple[Any, ...], part: Any) -> None:
 
 
 def holds(part: Any, expected: Any) -> bool:
-    """Whether a part has all that is expected of it."""
+    """Return whether `part` contains all that is expected."""
     if isinstance(expected, dict):
         return all(holds(part.get(key, MISSING), value) for key, value in expected.items())
     return bool(part == expected)
 
 
 def failure(document: dict[str, Any], actions: list[dict[str, Any]]) -> str:
-    """Patch a document and return what the error says."""
+    """Patch a document and return the error message."""
     with pytest.raises(GenerationError) as caught:
         patch(document, actions)
     return str(caught.value)
 
 
 def changes(before: Any, after: Any, place: tuple[Any, ...] = ()) -> Iterator[Change]:
-    """Yield each place where two documents differ, with what is there in both."""
+    """Yield each place where two documents differ, with the values in both."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
             yield from changes(before.get(key, MISSING), after.get(key, MISSING), (*place, key))
@@ -319,7 +319,7 @@ def changes(before: Any, after: Any, place: tuple[Any, ...] = ()) -> Iterator[Ch
 
 
 STATES = list(accumulate(ACTIONS, lambda before, one: patch(before, [one]), initial=DOCUMENT))
-"""The document before the first action, and after each."""
+"""The document before the first action, and after each action."""
 PATCHED = STATES[-1]
 CHANGES = {
     quirk: list(changes(before, after))
@@ -328,14 +328,14 @@ CHANGES = {
 
 
 def test_the_examples_are_of_fixes_that_there_are() -> None:
-    """All names are different. A new fix may have an example here."""
+    """Every example belongs to an action, and the names of all actions are different."""
     assert {*SHOWN, *NEW} <= set(QUIRKS)
     assert len(QUIRKS) == len(set(QUIRKS))
 
 
 @pytest.mark.parametrize("action", FIXES, ids=lambda action: action["x-quirk"])
 def test_a_fix_has_a_name_a_target_and_a_reason(action: dict[str, Any]) -> None:
-    """One action a quirk, each with its reason in a sentence."""
+    """Each fix has a name, a target, and a description that ends as a sentence."""
     assert set(action) - {"update", "remove"} == {"x-quirk", "target", "description", "x-overlay"}
     assert action["target"].startswith("$.")
     assert action["description"].endswith(".")
@@ -343,7 +343,7 @@ def test_a_fix_has_a_name_a_target_and_a_reason(action: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("quirk", SHOWN)
 def test_a_fix_changes_what_it_is_for_and_nothing_else(quirk: str) -> None:
-    """At least the places that are known, and from what is published to what was meant."""
+    """A fix changes at least the known number of places, among them the example as shown."""
     count, *example = SHOWN[quirk]
     assert tuple(example) in CHANGES[quirk]
     assert len(CHANGES[quirk]) >= count
@@ -351,7 +351,7 @@ def test_a_fix_changes_what_it_is_for_and_nothing_else(quirk: str) -> None:
 
 @pytest.mark.parametrize("action", ANNOTATIONS, ids=lambda action: action["x-quirk"])
 def test_an_annotation_adds_words_and_changes_nothing(action: dict[str, Any]) -> None:
-    """Descriptions and provenance: nothing that a call is made of."""
+    """Annotations change only descriptions and provenance, and nothing that affects a call."""
     for place, published, _ in CHANGES[action["x-quirk"]]:
         assert place[-1] in ("description", "x-certainty", "x-inferred")
         assert published is MISSING or action["update"]["description"].startswith(published)
@@ -359,7 +359,7 @@ def test_an_annotation_adds_words_and_changes_nothing(action: dict[str, Any]) ->
 
 
 def test_each_operation_has_its_certainty() -> None:
-    """The refill's page was published in full. Nothing needs to be known of a new operation."""
+    """The refill is marked as published; other operations have a known certainty or none."""
     operations = [one for item in PATCHED["paths"].values() for one in item.values()]
     certain = {one["operationId"]: one.get("x-certainty") for one in operations}
     assert certain["refillBillingLimit"] == "published"
@@ -367,17 +367,17 @@ def test_each_operation_has_its_certainty() -> None:
 
 
 def test_the_published_document_stays_as_it_is() -> None:
-    """Patching works on a copy."""
+    """Patching works on a copy and does not change the published document."""
     assert read_document(ROOT / "openapi.yaml") == DOCUMENT
 
 
 def test_the_patched_document_is_valid_openapi() -> None:
-    """The overlay breaks nothing."""
+    """The document is still valid OpenAPI after all actions."""
     check_document(PATCHED, "patched")
 
 
 CASES = [
-    # Each has a place of its own, so that one document shows them all.
+    # Each case has its own place, so that one document can contain all of them.
     (f"{quirk}-{index}", (*place[:-1], f"{place[-1]}{index}{quirk}"), part, fixed)
     for quirk, cases in NEW.items()
     for index, (place, part, fixed) in enumerate(cases)
@@ -386,7 +386,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def grown() -> dict[str, Any]:
-    """Patch the document after all new parts have been put into it."""
+    """Patch the document with all new parts added to it."""
     document = deepcopy(DOCUMENT)
     for name, place, part, _ in CASES:
         put(document, place, part)
@@ -403,13 +403,13 @@ def grown() -> dict[str, Any]:
 def test_the_same_quirk_in_a_new_part_is_fixed(
     grown: dict[str, Any], place: tuple[Any, ...], fixed: Any
 ) -> None:
-    """An action is aimed at the quirk, not at the fields that have it today."""
+    """An action also fixes its quirk in fields that the document does not have yet."""
     assert holds(at(grown, place), fixed)
 
 
 @pytest.mark.parametrize("quirk", QUIRKS)
 def test_an_action_whose_quirk_is_gone_fails_by_name(quirk: str) -> None:
-    """Once the vendor has fixed it, the build says which action to remove."""
+    """Once the vendor has fixed a quirk, the error names the action to remove."""
     index = QUIRKS.index(quirk)
     action, mended = ACTIONS[index], STATES[index + 1]
     message = failure(mended, [action])
@@ -420,7 +420,7 @@ def test_an_action_whose_quirk_is_gone_fails_by_name(quirk: str) -> None:
 
 @pytest.mark.parametrize("quirk", QUIRKS)
 def test_an_action_whose_target_is_gone_fails_by_name(quirk: str) -> None:
-    """An action that matches nothing is stale, as one that changes nothing."""
+    """An action that matches nothing is stale, like one that changes nothing."""
     (action,) = (action for action in ACTIONS if action["x-quirk"] == quirk)
     empty = {"openapi": "3.0.3", "info": {}, "paths": {}}
     assert failure(empty, [action]).startswith(
@@ -433,7 +433,7 @@ def test_an_action_whose_target_is_gone_fails_by_name(quirk: str) -> None:
     [{"title": "T"}, {}, {"contact": {"name": "N"}}, {"tags": ["a"]}, {"tags": "a"}],
 )
 def test_an_update_that_changes_nothing_is_stale(update: dict[str, Any]) -> None:
-    """At any depth: nested, in a list, or with nothing in it."""
+    """An update that changes nothing, at any depth, is stale."""
     info = {"title": "T", "contact": {"name": "N", "url": "u"}, "tags": ["a", "b"]}
     action = {"x-quirk": "q", "target": "$.info", "update": update}
     message = failure({"info": info}, [action])
@@ -449,20 +449,20 @@ def test_an_update_that_changes_nothing_is_stale(update: dict[str, Any]) -> None
     ],
 )
 def test_an_update_is_merged(update: dict[str, Any], info: dict[str, Any]) -> None:
-    """Mappings are merged, lists are added to, other values are replaced."""
+    """An update merges mappings, appends to lists, and replaces other values."""
     document = {"info": {"title": "T", "tags": ["a"]}}
     patched = patch(document, [{"target": "$.info", "update": update}])
     assert patched == {"info": info}
 
 
 def test_an_update_reaches_values_in_lists() -> None:
-    """A scalar in a list can be the target too."""
+    """A scalar in a list can be the target of an update too."""
     patched = patch({"a": [1, 2]}, [{"target": "$.a[1]", "update": 3}])
     assert patched == {"a": [1, 3]}
 
 
 def test_two_targets_share_no_part_of_an_update() -> None:
-    """A later action that adds to one of them leaves the other alone."""
+    """Each target gets its own copy of an update, so that a later action changes only one."""
     actions = [
         {"target": "$.paths.*", "update": {"tags": ["v1"]}},
         {"target": "$.paths.a.tags", "update": ["more"]},
@@ -472,7 +472,7 @@ def test_two_targets_share_no_part_of_an_update() -> None:
 
 
 def test_a_remove_takes_out_every_match() -> None:
-    """An action may remove, too."""
+    """A remove action removes every match of its target."""
     patched = patch({"a": {"x": 1, "y": 2}, "x": 3}, [{"target": "$..x", "remove": True}])
     assert patched == {"a": {"y": 2}}
 
@@ -481,7 +481,7 @@ def test_a_remove_takes_out_every_match() -> None:
     "target", ["$..[?(@.a ==", "$.[", "no path at all", "", "$.info[?(@.a < 1)]"]
 )
 def test_a_broken_target_is_reported_with_the_quirk(target: str) -> None:
-    """A JSONPath that cannot be parsed or evaluated is one line and no traceback."""
+    """A JSONPath that cannot be parsed or evaluated is a one-line error that names the quirk."""
     action = {"x-quirk": "q", "target": target, "update": {"a": 1}}
     message = failure({"info": {"a": "text"}}, [action])
     assert message.startswith("overlay.yaml: ")
@@ -491,7 +491,7 @@ def test_a_broken_target_is_reported_with_the_quirk(target: str) -> None:
 
 @pytest.mark.parametrize("update", [{"a": 1}, ["a"]])
 def test_an_update_that_does_not_fit_replaces_the_value(update: Any) -> None:
-    """A value that cannot be merged with is replaced."""
+    """An update replaces a value that it cannot be merged with."""
     action = {"target": "$.info", "update": update}
     assert patch({"info": "text"}, [action]) == {"info": update}
 
@@ -513,7 +513,7 @@ def test_an_update_that_does_not_fit_replaces_the_value(update: Any) -> None:
     ],
 )
 def test_a_malformed_overlay_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    """A malformed action is reported by its place or its name."""
+    """A malformed action is reported by its position or its name."""
     path = tmp_path / "overlay.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(GenerationError) as caught:

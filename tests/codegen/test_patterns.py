@@ -1,4 +1,4 @@
-"""How long a pattern can take: which are refused, left to the server, and accepted."""
+"""How long a pattern can take: which ones are refused, left to the server, or accepted."""
 
 import re
 import time
@@ -92,13 +92,13 @@ OTHERS = {
     ],
 )
 def test_the_time_of_a_pattern_is_known(pattern: str, expected: Time) -> None:
-    """Usual patterns are quick, nested loops are not, and in doubt the worse answer is given."""
+    """Usual patterns are quick and nested loops are not; in doubt the worse is assumed."""
     assert judge(python_pattern(pattern))[0] == expected
 
 
 @pytest.mark.parametrize("pattern", ["(", r"\p{L}", "a{99999999999999999999}", "(?<=a*)b"])
 def test_what_is_no_pattern_of_python_is_said(pattern: str) -> None:
-    """With the error that Python itself raises for most of them."""
+    """A pattern that Python cannot compile raises `re.error`."""
     with pytest.raises(re.error):
         judge(pattern)
 
@@ -109,14 +109,14 @@ BUSY = "".join(f"[{SCATTERED[index : index + 50]}]" for index in range(0, 4_500,
 
 @pytest.mark.parametrize("pattern", [f"^[{SCATTERED}]+$", f"(?i)^{BUSY}$", "(?i)" + "[a-z1-9]" * 9])
 def test_a_pattern_is_judged_at_once(pattern: str) -> None:
-    """Also one with many letters, which may be too complex."""
+    """Judging takes no time, even if the pattern has many letters."""
     began = time.monotonic()
     assert judge(pattern)[0] == (Time.LINEAR if pattern.isascii() else Time.COMPLEX)
     assert time.monotonic() - began < HANGING
 
 
 def test_patterns_are_judged_at_once_together() -> None:
-    """Whatever their number and length: long ones are not even parsed."""
+    """Many or long patterns take no time either; long ones are not even parsed."""
     busy = "(?i)^" + "".join(f"[{chr(97 + n % 26)}{n % 10}x-z-{n % 7}]" for n in range(1100))
     wide = "(?i)" + "[\0-\uffff]" * 1_900
     for pattern in ("[a" * 60_000, "[a\\\n" * 3_000, busy, wide, "[a-z]" * 1_500, "(" * 9_000):
@@ -142,14 +142,14 @@ class EnoughError(Exception):
 
 
 class Matcher:
-    """A matcher that backtracks as Python's does, and counts what it tries."""
+    """A matcher that backtracks as Python's does, and counts its steps."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.steps = 0
 
     def ends(self, tree: list[Any], at: int) -> Iterator[int]:
-        """Yield where a sequence may end that begins at a place, in the order of trying."""
+        """Yield the places where a sequence that begins at `at` can end, in the order of trying."""
         self.steps += 1
         if self.steps > MOST:
             raise EnoughError
@@ -161,7 +161,7 @@ class Matcher:
             yield from self.ends(rest, middle)
 
     def one(self, code: Any, value: Any, at: int) -> Iterator[int]:
-        """Yield where a part may end."""
+        """Yield the places where a single item can end."""
         if code == op.AT:
             if at == (0 if value in (op.AT_BEGINNING, op.AT_BEGINNING_STRING) else len(self.text)):
                 yield at
@@ -179,7 +179,7 @@ class Matcher:
                 yield at + 1
 
     def repeat(self, value: Any, at: int, done: int) -> Iterator[int]:
-        """Yield where a repeat may end, the longest first."""
+        """Yield the places where a repeat can end, the longest first."""
         least, most, tree = value
         if done < most:
             for middle in self.ends(list(tree), at):
@@ -192,7 +192,7 @@ class Matcher:
 
 
 def steps(pattern: str, text: str) -> int:
-    """Return how often something is tried in a search."""
+    """Return the number of steps that a search takes."""
     matcher = Matcher(text)
     tree = list(parser.parse(pattern))
     with suppress(EnoughError):
@@ -218,7 +218,7 @@ PIECES = st.recursive(
 @given(PIECES, st.sampled_from(["", "^"]), st.text("ab", min_size=1, max_size=3))
 @settings(max_examples=150, deadline=None)
 def test_what_counts_as_quick_is(piece: str, start: str, word: str) -> None:
-    """Four times the text takes some four times the steps."""
+    """For a linear pattern, a text four times as long takes about four times the steps."""
     pattern = rf"{start}{piece}\Z"
     assume(judge(pattern)[0] == Time.LINEAR)
     few, many = (max(steps(pattern, word * n + "c"), 40) for n in (16, 64))

@@ -1,4 +1,4 @@
-"""Publishing: whatever stops a run, the old client or the new one is in place, as a whole."""
+"""Publishing: whatever stops a run, either the old or the new client is in place as a whole."""
 
 import errno
 import fcntl
@@ -37,14 +37,14 @@ OLD, NEW = files("old"), files("new")
 
 
 class Project:
-    """A project in a folder of its own, whose run adds a page to the document."""
+    """A project in its own folder, whose run adds a page to the document."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.write(OLD)
 
     def write(self, texts: dict[str, str]) -> None:
-        """Make these all its files."""
+        """Replace all files of the project with these."""
         for path in self.state():
             (self.root / path).unlink()
         for path, text in texts.items():
@@ -52,7 +52,7 @@ class Project:
             (self.root / path).write_text(text, encoding="utf-8")
 
     def state(self) -> dict[str, str]:
-        """Return all its files."""
+        """Return the text of all files of the project."""
         return {
             path.relative_to(self.root).as_posix(): path.read_text("utf-8")
             for path in self.root.rglob("*")
@@ -60,7 +60,7 @@ class Project:
         }
 
     def drafts(self) -> list[Path]:
-        """Return the draft folders of runs that go on or were killed."""
+        """Return the draft folders of runs that are going on or were killed."""
         return list(self.root.rglob(".draft-*"))
 
     def run(self) -> int:
@@ -68,22 +68,22 @@ class Project:
         return codegen.__main__.main([])
 
     def fork(self, begin: Callable[[], None] = lambda: None) -> int:
-        """Run it in a process of its own and return the id of that."""
+        """Run ./generate.sh in another process and return the id of the process."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of threads, which the child does not need
+            warnings.simplefilter("ignore")  # about threads, which the child does not need
             child = os.fork()
         if child == 0:
             try:
                 begin()
                 os._exit(self.run())
             finally:
-                os._exit(99)  # whatever happens, it must not go on as a second pytest
+                os._exit(99)  # the child must never go on as a second pytest
         return child
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A run takes milliseconds, as only what writes files is real."""
+    """Return a project whose run takes milliseconds, as only the code that writes files is real."""
     arguments = codegen.__main__._options(["--quiet", "--add", "page.md", "--demo"])
     arguments.document, arguments.output = tmp_path / "openapi.yaml", tmp_path / PACKAGE
     new = _merge.Merged({}, NEW["openapi.yaml"], "1 operation")
@@ -111,7 +111,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def rendered(_: object, package: Path) -> str:
-    """Write the new package."""
+    """Write the new package and return the page of operations."""
     package.mkdir()
     for path, text in NEW.items():
         if path.startswith(PACKAGE) and not path.endswith("json"):
@@ -120,7 +120,7 @@ def rendered(_: object, package: Path) -> str:
 
 
 def manifest(package: Path, _: object) -> None:
-    """Write its manifest."""
+    """Write the manifest of the new package."""
     (package / "manifest.json").write_text(NEW[f"{PACKAGE}/manifest.json"], encoding="utf-8")
 
 
@@ -128,14 +128,14 @@ def manifest(package: Path, _: object) -> None:
 
 
 class Once:
-    """Sends SIGINT at the n-th line of the files that publish."""
+    """Sends SIGINT at the n-th line of the code that publishes."""
 
     def __init__(self, at: int) -> None:
         self.left = at
         self.ours = {_tree.__file__, codegen.__main__.__file__}
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Any:
-        """Trace the lines of our own files, without comprehensions."""
+        """Trace the lines of our own files, except comprehensions."""
         if frame.f_code.co_filename not in self.ours or frame.f_code.co_name.startswith("<"):
             return None
         if event == "line":
@@ -146,7 +146,7 @@ class Once:
 
 
 def test_ctrl_c_tears_nothing_and_is_reported_truly(project: Project, capsys: Any) -> None:
-    """At each line: the new client is there as a whole, or the old one, and no draft is left."""
+    """Ctrl-C at any line leaves one whole client and no draft, and the message says which one."""
     results = set()
     for at in count(1):
         project.write(OLD)
@@ -175,7 +175,7 @@ def test_ctrl_c_tears_nothing_and_is_reported_truly(project: Project, capsys: An
 
 
 def test_ctrl_c_that_is_ignored_stays_ignored(project: Project) -> None:
-    """As under nohup."""
+    """If SIGINT is ignored, as under nohup, a run ignores it too."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN), sys.gettrace()
     try:
         sys.settrace(Once(20))
@@ -189,17 +189,17 @@ def test_ctrl_c_that_is_ignored_stays_ignored(project: Project) -> None:
 # --- SIGKILL -------------------------------------------------------------------------------------
 
 WRITES = {"os.chmod", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.utime"}
-"""Audit events of what changes files, beside `open`."""
+"""Audit events of operations that change files, in addition to `open`."""
 
 
 def kill_at(left: int) -> None:
-    """Kill this process before it changes files for the n-th time."""
+    """Kill this process before its n-th write."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left
         left -= event in WRITES or (event == "open" and "w" in str(arguments[1]))
         if left == 0:
-            left = -1  # os.kill is an event, too
+            left = -1  # os.kill is an audit event too
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
@@ -208,7 +208,7 @@ def kill_at(left: int) -> None:
 def test_a_killed_run_is_put_right_by_the_next(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before each of its writes: no file is torn, and nothing that is left disturbs a later run."""
+    """A run that is killed at any write tears no file, and the next run succeeds."""
     moments = set()
     for at in count(1):
         project.write(OLD)
@@ -232,12 +232,12 @@ def test_a_killed_run_is_put_right_by_the_next(
 
 
 def package(state: dict[str, str]) -> dict[str, str]:
-    """Return the files of the package alone."""
+    """Return only the files of the package."""
     return {path: text for path, text in state.items() if path.startswith("generated/")}
 
 
 def failing(*_: object) -> None:
-    """Fail as a full disk does."""
+    """Raise the error of a full disk."""
     raise OSError("no room")
 
 
@@ -247,7 +247,7 @@ def failing(*_: object) -> None:
 def test_a_second_run_is_refused_while_one_is_going_on(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """The draft of the first is left alone, and it ends well."""
+    """A second run at the same time is refused and does not disturb the first."""
     started, finish = os.pipe(), os.pipe()
 
     def waiting(document: object, package: Path) -> str:
@@ -276,7 +276,7 @@ def test_a_second_run_is_refused_while_one_is_going_on(
 def test_a_file_system_without_locks_needs_none(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As some that are reached over a network."""
+    """A run also works on a file system without locks, such as some network file systems."""
 
     def unsupported(*_: object) -> None:
         raise OSError(errno.ENOLCK, "no locks")
@@ -290,7 +290,7 @@ def test_a_file_system_without_locks_needs_none(
 
 
 def test_a_failed_publication_is_undone(tmp_path: Path) -> None:
-    """The last of its steps fails for real: a folder cannot be moved into itself."""
+    """If the last step of publishing fails, the files that were replaced are restored."""
     draft = tmp_path / "draft"
     new, known, unknown = draft / "new", tmp_path / "known", tmp_path / "unknown"
     package = new / "inside"
@@ -313,7 +313,7 @@ def test_a_failed_publication_is_undone(tmp_path: Path) -> None:
 def test_a_failing_run_changes_nothing(
     project: Project, monkeypatch: pytest.MonkeyPatch, fault: BaseException
 ) -> None:
-    """Whatever the fault, and at the last moment."""
+    """A run that fails at the last moment changes nothing, whatever the error."""
 
     def fail(*_: object) -> None:
         raise fault

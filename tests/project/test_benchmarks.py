@@ -1,4 +1,4 @@
-"""The benchmarks run, and the budget reports growth. No test depends on speed."""
+"""The benchmarks run, and the budget reports growth. No test depends on the machine's speed."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ LIMITS = {"modules": 10, "instructions": 1000}
 
 
 def test_a_quick_run_measures_what_needs_no_installing(tmp_path: Path) -> None:
-    """The peers without requirements pass through the whole harness into tables and a chart."""
+    """A quick run measures the peers without requirements, and writes tables and a chart."""
     command = [ROOT / "benchmarks" / "run", "--quick", "--output", tmp_path]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -33,7 +33,7 @@ def test_a_quick_run_measures_what_needs_no_installing(tmp_path: Path) -> None:
         ]
         for cell in (*calls, *rates[:2], *starts[2:4], memory[1]):
             assert any(digit.isdigit() for digit in cell), (title, calls, rates, starts, memory)
-    alone, _version = [  # in no other table
+    alone, _version = [  # is in no other table
         line.split(" | ")[1:] for line in text.splitlines() if line.startswith("| slots by hand |")
     ]
     for cell in (*alone[1:4], alone[-1]):
@@ -43,7 +43,7 @@ def test_a_quick_run_measures_what_needs_no_installing(tmp_path: Path) -> None:
 
 
 def test_an_unknown_peer_is_reported() -> None:
-    """The error is one line, and nothing is measured."""
+    """An unknown peer is a one-line error, and nothing is measured."""
     command = [sys.executable, "-m", "benchmarks", "nobody"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
@@ -53,7 +53,7 @@ def test_an_unknown_peer_is_reported() -> None:
 def test_an_environment_that_cannot_be_created_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without a package index a peer cannot be installed; one line names its requirements."""
+    """If a peer cannot be installed, one line names its requirements."""
     monkeypatch.setattr(peering, "VENVS", tmp_path)
     monkeypatch.setattr(peering, "ROOT", tmp_path)
     for variable, value in {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}.items():
@@ -65,7 +65,7 @@ def test_an_environment_that_cannot_be_created_is_reported(
 
 
 def test_every_peer_has_an_adapter_and_requirements() -> None:
-    """Each has a module and, except the raw socket, a lock file; no file is left over."""
+    """Each peer has a module and, except the raw socket, a lock file; no file is left over."""
     adapters = {path.stem for path in (ROOT / "benchmarks" / "peers").glob("[!_]*.py")}
     locked = {path.stem for path in (ROOT / "benchmarks" / "peers").glob("*.txt")}
     assert adapters == {peer.name for peer in peering.PEERS}
@@ -92,7 +92,7 @@ def test_a_round_without_a_value_is_left_out() -> None:
 
 
 def test_a_peer_without_calls_appears_with_the_models_only() -> None:
-    """It has no row in another table or in the README's, and no column in the goals."""
+    """A peer that makes no calls appears only in the tables of models and of peers."""
     peers = peering.chosen(["default", "slots", "msgspec"])
     silent = [peer.title for peer in peers if not peer.calls]
     text = report.document(Results(), peers, report.Facts([], {}))
@@ -105,7 +105,7 @@ def test_a_peer_without_calls_appears_with_the_models_only() -> None:
 
 
 def test_models_are_a_part_of_a_whole_call_of_ours() -> None:
-    """The share is that of our blocking call in the same round, also for models of others."""
+    """The share of models is relative to our blocking call in the same round."""
     results = Results()
     for turn in range(2):
         results.add("from bytes", "msgspec", turn, 5.0)
@@ -115,7 +115,7 @@ def test_models_are_a_part_of_a_whole_call_of_ours() -> None:
 
 
 def test_slots_by_hand_decode_as_our_models_do() -> None:
-    """Values and errors are the same, so that the comparison is about classes alone."""
+    """Hand-written slots return the same values and errors, so only the classes are compared."""
     ours = models.RefillCustomerBillingMeterResponse
     theirs = slots.RefillCustomerBillingMeterResponse
     answer = json.loads(ANSWER) | {"new": 1}
@@ -134,7 +134,7 @@ def test_slots_by_hand_decode_as_our_models_do() -> None:
 
 
 def test_the_readme_has_the_marks_around_the_table() -> None:
-    """Each mark occurs once, and in this order."""
+    """Both marks occur once in the README, and in the right order."""
     from benchmarks.__main__ import END, START
 
     text = (ROOT / "README.md").read_text("utf-8")
@@ -143,14 +143,14 @@ def test_the_readme_has_the_marks_around_the_table() -> None:
 
 
 def test_a_bar_without_a_value_says_so() -> None:
-    """A missing measurement does not break the chart."""
+    """The chart can be drawn even if a measurement is missing."""
     panel = chart.Panel("µs", "shorter is better", [chart.Bar("a & b", None)])
     drawn = ET.fromstring(chart.draw([panel], "a < b"))  # noqa: S314 - created by us
     assert "no value" in [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_every_goal_names_what_is_measured(tmp_path: Path) -> None:
-    """Otherwise a goal whose measurement is renamed would silently have no value."""
+    """Every goal names a measurement that exists; otherwise it would silently have no value."""
     measured = {"cpu", "async 10", "async 100", "async 1000", "import", "first", "answered"}
     assert {name for goal in report.GOALS for name in (goal.name, goal.to_name or goal.name)} <= (
         measured
@@ -158,7 +158,7 @@ def test_every_goal_names_what_is_measured(tmp_path: Path) -> None:
 
 
 def test_a_goal_that_was_missed_is_marked() -> None:
-    """Both upper and lower limits are checked."""
+    """Goals with an upper or a lower limit are marked if they are missed."""
     peers = [peer for peer in peering.PEERS if peer.name == "default"]
     results = Results()
     for name, ours, theirs in [("cpu", 0.7, 1.0), ("async 100", 3.4, 1.0), ("import", 0.1, 1.0)]:
@@ -169,7 +169,7 @@ def test_a_goal_that_was_missed_is_marked() -> None:
 
 
 def test_a_count_above_its_limit_is_wrong() -> None:
-    """One more is enough, because counts are the same in every run."""
+    """One more than the limit is an error, because counts are the same in every run."""
     assert budgeting.compare(LIMITS | {"modules": 11}, LIMITS) == (
         ["modules: 11, limit 10"],
         [],
@@ -177,7 +177,7 @@ def test_a_count_above_its_limit_is_wrong() -> None:
 
 
 def test_a_count_well_below_its_limit_is_reported() -> None:
-    """The limit can then be lowered; a small difference is not reported."""
+    """A count far below its limit is reported, so that the limit can be lowered."""
     reported = ["instructions: 900, limit 1000"]
     assert budgeting.compare(LIMITS | {"instructions": 900}, LIMITS) == ([], reported)
     assert budgeting.compare(LIMITS | {"instructions": 990}, LIMITS) == ([], [])
@@ -192,7 +192,7 @@ def test_counts_and_limits_need_each_other() -> None:
 def test_the_budget_fails_and_names_what_has_grown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It fails until --update changes the limit; limits of other versions stay the same."""
+    """The budget fails until --update changes the limit of this version of Python alone."""
     monkeypatch.setattr(budgeting, "FILE", tmp_path / "budget.toml")
     budgeting.write(budgeting.FILE, {"3.9": LIMITS, budgeting.VERSION: LIMITS})
     monkeypatch.setattr(budgeting, "counted", lambda: LIMITS | {"modules": 11})
@@ -205,7 +205,7 @@ def test_the_budget_fails_and_names_what_has_grown(
 
 
 def test_each_supported_python_has_limits() -> None:
-    """Each version in pyproject.toml has the same limits, so that none goes unchecked."""
+    """Each version in pyproject.toml has limits for the same counts."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     named = "Programming Language :: Python :: 3."
     supported = {
@@ -219,7 +219,7 @@ def test_each_supported_python_has_limits() -> None:
 def test_a_version_of_python_without_limits_is_not_checked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """This is reported and does not fail, because its instructions differ."""
+    """A version of Python without limits is reported and does not fail."""
     monkeypatch.setattr(budgeting, "FILE", tmp_path / "budget.toml")
     assert budgeting.main([]) == 0
     assert f"no limits for Python {budgeting.VERSION}" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Imports run one way, and each third-party library has one module that may import it."""
+"""Imports go in one direction, and each third-party library is imported only by certain modules."""
 
 import ast
 import subprocess
@@ -22,7 +22,7 @@ def sources(*folders: Path) -> list[Path]:
 
 
 def imported(source: Path) -> Iterator[str]:
-    """Yield the top-level package of each absolute import in a file, at any depth of its code."""
+    """Yield the top-level package of each absolute import in a file, even inside functions."""
     for node in ast.walk(ast.parse(source.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -31,7 +31,7 @@ def imported(source: Path) -> Iterator[str]:
 
 
 def test_import_contracts_hold() -> None:
-    """Every contract of import-linter in pyproject.toml is kept."""
+    """Every import-linter contract in pyproject.toml is kept."""
     command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     result = subprocess.run(
         [sys.executable, "-c", command, "--no-cache"],
@@ -49,13 +49,13 @@ def test_import_contracts_hold() -> None:
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_core_and_overrides_need_attrs_alone(source: Path) -> None:
-    """They import each other, the standard library and attrs, and nothing else."""
+    """Core and overrides import only each other, the standard library and attrs."""
     allowed = {*sys.stdlib_module_names, "attr", "attrs", "oneloop_core", "oneloop_overrides"}
     assert set(imported(source)) <= allowed
 
 
 def test_the_wheel_depends_on_what_it_imports() -> None:
-    """No library beyond attrs, httpx and the three it stands on, and those of the extras."""
+    """The wheel imports only attrs, httpx and its engine, and the libraries of the extras."""
     ours = {"oneloop", "oneloop_api", "oneloop_core", "oneloop_overrides"}
     third_party = {
         name

@@ -1,4 +1,4 @@
-"""A new operation takes one page of the vendor's documentation, and no other change."""
+"""Adding an operation takes one page of the vendor's documentation, and no other change."""
 
 import json
 import os
@@ -40,22 +40,22 @@ print(json.dumps([
 
 
 class Project:
-    """A copy of the project with an environment of its own, which has nothing of the checkout."""
+    """A copy of the project with its own environment, which contains nothing of the checkout."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Neither caches nor .git nor .venv.
+        # Leave out caches, .git and .venv.
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         venv.EnvBuilder(symlinks=True).create(folder / ".venv")
         (site,) = (folder / ".venv" / "lib").glob("python3*/site-packages")
-        # The libraries come from the environment of this run. Its own .pth files, which lead to the
-        # checkout and start coverage, are not read from there.
+        # The libraries come from the environment that runs this test. Python does not read .pth
+        # files there, so the checkout is not importable and coverage is not started.
         paths = [folder / name for name in ("src", "generated", "overrides")]
         lines = [str(path) for path in (*paths, sysconfig.get_path("purelib"))]
         (site / "project.pth").write_text("\n".join(lines), "utf-8")
 
     def python(self, *arguments: str | Path) -> str:
-        """Run the environment's Python in the copy and return its output."""
+        """Run the environment's Python in the copy and return the output."""
         ours = ("COVERAGE", "PYTEST", "PYTHON")
         environment = {key: os.environ[key] for key in os.environ if not key.startswith(ours)}
         result = subprocess.run(
@@ -72,30 +72,30 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the project to which the page was added."""
+    """Return a copy of the project to which the page was added."""
     copy = Project(tmp_path_factory.mktemp("project") / "copy")
-    # What generate.sh runs, once there is an environment.
+    # generate.sh runs this command once the environment exists.
     copy.python("-m", "codegen", "--add", PAGE)
     return copy
 
 
 def test_the_sandbox_answers_a_new_operation(project: Project) -> None:
-    """The client has it, with types; the answer is a sample from the document, and says so."""
+    """The sandbox returns a sample of a new operation, marked as such; the client types it."""
     where, *told = json.loads(project.python("-c", CALL))
     assert Path(where).is_relative_to(project.folder)
     assert told == [201, "false", 1000, "EMAIL", "2026-01-31T12:00:00+00:00"]
 
 
 def test_the_list_of_operations_has_a_new_one(project: Project) -> None:
-    """Nobody has said yet how certain it is."""
+    """docs/operations.md lists a new operation, and its certainty is not stated."""
     page = (project.folder / "docs" / "operations.md").read_text("utf-8")
     (line,) = (line for line in page.splitlines() if "create_spend_alert" in line)
     assert line.endswith("| **unsafe** | not stated |")
 
 
 def test_the_tests_pass_with_a_new_operation(project: Project) -> None:
-    """Nothing has to be changed, and the tests of operations and the sandbox include it."""
-    # schemathesis takes its time for each of the other operations.
+    """The tests include a new operation and pass without a change."""
+    # The tests with schemathesis are slow, so run them only for the new operation.
     selected = ("-k", "not schemathesis or alert")
     told = project.python("-m", "pytest", "-vv", "-p", "no:cacheprovider", *SUBSET, *selected)
     passed = re.findall(r"^(\S+::.+?)(?: <- \S+)? PASSED", told, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The README's snippets run exactly as printed."""
+"""The README's snippets run exactly as they are printed."""
 
 import os
 import re
@@ -16,7 +16,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def run(code: str, sandbox: Sandbox) -> str:
-    """Run code in a new process against the sandbox and return its output."""
+    """Run code in a new process against the sandbox and return the output."""
     environment = {
         **os.environ,
         "ONELOOP_BASE_URL": sandbox.url,
@@ -30,12 +30,12 @@ def run(code: str, sandbox: Sandbox) -> str:
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
 def test_a_snippet_runs_as_printed(snippet: str, sandbox: Sandbox) -> None:
-    """It needs only the two environment variables that the sandbox prints."""
+    """A snippet needs only the two environment variables that the sandbox prints."""
     run(snippet, sandbox)
 
 
 def test_the_quick_starts_print_the_new_balance(sandbox: Sandbox) -> None:
-    """Each adds 500 credits to the 1000, first the blocking one, then the async one."""
+    """The blocking and the async quick start each add 500 credits to the initial 1000."""
     assert run(SNIPPETS[0], sandbox) == "1500\n"
     assert run(SNIPPETS[1], sandbox) == "2000\n"
 
@@ -47,7 +47,7 @@ def snippet(words: str) -> str:
 
 
 def test_a_key_is_issued_and_verified(sandbox: Sandbox) -> None:
-    """The output shows the remaining credits or, after a refusal, the reason."""
+    """The snippet prints the remaining credits or, after a refusal, the reason."""
     masked, value, *rest = run(snippet("verify_api_key"), sandbox).split()
     assert " ".join(rest) == "go on; 995 credits left"
     assert value.endswith(masked[-4:])
@@ -56,7 +56,7 @@ def test_a_key_is_issued_and_verified(sandbox: Sandbox) -> None:
 
 
 def test_a_failed_refill_says_where_to_look(sandbox: Sandbox) -> None:
-    """The snippet on errors distinguishes the outcomes."""
+    """The snippet on errors distinguishes whether a refill may have happened."""
     sandbox.misbehave(Fault.status(401))
     code = snippet("nothing happened")
     assert run(code, sandbox).startswith("nothing happened: POST /api/v1/customer-billing")
@@ -65,7 +65,7 @@ def test_a_failed_refill_says_where_to_look(sandbox: Sandbox) -> None:
 
 
 def test_the_package_docstring_shows_the_quick_start() -> None:
-    """The two quick starts cannot drift apart."""
+    """The package's docstring contains the first quick start of the README."""
     shown = "\n".join(line[4:] for line in (oneloop.__doc__ or "").splitlines())
     assert SNIPPETS[0].split("    print")[0].strip() in shown
 
@@ -79,7 +79,7 @@ def test_every_name_in_the_outcome_table_exists() -> None:
 
 
 def example(name: str) -> str:
-    """Run an example and return its output."""
+    """Run an example and return the output."""
     program = [sys.executable, "-W", "error", str(ROOT / "examples" / name)]
     result = subprocess.run(program, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -87,12 +87,12 @@ def example(name: str) -> str:
 
 
 def test_the_demo_prints_the_meter_before_and_after() -> None:
-    """examples/refill.py is what ./generate.sh --demo runs."""
+    """The example that ./generate.sh --demo runs prints the meter before and after a refill."""
     assert example("refill.py") == "before: 1000 credits left\nafter:  1500 credits left\n"
 
 
 def test_the_billing_example_runs_to_its_end() -> None:
-    """The key is limited when the credits are used up, and valid again after a refill."""
+    """The key is limited once the credits are used up, and valid again after a refill."""
     printed = re.sub(r"\*{4}[\w-]{4}|\d{4}-\d\d-\d\d", "...", example("billing.py"))
     assert printed.splitlines() == [
         "issued ... to acme",

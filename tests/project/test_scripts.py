@@ -1,4 +1,4 @@
-"""The shell scripts work on other machines: odd paths, links, settings made for other programs."""
+"""The shell scripts work with odd paths, symbolic links and settings meant for other programs."""
 
 import json
 import os
@@ -23,7 +23,7 @@ PROGRAMS = [
 ]
 ODD = "Über uns & 'Co'"
 TOOLS = ["bash", "cat", "cut", "dirname", "env", "grep", "mktemp", "readlink", "rm", "tail", "tee"]
-"""What the scripts may use of a system, all of it in POSIX but bash, mktemp and readlink."""
+"""Programs that the scripts may use. All except bash, mktemp and readlink are in POSIX."""
 NOTED = """\
 #!/usr/bin/env bash
 echo "$PWD: ${0##*/} $*" >>"${BASH_SOURCE[0]%/*}/../noted"
@@ -33,7 +33,7 @@ echo "$PWD: ${0##*/} $*" >>"${BASH_SOURCE[0]%/*}/../noted"
 def run(
     *command: str | Path, cwd: Path, **environment: str | Path
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program with some variables changed and return how it ended."""
+    """Run a program with some variables changed and return its result."""
     return subprocess.run(
         command,
         cwd=cwd,
@@ -57,7 +57,7 @@ def copied(folder: Path) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the scripts in which scripts/venv only notes where and how it was called."""
+    """Return a copy of the scripts in which scripts/venv only records how it was called."""
     folder = copied(tmp_path / ODD)
     for name in ("docs", "tests/tools"):
         (folder / name).mkdir(parents=True)
@@ -66,7 +66,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def decoy(folder: Path) -> Path:
-    """Make a folder where CDPATH finds each name that a script may change to."""
+    """Create a folder in which CDPATH finds each name that a script may change to."""
     for name in (ODD, ".ci", "benchmarks", "scripts"):
         (folder / name / "scripts").mkdir(parents=True, exist_ok=True)
     return folder
@@ -74,7 +74,7 @@ def decoy(folder: Path) -> Path:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_script_finds_its_checkout(checkout: Path, tmp_path: Path, program: str) -> None:
-    """By a relative path with CDPATH set, and through links, one of them relative to another."""
+    """A script finds its checkout with CDPATH set, by a relative path and through links."""
     links = tmp_path / "bin"
     links.mkdir()
     (links / "first").symlink_to(f"../{ODD}/{program}")
@@ -95,7 +95,7 @@ def test_a_script_finds_its_checkout(checkout: Path, tmp_path: Path, program: st
 
 
 def test_paths_given_to_generate_are_those_of_the_caller(checkout: Path, tmp_path: Path) -> None:
-    """The arguments arrive as they are, in the folder where they were typed."""
+    """./generate.sh runs in the caller's folder and passes on its arguments unchanged."""
     result = run(tmp_path / ODD / "generate.sh", "--add", "a page.md", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     called = f"env PYTHONPATH={checkout} python -P -m codegen --add a page.md"
@@ -103,7 +103,7 @@ def test_paths_given_to_generate_are_those_of_the_caller(checkout: Path, tmp_pat
 
 
 def test_ci_runs_every_step_and_repeats_how_a_failed_one_ended(checkout: Path) -> None:
-    """The end of the output is enough to see what is wrong."""
+    """.ci/run runs every step, and ends with the output of the steps that failed."""
     steps = ["scripts/test", "benchmarks/budget", "scripts/lint", "scripts/types", "generate.sh"]
     for step in steps:
         status = 1 if step == "scripts/lint" else 0
@@ -124,7 +124,7 @@ def test_ci_runs_every_step_and_repeats_how_a_failed_one_ended(checkout: Path) -
 
 
 def others(folder: Path) -> dict[str, str | Path]:
-    """Return the variables of a machine that is set up for other programs than these."""
+    """Return the variables of a machine that is set up for other programs."""
     folder.mkdir()
     (folder / "h11.py").write_text("raise SystemExit('not the one')", "utf-8")
     (folder / "constraints.txt").write_text("h11==0.1", "utf-8")
@@ -165,10 +165,10 @@ extra-index-url =
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Two runs of scripts/venv at once, in an odd folder of a machine that is set up otherwise.
+    """Run scripts/venv twice at once, in an odd folder, with settings meant for other programs.
 
     Returns:
-        The checkout, which requires h11 alone, or attrs for `dev`, and what each run printed.
+        The checkout, which requires only h11 (attrs for `dev`), and the output of each run.
     """
     folder = tmp_path_factory.mktemp("machine")
     checkout = copied(folder / ODD)
@@ -183,7 +183,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     for tool in TOOLS:
         (programs / tool).symlink_to(str(shutil.which(tool)))
     variables = others(folder / "others")
-    # This test must reach the registry of the machine that it runs on.
+    # Remove the settings for a registry: this test needs the one that the machine really uses.
     configuration = folder / "others" / "pip.conf"
     text = re.sub(
         r"(?m)^(proxy|index-url|extra-index-url|    http).*\n", "", configuration.read_text("utf-8")
@@ -209,7 +209,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 
 def test_two_runs_at_once_make_one_environment(made: tuple[Path, list[str]]) -> None:
-    """The second one waits for the first and then has nothing to do."""
+    """The second of two runs waits for the first and then installs nothing."""
     checkout, printed = made
     said = "scripts/venv: installing requirements/generate.txt into .venv ...\n"
     assert sorted(printed) == ["", said]
@@ -217,7 +217,7 @@ def test_two_runs_at_once_make_one_environment(made: tuple[Path, list[str]]) -> 
 
 
 def test_what_is_required_is_in_the_environment(made: tuple[Path, list[str]]) -> None:
-    """And nowhere else, whatever pip is set to."""
+    """Requirements are installed only into the environment, whatever pip's settings are."""
     checkout, _ = made
     result = run(
         checkout / "scripts" / "venv",
@@ -232,9 +232,9 @@ def test_what_is_required_is_in_the_environment(made: tuple[Path, list[str]]) ->
 
 
 def test_an_install_that_went_elsewhere_is_noticed(made: tuple[Path, list[str]]) -> None:
-    """At once and in one line, and no stamp is written, so that the next run tries again."""
+    """An install into another place is a one-line error, and the next run tries again."""
     checkout, _ = made
-    (checkout / "scripts" / "registry.py").write_text("", "utf-8")  # in place of pip; does nothing
+    (checkout / "scripts" / "registry.py").write_text("", "utf-8")  # replaces pip and does nothing
     result = run(
         checkout / "scripts" / "venv", "dev", cwd=checkout, PYTHON=sys.executable, QUIET="1"
     )
@@ -250,7 +250,7 @@ ASK = "import h11, sys; print(h11.__file__, sys.stdin.read())"
 
 
 def test_a_command_runs_in_the_environment_of_the_checkout_alone(tmp_path: Path) -> None:
-    """Whatever other Python is set up around it, in a C locale, and with stdin closed."""
+    """A command runs in the checkout's environment, whatever other Python is set up."""
     shell = f'"$0" dev python -c "{ASK}" <&-'
     variables = others(tmp_path / "others")
     result = run("bash", "-c", shell, ROOT / "scripts" / "venv", cwd=tmp_path, **variables)
@@ -259,7 +259,7 @@ def test_a_command_runs_in_the_environment_of_the_checkout_alone(tmp_path: Path)
 
 
 def reached(folder: Path, **variables: str | Path) -> dict[str, str]:
-    """Return the variables that scripts/registry.py gives to pip and uv."""
+    """Return the variables that scripts/registry.py sets for pip and uv."""
     code = "import json, os; print(json.dumps(dict(os.environ)))"
     unset = [name for name in os.environ if name.startswith(("PIP_", "UV_", "ALL_PROXY"))]
     without = ("env", *(word for name in unset for word in ("-u", name)))
@@ -272,7 +272,7 @@ def reached(folder: Path, **variables: str | Path) -> dict[str, str]:
 
 
 def test_pip_keeps_the_settings_that_reach_a_registry(tmp_path: Path) -> None:
-    """Those of a pip.conf for installs before those for everything, a variable before both."""
+    """A variable overrides pip.conf, and settings for installs override global ones."""
     variables = others(tmp_path / "others")
     given = reached(tmp_path, **variables | {"PIP_PROXY": "http://variable.invalid:1"})
     assert given["PIP_INDEX_URL"] == "https://install.invalid/simple"
@@ -286,7 +286,7 @@ EXTRA = ["https://one.invalid/simple", "https://two.invalid/simple"]
 
 
 def test_uv_reaches_the_registry_of_pip(tmp_path: Path) -> None:
-    """By uv's names, in uv's way of writing lists; a setting of uv's own takes precedence."""
+    """The settings of pip are passed to uv by uv's names; uv's own settings take precedence."""
     own = {"UV_DEFAULT_INDEX": "https://uv.invalid/simple", "PIP_FIND_LINKS": "one two"}
     given = reached(tmp_path, **others(tmp_path / "others") | own)
     assert given["UV_DEFAULT_INDEX"] == "https://uv.invalid/simple"
@@ -308,7 +308,7 @@ def test_uv_reaches_the_registry_of_pip(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_pinned_is_looked_for(tmp_path: Path, pin: str, message: str) -> None:
-    """In the pinned version, except what is for another system."""
+    """scripts/installed.py looks for each pinned version, except those for other systems."""
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(f"# made by hand\n{pin}\n", "utf-8")
     check = (sys.executable, "-I", ROOT / "scripts" / "installed.py", requirements)

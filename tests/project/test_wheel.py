@@ -1,4 +1,4 @@
-"""The wheel: four packages, few dependencies, and it works in an empty environment."""
+"""The wheel contains four packages, has few dependencies, and works in an empty environment."""
 
 import email
 import email.message
@@ -22,28 +22,28 @@ PACKAGES = {
     "oneloop_api": "generated",
     "oneloop_overrides": "overrides",
 }
-# httpx, attrs and what they depend on. Every name more is one more package that all users install.
+# httpx, attrs and their dependencies. Each further name is one more package for all users.
 CLOSURE = {"anyio", "attrs", "certifi", "h11", "httpcore", "httpx", "idna"}
 if sys.version_info < (3, 15):
-    CLOSURE.add("typing-extensions")  # anyio depends on it there
+    CLOSURE.add("typing-extensions")  # anyio requires it on these versions
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command and return its standard output; if it fails, its output is the message."""
+    """Run a command and return its standard output; fail with its output if it fails."""
     result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
 def pip(python: Path, *arguments: str | Path) -> str:
-    """Run the pip of an environment, without settings of this machine that are for others."""
+    """Run the pip of an environment without this machine's settings for other programs."""
     isolated = (python, "-I", ROOT / "scripts" / "registry.py", python, "-I", "-m", "pip")
     return run(*isolated, *arguments, cwd=python.parent)
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from the checkout, into another folder."""
+    """Build the wheel from the checkout into another folder."""
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
     (built,) = folder.iterdir()
@@ -52,14 +52,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def names(wheel: Path) -> list[str]:
-    """Return the names of the files in the wheel."""
+    """Return the names of all files in the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         return archive.namelist()
 
 
 @pytest.fixture(scope="module")
 def metadata(wheel: Path) -> email.message.Message:
-    """Return the wheel's METADATA."""
+    """Return the METADATA of the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         return email.message_from_bytes(archive.read(name))
@@ -67,7 +67,7 @@ def metadata(wheel: Path) -> email.message.Message:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the interpreter of a venv with the wheel and the dependencies that pip installed."""
+    """Return the Python of a venv in which pip installed the wheel and its dependencies."""
     venv = tmp_path_factory.mktemp("venv")
     run(sys.executable, "-I", "-m", "venv", venv, cwd=venv)
     interpreter = venv / "bin" / "python"
@@ -81,13 +81,13 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_fits_every_system(wheel: Path) -> None:
-    """The wheel is pure Python."""
+    """The wheel is pure Python and fits every system."""
     assert wheel.name.startswith("oneloop-")
     assert wheel.name.endswith("-py3-none-any.whl")
 
 
 def test_the_wheel_contains_only_the_four_packages(names: list[str]) -> None:
-    """No test, script or build-time package is shipped."""
+    """The wheel contains no test, script or build-time package."""
     top = {name.partition("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
     assert len(top) == len(PACKAGES) + 1
@@ -107,39 +107,39 @@ def test_the_wheel_contains_every_source_of_a_package(names: list[str], package:
 
 
 def test_the_wheel_contains_the_licence(names: list[str]) -> None:
-    """The licence is part of the wheel's metadata."""
+    """The wheel's metadata contains the licence."""
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
 
 
 def test_the_wheel_requires_only_httpx_its_engine_and_attrs(
     metadata: email.message.Message,
 ) -> None:
-    """All other requirements belong to an extra."""
+    """All requirements except httpx, httpcore, h11 and attrs belong to an extra."""
     required = metadata.get_all("Requires-Dist", [])
     always = {line for line in required if "extra ==" not in line}
     assert always == {"httpx<1,>=0.27", "httpcore<2,>=1.0.9", "h11<1,>=0.16", "attrs>=23.1"}
 
 
 def test_the_wheel_names_its_extras_and_python(metadata: email.message.Message) -> None:
-    """The extras and the oldest Python are those in the README."""
+    """The extras and the oldest supported Python are those in the README."""
     assert sorted(metadata.get_all("Provides-Extra", [])) == ["fast", "sandbox"]
     assert metadata["Requires-Python"] == ">=3.11"
 
 
 def test_the_wheel_has_the_version_of_the_code(metadata: email.message.Message) -> None:
-    """The distribution has the version in `oneloop.__version__`."""
+    """The wheel has the version in `oneloop.__version__`."""
     assert metadata["Version"] == oneloop.__version__
 
 
 def test_installing_installs_only_known_packages(python: Path) -> None:
-    """These are oneloop, httpx, attrs and what the last two depend on."""
+    """Only oneloop, httpx, attrs and the dependencies of these are installed."""
     listed = json.loads(pip(python, "list", "--format=json"))
     installed = {entry["name"].lower().replace("_", "-") for entry in listed}
     assert installed - {"pip", "setuptools"} == CLOSURE | {"oneloop"}
 
 
 def test_the_installed_package_imports_without_a_warning(python: Path) -> None:
-    """Every public name can be imported without the checkout, with warnings as errors."""
+    """Every public name can be imported without the checkout and without a warning."""
     code = "import oneloop; from oneloop import *; print(oneloop.__file__)"
     where = run(python, "-I", "-W", "error", "-c", code, cwd=python.parent)
     assert Path(where.strip()).is_relative_to(python.parents[1])
@@ -158,7 +158,7 @@ print(answer.billing.total_credits)
 
 
 def test_a_refill_works_from_the_installed_wheel(python: Path) -> None:
-    """Over real HTTP, 500 credits added to the sandbox's 1000 make 1500."""
+    """A refill of 500 credits over HTTP raises the sandbox's meter from 1000 to 1500."""
     with Sandbox() as sandbox:
         code = ("-I", "-W", "error", "-c", REFILL, sandbox.api_key, sandbox.url)
         printed = run(python, *code, cwd=python.parent)

@@ -1,4 +1,4 @@
-"""How the tests of the sandbox call it: with nothing but the standard library."""
+"""Calls of the sandbox's API for its tests, made with only the standard library."""
 
 import http.client
 import json
@@ -39,22 +39,22 @@ class StoppedClock:
     now: datetime = START
 
     def __call__(self) -> datetime:
-        """Return that time."""
+        """Return the current time of the clock."""
         return self.now
 
     def move(self, **by: float) -> None:
-        """Move it forward by `seconds`, `hours` ..."""
+        """Move the clock forward by `seconds`, `hours` or other units of `timedelta`."""
         self.now += timedelta(**by)
 
     @property
     def seconds(self) -> int:
-        """The whole POSIX seconds that it shows."""
+        """The clock's time in whole POSIX seconds."""
         return int(self.now.timestamp())
 
 
 @frozen
 class Reply:
-    """What came back."""
+    """A response of the sandbox."""
 
     status: int
     headers: dict[str, str]
@@ -67,7 +67,7 @@ class Reply:
 
     @property
     def message(self) -> str:
-        """The message of an error, which must have the documented shape and the status as code."""
+        """The message of an error; checks that its shape is the documented one."""
         assert self.json == {
             "error": {"code": self.status, "message": self.json["error"]["message"]}
         }
@@ -82,7 +82,7 @@ def exchange(
     headers: Mapping[str, str] | None = None,
     connection: http.client.HTTPConnection | None = None,
 ) -> Reply:
-    """Send one request and return what comes back. Bytes are sent as they are, all else as JSON."""
+    """Send one request and return the response. Bytes are sent unchanged, all else as JSON."""
     client = connection or connect(sandbox)
     sent = body if isinstance(body, bytes | None) else json.dumps(body).encode()
     try:
@@ -97,13 +97,13 @@ def exchange(
 
 
 def connect(sandbox: Sandbox) -> http.client.HTTPConnection:
-    """Return a client for the sandbox."""
+    """Return a connection to the sandbox."""
     return http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=5)
 
 
 @frozen
 class Api:
-    """Calls the API of a sandbox, with nothing but the standard library."""
+    """Calls the API of a sandbox with only the standard library."""
 
     sandbox: Sandbox
     clock: StoppedClock = field(factory=StoppedClock)
@@ -135,7 +135,7 @@ class Api:
         link: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """Send a call; return the status and the JSON."""
+        """Send a call and return the status and the JSON."""
         reply = self.exchange(call, body, link=link, headers=headers)
         return reply.status, reply.json
 
@@ -153,11 +153,11 @@ class Api:
         return reply.status, reply.message
 
     def new_key(self, **fields: object) -> Any:
-        """Create an API key; fields are as on the wire."""
+        """Create an API key; the fields have their names on the wire."""
         return self.ask("POST /api-key", NEW_KEY | fields)["apiKey"]
 
     def verify(self, key: str, usage: int = 0, **fields: object) -> Any:
-        """Verify a key's value."""
+        """Verify the value of a key and return the response."""
         asked = {"key": key, "requestedScopes": [], "billing": {"usage": str(usage)}}
         return self.ask("POST /api-key/verify", asked | fields)
 
@@ -186,7 +186,7 @@ class Api:
 
 @contextmanager
 def serving() -> Iterator[Api]:
-    """Serve with a new sandbox, whose clock stands still."""
+    """Start a new sandbox whose clock stands still, and yield its API."""
     clock = StoppedClock()
     with Sandbox(clock=clock) as sandbox:
         yield Api(sandbox, clock)
@@ -226,7 +226,7 @@ SIMULATED: dict[str, object] = {
 
 
 def called(call: str) -> Described:
-    """Return the operation of the document that a call is about."""
+    """Return the documented operation that a call belongs to."""
     method, path = call.partition("?")[0].split(" ")
     matching = [one for one in DOCUMENTED.values() if one.matches(method, f"/api/v1{path}")]
     return min(matching, key=lambda one: one.path.count("{"))
@@ -237,6 +237,6 @@ UNSIMULATED: dict[str, object] = {
     for one in DOCUMENTED.values()
     if one not in [called(call) for call in SIMULATED]
 }
-"""The same for the operations that the document has beyond these; their paths are whole."""
+"""The same for all other operations of the document; these paths include /api/v1."""
 
 OPERATIONS = SIMULATED | UNSIMULATED

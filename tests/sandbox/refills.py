@@ -1,4 +1,4 @@
-"""Refills of the meter that every sandbox starts with, sent over the wire."""
+"""Refills of the meter that every sandbox has at the start, sent over HTTP."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ def call(
     content_type: str | None = "application/json",
     connection: http.client.HTTPConnection | None = None,
 ) -> Reply:
-    """Send one request, by default a good refill of 5; bytes are sent as they are."""
+    """Send one request, by default a valid refill of 5; bytes are sent unchanged."""
     headers = {"Authorization": token or f"Bearer {sandbox.api_key}"}
     if content_type is not None:
         headers["Content-Type"] = content_type
@@ -33,7 +33,7 @@ def call(
 
 
 def request_bytes(sandbox: Sandbox) -> bytes:
-    """Return a good refill as it goes over the wire."""
+    """Return a valid refill as the bytes of an HTTP request."""
     body = json.dumps(BODY).encode()
     return (
         f"POST {REFILL} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {sandbox.api_key}\r\n"
@@ -42,7 +42,7 @@ def request_bytes(sandbox: Sandbox) -> bytes:
 
 
 def raw_connection(sandbox: Sandbox) -> socket.socket:
-    """Return a bare connection to the sandbox."""
+    """Return a TCP connection to the sandbox."""
     host, port = sandbox.url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=ENOUGH)
 
@@ -53,12 +53,12 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 
 def credits_of(sandbox: Sandbox) -> int:
-    """Return the total credits of the meter that every sandbox starts with."""
+    """Return the total credits of the meter that every sandbox has at the start."""
     return sandbox.meter(workspace_id="ws_1", external_meter_id="acme").total_credits
 
 
 def wait_for(condition: Any) -> None:
-    """Wait until the condition holds; fail if it does not soon."""
+    """Wait until the condition holds; fail if that takes too long."""
     deadline = time.monotonic() + ENOUGH
     while not condition():
         assert time.monotonic() < deadline

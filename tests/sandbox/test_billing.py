@@ -1,4 +1,4 @@
-"""The sandbox's meters and their usage, as the API has them."""
+"""Meters and their usage in the sandbox's API."""
 
 import pytest
 
@@ -8,7 +8,7 @@ QUERY = "GET /customer-billing?workspaceId={}&externalMeterId={}"
 
 
 def test_a_new_meter_has_what_it_is_given(api: Api) -> None:
-    """The answer has every documented field, and the meter is found over HTTP and in Python."""
+    """A new meter has every documented field, and is found over HTTP and in Python."""
     made = api.new_meter(totalCredits="007", allowOverages=True, spendCap="9")
     assert api.applied()
     assert made.items() >= {
@@ -32,7 +32,7 @@ def test_a_new_meter_has_what_it_is_given(api: Api) -> None:
 
 
 def test_a_meter_needs_its_names_only(api: Api) -> None:
-    """The meter then has no credits, and none can be used."""
+    """A meter that is created with only its names has no credits and no overages."""
     names = {"workspaceId": "ws_1", "externalMeterId": ""}
     made = api.ask("POST /customer-billing", names)["billing"]
     assert (made["totalCredits"], made["allowOverages"], made["spendCap"]) == ("0", False, None)
@@ -40,14 +40,14 @@ def test_a_meter_needs_its_names_only(api: Api) -> None:
 
 
 def test_amounts_may_have_4300_digits(api: Api) -> None:
-    """They are returned unchanged."""
+    """Amounts of 4300 digits are returned unchanged."""
     amount = "9" * 4300
     made = api.new_meter(totalCredits=amount, spendCap=amount)
     assert (made["totalCredits"], made["spendCap"]) == (amount, amount)
 
 
 def test_a_meter_is_created_once(api: Api) -> None:
-    """The existing meter does not change."""
+    """Creating a meter a second time is refused and does not change it."""
     made = api.new_meter()
     body = {"workspaceId": "ws_1", "externalMeterId": "carol"}
     message = "meter 'carol' already exists in workspace 'ws_1'"
@@ -58,18 +58,18 @@ def test_a_meter_is_created_once(api: Api) -> None:
 
 @pytest.mark.parametrize(("workspace", "meter"), [("ws_1", "x"), ("ws_2", "acme"), ("", "")])
 def test_an_unknown_meter_is_null(api: Api, workspace: str, meter: str) -> None:
-    """A meter in an unknown workspace is null as well."""
+    """An unknown meter, or any meter of an unknown workspace, is null."""
     assert api.ask(QUERY.format(workspace, meter)) == {"billing": None}
 
 
 def test_a_query_is_decoded(api: Api) -> None:
-    """Spaces, plus signs and ampersands are part of a name."""
+    """Names in a query are decoded, even with spaces, plus signs and ampersands."""
     made = api.new_meter(externalMeterId="a b+c&d")
     assert api.ask(QUERY.format("ws_1", "a+b%2Bc%26d"))["billing"] == made
 
 
 def test_usage_is_summed_by_day_and_name(api: Api) -> None:
-    """Verifications and recorded usage are summed together; a day is a day in UTC."""
+    """Usage from verifications and records is added up per UTC day and name."""
     meter = api.new_meter(totalCredits="100")
     key = api.new_key(externalMeterId="carol")["key"]
     api.verify(key, 1)
@@ -89,13 +89,13 @@ def test_usage_is_summed_by_day_and_name(api: Api) -> None:
 
 
 def rows(api: Api, bid: str) -> list[tuple[str, str, str]]:
-    """Return day, usage and name of each row of one meter."""
+    """Return day, usage and name in each row of one meter."""
     data = api.ask(f"GET /usage/{bid}")["data"]
     return [(row["day"], row["totalBillingUsage"], row["billingUsageName"]) for row in data]
 
 
 def test_usage_is_found_by_either_id_of_a_meter(api: Api) -> None:
-    """An external id may belong to meters in several workspaces."""
+    """Usage is found by a meter's id or its external id, which can match several meters."""
     ids = []
     for workspace in ("ws_1", "ws_2"):
         api.sandbox.create_meter(workspace_id=workspace, external_meter_id="both", total_credits=5)
@@ -113,7 +113,7 @@ def test_usage_is_found_by_either_id_of_a_meter(api: Api) -> None:
 
 
 def test_there_is_no_usage_of_what_is_unknown_or_unused(api: Api) -> None:
-    """A usage of 0 has no row either."""
+    """An unknown meter, or one with a usage of 0, has no rows."""
     api.verify(api.new_key(externalMeterId="acme")["key"])
     key = api.new_key(externalMeterId="acme")["key"]
     api.ask("POST /api-key/record-usage", {"key": key, "usage": "0"})
@@ -123,7 +123,7 @@ def test_there_is_no_usage_of_what_is_unknown_or_unused(api: Api) -> None:
 
 
 def test_usage_is_listed_by_day_and_name(api: Api) -> None:
-    """The order of the calls does not matter."""
+    """Rows are sorted by day and name, whatever the order of the calls."""
     key = api.new_key(externalMeterId="acme")["key"]
 
     def record(name: str) -> None:
@@ -138,7 +138,7 @@ def test_usage_is_listed_by_day_and_name(api: Api) -> None:
 
 
 def test_sums_of_usage_may_be_of_any_size(api: Api) -> None:
-    """Sums may be longer than any amount that can be sent."""
+    """Sums of usage may be longer than the longest amount in a request."""
     api.new_meter(allowOverages=True)
     key = api.new_key(externalMeterId="carol")["key"]
     for _ in range(2):

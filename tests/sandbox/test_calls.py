@@ -1,4 +1,4 @@
-"""What all of the sandbox's operations have in common."""
+"""What all operations of the sandbox have in common."""
 
 import gc
 import http.client
@@ -37,7 +37,7 @@ NOT_THERE = {
 
 
 def test_the_document_has_every_simulated_operation() -> None:
-    """Each is called once below, and all others that the document has are called too."""
+    """The calls in these tests cover every operation of the document."""
     operations = {called(call).name for call in SIMULATED}
     assert len(operations) == len(SIMULATED)
     assert len(OPERATIONS) == len(DOCUMENTED)
@@ -45,14 +45,14 @@ def test_the_document_has_every_simulated_operation() -> None:
 
 @pytest.mark.parametrize("call", SIMULATED)
 def test_each_operation_is_served(api: Api, call: str) -> None:
-    """With 200, or with 404 where it needs what a new sandbox does not have."""
+    """Each operation returns 200, or 404 if it needs something that a new sandbox lacks."""
     status, answer = api.send(call, SIMULATED[call])
     assert (status, "error" in answer) == ((404, True) if call in NOT_THERE else (200, False))
 
 
 @pytest.mark.parametrize("call", OPERATIONS)
 def test_each_operation_needs_a_token_with_rights(api: Api, call: str) -> None:
-    """The token is checked before the body."""
+    """Each operation checks the token and its rights before the body."""
     restricted = {"Authorization": f"Bearer {api.sandbox.restricted_api_key}"}
     assert api.send(call, [], headers={})[0] == 401
     assert api.send(call, [], headers={"Authorization": "Bearer wrong"})[0] == 401
@@ -143,7 +143,7 @@ UNSAFE = 2**53
 def test_a_bad_field_is_400_and_named(
     api: Api, call: str, changes: dict[str, object] | None, message: str
 ) -> None:
-    """The message names the first field at fault by its path, and nothing changes."""
+    """The message has the path of the first invalid field, and nothing changes."""
     body = None if changes is None else {**SIMULATED[call], **changes}  # type: ignore[dict-item]
     assert api.refusal(call, body) == (400, message)
     assert not api.applied()
@@ -156,7 +156,7 @@ REQUIRED = [
 
 @pytest.mark.parametrize(("call", "field"), REQUIRED)
 def test_a_missing_field_is_400_and_named(api: Api, call: str, field: str) -> None:
-    """Every field that the document requires must be there."""
+    """A request without a required field is refused with the name of the field."""
     body: Any = dict(SIMULATED[call])  # type: ignore[call-overload]
     del body[field]
     status, message = api.refusal(call, body)
@@ -175,18 +175,18 @@ def test_a_missing_field_is_400_and_named(api: Api, call: str, field: str) -> No
     ],
 )
 def test_an_unknown_workspace_is_404(api: Api, call: str, body: object) -> None:
-    """In the path and in the body."""
+    """An unknown workspace is 404, whether its id is in the path or in the body."""
     message = "there is no workspace 'ws_2'"
     assert api.refusal(call.replace("ws_1", "ws_2"), body) == (404, message)
 
 
 def test_unknown_fields_are_ignored(api: Api) -> None:
-    """Whatever their values."""
+    """Fields that the document does not have are ignored, whatever their values."""
     assert api.ask("POST /workspace", {"name": "a", "id": None})["workspace"]["name"] == "a"
 
 
 def test_a_method_that_a_path_does_not_know_is_405(api: Api) -> None:
-    """The answer names the methods of the path; no token is needed."""
+    """A wrong method is 405 even without a token, and the response lists the allowed ones."""
     client = http.client.HTTPConnection(api.sandbox.url.removeprefix("http://"), timeout=5)
     client.request("PUT", "/api/v1/workspace/ws_1")
     response = client.getresponse()
@@ -196,7 +196,7 @@ def test_a_method_that_a_path_does_not_know_is_405(api: Api) -> None:
 
 
 def test_head_is_get_without_a_body(api: Api) -> None:
-    """HTTP requires servers to support it."""
+    """HEAD returns the status of GET without the body, as HTTP requires."""
     assert api.send("HEAD /workspace/ws_1") == (200, None)
     assert api.send("HEAD /workspace/ws_2") == (404, None)
 
@@ -205,7 +205,7 @@ def test_head_is_get_without_a_body(api: Api) -> None:
 
 
 def test_an_encoded_slash_stays_in_its_id(api: Api) -> None:
-    """It does not reach another operation or another object."""
+    """An encoded slash is part of an id and does not lead to another operation."""
     key = api.new_key()["id"]
     rotate = api.refusal(f"POST /workspace/ws_1/api-key/{key}%2Frotate")
     edit = api.refusal(f"PATCH /workspace/ws_1%2Fapi-key%2f{key}", DEFAULTS)
@@ -215,13 +215,13 @@ def test_an_encoded_slash_stays_in_its_id(api: Api) -> None:
 
 
 def test_encoded_dots_are_an_id_like_any_other(api: Api) -> None:
-    """No segment refers to its parent."""
+    """Encoded dots are an id, and do not refer to the parent segment."""
     assert api.refusal("GET /workspace/%2e%2E") == (404, "there is no workspace '..'")
     assert api.refusal("GET /usage/../workspace") == (404, "Not Found")
 
 
 def test_raw_dots_are_an_id_too(api: Api) -> None:
-    """As a client sends them that does not normalize paths."""
+    """Dots are an id even if a client sends them without normalizing the path."""
     host, port = api.sandbox.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:
         head = "GET /api/v1/workspace/.. HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -232,13 +232,13 @@ def test_raw_dots_are_an_id_too(api: Api) -> None:
 
 @pytest.mark.parametrize("spelling", ["caf%C3%A9%20%25%3F", "%63af%c3%a9%20%25%3f"])
 def test_ids_are_decoded_once(api: Api, spelling: str) -> None:
-    """Each spelling of an id is the same id."""
+    """Different encodings of an id are the same id, and are decoded once."""
     api.sandbox.create_meter(workspace_id="café %?", external_meter_id="x")
     assert api.ask(f"GET /workspace/{spelling}")["workspace"]["id"] == "café %?"
 
 
 def test_fixed_parts_of_a_path_may_be_encoded_too(api: Api) -> None:
-    """This holds for the API and for the controls."""
+    """Fixed parts of a path may be encoded, in the API and in the controls."""
     assert "workspaces" in api.ask("GET /work%73pace")
     api.ask("POST /_sandb%6Fx/reset")
     assert api.sandbox.requests == ()
@@ -259,7 +259,7 @@ def test_fixed_parts_of_a_path_may_be_encoded_too(api: Api) -> None:
     ],
 )
 def test_link_tokens_are_not_logged(api: Api, sent: str, logged: str) -> None:
-    """Neither completely nor in part, however the path is encoded."""
+    """A link token in a path is not logged, however the path is encoded."""
     token = api.new_link()
     api.send(f"GET /{sent.format(token)}")
     assert api.sandbox.requests[-1].path == f"/api/v1/{logged}"
@@ -267,13 +267,13 @@ def test_link_tokens_are_not_logged(api: Api, sent: str, logged: str) -> None:
 
 
 def remembered(sandbox: Sandbox) -> str:
-    """Return every text that a sandbox refers to, directly or indirectly."""
+    """Return all texts that a sandbox refers to, directly or indirectly."""
     texts: list[str] = []
     seen: set[int] = set()
     waiting: list[object] = [sandbox]
     while waiting:
         one = waiting.pop()
-        # Code, types and the thread of the server lead to everything in the process.
+        # Code, types and the server thread refer to everything in the process, so skip them.
         skipped = (type, ModuleType, FunctionType, BuiltinFunctionType, threading.Thread)
         if id(one) in seen or isinstance(one, skipped):
             continue
@@ -285,7 +285,7 @@ def remembered(sandbox: Sandbox) -> str:
 
 
 def test_no_secret_is_remembered_or_shown(api: Api) -> None:
-    """Neither keys nor tokens are in what the sandbox keeps, logs or lists."""
+    """Keys and tokens are not in the sandbox's state, log or lists."""
     key, moved = api.new_key(), {"key": "k" * 20, **NEW_KEY}
     rotated = api.ask(f"POST /workspace/ws_1/api-key/{key['id']}/rotate")["apiKey"]
     migrated = api.ask("POST /api-key/migrate", moved)["apiKey"]
@@ -297,7 +297,7 @@ def test_no_secret_is_remembered_or_shown(api: Api) -> None:
 
 
 def test_no_secret_is_in_a_repr() -> None:
-    """A traceback with local variables may show the repr of what has one for a moment."""
+    """Reprs contain no secrets, because tracebacks may show them with local variables."""
     state = State()
     issued = state.keys.create(
         KeyRequest(
@@ -318,7 +318,7 @@ def test_no_secret_is_in_a_repr() -> None:
 
 @pytest.mark.parametrize("size", [1, 1000])
 def test_an_answer_without_members_can_be_padded(api: Api, size: int) -> None:
-    """It becomes an object with nothing but the padding."""
+    """An empty object is padded to the given size."""
     key = api.new_key()["key"]
     api.sandbox.misbehave(Fault.large_body(size))
     answer = api.ask("POST /api-key/record-usage", {"key": key})
@@ -326,14 +326,14 @@ def test_an_answer_without_members_can_be_padded(api: Api, size: int) -> None:
 
 
 def test_an_answer_without_the_field_stays_as_it_is(api: Api) -> None:
-    """There is nothing to leave out of it."""
+    """The fault wrong-shape does not change a response without the field."""
     key = api.new_key()["key"]
     api.sandbox.misbehave("wrong-shape")
     assert api.ask("POST /api-key/record-usage", {"key": key}) == {}
 
 
 def test_faults_apply_to_every_operation(api: Api) -> None:
-    """A fault that applies carries out the call."""
+    """Faults work for any operation; one with applies=True carries out the call."""
     api.sandbox.misbehave(Fault.status(500, applies=True), "500")
     for _ in range(2):
         assert api.send("POST /workspace", {"name": "new"})[0] == 500
@@ -343,7 +343,7 @@ def test_faults_apply_to_every_operation(api: Api) -> None:
 
 
 def test_ids_and_times_look_alike_everywhere(api: Api) -> None:
-    """Ids are a kind and 32 hex digits; times are UTC with milliseconds."""
+    """Ids are a prefix and 32 hex digits; times are UTC with milliseconds."""
     body = {"name": "Files", "representation": "files"}
     for thing, kind in [
         (api.ask("POST /workspace", {"name": "test"})["workspace"], "ws"),

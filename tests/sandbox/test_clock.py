@@ -10,7 +10,7 @@ from tests.sandbox.calls import START, Api
 
 
 def test_advancing_lets_a_key_expire(api: Api) -> None:
-    """Over HTTP and in Python; several moves add up."""
+    """The clock can be advanced over HTTP and in Python, and all advances are added up."""
     key = api.new_key(expiresAt=api.clock.seconds + 100)["key"]
     api.sandbox.advance(50)
     assert api.status_of(key) == "VALID"
@@ -20,7 +20,7 @@ def test_advancing_lets_a_key_expire(api: Api) -> None:
 
 
 def test_a_reset_takes_the_clock_back(api: Api) -> None:
-    """It also resets everything else: workspaces, keys and rate limits."""
+    """A reset restores the clock, workspaces, keys and rate limits."""
     api.set_defaults(defaultRateLimitPerSecond=1)
     key = api.new_key()["key"]
     api.sandbox.advance(10_000_000_000)
@@ -33,7 +33,7 @@ def test_a_reset_takes_the_clock_back(api: Api) -> None:
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 10**10 - 4, 10**400])
 def test_the_clock_goes_forward_and_not_too_far(api: Api, seconds: float) -> None:
-    """Dates end with the year 9999."""
+    """The clock cannot go back, nor beyond the last year that dates can have, 9999."""
     api.sandbox.advance(5)
     api.sandbox.advance(0)
     with pytest.raises(ValueError, match="seconds must be from 0 to 10000000000 in all"):
@@ -51,12 +51,12 @@ def test_the_clock_goes_forward_and_not_too_far(api: Api, seconds: float) -> Non
     ],
 )
 def test_what_is_no_time_is_400(api: Api, seconds: object, message: str) -> None:
-    """The message says what is wrong."""
+    """An invalid number of seconds is 400, and the message says why."""
     assert api.refusal("POST /_sandbox/advance", {"seconds": seconds}) == (400, message)
 
 
 def test_a_clock_may_be_in_any_time_zone() -> None:
-    """Times are in UTC whatever the clock's time zone."""
+    """Times are in UTC, whatever the time zone of the clock."""
     zone = timezone(timedelta(hours=2))
     meter = Sandbox(clock=lambda: START.astimezone(zone)).meter(
         workspace_id="ws_1", external_meter_id="acme"
@@ -65,7 +65,7 @@ def test_a_clock_may_be_in_any_time_zone() -> None:
 
 
 def test_without_a_clock_it_is_the_machines_time() -> None:
-    """Whether the clock was moved or not."""
+    """Without a clock, the sandbox uses the machine's time plus the advances."""
     sandbox = Sandbox()
     sandbox.advance(60)
     meter = sandbox.create_meter(workspace_id="ws_1", external_meter_id="x")
@@ -74,7 +74,7 @@ def test_without_a_clock_it_is_the_machines_time() -> None:
 
 
 def test_faults_take_real_time(api: Api) -> None:
-    """Delays of faults take real time although the clock stands still."""
+    """Faults delay by real time, even if the clock stands still."""
     api.sandbox.misbehave(Fault.slow_body(0.2))
     began = time.monotonic()
     assert api.send("GET /workspace")[0] == 200

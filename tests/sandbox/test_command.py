@@ -1,4 +1,4 @@
-"""`python -m oneloop.sandbox`."""
+"""The command `python -m oneloop.sandbox`."""
 
 import http.client
 import importlib
@@ -24,10 +24,10 @@ from tests.sandbox.refills import (
 
 
 def run_main(*arguments: str) -> int:
-    """Run the command in this process; return its exit status."""
+    """Run the command in this process and return its exit status."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     argv, sys.argv = sys.argv, ["sandbox", *arguments]
-    sys.modules.pop("oneloop.sandbox.__main__", None)  # runpy warns if it is loaded already.
+    sys.modules.pop("oneloop.sandbox.__main__", None)  # runpy warns if it is already imported
     try:
         with pytest.raises(SystemExit) as caught:
             runpy.run_module("oneloop.sandbox", run_name="__main__")
@@ -42,7 +42,7 @@ def run_main(*arguments: str) -> int:
 def test_command_prints_what_to_paste_and_ends_on_a_signal(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The key is quoted for the shell, and a signal ends it with status 0 and no noise."""
+    """The printed key is quoted for the shell, and a signal ends the command with status 0."""
 
     def end_later() -> None:
         wait_for(
@@ -63,7 +63,7 @@ def test_command_prints_what_to_paste_and_ends_on_a_signal(
 
 
 def test_command_serves() -> None:
-    """As a process of its own it serves with the default key, and ends quietly."""
+    """As a separate process, the command serves with the default key and ends quietly."""
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "oneloop.sandbox", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -90,7 +90,7 @@ def test_command_serves() -> None:
 
 
 def test_importing_the_command_serves_nothing() -> None:
-    """Tools that import every module do not start a server."""
+    """Importing the module, as some tools do with every module, starts no server."""
     threads = threading.active_count()
     importlib.import_module("oneloop.sandbox.__main__")
     assert threading.active_count() == threads
@@ -99,7 +99,7 @@ def test_importing_the_command_serves_nothing() -> None:
 def test_command_says_that_a_port_is_taken(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line on stderr, status 1."""
+    """If the port is taken, the command prints one line on stderr and exits with 1."""
     port = sandbox.url.rpartition(":")[2]
     assert run_main("--port", port) == 1
     errors = capsys.readouterr().err
@@ -111,6 +111,6 @@ def test_command_says_that_a_port_is_taken(
 def test_command_refuses_bad_options(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bad options are status 2, as everywhere."""
+    """Invalid options end the command with status 2, as usual."""
     assert run_main(*arguments) == 2
     assert "error: " in capsys.readouterr().err

@@ -13,7 +13,7 @@ from tests.sandbox.refills import (
 
 
 def test_faults_can_be_queued_over_http(sandbox: Sandbox) -> None:
-    """The call is not logged, and takes no fault itself."""
+    """Faults can be queued over HTTP; that call is not logged and takes no fault."""
     once = call(sandbox, {"fault": "500"}, path="/_sandbox/misbehave")
     more = call(sandbox, {"fault": "503", "times": 2}, path="/_sandbox/misbehave")
     assert (once.json, more.json, sandbox.requests) == ({"queued": 1}, {"queued": 3}, ())
@@ -30,13 +30,13 @@ def test_faults_can_be_queued_over_http(sandbox: Sandbox) -> None:
     ],
 )
 def test_bad_fault_over_http_is_400(sandbox: Sandbox, body: object, message: str) -> None:
-    """The answer says what is wrong and lists the known names."""
+    """An invalid fault is 400, and the message says what is wrong."""
     reply = call(sandbox, body, path="/_sandbox/misbehave")
     assert (reply.status, reply.message) == (400, message)
 
 
 def test_meters_can_be_created_over_http(sandbox: Sandbox) -> None:
-    """Amounts may be digit strings, as the API writes them, or integers."""
+    """A meter can be created with amounts as digit strings, as in the API, or as integers."""
     names = {"workspaceId": "ws_9", "externalMeterId": "\ud800"}
     amounts = {"totalCredits": "12", "usedCredits": 3, "spendCap": "99", "allowOverages": True}
     billing = call(sandbox, names | amounts, path="/_sandbox/meters").json["billing"]
@@ -46,7 +46,7 @@ def test_meters_can_be_created_over_http(sandbox: Sandbox) -> None:
 
 
 def test_meter_over_http_needs_its_names_only(sandbox: Sandbox) -> None:
-    """The other fields have the same defaults as in Python."""
+    """Optional fields of a meter have the same defaults as in Python."""
     names = {"workspaceId": "ws_9", "externalMeterId": "x"}
     billing = call(sandbox, names, path="/_sandbox/meters").json["billing"]
     assert (billing["totalCredits"], billing["usedCredits"]) == ("0", "0")
@@ -54,7 +54,7 @@ def test_meter_over_http_needs_its_names_only(sandbox: Sandbox) -> None:
 
 
 def test_meter_over_http_may_say_so_too(sandbox: Sandbox) -> None:
-    """Defaults can be given explicitly: 0 for no credits, null for no cap."""
+    """The defaults can also be given explicitly: 0 for no credits, null for no cap."""
     fields = {"workspaceId": "ws_9", "externalMeterId": "x", "totalCredits": 0, "spendCap": None}
     billing = call(sandbox, fields, path="/_sandbox/meters").json["billing"]
     assert (billing["totalCredits"], billing["spendCap"]) == ("0", None)
@@ -73,7 +73,7 @@ def test_meter_over_http_may_say_so_too(sandbox: Sandbox) -> None:
 def test_bad_meter_over_http_is_400(
     sandbox: Sandbox, fields: dict[str, object], message: str
 ) -> None:
-    """The answer names the field."""
+    """An invalid meter is 400, and the message names the field or the meter."""
     names: dict[str, object] = {"workspaceId": "ws_1", "externalMeterId": "x"}
     reply = call(sandbox, names | fields, path="/_sandbox/meters")
     assert reply.status == 400
@@ -81,7 +81,7 @@ def test_bad_meter_over_http_is_400(
 
 
 def test_requests_can_be_read_over_http(sandbox: Sandbox) -> None:
-    """The log is the same as in Python."""
+    """The log over HTTP is the same as in Python."""
     sandbox.misbehave("drop-after")
     with pytest.raises(http.client.RemoteDisconnected):
         call(sandbox)
@@ -96,7 +96,7 @@ def test_requests_can_be_read_over_http(sandbox: Sandbox) -> None:
 
 
 def test_sandbox_can_be_reset_over_http(sandbox: Sandbox) -> None:
-    """It needs no body."""
+    """A reset over HTTP needs no body."""
     call(sandbox)
     reply = call(sandbox, b"", path="/_sandbox/reset", content_type=None)
     assert (reply.json, credits_of(sandbox), sandbox.requests) == ({}, 1000, ())
@@ -104,5 +104,5 @@ def test_sandbox_can_be_reset_over_http(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(("token", "status"), [("wrong", 401), ("sdk_sandbox_restricted", 403)])
 def test_controls_need_the_token(sandbox: Sandbox, token: str, status: int) -> None:
-    """The controls are not open to everybody on this machine."""
+    """The controls need the token, so that others on this machine cannot use them."""
     assert call(sandbox, path="/_sandbox/reset", token=f"Bearer {token}").status == status

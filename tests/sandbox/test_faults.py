@@ -1,4 +1,4 @@
-"""Each fault, as it arrives at a client."""
+"""Each fault as a client sees it."""
 
 import http.client
 import time
@@ -21,12 +21,12 @@ from tests.sandbox.refills import (
 
 
 def test_names_make_faults_of_that_kind() -> None:
-    """The name of a fault is its kind."""
+    """A fault that is created by name has that name as its kind."""
     assert [Fault.named(name).kind for name in Fault.names()] == list(Fault.names())
 
 
 def test_faults_are_values() -> None:
-    """Equal faults are equal, and cannot be changed."""
+    """Faults are compared by value and cannot be changed."""
     assert Fault.status(520) == Fault.status(520) != Fault.status(521)
     with pytest.raises(FrozenInstanceError):
         Fault.hang().kind = "other"  # type: ignore[misc]
@@ -34,7 +34,7 @@ def test_faults_are_values() -> None:
 
 @pytest.mark.parametrize("name", ["drop-before", "drop-after"])
 def test_drop_closes_without_an_answer(sandbox: Sandbox, name: str) -> None:
-    """The connection is closed without a byte; only drop-after applies the call."""
+    """A drop closes the connection without a byte; only drop-after applies the call."""
     sandbox.misbehave(name)
     with raw_connection(sandbox) as client:
         client.sendall(request_bytes(sandbox))
@@ -47,7 +47,7 @@ def test_drop_closes_without_an_answer(sandbox: Sandbox, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["reset-before", "reset-after"])
 def test_reset_resets_the_connection(sandbox: Sandbox, name: str) -> None:
-    """The client gets a TCP RST; only reset-after was applied."""
+    """A reset sends a TCP RST; only reset-after applies the call."""
     sandbox.misbehave(name)
     with raw_connection(sandbox) as client:
         client.sendall(request_bytes(sandbox))
@@ -57,7 +57,7 @@ def test_reset_resets_the_connection(sandbox: Sandbox, name: str) -> None:
 
 
 def test_fault_that_applies_does_not_apply_a_bad_call(sandbox: Sandbox) -> None:
-    """A call that would have been refused changes nothing, whatever the fault."""
+    """A call that would be refused changes nothing, even if the fault applies calls."""
     sandbox.misbehave("drop-after")
     with pytest.raises(http.client.RemoteDisconnected):
         call(sandbox, token="Bearer wrong")
@@ -65,7 +65,7 @@ def test_fault_that_applies_does_not_apply_a_bad_call(sandbox: Sandbox) -> None:
 
 
 def test_hang_never_answers(sandbox: Sandbox) -> None:
-    """The request is read and logged, and the client waits until it gives up."""
+    """A hanging request is read and logged, and never answered."""
     sandbox.misbehave("hang")
     with raw_connection(sandbox) as client:
         client.sendall(request_bytes(sandbox))
@@ -77,7 +77,7 @@ def test_hang_never_answers(sandbox: Sandbox) -> None:
 
 
 def test_429_says_how_long_to_wait(sandbox: Sandbox) -> None:
-    """The wait is sent in the requested form, or not at all; the call is not applied."""
+    """A 429 response has the wait in the requested form or not at all, and applies nothing."""
     sandbox.misbehave("429", Fault.rate_limited(0.5), Fault.rate_limited(0), "429-ms", "429-bare")
     replies = [call(sandbox) for _ in range(5)]
     assert [each.message for each in replies] == ["Too Many Requests"] * 5
@@ -87,7 +87,7 @@ def test_429_says_how_long_to_wait(sandbox: Sandbox) -> None:
 
 
 def test_429_date_counts_from_the_answer(sandbox: Sandbox) -> None:
-    """As a date, the wait is rounded up to a whole second."""
+    """A wait in the form of a date is rounded up to a whole second."""
     sandbox.misbehave(Fault.rate_limited(60, form="date"))
     headers = call(sandbox).headers
     until = parsedate_to_datetime(headers["retry-after"]) - parsedate_to_datetime(headers["date"])
@@ -96,7 +96,7 @@ def test_429_date_counts_from_the_answer(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
 def test_impossible_seconds_are_refused(seconds: float) -> None:
-    """Durations must be finite and not negative."""
+    """The seconds of a fault must be finite and not negative."""
     for make in (Fault.rate_limited, Fault.slow_body, Fault.slow_headers):
         with pytest.raises(ValueError, match="seconds"):
             make(seconds)
@@ -106,14 +106,14 @@ def test_impossible_seconds_are_refused(seconds: float) -> None:
     ("name", "message"), [("500", "Internal Server Error"), ("503", "Service Unavailable")]
 )
 def test_5xx_are_errors_in_the_documented_shape(sandbox: Sandbox, name: str, message: str) -> None:
-    """By default nothing was applied."""
+    """The faults 500 and 503 return documented errors and apply nothing."""
     sandbox.misbehave(name)
     reply = call(sandbox)
     assert (reply.status, reply.message, credits_of(sandbox)) == (int(name), message, 1000)
 
 
 def test_520_is_what_a_proxy_sends(sandbox: Sandbox) -> None:
-    """It is not in the documented shape."""
+    """The fault 520 returns plain text like a proxy, not a documented error."""
     sandbox.misbehave("520")
     reply = call(sandbox)
     assert (reply.status, reply.body) == (520, b"error code: 520")
@@ -121,7 +121,7 @@ def test_520_is_what_a_proxy_sends(sandbox: Sandbox) -> None:
 
 
 def test_any_status_may_be_sent(sandbox: Sandbox) -> None:
-    """Headers and body are as given, and the call may be applied first."""
+    """A status fault sends the given headers and body, and can apply the call first."""
     headers = {"Location": "/x", "X-Empty": "", "Content-Type": "text/css"}
     sandbox.misbehave(Fault.status(302, headers=headers, body=b"*{}", applies=True))
     reply = call(sandbox)
@@ -132,14 +132,14 @@ def test_any_status_may_be_sent(sandbox: Sandbox) -> None:
 
 
 def test_status_without_a_phrase_of_its_own(sandbox: Sandbox) -> None:
-    """A status that nobody registered has a message all the same."""
+    """A status that is not registered has a message too."""
     sandbox.misbehave(Fault.status(599))
     assert call(sandbox).message == "Unknown Error"
 
 
 @pytest.mark.parametrize("code", [204, 304])
 def test_bodiless_status_has_no_body(sandbox: Sandbox, code: int) -> None:
-    """These answers end with their headers, and the connection stays open."""
+    """A 204 or 304 response ends with its headers, and the connection stays open."""
     sandbox.misbehave(Fault.status(code))
     client = connect(sandbox)
     reply = call(sandbox, connection=client)
@@ -162,7 +162,7 @@ def test_bodiless_status_has_no_body(sandbox: Sandbox, code: int) -> None:
     ],
 )
 def test_impossible_answers_are_refused(arguments: dict[str, Any], reason: str) -> None:
-    """What HTTP does not allow is an error when the fault is created, not when it is sent."""
+    """A response that HTTP does not allow is an error when the fault is created."""
     with pytest.raises(ValueError, match=reason):
         Fault.status(**arguments)
 
@@ -178,7 +178,7 @@ def test_impossible_answers_are_refused(arguments: dict[str, Any], reason: str) 
 def test_200_with_a_useless_body(
     sandbox: Sandbox, fault: Fault, content_type: str, body: bytes
 ) -> None:
-    """These look like success and are not; nothing was applied."""
+    """Some faults send status 200 with a useless body, and do not apply the call."""
     sandbox.misbehave(fault)
     reply = call(sandbox)
     assert (reply.status, reply.headers["content-type"]) == (200, content_type)
@@ -189,14 +189,14 @@ def test_200_with_a_useless_body(
 
 @pytest.mark.parametrize("make", [Fault.html_page, Fault.not_json, Fault.empty_body])
 def test_useless_body_may_follow_success(sandbox: Sandbox, make: Any) -> None:
-    """With applies=True, the call is applied first."""
+    """With applies=True, the call is applied before the useless body is sent."""
     sandbox.misbehave(make(applies=True))
     call(sandbox)
     assert (credits_of(sandbox), sandbox.requests[0].applied) == (1005, True)
 
 
 def test_wrong_shape_lacks_a_field(sandbox: Sandbox) -> None:
-    """The refill was applied; its answer lacks totalCredits, or another chosen field."""
+    """wrong-shape applies the refill and omits totalCredits or another chosen field."""
     sandbox.misbehave("wrong-shape", Fault.wrong_shape("billing"))
     billing = call(sandbox).json["billing"]
     assert billing.keys() == {
@@ -212,7 +212,7 @@ def test_wrong_shape_lacks_a_field(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(("size", "sent"), [(100_000, 100_000), (1, 226)])
 def test_large_body_is_a_valid_answer_of_that_size(sandbox: Sandbox, size: int, sent: int) -> None:
-    """The refill was applied and answered, with padding."""
+    """large-body applies the refill and pads the response to the given size."""
     sandbox.misbehave(Fault.large_body(size))
     reply = call(sandbox)
     assert len(reply.body) == sent
@@ -220,7 +220,7 @@ def test_large_body_is_a_valid_answer_of_that_size(sandbox: Sandbox, size: int, 
 
 
 def test_truncated_body_breaks_off(sandbox: Sandbox) -> None:
-    """Less arrives than was announced; the refill was applied."""
+    """truncated-body applies the refill and sends less than it announced."""
     sandbox.misbehave("truncated-body")
     with pytest.raises(http.client.IncompleteRead) as caught:
         call(sandbox)
@@ -230,7 +230,7 @@ def test_truncated_body_breaks_off(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("make", [Fault.slow_body, Fault.slow_headers])
 def test_slow_answers_arrive_whole_in_the_end(sandbox: Sandbox, make: Any) -> None:
-    """They take at least the given time, and are otherwise complete."""
+    """A slow response takes at least the given time and is complete."""
     sandbox.misbehave(make(0.2))
     before = time.monotonic()
     reply = call(sandbox)
@@ -254,7 +254,7 @@ def test_only_the_slow_part_is_slow(sandbox: Sandbox) -> None:
 
 
 def test_client_may_leave_a_slow_answer(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    """When the client disconnects, the sandbox stops writing and logs nothing."""
+    """If the client disconnects, the sandbox stops writing and logs nothing."""
     sandbox.misbehave(Fault.slow_body(10))
     with raw_connection(sandbox) as client:
         client.sendall(request_bytes(sandbox))
@@ -264,7 +264,7 @@ def test_client_may_leave_a_slow_answer(sandbox: Sandbox, caplog: pytest.LogCapt
 
 
 def test_raw_writes_exactly_these_bytes(sandbox: Sandbox) -> None:
-    """Whatever the bytes are, they arrive, and then the connection ends."""
+    """A raw fault sends its bytes unchanged and then closes the connection."""
     sandbox.misbehave(Fault.raw(b"HTTP/9 what?\r\n\0"), Fault.raw(b"", applies=True))
     received: list[bytes] = []
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The sandbox serves only hosts of this machine, so that DNS rebinding does not reach it."""
+"""The sandbox serves only hosts of this machine, as a protection against DNS rebinding."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ ELSEWHERE = [
 
 
 def head(sandbox: Sandbox, target: str, *hosts: str, version: str = "1.1") -> bytes:
-    """Return a valid request to a target, with these Host headers."""
+    """Return a valid request to a target with these Host headers."""
     body = '{"workspaceId": "ws_1", "externalMeterId": "acme", "refill": 5}'
     lines = [f"POST {target} HTTP/{version}", *(f"Host: {host}" for host in hosts)]
     lines += [f"Authorization: Bearer {sandbox.api_key}", "Content-Type: application/json"]
@@ -37,7 +37,7 @@ def head(sandbox: Sandbox, target: str, *hosts: str, version: str = "1.1") -> by
 
 
 def ask(sandbox: Sandbox, *requests: bytes) -> list[tuple[int, bytes]]:
-    """Return the status and body of the answer to each request, all on one connection."""
+    """Send the requests on one connection and return status and body of each response."""
     address = sandbox.url.removeprefix("http://").split(":")
     answers = []
     with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
@@ -50,7 +50,7 @@ def ask(sandbox: Sandbox, *requests: bytes) -> list[tuple[int, bytes]]:
 
 
 def unchanged(sandbox: Sandbox) -> bool:
-    """Return whether nothing reached the sandbox: its one fault is still in the queue."""
+    """Return whether no earlier request reached the sandbox: its fault is still in the queue."""
     before = sandbox.requests, sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
     assert before[0] == ()
     assert before[1].total_credits == 1000
@@ -59,7 +59,7 @@ def unchanged(sandbox: Sandbox) -> bool:
 
 @pytest.fixture
 def waiting(sandbox: Sandbox) -> Sandbox:
-    """A sandbox in which a fault waits for the next call."""
+    """Return a sandbox with one fault in its queue."""
     from oneloop.sandbox import Fault
 
     sandbox.misbehave(Fault.status(418))
@@ -68,17 +68,17 @@ def waiting(sandbox: Sandbox) -> Sandbox:
 
 @pytest.mark.parametrize("host", HERE)
 def test_names_of_this_machine_are_answered_to(host: str, sandbox: Sandbox) -> None:
-    """With any port, because a forwarded port may differ."""
+    """Names of this machine are accepted with any port, because a port may be forwarded."""
     calls = [head(sandbox, REFILL, host), head(sandbox, RESET, host)]
     assert [status for status, _ in ask(sandbox, *calls)] == [200, 200]
     calls = [head(sandbox, f"http://{host}{REFILL}", host)]
-    assert [status for status, _ in ask(sandbox, *calls)] == [404]  # known in one spelling only
+    assert [status for status, _ in ask(sandbox, *calls)] == [404]  # no route matches a whole URL
 
 
 @pytest.mark.parametrize("target", [REFILL, RESET, "/", f"http://127.0.0.1{REFILL}", "*"])
 @pytest.mark.parametrize("host", ELSEWHERE)
 def test_another_host_is_refused_before_all_else(host: str, target: str, waiting: Sandbox) -> None:
-    """The error says why, and the connection stays open."""
+    """Another host is refused with the reason, and the connection stays open."""
     refused, again = ask(waiting, *[head(waiting, target, host)] * 2)
     assert refused == again
     assert refused[0] == 421
@@ -100,7 +100,7 @@ def test_another_host_is_refused_before_all_else(host: str, target: str, waiting
     ],
 )
 def test_the_host_of_a_whole_url_counts_as_well(target: str, waiting: Sandbox) -> None:
-    """By RFC 9112 it takes precedence over the Host header."""
+    """The host of an absolute URL is checked too: by RFC 9112 it overrides the Host header."""
     ((status, _),) = ask(waiting, head(waiting, target, "localhost"))
     assert status == 421
     assert unchanged(waiting)
@@ -114,14 +114,14 @@ def test_the_host_of_a_whole_url_counts_as_well(target: str, waiting: Sandbox) -
 def test_a_request_names_its_host_once(
     hosts: tuple[str, ...], version: str, waiting: Sandbox
 ) -> None:
-    """Where HTTP itself forbids the request, the server says so; else the sandbox does."""
+    """A request without a host, or with two, is refused by the server or the sandbox."""
     ((status, _),) = ask(waiting, head(waiting, REFILL, *hosts, version=version))
     assert status == (421 if version == "1.0" and not hosts else 400)
     assert unchanged(waiting)
 
 
 def test_a_large_request_for_another_host_is_not_kept(waiting: Sandbox) -> None:
-    """The body is read to its end, so that the client gets the answer."""
+    """The body of a refused request is read and discarded, so that the client gets the response."""
     request = head(waiting, REFILL, "evil.test").partition(b"Content-Length")[0]
     body = b"x" * 5_000_000
     request += b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -130,7 +130,7 @@ def test_a_large_request_for_another_host_is_not_kept(waiting: Sandbox) -> None:
 
 
 def test_a_client_that_leaves_before_it_is_refused_is_not_answered(waiting: Sandbox) -> None:
-    """As with any other request."""
+    """A client that disconnects before its request is complete changes nothing."""
     address = waiting.url.removeprefix("http://").split(":")
     with socket.create_connection((address[0], int(address[1]))) as connection:
         connection.sendall(head(waiting, REFILL, "evil.test")[:-1])
@@ -142,7 +142,7 @@ CONTROLS = ["misbehave", "meters", "requests", "advance", "reset"]
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_a_control_needs_what_no_web_page_can_send_unasked(control: str, waiting: Sandbox) -> None:
-    """A browser asks before it sends a header such as Authorization, and is never allowed to."""
+    """A control needs Authorization, and no preflight request lets a web page send it."""
     method = "GET" if control == "requests" else "POST"
     origin = {"Origin": "https://evil.test", "Content-Type": "text/plain"}
     asking: dict[str, Any] = {

@@ -30,7 +30,7 @@ def decoded(part: str) -> Any:
 
 
 def test_a_jwt_lasts_an_hour_unless_told_otherwise(api: Api) -> None:
-    """Not a millisecond more; the claims of an expired one are still returned."""
+    """A JWT is valid for exactly one hour; the claims of an expired one are still returned."""
     jwt, exp = make(api), api.clock.seconds + 3600
     assert not api.applied()
     api.clock.move(seconds=3599.876)
@@ -41,7 +41,7 @@ def test_a_jwt_lasts_an_hour_unless_told_otherwise(api: Api) -> None:
 
 
 def test_audience_and_end_may_be_given(api: Api) -> None:
-    """The end may be in the past."""
+    """A JWT can have an audience and an expiry, which may be in the past."""
     jwt = make(api, payload={}, aud="app", exp=5)
     assert verify(api, jwt) == {"status": "INVALID", "payload": {}, "exp": 5, "aud": "app"}
     jwt = make(api, aud="", exp=2**53 - 1)
@@ -49,7 +49,7 @@ def test_audience_and_end_may_be_given(api: Api) -> None:
 
 
 def test_a_jwt_is_what_its_name_says(api: Api) -> None:
-    """Three parts, the first two of which anybody can read."""
+    """A JWT has three parts; the first two can be read without the secret."""
     header, claims, _ = make(api, aud="app", exp=5).split(".")
     assert decoded(header) == {"alg": "HS256", "typ": "JWT"}
     assert decoded(claims) == {"payload": {"user": "ü"}, "aud": "app", "exp": 5}
@@ -57,12 +57,12 @@ def test_a_jwt_is_what_its_name_says(api: Api) -> None:
 
 @pytest.mark.parametrize("jwt", ["", ".", "..", "a.b.c", "a.b", "\ud800.b.c", "ü" * 50])
 def test_what_is_no_jwt_is_invalid(api: Api, jwt: str) -> None:
-    """The answer is not an error, and has no claims."""
+    """A text that is not a JWT is INVALID, not an error, and has no claims."""
     assert verify(api, jwt) == NOT_OURS
 
 
 def test_a_changed_jwt_is_invalid(api: Api) -> None:
-    """Whatever is changed: a claim, the algorithm, or the encoding."""
+    """A JWT is invalid if its claims, algorithm or encoding were changed."""
     jwt = make(api)
     header, claims, signature = jwt.split(".")
     other = make(api, payload={"user": "root"}).split(".")[1]
@@ -80,7 +80,7 @@ def test_a_changed_jwt_is_invalid(api: Api) -> None:
 
 
 def test_another_sandbox_does_not_know_it(api: Api) -> None:
-    """A reset replaces the secret as well."""
+    """A JWT is invalid in another sandbox and after a reset, as their secrets differ."""
     jwt = make(api)
     with serving() as other:
         assert verify(other, jwt) == NOT_OURS
@@ -93,7 +93,7 @@ def test_another_sandbox_does_not_know_it(api: Api) -> None:
     [("1s", 1), ("90s", 90), ("1m", 60), ("2h", 7200), ("1d", 86400)],
 )
 def test_a_rate_limit_has_the_interval_that_it_says(api: Api, interval: str, seconds: int) -> None:
-    """Windows begin at multiples of it."""
+    """A rate limit counts in windows that begin at multiples of its interval."""
     jwt, limit = make(api, exp=2**53 - 1), {"limit": 1, "interval": interval}
     api.clock.move(seconds=seconds - (api.clock.now.timestamp() % seconds))
     statuses = [verify(api, jwt, **limit)["status"] for _ in range(2)]
@@ -105,7 +105,7 @@ def test_a_rate_limit_has_the_interval_that_it_says(api: Api, interval: str, sec
 
 
 def test_a_rate_limit_counts_by_id_and_interval(api: Api) -> None:
-    """A token over the limit still shows its claims; an invalid token is not counted."""
+    """Rate limits are counted per id and interval; invalid tokens are not counted."""
     jwt, limit = make(api), {"limit": 1, "interval": "1m"}
     verify(api, "a.b.c", **limit)
     verify(api, make(api, exp=1), **limit)
@@ -121,7 +121,7 @@ def test_a_rate_limit_counts_by_id_and_interval(api: Api) -> None:
     "interval", ["", "m", "1", "0s", "01s", "1M", "-1s", "1.5h", "1s\n", "\uff11s"]
 )
 def test_an_interval_that_is_none_is_400(api: Api, interval: str) -> None:
-    """The message has examples of valid intervals."""
+    """An invalid interval is 400, and the message has valid examples."""
     config = {"id": "a", "limit": 1, "interval": interval}
     message = "rateLimitConfig.interval: must be a number and s, m, h or d, such as 10s or 1m"
     body = {"jwt": "", "rateLimitConfig": config}

@@ -1,4 +1,4 @@
-"""The sandbox's API keys: creating, editing, rotating and deleting them."""
+"""API keys in the sandbox: how they are created, edited, rotated and deleted."""
 
 import re
 
@@ -10,7 +10,7 @@ KEYS = "/workspace/ws_1/api-key"
 
 
 def test_a_new_key_has_every_documented_field_and_its_value(api: Api) -> None:
-    """The value is returned this once."""
+    """The value of a new key is returned only once, with every documented field."""
     made = api.new_key()
     value, key_id = made.pop("key"), made.pop("id")
     assert re.fullmatch(r"sk_[\w-]{43}", value)
@@ -40,16 +40,16 @@ def test_a_new_key_has_every_documented_field_and_its_value(api: Api) -> None:
 def test_a_prefix_is_the_keys_own_or_the_workspaces(
     api: Api, own: str | None, default: str | None, prefix: str
 ) -> None:
-    """With an empty prefix the value begins with its random part."""
+    """The prefix is the key's own or else the workspace's; an empty one is left out."""
     api.set_defaults(defaultKeyPrefix=default)
     made = api.new_key(**({} if own is None else {"prefix": own}))
     assert made["prefix"] == prefix
-    # Without a prefix there are 43 random characters, which may begin with anything.
+    # With an empty prefix, the value is only its 43 random characters.
     assert made["key"].startswith(f"{prefix}_") or (not prefix and len(made["key"]) == 43)
 
 
 def test_a_key_expires_when_it_says_or_by_default(api: Api) -> None:
-    """Later defaults do not change it."""
+    """A key has its own expiry or the default at its creation; later defaults do not change it."""
     api.set_defaults(defaultExpiration=60)
     own, default = api.new_key(expiresAt=5), api.new_key()
     api.set_defaults()
@@ -59,13 +59,13 @@ def test_a_key_expires_when_it_says_or_by_default(api: Api) -> None:
 
 
 def test_a_key_expires_at_a_safe_integer_at_the_latest(api: Api) -> None:
-    """The document limits all integers to that."""
+    """An expiry by default is at most 2**53 - 1, the document's limit for all integers."""
     api.set_defaults(defaultExpiration=2**53 - 1)
     assert api.new_key()["expiresAt"] == 2**53 - 1
 
 
 def test_a_key_is_tied_to_a_meter_of_its_workspace(api: Api) -> None:
-    """Its billingId is the id of the meter; a meter that does not exist is 404."""
+    """A key's billingId is the id of its meter; a meter that does not exist is 404."""
     assert api.new_key(externalMeterId="acme")["billingId"] == (
         "cbm_833a6778b834ffdf87a01c2604a4f7a8"
     )
@@ -87,7 +87,7 @@ def test_the_id_of_a_scope_is_kept_where_it_is_documented(api: Api) -> None:
     "changes", [{"name": "second"}, {"enabled": False}, {"scopes": []}, {"name": "", "scopes": []}]
 )
 def test_an_edit_changes_what_is_given(api: Api, changes: dict[str, object]) -> None:
-    """It also changes updatedAt, and nothing else."""
+    """An edit changes the given fields and updatedAt, and nothing else."""
     before = api.new_key()
     del before["key"]
     api.clock.move(seconds=1)
@@ -99,7 +99,7 @@ def test_an_edit_changes_what_is_given(api: Api, changes: dict[str, object]) -> 
 
 @pytest.mark.parametrize("changes", [{}, {"name": "first"}, {"enabled": True, "scopes": [SCOPE]}])
 def test_an_edit_that_changes_nothing_leaves_no_trace(api: Api, changes: dict[str, object]) -> None:
-    """Neither updatedAt nor the log shows a change."""
+    """An edit that changes nothing does not change updatedAt, and is not logged as applied."""
     before = api.new_key()
     del before["key"]
     api.clock.move(seconds=1)
@@ -108,7 +108,7 @@ def test_an_edit_that_changes_nothing_leaves_no_trace(api: Api, changes: dict[st
 
 
 def test_a_deleted_key_is_still_listed(api: Api) -> None:
-    """Deleting it again answers the same, and changes nothing."""
+    """A deleted key is still listed; deleting it again returns the same and changes nothing."""
     key = api.new_key()["id"]
     api.clock.move(seconds=1)
     deleted = api.ask(f"DELETE {KEYS}/{key}")["apiKey"]
@@ -123,7 +123,7 @@ def test_a_deleted_key_is_still_listed(api: Api) -> None:
 
 @pytest.mark.parametrize(("method", "rest"), [("PATCH", ""), ("POST", "/rotate")])
 def test_a_deleted_key_is_not_changed(api: Api, method: str, rest: str) -> None:
-    """Even an edit that would change nothing is refused."""
+    """A deleted key can be neither edited nor rotated, even if that would change nothing."""
     key = api.new_key()["id"]
     api.ask(f"DELETE {KEYS}/{key}")
     refusal = api.refusal(f"{method} {KEYS}/{key}{rest}", {})
@@ -132,7 +132,7 @@ def test_a_deleted_key_is_not_changed(api: Api, method: str, rest: str) -> None:
 
 
 def test_a_rotated_key_has_another_value(api: Api) -> None:
-    """Everything else stays the same, and the old value is no longer a key."""
+    """Rotating a key replaces its value and nothing else; the old value becomes invalid."""
     before = api.new_key(prefix="own")
     api.clock.move(seconds=1)
     after = api.ask(f"POST {KEYS}/{before['id']}/rotate")["apiKey"]
@@ -147,7 +147,7 @@ def test_a_rotated_key_has_another_value(api: Api) -> None:
 
 
 def test_a_migrated_key_keeps_its_value(api: Api) -> None:
-    """It gets a prefix only when it is rotated."""
+    """A migrated key keeps its value, and gets a prefix only when it is rotated."""
     body = {**NEW_KEY, "key": "old", "prefix": "x", "externalMeterId": "x"}
     made = api.ask("POST /api-key/migrate", body)["apiKey"]
     assert api.applied()
@@ -160,7 +160,7 @@ def test_a_migrated_key_keeps_its_value(api: Api) -> None:
 
 @pytest.mark.parametrize("value", ["a" * 16, "\ud800" + "a" * 16])
 def test_a_value_is_migrated_once(api: Api, value: str) -> None:
-    """Whatever the value, and also if the key that has it is deleted."""
+    """A value cannot be migrated twice, even if the key that has it is deleted."""
     made = api.ask("POST /api-key/migrate", {**NEW_KEY, "key": value})["apiKey"]
     assert made["maskedKey"] == "****aaaa"
     api.ask(f"DELETE {KEYS}/{made['id']}")
@@ -170,7 +170,7 @@ def test_a_value_is_migrated_once(api: Api, value: str) -> None:
 
 
 def test_a_key_is_found_in_its_own_workspace_only(api: Api) -> None:
-    """In another workspace the key does not exist."""
+    """In any workspace but its own, a key does not exist."""
     key = api.new_key()["id"]
     api.sandbox.create_meter(workspace_id="ws_2", external_meter_id="x")
     elsewhere = f"/workspace/ws_2/api-key/{key}"

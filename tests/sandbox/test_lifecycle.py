@@ -26,7 +26,7 @@ from tests.sandbox.refills import (
 
 
 def test_exports_are_exactly_the_public_names() -> None:
-    """The package offers four names, sorted, and all exist."""
+    """The package exports four names in sorted order, and all of them exist."""
     assert oneloop.sandbox.__all__ == ["Fault", "Meter", "ReceivedRequest", "Sandbox"]
     assert all(hasattr(oneloop.sandbox, name) for name in oneloop.sandbox.__all__)
 
@@ -35,14 +35,14 @@ def test_exports_are_exactly_the_public_names() -> None:
 def test_import_without_the_extra_says_what_to_install(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without Starlette or uvicorn, one clear ImportError names the extra."""
+    """Without Starlette or uvicorn, the import fails with an ImportError that names the extra."""
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=re.escape("pip install 'oneloop[sandbox]'")):
         runpy.run_path(str(Path(oneloop.sandbox.__file__)))
 
 
 def test_start_and_stop_work_without_with() -> None:
-    """A sandbox can be started again after it was stopped, and keeps its state."""
+    """A stopped sandbox can be started again and keeps its state."""
     sandbox = Sandbox()
     sandbox.start()
     call(sandbox)
@@ -60,26 +60,26 @@ def test_stop_twice_is_harmless(sandbox: Sandbox) -> None:
 
 
 def test_start_twice_is_refused(sandbox: Sandbox) -> None:
-    """A running sandbox cannot be started."""
+    """Starting a running sandbox is an error."""
     with pytest.raises(RuntimeError, match="running already"):
         sandbox.start()
 
 
 def test_url_needs_a_running_sandbox() -> None:
-    """Before the start there is no port, and therefore no URL."""
+    """Before the start a sandbox has no port, and therefore no URL."""
     with pytest.raises(RuntimeError, match="not running"):
         _ = Sandbox().url
 
 
 def test_taken_port_is_one_clear_error(sandbox: Sandbox) -> None:
-    """The error of a port that is taken names address and port."""
+    """If the port is taken, the error has the address and the port."""
     port = int(sandbox.url.rpartition(":")[2])
     with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: .*in use"):
         Sandbox(port=port).start()
 
 
 def test_failure_inside_the_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the server cannot be set up, start raises an error instead of waiting forever."""
+    """If the server cannot be set up, `start` raises an error instead of waiting forever."""
 
     def broken(*_: object, **__: object) -> None:
         raise ValueError("no such option")
@@ -91,13 +91,13 @@ def test_failure_inside_the_thread_reaches_the_caller(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("key", ["", "two words", "schlüssel", "sdk_sandbox_restricted"])
 def test_impossible_api_key_is_refused(key: str) -> None:
-    """A key that cannot be a token, or is the restricted one, is a ValueError."""
+    """A key that cannot be a token, or equals the restricted one, is a ValueError."""
     with pytest.raises(ValueError, match="api_key"):
         Sandbox(api_key=key)
 
 
 def test_stop_is_quick_and_leaves_nothing(recwarn: pytest.WarningsRecorder) -> None:
-    """However many calls hang, stopping takes less than a second and leaves no thread behind."""
+    """Stopping with calls in progress takes less than a second and leaves no thread behind."""
     threads = threading.active_count()
     with Sandbox() as sandbox:
         sandbox.misbehave("hang", Fault.slow_body(600), Fault.slow_headers(600))
@@ -116,7 +116,7 @@ def test_stop_is_quick_and_leaves_nothing(recwarn: pytest.WarningsRecorder) -> N
 
 
 def test_stop_closes_idle_connections(recwarn: pytest.WarningsRecorder) -> None:
-    """A connection that a client keeps for later ends with the sandbox, and leaves no warning."""
+    """Stopping closes a client's idle connection without a ResourceWarning."""
     with Sandbox() as sandbox:
         client = connect(sandbox)
         call(sandbox, connection=client)
@@ -130,7 +130,7 @@ def test_stop_closes_idle_connections(recwarn: pytest.WarningsRecorder) -> None:
 def test_stop_closes_connections_that_are_being_accepted(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
-    """They would otherwise stay open until they are collected as garbage, with a warning."""
+    """Stopping closes connections that are being accepted, without a ResourceWarning."""
     for _ in range(20):
         with Sandbox() as sandbox:
             connections = [raw_connection(sandbox) for _ in range(20)]
@@ -142,7 +142,7 @@ def test_stop_closes_connections_that_are_being_accepted(
 
 
 def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither good calls nor faults write to the application's log."""
+    """Neither normal calls nor faults write to the application's log."""
     caplog.set_level(logging.INFO)
     with Sandbox() as sandbox:
         call(sandbox)
@@ -150,7 +150,7 @@ def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
             sandbox.misbehave(name)
             with pytest.raises((OSError, http.client.HTTPException)):
                 call(sandbox)
-    # In Python's development mode, asyncio itself says when it starts to serve.
+    # In Python's development mode, asyncio logs that it starts to serve.
     assert [
         each for each in caplog.records if (each.name, each.levelname) != ("asyncio", "INFO")
     ] == []

@@ -1,4 +1,4 @@
-"""The sandbox's link tokens, and what they let a customer's browser do."""
+"""The sandbox's link tokens, and what they allow a customer's browser to do."""
 
 import pytest
 
@@ -8,7 +8,7 @@ KEYS = "/workspace/ws_1/api-key"
 
 
 def test_a_new_token_is_valid_for_an_hour(api: Api) -> None:
-    """The API's key sees everything that it stands for, also after it has expired."""
+    """A link token is valid for one hour; the API key can look it up even after that."""
     made = api.ask("POST /link-token", {"workspaceId": "ws_1", "customerId": "carol"})
     assert api.applied()
     assert made.keys() == {"token", "expiresAt"}
@@ -27,13 +27,13 @@ def test_a_new_token_is_valid_for_an_hour(api: Api) -> None:
 
 
 def test_the_billing_id_of_a_token_is_shown_if_it_has_one(api: Api) -> None:
-    """The meter does not need to exist yet."""
+    """A link token can have the billing id of a meter that does not exist yet."""
     token = api.new_link(externalBillingId="soon")
     assert api.ask(f"GET /link-token/{token}")["externalBillingId"] == "soon"
 
 
 def test_an_unknown_token_is_404(api: Api) -> None:
-    """The message does not repeat the token."""
+    """An unknown link token is 404, and the message does not repeat it."""
     assert api.refusal("GET /link-token/lt_x") == (404, "there is no such link token")
 
 
@@ -41,7 +41,7 @@ def test_an_unknown_token_is_404(api: Api) -> None:
 
 
 def test_a_link_token_manages_its_customers_keys(api: Api) -> None:
-    """These are the calls of the vendor's browser component."""
+    """A link token allows the calls that the vendor's browser component makes."""
     token = api.new_link()
     assert api.ask(f"GET /link-token/{token}", link=token)["valid"] is True
     assert api.ask("GET /workspace/ws_1/scopes", link=token) == {"scopes": []}
@@ -69,7 +69,7 @@ FORBIDDEN = [call for call in OPERATIONS if call not in ALLOWED]
     "call", [*FORBIDDEN, "GET /_sandbox/requests", "POST /_sandbox/reset", "POST /_sandbox/advance"]
 )
 def test_a_link_token_may_do_nothing_else(api: Api, call: str) -> None:
-    """It cannot create another token either, and the body is not read."""
+    """Any other call with a link token is 403, and its body is not read."""
     api.new_key()
     assert api.refusal(call, [], link=api.new_link()) == (403, "Forbidden")
     assert len(api.ask(f"GET {KEYS}")["apiKeys"]) == 1
@@ -77,7 +77,7 @@ def test_a_link_token_may_do_nothing_else(api: Api, call: str) -> None:
 
 @pytest.mark.parametrize("call", sorted(ALLOWED - {"POST /api-key"}))
 def test_a_link_token_stays_in_its_workspace(api: Api, call: str) -> None:
-    """Whether another workspace exists is not revealed."""
+    """Another workspace is 403 for a link token, whether it exists or not."""
     api.sandbox.create_meter(workspace_id="ws_2", external_meter_id="x")
     token = api.new_link()
     for other in ("ws_2", "ws_3"):
@@ -86,7 +86,7 @@ def test_a_link_token_stays_in_its_workspace(api: Api, call: str) -> None:
 
 
 def test_a_link_token_does_not_show_other_customers_keys(api: Api) -> None:
-    """The answer is the same as for keys that do not exist."""
+    """The keys of other customers are 404 for a link token, like keys that do not exist."""
     mine, other = api.new_key(), api.new_key(customerId="dave")
     token = api.new_link()
     listed = api.ask(f"GET {KEYS}", link=token)["apiKeys"]
@@ -110,14 +110,14 @@ def test_a_link_token_does_not_show_other_customers_keys(api: Api) -> None:
 def test_a_link_token_makes_keys_for_its_customer_only(
     api: Api, changes: dict[str, object]
 ) -> None:
-    """Only in its workspace, and on its own meter."""
+    """A link token creates keys only for its customer, in its workspace and on its meter."""
     api.sandbox.create_meter(workspace_id="ws_2", external_meter_id="x")
     refusal = api.refusal("POST /api-key", NEW_KEY | changes, link=api.new_link())
     assert refusal == (403, "Forbidden")
 
 
 def test_a_key_made_with_a_link_token_is_on_the_tokens_meter(api: Api) -> None:
-    """Whether the request names the meter or not; the meter must exist."""
+    """A key that a link token creates is on the token's meter, which must exist."""
     token = api.new_link(externalBillingId="carol")
     message = "there is no meter 'carol' in workspace 'ws_1'"
     assert api.refusal("POST /api-key", NEW_KEY, link=token) == (404, message)
@@ -128,14 +128,14 @@ def test_a_key_made_with_a_link_token_is_on_the_tokens_meter(api: Api) -> None:
 
 
 def test_a_bad_field_is_named_to_a_link_token_too(api: Api) -> None:
-    """The fields are checked before the workspace and the customer."""
+    """With a link token too, fields are checked before the workspace and the customer."""
     body = NEW_KEY | {"customerId": "dave", "scopes": [SCOPE | {"read": None}]}
     refusal = api.refusal("POST /api-key", body, link=api.new_link())
     assert refusal == (400, "scopes.0.read: must be a boolean")
 
 
 def test_an_unknown_or_expired_link_token_is_401(api: Api) -> None:
-    """It cannot validate itself either."""
+    """An unknown or expired link token is 401, even to look itself up."""
     token = api.new_link()
     api.clock.move(hours=1)
     for link in (token, "lt_x", "", "l\xfc"):
@@ -144,7 +144,7 @@ def test_an_unknown_or_expired_link_token_is_401(api: Api) -> None:
 
 
 def test_an_authorization_header_alone_counts(api: Api) -> None:
-    """A link token in the same request has no effect."""
+    """If a request has an Authorization header, its link token is ignored."""
     for token, key, status in [
         (api.new_link(), "wrong", 401),
         (api.new_link(), api.sandbox.restricted_api_key, 403),

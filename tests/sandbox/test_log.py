@@ -1,4 +1,4 @@
-"""The log of calls, the queue of faults, and reset."""
+"""The log of calls, the queue of faults, and the reset."""
 
 import socket
 import threading
@@ -33,7 +33,7 @@ def test_requests_are_logged_without_secrets(sandbox: Sandbox) -> None:
 
 
 def test_faults_are_taken_in_order_one_a_call(sandbox: Sandbox) -> None:
-    """Faults and names can be mixed, and `times` repeats all of them in order."""
+    """Each call takes one fault, in order; `times` repeats the whole sequence."""
     sandbox.misbehave("500", Fault.status(418), times=2)
     assert [call(sandbox).status for _ in range(5)] == [500, 418, 500, 418, 200]
     assert [each.fault for each in sandbox.requests] == ["500", "418", "500", "418", None]
@@ -41,20 +41,20 @@ def test_faults_are_taken_in_order_one_a_call(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("times", [0, 10_001])
 def test_times_has_bounds(sandbox: Sandbox, times: int) -> None:
-    """Less than once or more than ten thousand times is refused."""
+    """`times` must be from 1 to 10,000."""
     with pytest.raises(ValueError, match="times must be from 1 to 10000"):
         sandbox.misbehave("500", times=times)
 
 
 def test_unknown_fault_lists_the_known_ones(sandbox: Sandbox) -> None:
-    """The error for an unknown name lists all names, and nothing is queued."""
+    """The error for an unknown fault lists all known names, and nothing is queued."""
     with pytest.raises(ValueError, match=r"unknown fault 'drop'; known are: 429, .*wrong-shape"):
         sandbox.misbehave("500", "drop")
     assert call(sandbox).status == 200
 
 
 def test_reset_goes_back_to_the_start(sandbox: Sandbox) -> None:
-    """Meters, faults and log are those of a new sandbox."""
+    """After a reset, meters, faults and log are those of a new sandbox."""
     call(sandbox)
     sandbox.create_meter(workspace_id="ws_1", external_meter_id="x")
     sandbox.misbehave("500")
@@ -65,7 +65,7 @@ def test_reset_goes_back_to_the_start(sandbox: Sandbox) -> None:
 
 
 def test_concurrent_calls_lose_nothing(sandbox: Sandbox) -> None:
-    """Refills from many threads add up."""
+    """No refill is lost if many threads send them at once."""
 
     def refill_ten_times() -> None:
         client = connect(sandbox)
@@ -82,7 +82,7 @@ def test_concurrent_calls_lose_nothing(sandbox: Sandbox) -> None:
 
 
 def test_half_a_request_is_no_call(sandbox: Sandbox) -> None:
-    """A request that was not sent completely is not logged and takes no fault."""
+    """An incomplete request is not logged and takes no fault."""
     sandbox.misbehave("500")
     with raw_connection(sandbox) as client:
         client.sendall(request_bytes(sandbox)[:-1])

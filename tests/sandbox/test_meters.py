@@ -12,7 +12,7 @@ from tests.sandbox.refills import (
 
 
 def test_meter_is_a_frozen_snapshot_of_integers(sandbox: Sandbox) -> None:
-    """A meter has plain integers, and does not change when the sandbox does."""
+    """A meter is immutable, has plain integers, and does not change with the sandbox."""
     before = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
     call(sandbox)
     assert isinstance(before, Meter)
@@ -22,14 +22,14 @@ def test_meter_is_a_frozen_snapshot_of_integers(sandbox: Sandbox) -> None:
 
 
 def test_created_meter_is_found(sandbox: Sandbox) -> None:
-    """By default a new meter has no credits."""
+    """A created meter is found, and has no credits by default."""
     meter = sandbox.create_meter(workspace_id="ws_2", external_meter_id="acme")
     assert meter == sandbox.meter(workspace_id="ws_2", external_meter_id="acme")
     assert (meter.total_credits, meter.allow_overages) == (0, False)
 
 
 def test_meter_ids_depend_on_the_names_alone(sandbox: Sandbox) -> None:
-    """Another sandbox gives the same meter the same id, and another meter another one."""
+    """A meter's id depends only on its names and is the same in every sandbox."""
     first = sandbox.create_meter(workspace_id="ws_2", external_meter_id="x")
     other = sandbox.create_meter(workspace_id="ws_2", external_meter_id="y")
     again = Sandbox().create_meter(workspace_id="ws_2", external_meter_id="x")
@@ -37,7 +37,7 @@ def test_meter_ids_depend_on_the_names_alone(sandbox: Sandbox) -> None:
 
 
 def test_missing_meter_is_a_lookup_error(sandbox: Sandbox) -> None:
-    """The error names the meter."""
+    """The error for an unknown meter has its name."""
     with pytest.raises(LookupError, match="no meter 'x' in workspace 'ws_1'"):
         sandbox.meter(workspace_id="ws_1", external_meter_id="x")
 
@@ -50,7 +50,7 @@ def test_meter_cannot_be_created_twice(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("field", ["total_credits", "used_credits", "spend_cap"])
 def test_negative_amounts_are_refused(sandbox: Sandbox, field: str) -> None:
-    """Amounts are integers that are not negative."""
+    """An amount that is negative or not an integer is refused."""
     for amount in (-1, 1.5, True):
         amounts: dict[str, Any] = {field: amount}
         with pytest.raises(ValueError, match=f"{field} must be an integer that is not negative"):
@@ -58,13 +58,13 @@ def test_negative_amounts_are_refused(sandbox: Sandbox, field: str) -> None:
 
 
 def test_what_is_no_fault_is_refused(sandbox: Sandbox) -> None:
-    """Immediately, not at the next call."""
+    """`misbehave` refuses an object that is not a fault immediately, not at the next call."""
     with pytest.raises(TypeError, match="a fault must be a Fault or the name of one, not 5"):
         sandbox.misbehave(5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("port", [-1, 65_536])
 def test_what_is_no_port_is_refused(port: int) -> None:
-    """Immediately, not when the sandbox starts."""
+    """An impossible port is refused immediately, not when the sandbox starts."""
     with pytest.raises(ValueError, match="port must be from 0 to 65535"):
         Sandbox(port=port)

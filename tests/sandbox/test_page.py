@@ -1,4 +1,4 @@
-"""docs/sandbox.md describes the sandbox as it is."""
+"""docs/sandbox.md describes the sandbox correctly."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ HEADINGS = re.findall(r"^### `(\w+) (/_sandbox/\w+)`$", PAGE, re.MULTILINE)
 
 
 def test_it_has_every_control() -> None:
-    """With its method and path, and an example of each."""
+    """docs/sandbox.md has every control, with its method, path and an example."""
     assert [(one.method, one.path) for one in CONTROLS] == HEADINGS
     assert [example.split("/_sandbox/")[1] for example in EXAMPLES] == [
         path.removeprefix("/_sandbox/") for _, path in HEADINGS
@@ -27,7 +27,7 @@ def test_it_has_every_control() -> None:
 
 @pytest.mark.parametrize(("heading", "example"), [*zip(HEADINGS, EXAMPLES, strict=True)])
 def test_its_examples_work(sandbox: Sandbox, heading: tuple[str, str], example: str) -> None:
-    """As curl would send them: `--json` is a POST with the type of JSON."""
+    """The examples for curl work; `--json` means a POST with the content type of JSON."""
     _, authorization, *more, url = shlex.split(example)
     name, token = authorization.split(": ")
     headers = {name: token}
@@ -43,7 +43,7 @@ def test_its_examples_work(sandbox: Sandbox, heading: tuple[str, str], example: 
 
 
 def test_it_has_every_fault() -> None:
-    """With whether the call is carried out."""
+    """docs/sandbox.md has every fault and says whether it applies the call."""
     rows = re.findall(r"^\| `([\w-]+)` \| .* \| (yes|no) \|$", PAGE, re.MULTILINE)
     assert sorted(name for name, _ in rows) == list(Fault.names())
     assert {name: applies == "yes" for name, applies in rows} == {
@@ -52,7 +52,7 @@ def test_it_has_every_fault() -> None:
 
 
 def test_it_has_every_option_of_the_command() -> None:
-    """As `--help` lists them."""
+    """docs/sandbox.md has the same options as `--help`."""
     command = [sys.executable, "-m", "oneloop.sandbox", "--help"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     options = re.findall(r"^  (--[\w-]+ \w+)", told, re.MULTILINE)
@@ -60,7 +60,7 @@ def test_it_has_every_option_of_the_command() -> None:
 
 
 def test_its_example_in_python_prints_the_new_balance() -> None:
-    """1000 credits and 500 more."""
+    """The example in Python adds 500 credits to the initial 1000."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     program = [sys.executable, "-W", "error", "-c", code]
     told = subprocess.run(program, capture_output=True, text=True, check=True).stdout

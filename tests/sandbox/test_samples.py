@@ -1,4 +1,4 @@
-"""The values that the sandbox makes up from schemas."""
+"""The sample values that the sandbox makes from schemas."""
 
 import re
 from typing import Any
@@ -83,7 +83,7 @@ def ref(name: str) -> dict[str, Any]:
     ],
 )
 def test_a_sample_is_of_its_type(schema: Any, sample: object) -> None:
-    """Examples of the document first; else all of its fields, whether required or not."""
+    """A sample is an example of the document, or else has all fields, required or not."""
     assert SAMPLES.of(schema) == sample
 
 
@@ -109,13 +109,13 @@ def test_a_sample_is_of_its_type(schema: Any, sample: object) -> None:
     ],
 )
 def test_references_and_parts_are_followed(schema: Any, sample: object) -> None:
-    """What a schema may contain itself, ends where it would come back."""
+    """References and parts of a schema are followed until the schema would contain itself."""
     assert SAMPLES.of(schema) == sample
 
 
 @pytest.mark.parametrize("name", ["Endless", "Crowd", "Forest", "Neither"])
 def test_a_schema_without_a_finite_value_has_no_sample(name: str) -> None:
-    """The error names it."""
+    """A schema that requires itself has no sample, and the error names it."""
     with pytest.raises(EndlessSchemaError, match=f"#/components/schemas/{name} requires itself"):
         SAMPLES.of(ref(name))
 
@@ -134,7 +134,7 @@ def test_a_schema_without_a_finite_value_has_no_sample(name: str) -> None:
     ],
 )
 def test_a_media_type_may_have_examples(content: Any, sample: object) -> None:
-    """They come before those of its schema."""
+    """An example of the media type takes precedence over those of its schema."""
     assert SAMPLES.of_content(content) == sample
 
 
@@ -159,7 +159,7 @@ def test_a_media_type_may_have_examples(content: Any, sample: object) -> None:
     ],
 )
 def test_a_number_is_within_its_bounds(schema: Any, number: float) -> None:
-    """In the ways of OpenAPI 3.0 and 3.1; 1 where there is no such number."""
+    """A number is within the bounds of OpenAPI 3.0 or 3.1, or 1 if no number is."""
     sample = SAMPLES.of({"type": "integer", **schema})
     assert (sample, type(sample)) == (number, type(number))
 
@@ -183,7 +183,7 @@ def test_a_number_is_within_its_bounds(schema: Any, number: float) -> None:
     ],
 )
 def test_a_text_has_its_format_length_and_pattern(schema: Any, text: str) -> None:
-    """A pattern that is not understood is left alone."""
+    """A text fits its format, length and pattern; an unsupported pattern is ignored."""
     assert SAMPLES.of({"type": "string", **schema}) == text
 
 
@@ -210,7 +210,7 @@ PATTERNS = [
 @pytest.mark.parametrize("repeats", [0, 1, 5])
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_usual_patterns_are_matched(pattern: str, repeats: int) -> None:
-    """Classes, counts, groups and alternatives."""
+    """The text for a pattern with classes, counts, groups or alternatives matches it."""
     assert re.search(pattern, matching(pattern, repeats))
 
 
@@ -218,7 +218,7 @@ def test_usual_patterns_are_matched(pattern: str, repeats: int) -> None:
 @given(st.text(alphabet=r"ab1[](){}|?*+\^$.,-:<>P=!", max_size=30))
 @settings(max_examples=300, deadline=None)
 def test_no_pattern_is_too_much(pattern: str) -> None:
-    """What Python can read as a pattern gets some text."""
+    """Any pattern that Python can compile results in some text."""
     try:
         re.compile(pattern)
     except re.error:

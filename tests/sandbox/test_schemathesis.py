@@ -1,4 +1,4 @@
-"""The sandbox conforms to the document, whatever schemathesis sends to it."""
+"""The sandbox conforms to the document, whatever schemathesis sends."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -18,11 +18,11 @@ from oneloop.sandbox import Sandbox
 from tests.document import DOCUMENT, METHODS
 
 NOT_VALIDATED = [negative_data_rejection, missing_required_header]
-"""What the sandbox does not check in a call of an operation that it does not simulate."""
+"""Checks that do not apply to operations that the sandbox does not simulate."""
 
 
 def document() -> dict[str, Any]:
-    """Return the patched document, with what the sandbox assumes beyond it."""
+    """Return the patched document, extended by the sandbox's own assumptions."""
     patched = deepcopy(DOCUMENT)
     error = {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}
     refusal = {"description": "Refused", "content": {"application/json": error}}
@@ -48,7 +48,7 @@ EXAMPLES = settings(
 
 
 class There:
-    """A sandbox, and the ids and secrets of what exists in it."""
+    """A sandbox, and the ids and secrets of the objects in it."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.url = sandbox.url
@@ -74,14 +74,14 @@ class There:
         self.fields = {"workspaceId": "ws_1", "externalMeterId": "acme", "key": key["key"]}
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """Call the sandbox and return its answer."""
+        """Call the sandbox and return the JSON of the response."""
         answer = httpx.post(f"{self.url}/api/v1/{path}", headers=self.headers, json=body)
         return answer.raise_for_status().json()
 
 
 @pytest.fixture(scope="module")
 def there() -> Iterator[There]:
-    """One sandbox for all tests: earlier calls must not matter."""
+    """Yield one sandbox for all tests, which do not depend on earlier calls."""
     with Sandbox() as sandbox:
         yield There(sandbox)
 
@@ -89,8 +89,9 @@ def there() -> Iterator[There]:
 @SCHEMA.parametrize()
 @EXAMPLES
 def test_every_answer_is_as_promised(case: schemathesis.Case, there: There) -> None:
-    """Status, media type and schema; bad requests and calls without a token are refused."""
-    # A key that was left out on purpose is sent all the same, and then nothing may be wrong.
+    """Responses have the documented status, media type and schema, even to bad requests."""
+    # If schemathesis leaves out the token on purpose, we send it anyway, so that the request may
+    # be valid after all.
     components = {} if case.meta is None else case.meta.components
     mended = any(
         where.name == "HEADER" and one.mode.is_negative for where, one in components.items()
@@ -111,14 +112,15 @@ def test_every_answer_is_as_promised(case: schemathesis.Case, there: There) -> N
 def test_every_answer_about_what_is_there_is_as_promised(
     case: schemathesis.Case, there: There
 ) -> None:
-    """The same with ids, names and keys that exist in the sandbox."""
+    """Responses are as documented for ids, names and keys that exist in the sandbox."""
     given = case.path_parameters or {}
     case.path_parameters = {name: there.path.get(name, given[name]) for name in given}
     for part in (case.body, case.query):
         if isinstance(part, dict):
             part.update({name: there.fields[name] for name in part.keys() & there.fields.keys()})
     answer = case.call(base_url=there.url, headers=there.headers)
-    # Made to fit in one part, a request may be right or wrong as a whole: that is tested above.
+    # After the changes above, a request that was meant to be valid may be invalid, or the other way
+    # round. The test above covers both.
     judged = [positive_data_acceptance, negative_data_rejection]
     case.validate_response(answer, excluded_checks=judged)
     assert answer.status_code != 404

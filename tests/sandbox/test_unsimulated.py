@@ -1,4 +1,4 @@
-"""Operations that the document has and the sandbox does not simulate."""
+"""Operations of the document that the sandbox does not simulate."""
 
 import json
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ PARAMETER = {"name": "id", "in": "path", "required": True, "schema": TEXT}
 
 
 def as_json(schema: dict[str, Any], media_type: str = "application/json", **more: Any) -> Any:
-    """Return a response or a body."""
+    """Return a response or a request body in JSON."""
     return {"description": "That", "content": {media_type: {"schema": schema, **more}}}
 
 
 def answers(status: str = "200", **response: Any) -> dict[str, Any]:
-    """Return an operation with one success and an error."""
+    """Return an operation with one successful response and an error."""
     return {"responses": {status: {"description": "That", **response}, "401": {}}}
 
 
@@ -71,7 +71,7 @@ COMPONENTS = {
 
 @pytest.fixture
 def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """A sandbox to which the document above was generated."""
+    """Yield a sandbox whose document is the one above."""
     document = {"openapi": "3.0.3", "paths": PATHS, "components": COMPONENTS}
     (tmp_path / "document.json").write_text(json.dumps(document), "utf-8")
     monkeypatch.setattr("oneloop.sandbox._routes.files", lambda _: tmp_path)
@@ -81,7 +81,7 @@ def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 
 @pytest.mark.parametrize("call", OPERATIONS)
 def test_a_sample_says_that_it_is_one(api: Api, call: str) -> None:
-    """In a header, so that a test can see what it relies on; a simulated answer has no such."""
+    """A response that is only a sample has a header that says so; a simulated one does not."""
     reply = api.exchange(call, OPERATIONS[call])
     assert reply.headers.get(HEADER) == ("false" if call in UNSIMULATED else None)
 
@@ -101,7 +101,7 @@ def test_a_sample_says_that_it_is_one(api: Api, call: str) -> None:
 def test_the_first_success_of_the_document_is_answered(
     things: Api, call: str, status: int, content_type: str | None, answer: object
 ) -> None:
-    """With its status and media type; without a body if the document has none in JSON."""
+    """The sample has the status and media type of the document's first successful response."""
     reply = things.exchange(call, {})
     assert (reply.status, reply.headers.get("content-type")) == (status, content_type)
     assert (json.loads(reply.body) if reply.body else None) == answer
@@ -110,18 +110,18 @@ def test_the_first_success_of_the_document_is_answered(
 
 
 def test_required_headers_are_sent(things: Api) -> None:
-    """Those that may be left out are."""
+    """The sample has the required headers, and leaves out optional ones."""
     headers = things.exchange("GET /headers").headers
     assert (headers["x-left"], "x-other" in headers) == ("1", False)
 
 
 def test_simulated_operations_stay_as_they_are(things: Api) -> None:
-    """Also where the document gives the parameter of their path another name."""
+    """An operation is simulated even if the document renames its path parameter."""
     assert things.ask("GET /workspace/ws_1")["workspace"]["id"] == "ws_1"
 
 
 def test_a_path_names_its_simulated_and_other_methods(things: Api) -> None:
-    """One that neither knows is 405."""
+    """A 405 response lists the simulated and the other methods of the path."""
     reply = things.exchange("POST /workspace/ws_1")
     assert reply.status == 405
     assert set(reply.headers["allow"].split(", ")) == {"DELETE", "GET", "HEAD", "PATCH"}
@@ -129,7 +129,7 @@ def test_a_path_names_its_simulated_and_other_methods(things: Api) -> None:
 
 @pytest.mark.parametrize("call", ["POST /things", "PUT /things", "DELETE /workspace/ws_1"])
 def test_a_token_is_needed_first(things: Api, call: str) -> None:
-    """As everywhere; a link token does not count."""
+    """An operation with a sample needs a token too; a link token is not enough."""
     restricted = {"Authorization": f"Bearer {things.sandbox.restricted_api_key}"}
     assert things.send(call, headers={})[0] == 401
     assert things.send(call, headers=restricted)[0] == 403
@@ -148,7 +148,7 @@ def test_a_token_is_needed_first(things: Api, call: str) -> None:
 def test_a_body_must_be_json(
     things: Api, call: str, body: bytes, content_type: str, message: str
 ) -> None:
-    """Where the operation takes one; it may be left out if the document says so."""
+    """A required body must be JSON; an optional one may be left out."""
     headers = {"Content-Type": content_type}
     reply = things.exchange(f"{call} /things", body, headers=headers)
     assert (reply.status, reply.message) == (400, message)
@@ -156,12 +156,12 @@ def test_a_body_must_be_json(
 
 
 def test_any_json_will_do(things: Api) -> None:
-    """It is not compared with the schema."""
+    """The body is not compared with its schema."""
     assert things.exchange("POST /things", [1]).status == 201
 
 
 def test_faults_apply_as_to_any_call(things: Api) -> None:
-    """Also those that change an answer, whatever it is made of."""
+    """Faults apply to samples too, even those that change the response."""
     things.sandbox.misbehave("503", Fault.large_body(50), Fault.large_body(50), "wrong-shape")
     assert things.exchange("PUT /things").status == 503
     assert things.exchange("PUT /things").body == b'["example"]'.ljust(50)
@@ -173,7 +173,7 @@ def test_faults_apply_as_to_any_call(things: Api) -> None:
 
 
 def test_the_sandbox_has_the_document_that_the_client_was_made_from() -> None:
-    """As patched, and marked as generated."""
+    """The sandbox has the patched document from which the client was generated."""
     generated = ROOT / "generated" / "oneloop_api" / "document.json"
     document = json.loads(generated.read_text("utf-8"))
     assert document.pop("x-generated").startswith("Generated by ./generate.sh")

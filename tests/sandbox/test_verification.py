@@ -1,4 +1,4 @@
-"""Verification of the sandbox's API keys, and charging for their use."""
+"""Verification of API keys in the sandbox, and charging for their use."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ def used(api: Api, name: str = "carol") -> int:
 
 
 def test_a_valid_key_comes_with_all_about_it(api: Api) -> None:
-    """It has every documented field; a rate limit and metadata only if there are any."""
+    """A valid key's response has every field, but rate limit and metadata only if there are any."""
     meter = api.new_meter()
     key = api.new_key(externalMeterId="carol", expiresAt=api.clock.seconds + 1)
     asked = [{"id": "files", **SCOPE}]
@@ -37,7 +37,7 @@ def test_a_valid_key_comes_with_all_about_it(api: Api) -> None:
 
 
 def test_an_invalid_key_comes_with_what_was_asked(api: Api) -> None:
-    """The other fields are empty, and no meter is charged."""
+    """The response for an invalid key repeats the requested scopes; its other details are empty."""
     assert api.verify("", usage=5, requestedScopes=[SCOPE]) == {
         "apiKeyId": "",
         "expiresAt": None,
@@ -51,14 +51,14 @@ def test_an_invalid_key_comes_with_what_was_asked(api: Api) -> None:
 
 
 def test_metadata_is_shown_if_there_is_some(api: Api) -> None:
-    """The answer has it as it was set."""
+    """The metadata of a key is returned, unless it is empty."""
     some, none = api.new_key(metadata={"plan": "pro"}), api.new_key(metadata={})
     assert api.verify(some["key"])["metadata"] == {"plan": "pro"}
     assert "metadata" not in api.verify(none["key"])
 
 
 def test_the_first_reason_that_holds_is_the_status(api: Api) -> None:
-    """All statuses, as one reason after the other is removed."""
+    """If several reasons apply, the status is the first of them in a fixed order."""
     api.set_defaults(defaultRateLimitPerSecond=1)
     api.new_meter(totalCredits="0")
     key = api.new_key(
@@ -91,7 +91,7 @@ def test_the_first_reason_that_holds_is_the_status(api: Api) -> None:
 
 
 def test_a_key_expires_on_the_second(api: Api) -> None:
-    """It is valid up to the last millisecond before."""
+    """A key is valid until the last millisecond before its expiry."""
     key = api.new_key(expiresAt=api.clock.seconds + 1)["key"]
     api.clock.move(seconds=0.876)
     assert api.status_of(key) == "VALID"
@@ -119,13 +119,13 @@ def test_a_key_expires_on_the_second(api: Api) -> None:
 def test_every_right_asked_for_must_be_on_the_key(
     api: Api, has: list[Any], asked: list[Any], status: str
 ) -> None:
-    """All rights must be on one scope of that representation."""
+    """All requested rights must be in one scope of the key with that representation."""
     key = api.new_key(scopes=has)["key"]
     assert api.status_of(key, requestedScopes=asked) == status
 
 
 def test_last_used_is_when_a_key_was_last_valid(api: Api) -> None:
-    """A key that is refused was not used, and updatedAt does not change."""
+    """A refused verification does not change lastUsedAt, and none changes updatedAt."""
     key = api.new_key(expiresAt=api.clock.seconds + 10)
 
     def shown() -> Any:
@@ -147,7 +147,7 @@ def test_last_used_is_when_a_key_was_last_valid(api: Api) -> None:
 
 
 def test_a_workspace_limits_the_calls_of_each_key(api: Api) -> None:
-    """Per second of the clock; every answer that gets that far reports the limit."""
+    """The workspace's limit counts per key and second, and is reported in responses."""
     api.set_defaults(defaultRateLimitPerSecond=2)
     first, second = api.new_key()["key"], api.new_key()["key"]
     answers = [api.verify(first) for _ in range(3)]
@@ -162,7 +162,7 @@ def test_a_workspace_limits_the_calls_of_each_key(api: Api) -> None:
 
 
 def test_a_limit_of_the_call_replaces_that_of_the_workspace(api: Api) -> None:
-    """It counts by its id, not by key."""
+    """The limit of a request replaces the workspace's, and is counted by its id, not by key."""
     api.set_defaults(defaultRateLimitPerSecond=1)
     keys = [api.new_key()["key"] for _ in range(2)]
     limit = {"id": "carol", "limit": 3}
@@ -175,7 +175,7 @@ def test_a_limit_of_the_call_replaces_that_of_the_workspace(api: Api) -> None:
 
 
 def test_what_fails_before_the_limit_does_not_count(api: Api) -> None:
-    """Its answer has no rate limit either."""
+    """A call that is refused before the rate limit is neither counted nor has a rate limit."""
     limit = {"id": "carol", "limit": 1}
     key = api.new_key(scopes=[])["key"]
     failed = api.verify(key, requestedScopes=[SCOPE], rateLimitConfig=limit)
@@ -184,7 +184,7 @@ def test_what_fails_before_the_limit_does_not_count(api: Api) -> None:
 
 
 def test_what_fails_by_usage_counts(api: Api) -> None:
-    """Calls are limited, not only successful ones."""
+    """A call that is refused for its usage still counts towards the rate limit."""
     limit = {"id": "carol", "limit": 1}
     api.new_meter()
     key = api.new_key(externalMeterId="carol")["key"]
@@ -212,7 +212,7 @@ def test_what_fails_by_usage_counts(api: Api) -> None:
 def test_usage_is_charged_whole_or_not_at_all(
     api: Api, meter: dict[str, object], usages: list[int], statuses: str, charged: int
 ) -> None:
-    """V is VALID, L is USAGE_LIMITED; the answer has the meter after the call."""
+    """A usage is charged completely or not at all: V is VALID, L is USAGE_LIMITED."""
     api.new_meter(**meter)
     key = api.new_key(externalMeterId="carol")["key"]
     answers = []
@@ -227,7 +227,7 @@ def test_usage_is_charged_whole_or_not_at_all(
 
 
 def test_a_charge_moves_updated_at(api: Api) -> None:
-    """A call that charges nothing changes nothing."""
+    """A charge changes the meter's updatedAt; a usage of 0 changes nothing."""
     meter = api.new_meter()
     key = api.new_key(externalMeterId="carol")["key"]
     api.clock.move(seconds=1)
@@ -237,7 +237,7 @@ def test_a_charge_moves_updated_at(api: Api) -> None:
 
 
 def test_usage_may_be_left_out(api: Api) -> None:
-    """Without it the usage is 0, as without billing."""
+    """Without a usage, 0 is charged."""
     api.new_meter()
     key = api.new_key(externalMeterId="carol")["key"]
     for fields in ({"billing": {}}, {"billing": {"usageName": "x"}}):
@@ -248,7 +248,7 @@ def test_usage_may_be_left_out(api: Api) -> None:
 
 
 def test_a_key_without_a_meter_is_never_limited(api: Api) -> None:
-    """Its usage is not recorded."""
+    """A key without a meter is never limited, and its usage is not recorded."""
     key = api.new_key()["key"]
     answer = api.verify(key, 10**20)
     assert (answer["status"], answer["billing"]) == ("VALID", None)
@@ -258,7 +258,7 @@ def test_a_key_without_a_meter_is_never_limited(api: Api) -> None:
 
 
 def test_recorded_usage_is_charged_beyond_any_limit(api: Api) -> None:
-    """Whatever the status of the key; the answer is empty."""
+    """Recorded usage is charged whatever the limit and the status of the key."""
     api.new_meter()
     key = api.new_key(externalMeterId="carol", enabled=False, expiresAt=1)
     record = {"key": key["key"], "usage": "7"}
@@ -270,13 +270,13 @@ def test_recorded_usage_is_charged_beyond_any_limit(api: Api) -> None:
 
 
 def test_usage_of_an_unknown_key_is_404(api: Api) -> None:
-    """The message does not repeat the value."""
+    """Recording usage of an unknown key is 404, and the message does not repeat the value."""
     refusal = api.refusal("POST /api-key/record-usage", {"key": "sk_x"})
     assert refusal == (404, "there is no such API key")
 
 
 def test_usage_from_many_threads_adds_up(api: Api) -> None:
-    """No usage is lost or charged twice, and no credit beyond the limit is used."""
+    """Calls from many threads neither lose usage nor charge it twice."""
     api.new_meter(totalCredits="100")
     key = api.new_key(externalMeterId="carol")["key"]
     seen: list[str] = []
@@ -307,7 +307,7 @@ def restless() -> Iterator[None]:
 
 
 def test_the_state_itself_may_be_used_from_many_threads(restless: None) -> None:
-    """The server has one thread, but an application may use the sandbox from others."""
+    """State can be used from many threads, because applications may call the sandbox from any."""
     state = State()
     names = {"workspace_id": "ws_1", "external_meter_id": "acme"}
     about = {"name": "first", "scopes": (), "enabled": True, "customer_id": "c", "metadata": {}}

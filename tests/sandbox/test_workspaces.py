@@ -1,4 +1,4 @@
-"""The sandbox's workspaces, and the scopes that they define."""
+"""Workspaces in the sandbox, and the scopes that they define."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from tests.sandbox.calls import DEFAULTS, Api
 
 
 def test_a_new_sandbox_has_one_workspace(api: Api) -> None:
-    """It has every documented field, and no defaults."""
+    """The workspace of a new sandbox has every documented field, and no defaults."""
     (only,) = api.ask("GET /workspace")["workspaces"]
     times = {"createdAt": "2026-01-31T23:59:00.123Z", "updatedAt": "2026-01-31T23:59:00.123Z"}
     assert only == {"id": "ws_1", "name": "ws_1", "teamId": "team_sandbox", **DEFAULTS, **times}
 
 
 def test_created_workspaces_are_listed_and_found(api: Api) -> None:
-    """Oldest first; two may have the same name."""
+    """Workspaces are listed from oldest to newest, and two can have the same name."""
     made = [api.ask("POST /workspace", {"name": "live"})["workspace"] for _ in range(2)]
     assert api.ask("GET /workspace")["workspaces"][1:] == made
     assert api.applied() is False
@@ -22,7 +22,7 @@ def test_created_workspaces_are_listed_and_found(api: Api) -> None:
 
 
 def test_an_update_sets_all_defaults_at_once(api: Api) -> None:
-    """It also moves updatedAt."""
+    """An update sets all defaults and changes updatedAt."""
     api.clock.move(seconds=1)
     defaults = {
         "defaultKeyPrefix": "live",
@@ -39,14 +39,14 @@ def test_an_update_sets_all_defaults_at_once(api: Api) -> None:
 
 
 def test_an_update_that_changes_nothing_leaves_no_trace(api: Api) -> None:
-    """Neither updatedAt nor the log shows a change."""
+    """An update that changes nothing leaves updatedAt as it is, and is not logged as applied."""
     api.clock.move(seconds=1)
     assert api.set_defaults()["updatedAt"] == "2026-01-31T23:59:00.123Z"
     assert not api.applied()
 
 
 def test_created_scopes_are_listed(api: Api) -> None:
-    """Oldest first, with every documented field; a description may be left out."""
+    """Scopes are listed from oldest to newest, and their description is optional."""
     files = {"name": "Files", "representation": "files", "description": "All of them"}
     first = api.ask("POST /workspace/ws_1/scope", files)["scope"]
     second = api.ask("POST /workspace/ws_1/scope", {"name": "", "representation": ""})["scope"]
@@ -58,7 +58,7 @@ def test_created_scopes_are_listed(api: Api) -> None:
 
 
 def test_a_representation_is_defined_once_in_a_workspace(api: Api) -> None:
-    """Another workspace may define the same one."""
+    """A representation can be defined only once per workspace, but in several workspaces."""
     files = {"name": "Files", "representation": "files"}
     api.sandbox.create_meter(workspace_id="ws_2", external_meter_id="acme")
     api.ask("POST /workspace/ws_1/scope", files)
@@ -69,7 +69,7 @@ def test_a_representation_is_defined_once_in_a_workspace(api: Api) -> None:
 
 
 def test_a_meter_of_a_test_brings_its_workspace(api: Api) -> None:
-    """Over HTTP too; an existing workspace does not change."""
+    """Creating a meter through the sandbox also creates its workspace if there is none."""
     names = {"workspaceId": "ws_2", "externalMeterId": "a"}
     api.ask("POST /_sandbox/meters", names)
     api.sandbox.create_meter(workspace_id="ws_1", external_meter_id="a")
@@ -78,7 +78,7 @@ def test_a_meter_of_a_test_brings_its_workspace(api: Api) -> None:
 
 
 def test_a_meter_that_is_refused_brings_no_workspace(api: Api) -> None:
-    """A refused call does not create the workspace."""
+    """If a meter is refused, its workspace is not created."""
     with pytest.raises(ValueError, match="not negative"):
         api.sandbox.create_meter(workspace_id="x", external_meter_id="y", total_credits=-1)
     assert len(api.ask("GET /workspace")["workspaces"]) == 1
