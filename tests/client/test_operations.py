@@ -36,7 +36,7 @@ HUGE = 10**30
 
 @frozen
 class World:
-    """What there is before a call."""
+    """The sandbox, the client and the objects that exist before a call."""
 
     sandbox: Sandbox
     client: Oneloop
@@ -70,19 +70,19 @@ def world(options: dict[str, Any], sandbox: Sandbox) -> Any:
 
 
 def place(world: World) -> dict[str, Any]:
-    """Return the arguments that name a key."""
+    """Return the path arguments that identify the key."""
     return {"workspace_id": world.workspace.id, "api_key_id": world.key.id}
 
 
 def recent(moment: datetime | None) -> bool:
-    """Whether a timestamp has a time zone and is of this test."""
+    """Return whether a timestamp has a time zone and is less than a minute from now."""
     return moment is not None and abs((datetime.now(UTC) - moment).total_seconds()) < 60
 
 
 Case = tuple[Callable[[World], dict[str, Any]], Callable[[Any, World], object]]
 
 CASES: dict[str, Case] = {
-    # The operations that the sandbox simulates: every argument, and what its answer must say.
+    # The operations that the sandbox simulates: all arguments, and a check of the response.
     "create_api_key": (
         lambda w: {
             "workspace_id": w.workspace.id,
@@ -264,12 +264,12 @@ CASES: dict[str, Case] = {
 
 
 def given(name: str, world: World) -> dict[str, Any]:
-    """Return every argument of an operation."""
+    """Return all arguments of an operation, from its case or else from the document."""
     return CASES[name][0](world) if name in CASES else OPERATIONS[name].arguments()
 
 
 def is_right(name: str, answer: Any, world: World) -> bool:
-    """Whether an answer is the expected one: by its case, else the sample from the document."""
+    """Return whether a response is right by its case, or else equals the document's sample."""
     if name in CASES:
         return type(answer).__module__.startswith(oneloop_api.__name__) and bool(
             CASES[name][1](answer, world)
@@ -280,7 +280,7 @@ def is_right(name: str, answer: Any, world: World) -> bool:
 
 
 def test_the_document_has_the_operations() -> None:
-    """The methods are those of the document, and each case is about one of them."""
+    """The client has the document's operations as methods, and each case is for one of them."""
     assert {name for name in vars(SyncOperations) if not name.startswith("_")} == set(OPERATIONS)
     assert CASES.keys() <= OPERATIONS.keys()
 
@@ -289,7 +289,7 @@ def test_the_document_has_the_operations() -> None:
 def test_an_operation_is_called(
     name: str, world: World, kind: ClientKind, options: dict[str, Any]
 ) -> None:
-    """With every argument that it has, and its answer is read."""
+    """An operation can be called with all of its arguments, and its response is decoded."""
     arguments = given(name, world)
     method = getattr(SyncOperations, name)
     assert set(arguments) == set(inspect.signature(method).parameters) - {"self"}
@@ -298,7 +298,7 @@ def test_an_operation_is_called(
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_is_called_with_its_response(name: str, world: World) -> None:
-    """The status and what came around the answer; an operation without a case is a sample."""
+    """With `with_response`, an operation also returns its status, headers and attempts."""
     response = getattr(world.client.with_response, name)(**given(name, world))
     assert (response.status // 100, response.attempts) == (2, 1)
     assert ("x-sandbox-simulated" in response.headers) == (name not in CASES)
@@ -314,7 +314,7 @@ async def _respond(name: str, arguments: dict[str, Any], options: dict[str, Any]
 def test_an_async_operation_is_called_with_its_response(
     name: str, world: World, options: dict[str, Any]
 ) -> None:
-    """As with the blocking client."""
+    """With `with_response`, an async operation also returns the status of the response."""
     response = asyncio.run(_respond(name, given(name, world), options))
     assert response.status // 100 == 2
     assert is_right(name, response.parsed, world)
@@ -327,7 +327,7 @@ def test_an_async_operation_is_called_with_its_response(
     "name", ["../../evil", "a/b", "%2e%2e", "a?b=c", "a#b", "a;b", "ä b", "a\\b", "a\r\nX: y", "~"]
 )
 def test_an_id_reaches_no_other_path(name: str, world: World, kind: ClientKind) -> None:
-    """It stays one segment, whatever is in it: the server has no such key."""
+    """An id stays one segment of the path, whatever is in it, so the server finds no such key."""
     options = {"api_key": world.sandbox.api_key, "base_url": world.sandbox.url}
     with pytest.raises(NotFoundError):
         kind.perform("delete_api_key", {**place(world), "api_key_id": name}, **options)
@@ -339,7 +339,10 @@ def test_an_id_reaches_no_other_path(name: str, world: World, kind: ClientKind) 
 
 @pytest.mark.parametrize("name", ["", ".", "..", None, 5.5, b"a", "\ud800"])
 def test_an_id_that_is_none_is_not_sent(name: Any, world: World, kind: ClientKind) -> None:
-    """An empty one, or a dot segment, would be another path to some server on the way."""
+    """An id that is empty, a dot segment or not valid text is refused before anything is sent.
+
+    A server or proxy could take an empty segment or a dot segment for another path.
+    """
     before = len(world.sandbox.requests)
     options = {"api_key": world.sandbox.api_key, "base_url": world.sandbox.url}
     with pytest.raises(ArgumentError) as caught:
@@ -348,17 +351,17 @@ def test_an_id_that_is_none_is_not_sent(name: Any, world: World, kind: ClientKin
     assert len(world.sandbox.requests) == before
 
 
-# --- what a person would expect ------------------------------------------------------------------
+# --- bodies and models ---------------------------------------------------------------------------
 
 
 def test_what_is_left_out_is_not_sent() -> None:
-    """The document's defaults are the server's; `"0"` is not ours to send."""
+    """An omitted argument is not sent, even if the document has a default for it."""
     call = verify_api_key.call(key="k", requested_scopes=[])
     assert call.body == b'{"key":"k","requestedScopes":[]}'
 
 
 def test_amounts_are_digits_on_the_wire() -> None:
-    """Of any size."""
+    """Amounts of any size are sent as strings of digits."""
     call = create_customer_billing.call(
         workspace_id="w", external_meter_id="m", total_credits=HUGE, spend_cap=0
     )
@@ -371,7 +374,7 @@ def test_amounts_are_digits_on_the_wire() -> None:
 
 
 def test_scopes_go_back_as_they_came(world: World) -> None:
-    """With an id, and with fields that the document does not list."""
+    """A scope from the server is sent back with its id and with any undocumented fields."""
     scope = models.ApiKeyScope.from_dict({**WRITE.to_dict(), "id": "sc_1", "new": [1]})
     assert scope.delete is True
     call = edit_api_key.call(**place(world), scopes=[scope])
@@ -381,7 +384,7 @@ def test_scopes_go_back_as_they_came(world: World) -> None:
 
 
 def test_the_statuses_of_a_verification_are_open() -> None:
-    """The document's eight, and any other: kept, compared, printed, sent back, and not valid."""
+    """An unknown status is kept and sent back, and the key does not count as valid."""
     answer = {"status": "PAUSED", "requestedScopes": [], "scopes": []}
     result = models.VerifyApiKeyResponse.from_dict(answer)
     assert result.status == "PAUSED"
@@ -393,7 +396,7 @@ def test_the_statuses_of_a_verification_are_open() -> None:
 
 
 def test_a_key_is_not_shown_by_its_repr(world: World) -> None:
-    """Answers are printed and logged."""
+    """The repr of a response, which may be logged, shows neither the issued key nor the JWT."""
     assert world.key.key not in repr(world.key)
     token = world.client.create_jwt(payload={})
     assert token.jwt not in repr(token)
@@ -403,7 +406,7 @@ def test_a_key_is_not_shown_by_its_repr(world: World) -> None:
     "moment", ["2026-11-23T10:00:00Z", "2026-11-23T10:00:00.123456789+02:00", None]
 )
 def test_last_use_is_read_leniently(world: World, moment: str | None) -> None:
-    """As a time, with or without fractions; null and absent alike are None."""
+    """`last_used_at` may have fractions of a second; it is None if it is null or absent."""
     plain = {name: value for name, value in world.key.to_dict().items() if name != "lastUsedAt"}
     key = models.ApiKey.from_dict({**plain, "lastUsedAt": moment, "billingId": None})
     assert (key.last_used_at is None) == (moment is None)
@@ -416,7 +419,7 @@ def test_last_use_is_read_leniently(world: World, moment: str | None) -> None:
 
 
 def test_a_link_token_manages_the_keys_of_one_customer(world: World) -> None:
-    """As the vendor's embeddable UI does, and nothing else."""
+    """A link token gives access to the keys of its customer and to nothing else."""
     token = world.client.generate_link_token(
         workspace_id=world.workspace.id, customer_id="acme"
     ).token

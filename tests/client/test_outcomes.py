@@ -1,7 +1,7 @@
-"""The outcome table: what each kind of failure ends in, and how often the server saw the call.
+"""The outcome of each kind of failure, and the number of requests that the server receives.
 
-Every row of failures.py is shown for both clients, over real sockets, for a call that is not safe
-to repeat (the refill) and for one that is (a GET).
+Every row of failures.py is tested with both clients, over real sockets, with a call that is not
+safe to repeat (the refill) and with one that is (a GET).
 """
 
 import asyncio
@@ -40,7 +40,7 @@ SAFE = Call(an_operation("GET", refill_billing_limit.OPERATION.decode), UNSAFE.t
 
 
 UNBOUNDED = {"headers in drips", "100 Continue without end"}
-"""What httpx has no limit for, so that a blocking client of an application's own waits for it."""
+"""Rows for which httpx has no timeout, so that a blocking client of the application waits on."""
 
 
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
@@ -53,7 +53,7 @@ def test_each_failure_has_its_error_its_outcome_and_its_number_of_sends(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """The table, row by row."""
+    """Each row of the table has the expected error, outcome and number of requests."""
     if (kind.name, kind.via) == ("sync", "own") and row.what in UNBOUNDED:
         pytest.skip("httpx has no limit for it, and the client is the application's own")
     if "unknown authority" not in row.what:
@@ -94,7 +94,7 @@ def test_the_docs_show_this_table() -> None:
 
 @pytest.mark.parametrize("status", range(400, 600))
 def test_every_error_status_ends_in_a_status_error(status: int, kind: ClientKind) -> None:
-    """REJECTED below 500, UNKNOWN from there; a body that is no JSON changes nothing."""
+    """A status below 500 is REJECTED and any other is UNKNOWN, even if the body is not JSON."""
     with Sandbox() as sandbox:
         sandbox.misbehave(Fault.status(status, body=b"<html>"), times=3)
         with pytest.raises(APIStatusError) as caught:
@@ -106,7 +106,7 @@ def test_every_error_status_ends_in_a_status_error(status: int, kind: ClientKind
 
 
 def test_a_connection_that_was_closed_meanwhile_is_not_used(kind: ClientKind) -> None:
-    """A kept-alive connection that the server has closed costs no attempt and no doubt."""
+    """A kept-alive connection that the server has closed is replaced without a failed attempt."""
     closed = threading.Event()
 
     def talk(connection: Any) -> None:
@@ -150,7 +150,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used(kind: ClientKind) ->
 def test_a_bad_argument_is_refused_by_name_before_anything_is_sent(
     refill: Any, error: type[Exception], kind: ClientKind, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """A bad amount is NOT_SENT, and the server sees nothing."""
+    """The error for an invalid amount is NOT_SENT and names the argument; no request is sent."""
     with pytest.raises(error, match=r"^refill must be") as caught:
         kind.refill({**REFILL, "refill": refill}, **options)
     assert caught.value.outcome is Outcome.NOT_SENT  # type: ignore[attr-defined]
@@ -158,7 +158,7 @@ def test_a_bad_argument_is_refused_by_name_before_anything_is_sent(
 
 
 def test_no_free_connection_is_not_sent(sandbox: Sandbox, options: dict[str, Any]) -> None:
-    """A call that finds the pool busy for too long was not sent."""
+    """A call that gets no free connection of the pool in time is NOT_SENT."""
     pool = httpx.Client(limits=httpx.Limits(max_connections=1))
     with pool, Oneloop(**options, http_client=pool, timeout=Timeout(connect=0.2)) as client:
         sandbox.misbehave("hang")
@@ -176,13 +176,13 @@ def test_no_free_connection_is_not_sent(sandbox: Sandbox, options: dict[str, Any
 
 
 def suppressed(function: Callable[[], object]) -> None:
-    """Call a function of httpx that will fail when the server goes."""
+    """Call a function of httpx that fails when the server stops."""
     with suppress(httpx.HTTPError):
         function()
 
 
 def test_no_free_connection_is_not_sent_async(sandbox: Sandbox, options: dict[str, Any]) -> None:
-    """The same with the async client."""
+    """An async call that gets no free connection of the pool in time is NOT_SENT."""
 
     async def main() -> APIError:
         limits = httpx.Limits(max_connections=1)
@@ -207,7 +207,7 @@ def test_no_free_connection_is_not_sent_async(sandbox: Sandbox, options: dict[st
 def test_a_call_that_left_once_stays_unknown(
     kind: ClientKind, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """A later attempt that is rejected does not take back an earlier one that may have worked."""
+    """If an earlier attempt may have been applied, a rejected retry leaves the call UNKNOWN."""
     sandbox.misbehave("drop-after", Fault.status(401))
     retry = RetryPolicy(backoff=0, treat_as_safe=True)
     with pytest.raises(AuthenticationError) as caught:
@@ -219,7 +219,7 @@ def test_a_call_that_left_once_stays_unknown(
 def test_treat_as_safe_repeats_an_unsafe_call(
     kind: ClientKind, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """Asked to, the client repeats a refill that may have been applied, and it is applied twice."""
+    """With `treat_as_safe`, a refill that may have been applied is retried and applied twice."""
     sandbox.misbehave("drop-after")
     answer = kind.refill(**{**options, "retry": RetryPolicy(backoff=0, treat_as_safe=True)})
     assert answer.billing.total_credits == 2000
@@ -228,7 +228,7 @@ def test_treat_as_safe_repeats_an_unsafe_call(
 def test_429_is_repeated_until_it_works(
     kind: ClientKind, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """A refill that was turned away with 429 is sent again, and applied once."""
+    """A refill that is rejected with 429 is sent again until it succeeds, and is applied once."""
     sandbox.misbehave(Fault.rate_limited(0), Fault.rate_limited(None))
     assert kind.refill(**options).billing.total_credits == 1500
     assert [request.status for request in sandbox.requests] == [429, 429, 200]
@@ -237,7 +237,7 @@ def test_429_is_repeated_until_it_works(
 def test_the_token_does_not_follow_a_redirect(
     kind: ClientKind, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """A redirect to another server is an error, and the other server hears nothing."""
+    """A redirect to another server is an error, and no request is sent to that server."""
     with Sandbox() as other:
         sandbox.misbehave(Fault.status(307, headers={"Location": f"{other.url}/api/v1/x"}))
         with pytest.raises(APIStatusError, match="the server answered 307"):

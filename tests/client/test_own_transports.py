@@ -1,4 +1,4 @@
-"""Transports and httpx clients of the application's own: whatever they do, the outcome is true."""
+"""Own transports and httpx clients of an application: the outcome is right, whatever they do."""
 
 import asyncio
 import gzip
@@ -33,36 +33,36 @@ ANSWER = Response(200, (), b'{"billing": null}')
 
 
 class Given:
-    """A transport, for both clients, that returns or raises what it is given."""
+    """A transport that returns or raises the given object."""
 
     def __init__(self, given: Any) -> None:
         self.given = given
         self.sends = 0
 
     def send(self, *_: object) -> Any:
-        """Return it, or raise it."""
+        """Return or raise the given object."""
         self.sends += 1
         if isinstance(self.given, BaseException):
             raise self.given
         return self.given
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing."""
 
 
 class AsyncGiven(Given):
-    """The same, awaited."""
+    """The async version of `Given`."""
 
     async def send(self, *_: object) -> Any:
-        """Return it, or raise it."""
+        """Return or raise the given object."""
         return super().send()
 
     async def aclose(self) -> None:
-        """Close nothing."""
+        """Do nothing."""
 
 
 def called(is_async: bool, operation: str, arguments: dict[str, Any], **options: Any) -> Any:
-    """Call a method of a new client."""
+    """Call an operation with a new client."""
     options = {"api_key": "sdk", "retry": AT_ONCE, **options}
     if not is_async:
         with Oneloop(**options) as client:
@@ -76,7 +76,7 @@ def called(is_async: bool, operation: str, arguments: dict[str, Any], **options:
 
 
 def refilled(is_async: bool, **options: Any) -> Any:
-    """Refill with a new client."""
+    """Refill a meter with a new client."""
     return called(is_async, "refill_billing_limit", REFILL, **options)
 
 
@@ -101,7 +101,7 @@ WRONG = [
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("given", WRONG)
 def test_a_transport_that_returns_something_else_is_unknown(given: Any, is_async: bool) -> None:
-    """By an error of ours, after one attempt: the request is out."""
+    """If a transport returns no valid response, the call is UNKNOWN and is not sent again."""
     transport = (AsyncGiven if is_async else Given)(given)
     with pytest.raises(APIConnectionError, match="the transport returned") as caught:
         refilled(is_async, transport=transport)
@@ -110,13 +110,13 @@ def test_a_transport_that_returns_something_else_is_unknown(given: Any, is_async
 
 
 def test_a_response_shows_its_status_alone() -> None:
-    """Its headers and body may contain anything."""
+    """The repr of a response omits its headers and body, which may contain secrets."""
     assert repr(Response(200, (("x-key", "4711"),), b"4711")) == "Response(status=200)"
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_transport_that_returns_what_it_promises_is_used(is_async: bool) -> None:
-    """Its response may have a list of headers."""
+    """A valid response of a transport is used; its headers may also be lists."""
     for answer in (ANSWER, Response(200, [["a", "b"]], ANSWER.body)):  # type: ignore[arg-type]
         transport = (AsyncGiven if is_async else Given)(answer)
         assert refilled(is_async, transport=transport).billing is None
@@ -127,7 +127,7 @@ def test_a_transport_that_returns_what_it_promises_is_used(is_async: bool) -> No
     "error", [ValueError("x"), StopIteration(1), httpx.ConnectError("x"), TimeoutError("x")]
 )
 def test_a_transport_that_raises_something_else_is_unknown(error: Any, is_async: bool) -> None:
-    """Its class proves nothing."""
+    """If a transport raises any other exception, the call is UNKNOWN, whatever its class."""
     transport = (AsyncGiven if is_async else Given)(error)
     with pytest.raises(APIConnectionError, match="the transport raised") as caught:
         refilled(is_async, transport=transport)
@@ -139,14 +139,14 @@ class UnfinishedError(TransportError):
     """An error whose constructor does not call that of its base."""
 
     def __init__(self) -> None:
-        """Set nothing."""
+        """Set no attributes."""
 
 
 class UnlargeError(ResponseTooLarge):
-    """The same for an answer that is too large."""
+    """A `ResponseTooLarge` whose constructor does not call that of its base."""
 
     def __init__(self) -> None:
-        """Set nothing."""
+        """Set no attributes."""
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -164,7 +164,7 @@ class UnlargeError(ResponseTooLarge):
     ],
 )
 def test_only_a_transport_that_says_so_has_not_sent(error: Exception, is_async: bool) -> None:
-    """`sent=False`, and nothing that is like it."""
+    """Only an error with exactly `sent=False` is NOT_SENT; with None or 0 it is UNKNOWN."""
     transport = (AsyncGiven if is_async else Given)(error)
     with pytest.raises(APIConnectionError) as caught:
         refilled(is_async, transport=transport)
@@ -188,13 +188,13 @@ NOT_TRANSPORTS = [
 def test_what_is_no_transport_is_refused_when_the_client_is_made(
     transport: Any, client_class: Any
 ) -> None:
-    """Not at the first call, after a request may have gone out."""
+    """An object that is not a transport is refused by the constructor, not by the first call."""
     with pytest.raises(ConfigurationError, match="transport must"):
         client_class(api_key="sdk", transport=transport)
 
 
 def test_a_transport_whose_methods_tell_no_signature_is_used() -> None:
-    """As some written in C."""
+    """A transport whose methods have no signature, such as some written in C, is accepted."""
 
     class Written:
         send = close = staticmethod(max)
@@ -203,7 +203,7 @@ def test_a_transport_whose_methods_tell_no_signature_is_used() -> None:
 
 
 def test_a_transport_of_the_other_kind_is_refused() -> None:
-    """Either way round, with the remedy."""
+    """Each client refuses a transport of the other kind, and the error says what is required."""
     with pytest.raises(ConfigurationError, match="transport must be blocking; AsyncGiven is async"):
         Oneloop(api_key="sdk", transport=AsyncGiven(ANSWER))  # type: ignore[arg-type]
     with pytest.raises(
@@ -227,7 +227,7 @@ FAILURES = [
 
 
 def hook(error: Exception, is_async: bool) -> Callable[..., Any]:
-    """Return a hook that fails."""
+    """Return a hook that raises an error."""
 
     async def async_fail(_: object) -> None:
         raise error
@@ -240,8 +240,8 @@ def hook(error: Exception, is_async: bool) -> Callable[..., Any]:
 
 @contextmanager
 def own(is_async: bool, **options: Any) -> Iterator[Any]:
-    """Make an application's own client."""
-    limits = httpx.Limits(max_keepalive_connections=0)  # its event loop will have gone
+    """Yield an httpx client as an application makes it, and close it afterwards."""
+    limits = httpx.Limits(max_keepalive_connections=0)  # its event loop is closed by then
     client = (httpx.AsyncClient if is_async else httpx.Client)(limits=limits, **options)
     yield client
     asyncio.run(client.aclose()) if is_async else client.close()
@@ -252,7 +252,7 @@ def own(is_async: bool, **options: Any) -> Iterator[Any]:
 def test_a_response_hook_that_fails_does_not_repeat_a_refill(
     error: Exception, is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """It was applied: whatever the hook raises, the outcome is unknown and there is one attempt."""
+    """If a response hook raises, the refill, which was applied, is UNKNOWN and not sent again."""
     hooks = {"response": [hook(error, is_async)]}
     with own(is_async, event_hooks=hooks) as http, pytest.raises(APIError) as caught:
         refilled(is_async, http_client=http, **options)
@@ -266,7 +266,7 @@ def test_a_response_hook_that_fails_does_not_repeat_a_refill(
 def test_a_request_hook_that_fails_is_not_sent(
     error: Exception, is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """The client's transport was not asked."""
+    """If a request hook raises, the call is NOT_SENT, as the transport was not used yet."""
     hooks = {"request": [hook(error, is_async)]}
     with own(is_async, event_hooks=hooks) as http, pytest.raises(APIError) as caught:
         refilled(is_async, http_client=http, **options)
@@ -279,7 +279,7 @@ def test_a_request_hook_that_fails_is_not_sent(
 def test_a_transport_of_httpx_that_is_not_known_proves_nothing(
     error: Exception, is_async: bool
 ) -> None:
-    """A mock, a cache or a retrying one may have sent the request before it fails."""
+    """If an unknown httpx transport raises, the call is UNKNOWN, as it may have been sent."""
 
     def applied(_: httpx.Request) -> httpx.Response:
         raise error
@@ -295,7 +295,7 @@ def test_a_transport_of_httpx_that_is_not_known_proves_nothing(
 def test_a_hook_sees_the_request_as_it_is(
     is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """Its URL, headers and body, as hooks that log look at them; that is not to send it."""
+    """A hook can read the URL, headers and body of a request without this counting as sending."""
     seen: list[Any] = []
 
     def look(request: httpx.Request) -> None:
@@ -317,7 +317,7 @@ def test_a_hook_sees_the_request_as_it_is(
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_proxy_that_refuses_is_not_sent(is_async: bool) -> None:
-    """What a proxy is asked for before the request is not the request."""
+    """If the proxy refuses a CONNECT request, the call is NOT_SENT."""
 
     def refuse(connection: Any) -> None:
         connection.recv(65536)
@@ -334,7 +334,7 @@ def test_a_proxy_that_refuses_is_not_sent(is_async: bool) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_connection_that_cannot_be_made_is_not_sent(is_async: bool) -> None:
-    """Httpcore reports that it began to connect, and not that it began to send."""
+    """If no connection can be opened, the call is NOT_SENT, after three attempts."""
     with own(is_async) as http, pytest.raises(APIConnectionError) as caught:
         refilled(is_async, http_client=http, base_url="http://127.0.0.1:9")
     assert caught.value.outcome is Outcome.NOT_SENT
@@ -343,7 +343,7 @@ def test_a_connection_that_cannot_be_made_is_not_sent(is_async: bool) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_the_total_time_may_run_out_while_reading(is_async: bool) -> None:
-    """Between two parts of a body that comes in drips."""
+    """The total time can run out between two parts of a body that arrives slowly."""
     serve = slowly("HTTP/1.1 200 OK\nContent-Length: 1000\n\n", b" ")
     retry = RetryPolicy(budget=0.5)
     with serve() as server, own(is_async) as http, pytest.raises(APITimeoutError) as caught:
@@ -356,7 +356,7 @@ def test_the_total_time_may_run_out_while_reading(is_async: bool) -> None:
 def test_a_hook_does_not_log_a_link_token(
     is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """Its URL shows the name of the parameter in its place, but the token is sent."""
+    """In the URL that a hook sees, `{token}` replaces the link token, which is still sent."""
     seen: list[str] = []
 
     def look(request: httpx.Request) -> None:
@@ -375,7 +375,7 @@ def test_a_hook_does_not_log_a_link_token(
 
 
 def test_what_breaks_below_http_is_a_lost_connection() -> None:
-    """Such as TLS; a certificate that does not fit stays as it is."""
+    """A TLS error may be retried, except for an invalid certificate, which would not change."""
     for error, passing in ((ssl.SSLError("x"), True), (ssl.SSLCertVerificationError("x"), False)):
         for sent, words in ((True, "the connection was lost"), (False, "cannot connect")):
             found = translated(error, sent=sent)
@@ -385,7 +385,7 @@ def test_what_breaks_below_http_is_a_lost_connection() -> None:
 
 @pytest.mark.parametrize("via", ["pool", "own", "fast"])
 def test_without_an_event_loop_of_asyncio_nothing_is_sent(via: str) -> None:
-    """Such as under trio: that is known, and said."""
+    """Without an asyncio event loop, for example under trio, a call is NOT_SENT."""
     with own(is_async=True) as http:
         client = AsyncOneloop(api_key="sdk", **sending(via, http))
         with pytest.raises(APIConnectionError, match="event loop") as caught:
@@ -394,11 +394,11 @@ def test_without_an_event_loop_of_asyncio_nothing_is_sent(via: str) -> None:
     assert caught.value.attempts == 1
 
 
-# Hooks that read the answer, as httpx's own documentation shows
+# Hooks that read the response, as in the documentation of httpx
 
 
 def reading(is_async: bool, then: Callable[[httpx.Response], object] | None = None) -> Any:
-    """Return a hook that reads the body, and then does something with the answer."""
+    """Return a hook that reads the body and then calls a function with the response."""
 
     def read(response: httpx.Response) -> None:
         response.read()
@@ -416,7 +416,10 @@ def reading(is_async: bool, then: Callable[[httpx.Response], object] | None = No
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 def test_an_answer_that_a_hook_has_read_is_used(is_async: bool, coding: str) -> None:
-    """Its connection is not read from again: another request may have it by then."""
+    """A response that a hook has read is used without reading from its connection again.
+
+    By then, the connection may belong to another request.
+    """
     body = b'{"billing": null}'
     sent = gzip.compress(body) if coding == "gzip" else body
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(sent)}\r\n\r\n"
@@ -437,7 +440,7 @@ def test_an_answer_that_a_hook_has_read_is_used(is_async: bool, coding: str) -> 
 def test_a_hook_that_raises_for_a_status_is_that_status(
     status: int, reads: bool, is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """With the message, if the hook has read it."""
+    """A hook may call `raise_for_status`; the status error has the body if the hook read it."""
     hooks = reading(is_async, httpx.Response.raise_for_status)
     if not reads:
 
@@ -460,7 +463,7 @@ def test_a_hook_that_raises_for_a_status_is_that_status(
 def test_a_status_error_of_another_call_is_not_this_answer(
     is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """A hook may make calls of its own, which may be turned away."""
+    """A status error from a hook's own request is not taken for the status of this call."""
     other = httpx.Request("GET", "http://other.test")
     error = httpx.HTTPStatusError("x", request=other, response=httpx.Response(429, request=other))
     hooks = {"response": [hook(error, is_async)]}
@@ -475,7 +478,7 @@ def test_a_status_error_of_another_call_is_not_this_answer(
 def test_an_answer_that_a_hook_consumed_is_unknown(
     how: str, is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """Nothing is left of it, and its connection is not touched."""
+    """If a hook has closed or consumed the response, the call is UNKNOWN and not sent again."""
 
     def consume(response: httpx.Response) -> None:
         response.close() if how == "closed" else [*response.iter_raw()]
@@ -494,25 +497,25 @@ def test_an_answer_that_a_hook_consumed_is_unknown(
     assert len(sandbox.requests) == 1
 
 
-# What hides how far a request got
+# Clients that hide how much of a request was sent
 
 
 def replacing(request: httpx.Request) -> None:
-    """Trace the request for the application alone."""
+    """Replace the trace of a request with the application's own."""
     trace: Any = lambda *_: None  # noqa: E731
     request.extensions["trace"] = trace
 
 
 def dropping(request: httpx.Request) -> None:
-    """Leave only the limits of time."""
+    """Remove all extensions of a request except its timeouts."""
     request.extensions = {"timeout": request.extensions["timeout"]}
 
 
 class Copying(httpx.HTTPTransport):
-    """Sends a copy of a request, with its limits and nothing else."""
+    """A transport that sends a copy of the request, with its timeouts but without its trace."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Copy and send."""
+        """Copy the request, and send the copy."""
         copy = httpx.Request(
             request.method,
             request.url,
@@ -524,10 +527,10 @@ class Copying(httpx.HTTPTransport):
 
 
 class Sending(httpx.Client):
-    """A client that sends a copy of a request."""
+    """A client that sends a copy of the request, and then raises an error."""
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Copy and send."""
+        """Send a copy of the request, and raise an error after the response."""
         copy = httpx.Request(
             request.method, request.url, headers=request.headers, content=request.content
         )
@@ -536,10 +539,10 @@ class Sending(httpx.Client):
 
 
 class Looking(httpx.BaseTransport):
-    """Not httpcore, though it looks at the same limits; it sends, and then fails."""
+    """A transport without httpcore that uses the same timeouts; it sends, and then fails."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send, and say that it could not connect."""
+        """Send a copy of the request, then claim that no connection could be opened."""
         request.extensions["timeout"].get("pool")
         copy = httpx.Request(
             request.method, request.url, headers=request.headers, content=request.read()
@@ -562,7 +565,7 @@ CLIENTS: dict[str, Callable[[], httpx.Client]] = {
 def test_a_request_that_cannot_be_watched_is_unknown(
     what: str, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """It was applied, the answer was lost, and it is not sent again."""
+    """If it cannot be observed what was sent, a failed call is UNKNOWN and not sent again."""
     sandbox.misbehave("drop-after")
     with CLIENTS[what]() as http, pytest.raises(APIConnectionError) as caught:
         refilled(False, http_client=http, **options)
@@ -571,7 +574,7 @@ def test_a_request_that_cannot_be_watched_is_unknown(
 
 
 def test_a_busy_pool_proves_nothing_where_a_hook_may_have_met_another() -> None:
-    """A hook of the application's may fail over a pool of its own."""
+    """A pool timeout is UNKNOWN if it may come from a hook that uses a pool of its own."""
 
     def applied(request: httpx.Request) -> httpx.Response:
         request.extensions["timeout"].get("pool")
@@ -591,7 +594,7 @@ def test_a_busy_pool_proves_nothing_where_a_hook_may_have_met_another() -> None:
 def test_a_url_that_is_too_long_for_httpx_is_not_sent(
     is_async: bool, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
-    """Httpx refuses it before it looks at anything else."""
+    """A call whose URL is too long for httpx, which then sends nothing, is NOT_SENT."""
     key = {"workspace_id": "ws_1", "api_key_id": "x" * 70_000}
     with own(is_async) as http, pytest.raises(APIConnectionError) as caught:
         called(is_async, "delete_api_key", key, http_client=http, **options)

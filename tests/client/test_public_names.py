@@ -18,7 +18,7 @@ from tests.tools import public_api
 
 
 def modules_after(code: str) -> set[str]:
-    """Return the modules that a program of its own has loaded at its end."""
+    """Return the modules that a program has loaded at its end, in a new interpreter."""
     program = [sys.executable, "-c", f"{code}\nimport sys, json; print(json.dumps([*sys.modules]))"]
     output = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     return set(json.loads(output))
@@ -33,31 +33,31 @@ def test_all_that_is_promised_is_there(module: object) -> None:
 
 @pytest.mark.parametrize("module", [oneloop, models, sandbox])
 def test_names_are_listed_in_order_and_once(module: object) -> None:
-    """A sorted `__all__` has one place for a new name."""
+    """No name is listed twice in `__all__`."""
     names = list(module.__all__)  # type: ignore[attr-defined]
     assert names == sorted(set(names), key=names.index)
     assert len(set(names)) == len(names)
 
 
 def test_a_fresh_interpreter_finds_every_name() -> None:
-    """Names are loaded on first use; each of them from a standing start."""
+    """Each public name can be loaded in a new interpreter, where names are loaded on first use."""
     code = "import oneloop; [getattr(oneloop, name) for name in oneloop.__all__]"
     assert "oneloop_api.models" in modules_after(code)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """As with any module."""
+    """An unknown name of the package raises AttributeError, as with any module."""
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         oneloop.nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_dir_lists_the_public_names() -> None:
-    """For interactive use, loaded or not."""
+    """`dir` lists all public names, even those that are not loaded yet."""
     assert dir(oneloop) == sorted(oneloop.__all__)
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    """No httpx, no model and no operation before one is used."""
+    """Importing the package loads neither httpx nor any model or operation."""
     loaded = modules_after("import oneloop")
     assert not loaded & {
         "httpx",
@@ -71,7 +71,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_a_call_loads_no_httpx() -> None:
-    """Its engine is enough, unless an application brings a client of its own."""
+    """A call needs httpcore, but not httpx, unless an application passes an httpx client."""
     code = """
 from oneloop import Oneloop, OneloopError, RetryPolicy
 with Oneloop(api_key="sdk", base_url="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)) as c:
@@ -86,7 +86,7 @@ with Oneloop(api_key="sdk", base_url="http://127.0.0.1:1", retry=RetryPolicy(att
 
 
 def test_importing_the_client_loads_no_httpx() -> None:
-    """Nor a model: those come with the first call."""
+    """Importing the client loads neither httpx nor the models; the first call loads the models."""
     loaded = modules_after("from oneloop import Oneloop, OneloopError, RetryPolicy")
     assert not loaded & {"httpcore", "httpx", "oneloop_api.models", "oneloop_api.api.v1"}
 
@@ -102,7 +102,7 @@ def test_importing_the_client_loads_no_httpx() -> None:
     ],
 )
 def test_each_operation_is_a_method_of_both_clients(name: str, owner: type) -> None:
-    """Named after its operationId, keyword-only, async where the client is."""
+    """Each operation is a method with keyword-only arguments, async on the async client."""
     method = getattr(owner, name)
     parameters = list(inspect.signature(method).parameters.values())[1:]
     assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in parameters)
@@ -110,7 +110,7 @@ def test_each_operation_is_a_method_of_both_clients(name: str, owner: type) -> N
 
 
 def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
-    """What is learned of one is known of the other."""
+    """Both clients have the same methods, with the same arguments and docstrings."""
     methods = {name for name in vars(client.SyncOperations) if not name.startswith("_")}
     assert methods == {name for name in vars(client.AsyncOperations) if not name.startswith("_")}
     for name in methods:
@@ -121,7 +121,7 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
 
 
 def test_no_operation_may_take_a_name_of_the_clients() -> None:
-    """The generator lists every public name that the clients have beside the operations."""
+    """The generator knows all other public names of the clients, which operations cannot have."""
     own = {
         name
         for owner in (Oneloop, AsyncOneloop)
@@ -132,7 +132,7 @@ def test_no_operation_may_take_a_name_of_the_clients() -> None:
 
 
 def blocks(lines: Iterable[str]) -> dict[str, list[str]]:
-    """Return the indented lines below each line that is not."""
+    """Group indented lines under the unindented line before them."""
     found: dict[str, list[str]] = {}
     for line in lines:
         if not line.startswith(" "):
@@ -143,15 +143,15 @@ def blocks(lines: Iterable[str]) -> dict[str, list[str]]:
 
 
 def is_generated(line: str) -> bool:
-    """Whether a line of the public API is a model, or an operation of one of the clients."""
+    """Return whether a line of the public API is a model, or an operation of one of the clients."""
     name = line.strip().removeprefix("async ").partition("(")[0]
     return name.startswith("oneloop_api.models.") or (line.startswith(" ") and name in OPERATIONS)
 
 
 def test_the_public_api_is_what_was_agreed() -> None:
-    """A change of public_api.txt (every name, argument and type) is a change for users.
+    """Any difference from public_api.txt (names, arguments, types) is a change for users.
 
-    What is generated may be more: a new operation or model was agreed on with the document.
+    Only new operations and models are allowed, because they come from an agreed document.
     """
     agreed = (ROOT / "tests" / "tools" / "public_api.txt").read_text(encoding="utf-8").splitlines()
     before, after = blocks(agreed), blocks(public_api.lines())
@@ -168,7 +168,7 @@ def test_the_public_api_is_what_was_agreed() -> None:
 
 
 def test_a_method_without_a_client_is_not_carried_out() -> None:
-    """The generated classes say what is called; a client says how."""
+    """Methods of the generated class raise NotImplementedError; the clients implement the call."""
     with pytest.raises(NotImplementedError):
         client.SyncOperations().refill_billing_limit(
             workspace_id="ws_1", external_meter_id="acme", refill=1

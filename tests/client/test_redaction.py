@@ -1,4 +1,4 @@
-"""Secrets are found in whatever spelling a server gives them, in linear time."""
+"""Secrets are redacted in any encoding in which a server repeats them, in linear time."""
 
 import html
 import json
@@ -27,51 +27,51 @@ SECRETS = [
 
 
 def no_change(text: str) -> str:
-    """Spell a text as it is."""
+    """Return a text unchanged."""
     return text
 
 
 def html_decimal(text: str) -> str:
-    """Spell each character as HTML may, by its number."""
+    """Encode each character as a decimal HTML character reference."""
     return "".join(f"&#{ord(one)};" for one in text)
 
 
 def html_hexadecimal(text: str) -> str:
-    """The same in hexadecimal digits."""
+    """Encode each character as a hexadecimal HTML character reference."""
     return "".join(f"&#x{ord(one):x};" for one in text)
 
 
 def javascript(text: str) -> str:
-    """Spell each character as newer JavaScript may."""
+    """Encode each character as a code point escape of newer JavaScript."""
     return "".join(f"\\u{{{ord(one):X}}}" for one in text)
 
 
 def slashes(text: str) -> str:
-    """Spell JSON as PHP does."""
+    """Encode as JSON with escaped slashes, as PHP does."""
     return json.dumps(text).replace("/", "\\/")
 
 
 def json_hexadecimal(text: str) -> str:
-    """Spell JSON so that it may stand in HTML, as .NET does, with capital digits."""
+    """Escape what is special in HTML by capital hexadecimal digits, as JSON of .NET does."""
     for one in "+&<>'":
         text = text.replace(one, f"\\u{ord(one):04X}")
     return text
 
 
 def octal(text: str) -> str:
-    """Spell bytes as C does."""
+    """Encode each byte as an octal escape, as C does."""
     return "".join(f"\\{byte:o}" for byte in text.encode())
 
 
 def escape_of_javascript(text: str) -> str:
-    """Spell each unit of UTF-16 as JavaScript's old `escape` does."""
+    """Encode each UTF-16 code unit as JavaScript's old `escape` does."""
     units = text.encode("utf-16-be")
     pairs = zip(units[::2], units[1::2], strict=True)
     return "".join(f"%u{high:02X}{low:02X}" for high, low in pairs)
 
 
 def quoted_printable(text: str) -> str:
-    """Spell each byte as mails do."""
+    """Encode each byte as quoted-printable, as emails do."""
     return "".join(f"={byte:02X}" for byte in text.encode())
 
 
@@ -100,13 +100,13 @@ SPELLINGS: list[Callable[[str], str]] = [
     lambda text: html.escape(json.dumps(quote(text, safe=""))),
     lambda text: quote(html.escape(json.dumps(text)), safe=""),
 ]
-"""What servers do to what they quote."""
+"""Encodings that servers may use for what they repeat, some of them combined."""
 
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("spell", SPELLINGS)
 def test_a_secret_is_found_in_every_spelling(secret: str, spell: Callable[[str], str]) -> None:
-    """What is around it stays, and nothing of it does."""
+    """A secret is redacted completely in each encoding, and the text around it stays."""
     if spell in (str.lower, str.upper) and len(spell(secret)) != len(secret):
         pytest.skip("in other letter case it has another length, which is not looked for")
     said = f"<b>no such key: {spell(secret)} (see 100% of the docs)"
@@ -119,14 +119,14 @@ def test_a_secret_is_found_in_every_spelling(secret: str, spell: Callable[[str],
 
 @given(st.text(min_size=SHORTEST_SECRET, max_size=30), st.text(), st.text())
 def test_a_secret_as_it_is_never_stays(secret: str, before: str, after: str) -> None:
-    """Whatever stands around it, also what looks like the start of an escape."""
+    """An unencoded secret is always redacted, even next to what looks like an escape."""
     clean = Redactor([Secret(secret)]).clean
     assert secret not in clean(before + secret + after, 10_000).replace(REDACTED, "\0")
 
 
 @given(st.text(min_size=SHORTEST_SECRET, max_size=20), st.lists(st.sampled_from(SPELLINGS[6:8])))
 def test_layers_of_json_are_undone(secret: str, layers: list[Callable[[str], str]]) -> None:
-    """Up to three, of secrets without escapes of their own."""
+    """A secret is found under up to three layers of JSON encoding."""
     secret = secret.replace("\\", "/").replace("&", "+").replace("%", "+")
     said = secret
     for layer in layers[:3]:
@@ -148,13 +148,13 @@ def test_layers_of_json_are_undone(secret: str, layers: list[Callable[[str], str
     ],
 )
 def test_a_secret_is_found_next_to_what_looks_like_an_escape(secret: str, said: str) -> None:
-    """A `=` before a key in a URL is no escape of a mail; rare escapes count as well."""
+    """A secret is found after a `=` that is not an escape, and in rare escapes."""
     assert REDACTED in Redactor([Secret(secret)]).clean(f"bad call: {said}", 1000)
     assert secret[4:] not in Redactor([Secret(secret)]).clean(f"bad call: {said}", 1000)
 
 
 def test_many_texts_that_begin_like_a_secret_cost_no_more_than_their_length() -> None:
-    """A server may send thousands of headers with the first characters of a long key."""
+    """Redacting thousands of headers that begin like a long key takes linear time."""
     counts: list[int] = []
     for size in (100, 200, 400):
         redactor = Redactor([Secret("sk_12345" + "ab" * 4000)])
@@ -168,32 +168,32 @@ def test_many_texts_that_begin_like_a_secret_cost_no_more_than_their_length() ->
 
 
 def test_more_layers_than_anybody_makes_end_the_search() -> None:
-    """An answer cannot make it go on and on."""
+    """Only a few layers of encoding are undone, so that a response cannot prolong the search."""
     clean = Redactor([Secret("sk/live/4711")]).clean
     said = "sk%2525252525252Flive%2525252525252F4711"
     assert clean(said, 100) == said
 
 
 def test_overlapping_secrets_are_redacted_whole() -> None:
-    """Two secrets of one call may share characters."""
+    """Secrets that overlap in a text are redacted as one."""
     redactor = Redactor([Secret("abcdefgh"), Secret("efghijkl"), Secret("cdefgh")])
     assert redactor.clean("<abcdefghijkl>", 100) == f"<{REDACTED}>"
 
 
 @pytest.mark.parametrize("container", [list, tuple, lambda texts: {"a": [*texts]}])
 def test_secrets_in_containers_are_found(container: Any) -> None:
-    """An argument may be a list of keys."""
+    """A secret argument may be a list, tuple or dict; each string in it is redacted."""
     redactor = Redactor([Secret(container(["sk_first_1", "sk_second_2", 5]))])
     assert redactor.clean("sk_first_1, sk_second_2", 100) == f"{REDACTED}, {REDACTED}"
 
 
 def test_a_short_secret_garbles_nothing() -> None:
-    """Nobody has a key of one letter but in a test."""
+    """A secret too short to be a real one is not redacted, so that other words stay readable."""
     assert Redactor([Secret("a"), Secret("")]).clean("banana", 100) == "banana"
 
 
 def test_a_text_is_cut_after_it_is_redacted() -> None:
-    """So that nothing is left of a secret across the cut, in whatever spelling."""
+    """A text is redacted before it is shortened, so that no part of a secret is left at its end."""
     for spell in (no_change, html_hexadecimal):
         for at in range(1, 40):
             said = "x" * at + spell("sk_live_4711_abcdef") + "y" * 100
@@ -204,7 +204,7 @@ def test_a_text_is_cut_after_it_is_redacted() -> None:
 
 @pytest.mark.parametrize("length", range(8, 19))
 def test_the_start_of_a_secret_at_the_end_is_redacted(length: int) -> None:
-    """A proxy, or an engine, may cut a text off in the middle of a key."""
+    """The start of a secret at the end of a text, which a proxy may have cut off, is redacted."""
     secret = "sk_sk_sk_live_4711x"
     said = f"no: sk_{secret[:length]}"
     found = Redactor([Secret(secret)]).clean(said, 100)
@@ -222,25 +222,25 @@ def test_the_start_of_a_secret_at_the_end_is_redacted(length: int) -> None:
     ],
 )
 def test_what_is_no_escape_stays(text: str, plain: str | None) -> None:
-    """And odd ones are undone, as a secret may have been spelled with them."""
+    """Invalid escapes are left as they are, and unusual ones are decoded."""
     secret = f"key_{text if plain is None else plain}_end"
     assert Redactor([Secret(secret)]).clean(f"key_{text}_end", 100) == REDACTED
 
 
 class Steps:
-    """Counts the bytecode of everything that is called, and the characters that C looks at."""
+    """Counts the bytecode instructions of all Python functions that are called."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def __enter__(self) -> "Steps":
-        """Begin."""
+        """Start counting."""
         self._tracing = sys.gettrace()
         sys.settrace(self._entered)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """End."""
+        """Stop counting."""
         sys.settrace(self._tracing)
 
     def _entered(self, frame: FrameType, _event: str, _argument: object) -> Any:
@@ -270,7 +270,7 @@ class Steps:
 def test_redaction_takes_linear_time(
     secret: Callable[[int], str], text: Callable[[int], str]
 ) -> None:
-    """Twice the size takes at most twice the steps; a constant part is left out of the account."""
+    """Twice the size takes at most twice the steps, apart from a constant number of steps."""
     counts: list[int] = []
     for size in (500, 1000, 2000):
         with Steps() as steps:
@@ -281,7 +281,7 @@ def test_redaction_takes_linear_time(
 
 
 def test_the_count_sees_what_is_quadratic() -> None:
-    """A search for each start of a secret, as it was before."""
+    """The step counter detects an algorithm that takes quadratic time."""
 
     def quadratic(text: str) -> int:
         return sum(text.endswith(text[:size]) for size in range(len(text)) for _ in range(size))
@@ -296,7 +296,7 @@ def test_the_count_sees_what_is_quadratic() -> None:
 
 
 def test_a_redactor_shows_no_secret() -> None:
-    """It is in the frames of an error that is being made."""
+    """A redactor, which is in the frames of errors, shows no secret in its repr and attributes."""
     redactor = Redactor([Secret("sk_live_4711")])
     shown = [repr(redactor), *(repr(getattr(redactor, name)) for name in redactor.__slots__)]
     assert "4711" not in "".join(shown)

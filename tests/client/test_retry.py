@@ -1,4 +1,4 @@
-"""Policies refuse what makes no sense, by name."""
+"""`RetryPolicy` and `Timeout` refuse invalid values with an error that names the argument."""
 
 import pickle
 from typing import Any
@@ -36,36 +36,36 @@ INFINITE, NAN = float("inf"), float("nan")
 def test_a_number_out_of_bounds_is_refused_by_name(
     make: Any, argument: str, error: type[ArgumentError]
 ) -> None:
-    """The error names the argument."""
+    """The error for an invalid value names the argument."""
     with pytest.raises(error) as caught:
         make()
     assert caught.value.argument == argument
 
 
 def test_a_number_sets_both_timeouts() -> None:
-    """timeout=3 is 3 seconds for each step."""
+    """`Timeout.of(3)` sets both the connect and the read timeout to 3 seconds."""
     assert Timeout.of(3) == Timeout(connect=3, read=3)
 
 
 def test_none_is_no_limit_where_it_is_asked_for() -> None:
-    """The defaults are all finite."""
+    """A timeout of None means no limit; the defaults are all finite."""
     assert Timeout.of(None) == Timeout(connect=None, read=None)
     assert None not in (Timeout().connect, Timeout().read, RetryPolicy().budget)
 
 
 def test_a_timeout_is_kept() -> None:
-    """What is a Timeout already stays it."""
+    """`Timeout.of` returns a `Timeout` unchanged."""
     timeout = Timeout(connect=1)
     assert Timeout.of(timeout) is timeout
 
 
 def test_zero_waits_are_allowed() -> None:
-    """For tests, and for those in a hurry."""
+    """A backoff and a cap of zero are allowed, for example in tests."""
     assert RetryPolicy(backoff=0, cap=0).cap == 0
 
 
 @pytest.mark.parametrize("value", [Timeout(read=1), RetryPolicy(attempts=1)])
 def test_a_policy_can_be_pickled_and_shows_where_it_is_imported_from(value: object) -> None:
-    """Process pools get it with their tasks."""
+    """A policy can be pickled, as process pools do, and its module is the public `oneloop`."""
     assert pickle.loads(pickle.dumps(value)) == value
     assert type(value).__module__ == "oneloop"

@@ -1,4 +1,4 @@
-"""The API key shows up nowhere, after success and after failure."""
+"""The API key and secret arguments are not shown anywhere, after success or failure."""
 
 import asyncio
 import json
@@ -48,12 +48,12 @@ ECHOES = [
     Fault.status(500, headers={"X-Echo": f"Bearer {KEY}"}, body=KEY.encode()),
     Fault.raw(f"HTTP/1.1 {KEY}\r\n\r\n".encode()),
 ]
-"""What a server may do that shows the request's headers to everybody."""
+"""Responses in which a server repeats the key from the request's headers."""
 
 
 @pytest.mark.parametrize("client_class", [Oneloop, AsyncOneloop])
 def test_a_client_does_not_show_its_key(client_class: Any) -> None:
-    """Neither its repr nor its attributes, nor those of a copy."""
+    """Neither the repr nor the attributes of a client, or of a copy of it, contain the key."""
     client = client_class(api_key=KEY, base_url="http://127.0.0.1:1")
     for one in (client, client.with_options(api_key=KEY), client.with_response):
         assert KEY not in repr(one)
@@ -61,7 +61,7 @@ def test_a_client_does_not_show_its_key(client_class: Any) -> None:
 
 
 def shown(value: Any) -> str:
-    """Return what is seen by those who report errors: they walk through containers themselves."""
+    """Return a value as error reporters show it, which also look into containers."""
     if isinstance(value, Mapping):
         return " ".join(f"{shown(key)} {shown(item)}" for key, item in value.items())
     if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes):
@@ -70,7 +70,7 @@ def shown(value: Any) -> str:
 
 
 def attributes_of(error: BaseException) -> dict[str, Any]:
-    """Return the attributes of an error, except for a number that may have a key's digits."""
+    """Return the attributes of an error, without the elapsed time, whose digits may match a key."""
     return {name: value for name, value in vars(error).items() if name != "elapsed"}
 
 
@@ -80,8 +80,8 @@ def attributes_of(error: BaseException) -> dict[str, Any]:
 def test_an_error_does_not_show_the_key(
     fault: Fault | str, kind: ClientKind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not its text, attributes or pickle, nor a traceback with locals, nor a log record."""
-    # What a server echoes, httpcore logs at DEBUG as it came; we take it out of what is ours.
+    """Neither an error's text, attributes, pickle and frames nor the log contain the key."""
+    # At DEBUG, httpcore logs unchanged what a server sent, so for echoes only our logs count.
     caplog.set_level(logging.DEBUG, "oneloop" if fault in ECHOES else None)
     with Sandbox(api_key=KEY) as sandbox:
         sandbox.misbehave(fault, times=3)
@@ -99,7 +99,7 @@ def test_an_error_does_not_show_the_key(
 
 
 def test_a_success_does_not_log_the_key(kind: ClientKind, caplog: pytest.LogCaptureFixture) -> None:
-    """At DEBUG, for our loggers, httpx's and httpcore's."""
+    """After a successful call, the debug logs of our loggers, httpx and httpcore show no key."""
     caplog.set_level(logging.DEBUG)
     with Sandbox(api_key=KEY) as sandbox:
         kind.refill({**REFILL, "external_meter_id": "acme"}, api_key=KEY, base_url=sandbox.url)
@@ -110,7 +110,7 @@ def test_a_success_does_not_log_the_key(kind: ClientKind, caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_an_error_does_not_show_a_key_that_was_verified(status: int, kind: ClientKind) -> None:
-    """Nor the end of a call in the log; a server may echo what it was sent."""
+    """An error does not show the key to verify, even if the server repeats it."""
     echo = f'{{"error": {{"code": 1, "message": "{CUSTOMERS_KEY} is bad"}}}}'.encode()
     call = verify_api_key.call(key=CUSTOMERS_KEY, requested_scopes=[])
     with Sandbox() as sandbox:
@@ -124,7 +124,7 @@ def test_an_error_does_not_show_a_key_that_was_verified(status: int, kind: Clien
 
 @pytest.mark.parametrize("token", ["ol/CUST KEY+0987=65", 'ol_"quoted"_key'])
 def test_an_error_does_not_show_a_secret_in_another_spelling(token: str, kind: ClientKind) -> None:
-    """As it was in the path, or as JSON spells it."""
+    """An error shows a secret neither as encoded in the path nor as encoded in JSON."""
     call = validate_link_token.call(token=token)
     echo = json.dumps({"error": {"code": 404, "message": f"none: {call.target}", "was": token}})
     with Sandbox() as sandbox:
@@ -139,7 +139,7 @@ def test_an_error_does_not_show_a_secret_in_another_spelling(token: str, kind: C
 
 @pytest.mark.parametrize("key", ["sk_'a\"b\\c_4711", "sk_a'b\"c4711", "sk\\'4711xyz", "sk\\x4711"])
 def test_an_error_does_not_show_a_key_in_the_repr_of_bytes(key: str, kind: ClientKind) -> None:
-    """As h11 quotes what is no HTTP, with escapes where there are quotes and backslashes."""
+    """An error shows no key that h11 quotes as the repr of bytes, whatever quotes are escaped."""
     with Sandbox(api_key=key) as sandbox:
         for quotes in ("", "'", '"', "'\""):
             sandbox.misbehave(Fault.raw(f"HTTP/1.1 {quotes}{key}\r\n\r\n".encode()))
@@ -159,7 +159,7 @@ MARK = "081547110815"
 def test_an_error_does_not_show_a_key_in_place_of_digits_or_a_time(
     field: str, key: str, kind: ClientKind
 ) -> None:
-    """Errors show what a server sent there, but without the secrets of the call."""
+    """An error shows the string that the server sent as digits or a time, with secrets redacted."""
     verification = verify_api_key.call(key=key, requested_scopes=[])
     call = attrs.evolve(verification, operation=refill_billing_limit.OPERATION)
     for echo, shown in ((key, "[redacted]"), (f"<{KEY}>", "<[redacted]>")):
@@ -181,7 +181,7 @@ def test_an_error_does_not_show_a_key_in_place_of_digits_or_a_time(
 
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_an_interruption_does_not_show_the_key(kind: ClientKind) -> None:
-    """Nor the frames of engines in which the request lies in bytes, while it is being sent."""
+    """No frame of an interrupted call shows the key, even while the request is being sent."""
     large = {**REFILL, "external_meter_id": "x" * 20_000_000}
     frames: list[Any] = []
 
@@ -201,7 +201,7 @@ def test_an_interruption_does_not_show_the_key(kind: ClientKind) -> None:
             raise KeyboardInterrupt(len(header))
 
         def close(self) -> None:
-            """Close nothing."""
+            """Do nothing."""
 
     if kind.name == "sync":
         with Oneloop(api_key=KEY, transport=Interrupting()) as client:
@@ -217,7 +217,7 @@ def test_an_interruption_does_not_show_the_key(kind: ClientKind) -> None:
 
 
 def test_a_secret_that_is_cut_is_cut_off_whole(kind: ClientKind) -> None:
-    """What is left of it at the end of a body that is kept in part is a part of it, too."""
+    """If a body is cut off within a secret, the start of the secret is removed, too."""
     for left in (8, len(CUSTOMERS_KEY) - 1):
         echo = b"x" * (MAX_BODY - left) + CUSTOMERS_KEY.encode()
         call = verify_api_key.call(key=CUSTOMERS_KEY, requested_scopes=[])
@@ -230,7 +230,7 @@ def test_a_secret_that_is_cut_is_cut_off_whole(kind: ClientKind) -> None:
 
 
 def frames_of(error: BaseException) -> str:
-    """Return what an error reporter sees: the variables of each frame of ours, walked through."""
+    """Return the variables of our frames as error reporters see them, with items of containers."""
     seen: list[str] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -259,7 +259,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "verify_jwt": {"jwt": CUSTOMERS_KEY},
     "validate_link_token": {"token": CUSTOMERS_KEY},
 }
-"""The methods that take a secret."""
+"""The operations with a secret argument."""
 
 
 @pytest.mark.parametrize("operation", CALLS)
@@ -267,7 +267,7 @@ CALLS: dict[str, dict[str, Any]] = {
 def test_no_frame_of_an_error_shows_a_secret_argument(
     operation: str, fault: Fault | str, kind: ClientKind
 ) -> None:
-    """From the client's method down to the course of the call."""
+    """None of our frames in the traceback of an error shows a secret argument or the key."""
     with Sandbox() as sandbox:
         sandbox.misbehave(fault, times=3)
         options = {"api_key": KEY, "base_url": sandbox.url, "retry": AT_ONCE}
@@ -286,7 +286,7 @@ NOT_TEXTS = [471147114711, 4711.4711, CUSTOMERS_KEY.encode(), ["4711"], "4711\ud
 def test_a_secret_argument_that_is_refused_is_not_shown(
     operation: str, value: Any, kind: ClientKind
 ) -> None:
-    """Neither in the text of the error nor in its frames, whatever its type."""
+    """If a secret argument is refused, neither the error nor its frames show it."""
     (name,) = (name for name, given in CALLS[operation].items() if given is CUSTOMERS_KEY)
     with pytest.raises(ArgumentError) as caught:
         kind.perform(operation, {**CALLS[operation], name: value}, api_key=KEY)
@@ -299,7 +299,7 @@ def test_a_secret_argument_that_is_refused_is_not_shown(
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_another_argument_that_is_refused_shows_no_secret(operation: str, kind: ClientKind) -> None:
-    """What was encoded before it is wrapped still."""
+    """If another argument is refused, neither the error nor its frames show the secret one."""
     wrong = {"usage": -1, "requested_scopes": 5, "scopes": 5, "workspace_id": 5}
     given = {name: wrong.get(name, value) for name, value in CALLS[operation].items()}
     if given == CALLS[operation]:
@@ -312,7 +312,7 @@ def test_another_argument_that_is_refused_shows_no_secret(operation: str, kind: 
 @pytest.mark.parametrize("size", [MAX_SECRET_LENGTH + 1, 300_000])
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_what_is_too_long_to_be_a_key_is_refused(size: int, kind: ClientKind) -> None:
-    """It costs nothing but its length, and is not sent."""
+    """A secret argument or API key of more than 8,192 characters is refused and not sent."""
     for operation, arguments in CALLS.items():
         (name,) = (name for name, given in arguments.items() if given is CUSTOMERS_KEY)
         with pytest.raises(ArgumentValueError, match=f"{name} must have at most 8192 characters"):
@@ -322,7 +322,7 @@ def test_what_is_too_long_to_be_a_key_is_refused(size: int, kind: ClientKind) ->
 
 
 def test_the_longest_key_is_sent_and_redacted(kind: ClientKind) -> None:
-    """Of 8,192 characters, in a call that costs linear time (see test_redaction)."""
+    """A key of 8,192 characters, the maximum, is sent, and redacted in the error."""
     key = "k" * (MAX_SECRET_LENGTH - 4) + "4711"
     with Sandbox() as sandbox:
         echo = json.dumps({"error": {"code": 1, "message": key + "!"}}).encode()
@@ -357,7 +357,7 @@ def test_the_longest_key_is_sent_and_redacted(kind: ClientKind) -> None:
 def test_no_frame_of_a_configuration_error_shows_the_key(
     client_class: Any, options: dict[str, Any]
 ) -> None:
-    """Given to the constructor, to `with_options` or by the environment."""
+    """No frame shows the key if the constructor or `with_options` raises a ConfigurationError."""
     with pytest.raises(ConfigurationError) as caught:
         client_class(**options)
     assert KEY not in f"{caught.value} {frames_of(caught.value)}"
@@ -369,7 +369,7 @@ def test_no_frame_of_a_configuration_error_shows_the_key(
 
 
 def test_no_frame_shows_a_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor one that a function returns."""
+    """No frame shows an invalid key that comes from the environment or from a function."""
     monkeypatch.setenv("ONELOOP_SDK_KEY", f"{KEY} ")
     with pytest.raises(ConfigurationError) as caught:
         Oneloop()
@@ -392,7 +392,7 @@ def test_no_frame_shows_a_key_of_the_environment(monkeypatch: pytest.MonkeyPatch
 
 
 class Masked(str):
-    """A string that shows something else."""
+    """A string whose `str()` is something else."""
 
     __slots__ = ()
 
@@ -410,7 +410,7 @@ class Named(str, Enum):  # noqa: UP042 - as applications have them
 def test_a_key_of_another_class_of_strings_is_sent_as_it_is_and_redacted(
     key: str, kind: ClientKind
 ) -> None:
-    """The characters count, not what `str` says."""
+    """A key of a subclass of `str` is sent and redacted by its characters, not by its `str()`."""
     call = verify_api_key.call(key=key, requested_scopes=[])
     assert json.loads(call.body or b"")["key"] == CUSTOMERS_KEY
     with Sandbox(api_key=CUSTOMERS_KEY) as sandbox:
@@ -422,7 +422,7 @@ def test_a_key_of_another_class_of_strings_is_sent_as_it_is_and_redacted(
 
 
 def nested(levels: int) -> Any:
-    """Return lists within lists."""
+    """Return a string inside this many levels of lists."""
     value: Any = "4711"
     for _ in range(levels):
         value = [value]
@@ -431,7 +431,7 @@ def nested(levels: int) -> Any:
 
 @pytest.mark.parametrize("value", [nested(5000), [["4711"] * 1000] * 1000])
 def test_a_secret_argument_of_another_shape_is_refused_at_once(value: Any) -> None:
-    """A customer may send any JSON in place of a key; its type is looked at, and nothing in it."""
+    """A secret argument that is not a string is refused by its type; its contents are not read."""
     with Oneloop(api_key=KEY) as client, pytest.raises(ArgumentError) as caught:
         client.verify_api_key(key=value, requested_scopes=[])
     assert str(caught.value) == "key must be a string, got a value of type list"
@@ -439,7 +439,7 @@ def test_a_secret_argument_of_another_shape_is_refused_at_once(value: Any) -> No
 
 
 def test_secrets_in_a_list_have_the_limit_each() -> None:
-    """Where the document has a list of them."""
+    """Each secret of a list must be a string of at most 8,192 characters."""
     encoded = encode_secret(["a", "b"], lambda item: encode_list(item, encode_string))
     assert encoded.reveal() == ["a", "b"]
     with pytest.raises(ArgumentValueError, match="must have at most 8192 characters"):
@@ -450,7 +450,7 @@ def test_secrets_in_a_list_have_the_limit_each() -> None:
 
 
 def test_a_key_of_digits_in_place_of_a_code_is_left_out(kind: ClientKind) -> None:
-    """A server may read a key as a number."""
+    """If a server sends a key of digits as the code of an error, the code is left out."""
     echo = b'{"error": {"code": 123456789012345, "message": "bad"}}'
     with Sandbox() as sandbox:
         sandbox.misbehave(Fault.status(400, body=echo))
@@ -465,7 +465,7 @@ def test_a_key_of_digits_in_place_of_a_code_is_left_out(kind: ClientKind) -> Non
 
 
 def test_a_long_secret_as_a_key_of_a_map_is_redacted_whole(kind: ClientKind) -> None:
-    """It is not cut before it is looked for."""
+    """A long secret that is a map key is redacted before the path in the error is shortened."""
     jwt = "header." + "p" * 5000 + ".4711"
     answer = {"status": "VALID", "payload": {jwt: 5}, "exp": 1}
     operation = attrs.evolve(
@@ -481,7 +481,7 @@ def test_a_long_secret_as_a_key_of_a_map_is_redacted_whole(kind: ClientKind) -> 
 
 
 def dicts_of(error: BaseException) -> str:
-    """Return the attributes of everything in the frames of ours, as some tools show them."""
+    """Return the `__dict__` of each variable in our frames, as some error reporters show it."""
     seen: list[str] = []
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if "/oneloop/" in frame.f_code.co_filename:
@@ -500,7 +500,7 @@ def dicts_of(error: BaseException) -> str:
 )
 @pytest.mark.parametrize("kind", ["sync", "async", "sync-own", "async-own"], indirect=True)
 def test_no_frame_has_what_a_server_said(fault: Fault, kind: ClientKind) -> None:
-    """Not even as an attribute of what a transport returned or raised."""
+    """No variable of our frames has an attribute with what a server sent."""
     with Sandbox(api_key=KEY) as sandbox:
         sandbox.misbehave(fault, times=3)
         with pytest.raises(OneloopError) as caught:
@@ -521,7 +521,7 @@ SHAPED = {
 def test_words_of_a_server_in_a_path_are_bounded_printable_and_redacted(
     shape: str, kind: ClientKind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A server chooses the keys of a map, and so a part of the path to what is wrong in it."""
+    """A server's map keys are shortened, made printable and redacted in the path of an error."""
     caplog.set_level(logging.DEBUG, "oneloop")
     operation = attrs.evolve(
         an_operation("POST"), decode=lambda parsed: decode_map(parsed, decode_string)
@@ -559,7 +559,7 @@ MARKED = b'{"error": {"message": "MARKER"}}'
 def test_a_record_has_no_word_of_a_server(
     fault: Fault, kind: ClientKind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not of its status line, headers, encodings, envelopes and bodies."""
+    """Log records contain nothing of the status line, the headers or the body from a server."""
     caplog.set_level(logging.DEBUG, "oneloop")
     call = Call(an_operation("GET"), "/")
     with Sandbox() as sandbox:
@@ -574,7 +574,7 @@ def test_a_record_has_no_word_of_a_server(
 def test_httpx_does_not_log_a_link_token(
     kind: ClientKind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Httpx logs the URL of each request at INFO; hooks of applications do, too."""
+    """The URL that httpx logs at INFO has `{token}` in place of the link token."""
     caplog.set_level(logging.DEBUG)
     with Sandbox() as sandbox:
         with pytest.raises(OneloopError):
@@ -591,7 +591,7 @@ def test_httpx_does_not_log_a_link_token(
 
 
 def test_a_request_shows_no_secret_in_a_query_or_header(kind: ClientKind) -> None:
-    """They are unwrapped only where the request is made."""
+    """Neither the repr of a call nor a frame shows a secret that is sent in a query or a header."""
     secret = Secret(CUSTOMERS_KEY)
     call = Call(an_operation("GET"), f"/?q={CUSTOMERS_KEY}", None, (("X-Key", secret),), (secret,))
     assert CUSTOMERS_KEY not in f"{call!r} {shown(vars(call)) if hasattr(call, '__dict__') else ''}"
@@ -603,7 +603,7 @@ def test_a_request_shows_no_secret_in_a_query_or_header(kind: ClientKind) -> Non
 
 
 def test_a_wrapped_secret_is_not_shown_nor_pickled() -> None:
-    """Nor does an error reporter that pickles frames get at it."""
+    """A `Secret` hides its value in its repr, and error reporters cannot pickle it."""
     secret = Secret(KEY)
     assert KEY not in f"{secret} {secret!r}"
     assert not hasattr(secret, "__dict__")

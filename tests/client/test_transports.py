@@ -48,7 +48,7 @@ PROXIES = {"https": "http://secure.proxy:1", "http": "plain.proxy:2"}
 
 @pytest.mark.parametrize("host", [*LOOPBACK, *ELSEWHERE])
 def test_this_machine_is_known_by_name_or_address(host: str) -> None:
-    """What only looks like an address is a name, which may lead anywhere."""
+    """Only `localhost` and loopback addresses are local; a name like an address may be anywhere."""
     assert is_loopback(host) == (host in LOOPBACK)
 
 
@@ -73,14 +73,14 @@ def test_the_environment_names_the_proxy(
     proxy: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By the URL's scheme, then for all; a proxy without a scheme speaks HTTP."""
+    """The proxy for the URL's scheme is preferred to the one for all; a bare host:port is HTTP."""
     monkeypatch.setattr(urllib.request, "getproxies", lambda: proxies)
     monkeypatch.setattr(urllib.request, "proxy_bypass", lambda _: bypassed)
     assert proxy_from_environment(url) == proxy
 
 
 def test_a_call_goes_through_the_proxy(kind: ClientKind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HTTP_PROXY is honoured: a host that does not exist is reached through it."""
+    """A call reaches a host that does not exist through the proxy in `http_proxy`."""
     heard: list[bytes] = []
 
     def talk(connection: socket.socket) -> None:
@@ -107,7 +107,7 @@ def test_a_call_goes_through_the_proxy(kind: ClientKind, monkeypatch: pytest.Mon
 def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
     kind: ClientKind, monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str
 ) -> None:
-    """A wrong variable is one clear error, not one of httpx's."""
+    """An unusable proxy URL ends in one clear error, NOT_SENT, which does not show its password."""
     if kind.via == "fast" and proxy.startswith("socks"):
         pytest.skip("the fast engine needs no other package for SOCKS")
     monkeypatch.setenv("https_proxy", proxy)
@@ -122,7 +122,7 @@ def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
 def test_a_proxy_may_want_a_password(
     sandbox: Sandbox, kind: ClientKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stands in the variable, percent-encoded, and is not shown."""
+    """The password in a proxy URL is percent-decoded, and the error does not show it."""
     monkeypatch.setenv("https_proxy", sandbox.url.replace("//", "//user:p%40ss@"))
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(APIConnectionError, match="the proxy refused") as caught:
@@ -135,7 +135,7 @@ def test_a_proxy_may_want_a_password(
 def test_certificates_are_those_of_certifi_or_those_that_are_named(
     named: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whatever the machine's environment says."""
+    """The certificates are those of SSL_CERT_FILE if it is set, and otherwise those of certifi."""
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     if named:
@@ -148,7 +148,7 @@ def test_certificates_are_those_of_certifi_or_those_that_are_named(
 def test_a_proxy_that_refuses_was_not_passed(
     sandbox: Sandbox, kind: ClientKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sandbox is no proxy for https: it answers CONNECT with an error."""
+    """If a proxy answers CONNECT with an error, as the sandbox does, the call is NOT_SENT."""
     monkeypatch.setenv("https_proxy", sandbox.url)
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(APIConnectionError, match="the proxy refused") as caught:
@@ -159,7 +159,7 @@ def test_a_proxy_that_refuses_was_not_passed(
 def test_a_certificate_that_the_machine_trusts_is_accepted(
     kind: ClientKind, tls_context: ssl.SSLContext
 ) -> None:
-    """SSL_CERT_FILE names the authorities, as everywhere."""
+    """A certificate that is issued by an authority in SSL_CERT_FILE is accepted."""
 
     def talk(connection: Any) -> None:
         with tls_context.wrap_socket(connection, server_side=True) as secure:
@@ -175,13 +175,13 @@ def test_a_certificate_that_the_machine_trusts_is_accepted(
 def test_limits_may_be_taken_away(
     limits: dict[str, Any], sandbox: Sandbox, kind: ClientKind
 ) -> None:
-    """None is no limit, where it is asked for."""
+    """A timeout or a budget of None means no limit."""
     answer = kind.refill(api_key=sandbox.api_key, base_url=sandbox.url, **limits)
     assert answer.billing.total_credits == 1500
 
 
 def test_connections_are_kept(sandbox: Sandbox) -> None:
-    """The second call needs no new connection."""
+    """Consecutive calls use the same connection."""
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         for _ in range(3):
             client.refill_billing_limit(**REFILL)
@@ -192,7 +192,7 @@ def test_connections_are_kept(sandbox: Sandbox) -> None:
 def test_a_connection_that_has_waited_too_long_is_closed(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its server may be about to close it, too."""
+    """A connection that was idle for too long is closed, as its server may be about to close it."""
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         client.refill_billing_limit(**REFILL)
         (old,) = connections(client)
@@ -211,7 +211,7 @@ OWN = {"sync": httpx.Client, "async": httpx.AsyncClient}
 def test_an_answer_in_drips_does_not_outlive_the_budget(
     what: str, sandbox: Sandbox, kind: ClientKind
 ) -> None:
-    """Each part comes in time, but not the end."""
+    """A response that arrives in drips, each part in time, ends in a timeout after the budget."""
     if (kind.name, kind.via, what) == ("sync", "own", "slow-headers"):
         pytest.skip("httpx has no limit for it, and the client is the application's own")
     sandbox.misbehave(Fault.slow_body(30) if what == "slow-body" else Fault.slow_headers(30))
@@ -229,7 +229,7 @@ def test_an_answer_in_drips_does_not_outlive_the_budget(
 def test_a_call_that_nothing_else_ends_is_cancelled(
     own: bool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last resort of the async transports: here it comes before all other limits."""
+    """As a last resort, an async call is cancelled; here this limit comes before all others."""
     monkeypatch.setattr(_attempt, "GRACE", -0.9)
     sandbox.misbehave("hang")
     with pytest.raises(APITimeoutError, match="within the total time") as caught:
@@ -257,7 +257,7 @@ def test_a_call_that_nothing_else_ends_is_cancelled(
 def test_a_request_goes_out_as_it_is(
     kind: ClientKind, method: str, body: bytes | None, lengths: list[bytes]
 ) -> None:
-    """With our headers, Host and Content-Length, and nothing of the engine's own."""
+    """A request has only our headers, Host and Content-Length, and none that an engine adds."""
     heard: list[bytes] = []
 
     def talk(connection: socket.socket) -> None:
@@ -283,7 +283,7 @@ def test_a_request_goes_out_as_it_is(
 
 
 def test_each_request_has_the_headers_of_its_own_call(kind: ClientKind) -> None:
-    """Whose key, which type and what length, though connections and headers are used again."""
+    """Each request has the key, content type and length of its own call on a reused connection."""
     heard: list[bytes] = []
 
     def talk(connection: socket.socket) -> None:
@@ -329,7 +329,7 @@ def test_each_request_has_the_headers_of_its_own_call(kind: ClientKind) -> None:
 def test_a_call_that_is_cancelled_before_it_is_sent_loses_no_connection(
     calls: int, sandbox: Sandbox
 ) -> None:
-    """It closes one that waited too long, and has another one in hand, if there is one."""
+    """If a call is cancelled while it closes an expired connection, no other connection is lost."""
 
     async def main() -> None:
         async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
@@ -339,7 +339,7 @@ def test_a_call_that_is_cancelled_before_it_is_sent_loses_no_connection(
             oldest, _ = pool.idle.waiting[0]
             pool.idle.waiting[0] = (oldest, time.monotonic() - 10)
             task = asyncio.create_task(client.refill_billing_limit(**REFILL))
-            await asyncio.sleep(0)  # now it closes the oldest
+            await asyncio.sleep(0)  # now it is closing the oldest
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             assert task.cancelled()
@@ -358,7 +358,7 @@ def test_a_call_that_is_cancelled_before_it_is_sent_loses_no_connection(
 def test_what_a_transport_raises_survives_pickle_and_shows_no_more_than_its_kind(
     error: Any,
 ) -> None:
-    """A transport may run in another process; what it quotes may be secret."""
+    """A transport's error can be pickled, and its repr quotes nothing that may be secret."""
     copy = pickle.loads(pickle.dumps(error))
     assert vars(copy) == vars(error)
     assert repr(error) in (
@@ -368,14 +368,14 @@ def test_what_a_transport_raises_survives_pickle_and_shows_no_more_than_its_kind
 
 
 def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
-    """After the total time there is no time for another read."""
+    """After the total time has run out, no further read is started."""
     attempt = _attempt.Attempt(Request("GET", "http://api", (), None), Limits(None, None, 0.0, 1))
     with pytest.raises(TimeoutError, match="the total time has run out"):
         attempt.left(5, TimeoutError)
 
 
 def connections(client: Any) -> list[Any]:
-    """Return the connections that a client has open, or the engines that would."""
+    """Return a client's idle connections or, for the fast transport, one None for each engine."""
     if isinstance(client._transport, _fast.FastTransport | _fast.AsyncFastTransport):
         return [None] * client._transport._engine.cache_info().currsize
     (pool,) = client._transport._pools.values()
@@ -383,7 +383,7 @@ def connections(client: Any) -> list[Any]:
 
 
 def two_answers(connection: Any) -> None:
-    """Answer the first request on a connection twice: 503, and someone else's 200."""
+    """Answer each of two requests twice: with a 503, and with a 200 that nobody asked for."""
     for _ in range(2):
         read_request(connection)
         connection.sendall(
@@ -394,7 +394,7 @@ def two_answers(connection: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
-    """A second answer on a kept connection must not become the next call's."""
+    """A surplus response on a kept connection is not taken for the response to the next call."""
     with talking(two_answers) as server:
         http = OWN[kind.name]() if kind.via == "own" else None
         options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url, "retry": ONCE}
@@ -423,7 +423,7 @@ def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
 
 
 class Secured:
-    """The server's end of TLS, over a socket or over another such end."""
+    """The server's end of a TLS connection, over a socket or over another such end."""
 
     def __init__(self, outer: Any, context: ssl.SSLContext) -> None:
         self.outer = outer
@@ -431,7 +431,7 @@ class Secured:
         self._inside = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     def recv(self, size: int) -> bytes:
-        """Return what comes next, nothing at the end."""
+        """Return the next decrypted bytes, or nothing at the end."""
         while True:
             try:
                 return self._inside.read(size)
@@ -443,7 +443,7 @@ class Secured:
                 self._incoming.write(received)
 
     def sendall(self, *records: bytes) -> None:
-        """Send several records at once."""
+        """Encrypt several records, and send them at once."""
         for record in records:
             self._inside.write(record)
         self.outer.sendall(self._outgoing.read())
@@ -451,7 +451,7 @@ class Secured:
 
 @pytest.fixture
 def tls_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLContext:
-    """Return what a server needs for TLS that clients trust, as this machine or as the API."""
+    """Return the TLS context of a server whose certificate the clients trust."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -462,7 +462,7 @@ def tls_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLConte
 
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}"
 LONG = b"HTTP/1.1 503 Busy\r\nContent-Length: 65492\r\n\r\n".ljust(65536)
-"""As much as is taken from a connection at once."""
+"""A response of exactly the size that is read from a connection at once."""
 
 
 @pytest.mark.parametrize("way", ["http", "https", "broken https", "https proxy"])
@@ -470,7 +470,7 @@ LONG = b"HTTP/1.1 503 Busy\r\nContent-Length: 65492\r\n\r\n".ljust(65536)
 def test_what_is_received_with_an_answer_is_nobodys_answer(
     kind: ClientKind, way: str, tls_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where it has left the socket, but not yet come to the parser: in TLS, in asyncio."""
+    """A surplus response is not used even if TLS or asyncio has already read it from the socket."""
     connections: list[Any] = []
 
     def talk(connection: Any) -> None:
@@ -530,7 +530,7 @@ def test_what_is_received_with_an_answer_is_nobodys_answer(
 def test_a_proxy_with_tls_that_refuses_was_not_passed(
     answer: bytes, kind: ClientKind, tls_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What goes to it inside of its own TLS is not yet the request."""
+    """If a proxy with TLS refuses, the call is NOT_SENT: only CONNECT was sent through that TLS."""
 
     def talk(connection: Any) -> None:
         secure = Secured(connection, tls_context)
@@ -549,7 +549,7 @@ def test_a_proxy_with_tls_that_refuses_was_not_passed(
 def test_a_call_that_is_cancelled_in_the_handshake_ends_its_connection(
     tls_context: ssl.SSLContext,
 ) -> None:
-    """At once, not when the garbage is collected."""
+    """A call that is cancelled during the TLS handshake closes its connection at once."""
     ended = threading.Event()
 
     def talk(connection: socket.socket) -> None:
@@ -573,7 +573,7 @@ def test_a_call_that_is_cancelled_in_the_handshake_ends_its_connection(
 
 
 def test_a_body_that_is_taken_slowly_does_not_outlive_the_budget(kind: ClientKind) -> None:
-    """Each part is taken in time."""
+    """A request body that is read slowly, each part in time, ends in a timeout after the budget."""
 
     def talk(connection: socket.socket) -> None:
         with suppress(OSError):
@@ -593,11 +593,11 @@ def test_a_body_that_is_taken_slowly_does_not_outlive_the_budget(kind: ClientKin
 def test_closed_loops_are_forgotten(
     via: str, kept: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client may serve any number of loops, one after the other."""
+    """A client that serves several event loops, one after the other, forgets the closed ones."""
     client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
 
     async def main(*, last: bool) -> int:
-        # More than have a place at a time: one that has to wait ties its semaphore to the loop.
+        # More calls than connections: the call that waits binds its semaphore to the loop.
         calls = (client.refill_billing_limit(**REFILL) for _ in range(3))
         await asyncio.gather(*calls)
         loops = len(getattr(client._transport, kept))
@@ -607,7 +607,7 @@ def test_closed_loops_are_forgotten(
 
     monkeypatch.setattr(_attempt, "MAX_CONNECTIONS", 2)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # of sockets that nobody could close
+        warnings.simplefilter("ignore", ResourceWarning)  # sockets of closed event loops
         assert [asyncio.run(main(last=number == 2)) for number in range(3)] == [1, 1, 1]
         gc.collect()
 
@@ -625,14 +625,14 @@ def test_closed_loops_are_forgotten(
 def test_a_head_is_sent_with_its_body(
     body: bytes | None, written: list[bytes], sent: list[bytes]
 ) -> None:
-    """One system call and one packet; nothing else waits."""
+    """The head of a request is sent together with its body; other data is not held back."""
     request = Request("POST", "http://api.test/", (), body)
     attempt = _attempt.Attempt(request, Limits(1, 1, 1, 1))
     assert [attempt.gathered(data) for data in written] == sent
 
 
 def test_a_stream_of_another_make_is_not_known_to_be_spent() -> None:
-    """Then the default transports do not use its connection again."""
+    """For a stream of an unknown class, `left_over` is None, so its connection is not reused."""
     assert _attempt.left_over(object()) is None
     parser = SimpleNamespace(trailing_data=(b"", False))
     connection = SimpleNamespace(_h11_state=parser, _network_stream=object())
@@ -641,7 +641,7 @@ def test_a_stream_of_another_make_is_not_known_to_be_spent() -> None:
 
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_a_transport_of_an_own_client_needs_no_connection(kind: ClientKind) -> None:
-    """Httpx's own stand-in for a network works as well."""
+    """An own client of httpx may have a transport without connections, such as MockTransport."""
     network = httpx.MockTransport(lambda _: httpx.Response(200, json={"billing": None}))
     client = OWN[kind.name](transport=network)
     assert kind.refill(api_key="sdk", http_client=client).billing is None
@@ -650,7 +650,7 @@ def test_a_transport_of_an_own_client_needs_no_connection(kind: ClientKind) -> N
 def test_a_call_that_finds_all_connections_busy_is_not_sent(
     kind: ClientKind, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits for a free one as long as for opening one, and says so."""
+    """A call waits for a free connection for the connect timeout, and then is NOT_SENT."""
     monkeypatch.setattr(_attempt, "MAX_CONNECTIONS", 1)
     sandbox.misbehave(Fault.slow_body(1))
     options: dict[str, Any] = {
@@ -689,7 +689,7 @@ def test_a_call_that_finds_all_connections_busy_is_not_sent(
 
 @pytest.mark.parametrize("via", ["pool", "fast"])
 def test_closing_lets_a_call_in_flight_end(via: str, sandbox: Sandbox) -> None:
-    """To close a socket under a thread that reads from it could cross answers."""
+    """Closing a client lets a call in flight end, as closing its socket could cross responses."""
     sandbox.misbehave(Fault.slow_body(0.5))
     answers: list[Any] = []
     client = Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
@@ -707,7 +707,7 @@ def test_closing_lets_a_call_in_flight_end(via: str, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("via", ["pool", "fast"])
 def test_closing_lets_an_async_call_in_flight_end(via: str, sandbox: Sandbox) -> None:
-    """The same with tasks."""
+    """Closing an async client lets a call in flight end."""
 
     async def main() -> Any:
         sandbox.misbehave(Fault.slow_body(0.5))
@@ -726,7 +726,7 @@ def test_closing_lets_an_async_call_in_flight_end(via: str, sandbox: Sandbox) ->
 
 
 def test_closing_a_client_that_was_never_used_is_fine(kind: ClientKind) -> None:
-    """There is nothing to close, but calls are refused afterwards."""
+    """A client that was never used can be closed, and then refuses calls."""
 
     async def main() -> None:
         client = kind.client(api_key="sdk", base_url="http://127.0.0.1:1")
@@ -745,7 +745,7 @@ def test_closing_a_client_that_was_never_used_is_fine(kind: ClientKind) -> None:
 def test_a_host_without_an_address_is_not_sent(
     kind: ClientKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A label of more than 63 characters cannot be looked up at all."""
+    """A call to a host that cannot be looked up (a label of over 63 characters) is NOT_SENT."""
     with pytest.raises(APIConnectionError, match="cannot connect") as caught:
         kind.refill(api_key="sdk", base_url=f"https://{'a' * 64}.test", retry=ONCE)
     assert caught.value.outcome is Outcome.NOT_SENT

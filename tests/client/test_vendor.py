@@ -1,7 +1,7 @@
-"""The vendor's own client, oneloop-python 0.0.24, against our sandbox and beside our client.
+"""The vendor's own client, oneloop-python 0.0.24, with our sandbox and compared to our client.
 
-Nobody here wrote it: what it asks for and understands was decided elsewhere. It is given the httpx
-that it forgets to require.
+It was written independently of this project, so it is a second opinion on requests and responses.
+Its package does not declare that it needs httpx, which is installed beside it.
 """
 
 import inspect
@@ -35,7 +35,7 @@ NAMES = sorted(name for name in vars(VendorsClient) if not name.startswith("_"))
 
 @pytest.fixture
 def vendors(sandbox: Sandbox) -> Iterator[Any]:
-    """The vendor's client, pointed at the sandbox, telling which of its methods were called."""
+    """The vendor's client, connected to the sandbox, which records the methods that are called."""
     with httpx.Client() as http:
         client = VendorsClient(
             base_url=sandbox.url, token=sandbox.api_key, httpx_client=http, timeout=10
@@ -44,25 +44,25 @@ def vendors(sandbox: Sandbox) -> Iterator[Any]:
 
 
 class Watched:
-    """A client that remembers the names of what is called."""
+    """A client that records the names of the methods that are called."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
         self.called: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
-        """Return a method and remember its name."""
+        """Return a method, and record its name."""
         self.called.add(name)
         return getattr(self.client, name)
 
 
 def test_ours_has_at_least_its_methods() -> None:
-    """By the same names. The document may have got operations since it was published."""
+    """Our client has all methods of the vendor's, and perhaps newer ones of the document."""
     assert set(NAMES) <= vars(SyncOperations).keys()
 
 
 def test_it_goes_through_all_its_methods(vendors: Any, sandbox: Sandbox) -> None:
-    """The sandbox's answers make sense to it, in each state that they have."""
+    """The vendor's client calls all of its methods on the sandbox and reads each response."""
     workspace = vendors.create_workspace(name="Test").workspace
     ws = workspace.id
     assert vendors.get_workspace().workspaces[-1] == workspace
@@ -128,16 +128,16 @@ def test_it_goes_through_all_its_methods(vendors: Any, sandbox: Sandbox) -> None
 
 
 def test_it_understands_a_refusal(sandbox: Sandbox) -> None:
-    """The sandbox's errors are of the documented shape."""
+    """The vendor's client reads an error of the sandbox, which has the documented shape."""
     with httpx.Client() as http, pytest.raises(UnauthorizedError) as caught:
         VendorsClient(base_url=sandbox.url, token="wrong", httpx_client=http).get_workspace()
     assert caught.value.body.error.code == 401
 
 
-# --- the same bytes ------------------------------------------------------------------------------
+# --- the same requests ---------------------------------------------------------------------------
 
 BOTH: dict[str, tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]] = {
-    # name: the vendor's positional and keyword arguments, ours
+    # positional and keyword arguments of the vendor's method; those of ours that differ
     "create_api_key": (
         (),
         {
@@ -253,7 +253,7 @@ BOTH: dict[str, tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]] = {
 
 
 def sent_by(method: Callable[..., Any], *arguments: Any, **options: Any) -> httpx.Request:
-    """Return what a method of the vendor's client sends."""
+    """Return the request that a method of the vendor's client sends."""
     requests: list[httpx.Request] = []
 
     def refuse(request: httpx.Request) -> httpx.Response:
@@ -270,7 +270,7 @@ def sent_by(method: Callable[..., Any], *arguments: Any, **options: Any) -> http
 
 @pytest.mark.parametrize("name", NAMES)
 def test_ours_sends_the_same(name: str) -> None:
-    """The same method, path, query and JSON, for the same arguments."""
+    """Both clients send the same method, path, query and JSON for the same arguments."""
     positional, keywords, replaced = BOTH[name]
     theirs = sent_by(getattr(VendorsClient, name), *positional, **keywords)
     operation = OPERATIONS[name].module

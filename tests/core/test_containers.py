@@ -106,7 +106,7 @@ def test_what_is_converted_is_new() -> None:
 
 @pytest.mark.parametrize("key", [1, None, True, b"a", ("a",)])
 def test_keys_must_be_strings(key: Any) -> None:
-    """json.dumps would turn 1, None and True into strings; here they are refused."""
+    """Keys that are not strings are refused, though `json.dumps` would convert 1, None and True."""
     with pytest.raises(ArgumentTypeError, match="must have strings as keys, got "):
         encode_map({"good": 1, key: 2}, encode_integer)
 
@@ -122,7 +122,7 @@ def test_keys_must_be_valid_unicode() -> None:
 
 @pytest.mark.parametrize(("value", "expected"), [("12", 12), ("twelve", "twelve"), (True, True)])
 def test_a_union_is_read_as_the_first_type_that_fits(value: Any, expected: object) -> None:
-    """Types are tried in the document's order."""
+    """A value is read as the first type of a union that fits, in the document's order."""
     read = decode_union(value, decode_digits, decode_string, decode_boolean)
     assert read == expected
     assert type(read) is type(expected)
@@ -130,12 +130,12 @@ def test_a_union_is_read_as_the_first_type_that_fits(value: Any, expected: objec
 
 @pytest.mark.parametrize(("value", "expected"), [(12, "12"), ("12", "12"), (True, True)])
 def test_a_union_is_written_as_the_first_type_that_takes_it(value: Any, expected: object) -> None:
-    """Types are tried in the document's order."""
+    """A value is written as the first type of a union that accepts it, in the document's order."""
     assert encode_union(value, encode_digits, encode_string, encode_boolean) == expected
 
 
 def test_a_value_that_fits_no_type_of_a_union_is_refused() -> None:
-    """The error says how many types were tried."""
+    """A value that fits no type is refused, and the error says how many types were tried."""
     with pytest.raises(DecodeError, match="expected one of 2 known types, got null"):
         decode_union(None, decode_digits, decode_string)
     with pytest.raises(ArgumentTypeError, match="must be of one of 2 known types, got None"):
@@ -143,7 +143,7 @@ def test_a_value_that_fits_no_type_of_a_union_is_refused() -> None:
 
 
 def test_a_union_does_not_hide_other_exceptions() -> None:
-    """Only errors about the value move on to the next type."""
+    """Only errors about the value lead to the next type; other exceptions are raised."""
     with pytest.raises(ZeroDivisionError):
         decode_union(0, lambda value: 1 // value, decode_string)
     with pytest.raises(ZeroDivisionError):
@@ -151,7 +151,7 @@ def test_a_union_does_not_hide_other_exceptions() -> None:
 
 
 def test_a_model_is_written_with_its_own_method() -> None:
-    """The result is what its `to_dict` returns."""
+    """A model is encoded as what its `to_dict` returns."""
     error = ErrorResponseError(code=404, message="no such meter")
     assert encode_model(error, ErrorResponseError) == {"code": 404, "message": "no such meter"}
 
@@ -166,7 +166,7 @@ def test_nothing_else_is_a_model(value: Any) -> None:
 
 
 def test_a_model_inside_a_model_must_be_one() -> None:
-    """If a field has another value, the error of `to_dict` names the field."""
+    """If the field for a model has another value, the error of `to_dict` names the field."""
     no_model: Any = {"code": 1, "message": "no such meter"}
     with pytest.raises(ArgumentError, match=r"^error must be of type ErrorResponseError"):
         ErrorResponse(error=no_model).to_dict()
@@ -183,7 +183,7 @@ def test_json_is_sent_as_it_is(value: Any) -> None:
 
 
 def test_tuples_are_sent_as_arrays() -> None:
-    """JSON has no tuples."""
+    """Tuples, which JSON does not have, are sent as arrays at any depth."""
     assert encode_json({"a": (1, (2,))}) == {"a": [1, [2]]}
 
 
@@ -225,7 +225,7 @@ def test_what_is_accepted_can_be_written(value: Any) -> None:
 
 
 def test_json_must_not_be_nested_too_deep() -> None:
-    """A value that contains itself would have infinitely many levels; 100 are allowed."""
+    """At most 100 levels are allowed, so a value that contains itself is refused."""
     endless: dict[str, Any] = {}
     endless["a"] = [endless]
     with pytest.raises(ArgumentValueError, match=r"must not be nested deeper than 100 levels$"):

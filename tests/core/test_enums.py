@@ -47,7 +47,7 @@ def test_a_listed_value_is_its_member(member: Any) -> None:
 
 @pytest.mark.parametrize(("enum", "value"), UNKNOWN)
 def test_an_unlisted_value_is_kept(enum: Any, value: Any) -> None:
-    """It becomes a value of the enum that compares, hashes and prints like the plain one."""
+    """An unlisted value is kept, and compares, hashes and prints like the plain value."""
     member = decode_enum(value, enum)
     assert isinstance(member, enum)
     assert not member.is_known
@@ -59,7 +59,7 @@ def test_an_unlisted_value_is_kept(enum: Any, value: Any) -> None:
 
 @pytest.mark.parametrize(("enum", "value"), UNKNOWN)
 def test_an_unlisted_value_equals_itself_alone(enum: Any, value: Any) -> None:
-    """Two readings are equal, can be used as a key, and differ from every member."""
+    """Two readings of an unlisted value are equal and hashable, and differ from every member."""
     member = decode_enum(value, enum)
     assert {member: 1}[decode_enum(value, enum)] == 1
     assert member not in list(enum)
@@ -94,7 +94,7 @@ def test_members_are_json(member: Any) -> None:
 
 
 def test_an_unlisted_value_shows_what_it_is() -> None:
-    """Its repr names the enum and the value."""
+    """The repr of an unlisted value names the enum and the value."""
     assert repr(Status("archived")) == "<Status.archived: 'archived'>"
     assert repr(Level(7)) == "<Level.7: 7>"
 
@@ -117,14 +117,14 @@ def test_a_value_of_another_type_is_refused(enum: Any, value: Any) -> None:
 
 @pytest.mark.parametrize("value", [False, None, 1.5, "1", b"1"])
 def test_an_integer_enum_accepts_only_integers(value: Any) -> None:
-    """Calling the class also accepts only integers."""
+    """Calling an integer enum with a value of another type raises a ValueError."""
     with pytest.raises(ValueError, match="is not a valid Level"):
         Level(value)
 
 
 @pytest.mark.parametrize("value", [None, 1, b"x", ()])
 def test_a_string_enum_accepts_only_strings(value: Any) -> None:
-    """Calling the class also accepts only strings."""
+    """Calling a string enum with a value of another type raises a ValueError."""
     with pytest.raises(ValueError, match="is not a valid Status"):
         Status(value)
 
@@ -155,7 +155,7 @@ def test_unlisted_strings_survive_the_wire(text: str) -> None:
 
 
 def test_an_unlisted_value_without_utf8_is_not_sent() -> None:
-    """A lone surrogate is an argument error, as in any other string."""
+    """A lone surrogate in an enum value is an argument error, as in any other string."""
     with pytest.raises(ArgumentValueError, match="must be valid Unicode"):
         encode_enum("\ud800", Status)
 

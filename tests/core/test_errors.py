@@ -1,4 +1,4 @@
-"""Errors have the path to the fault and show no secrets, and they can be copied and pickled."""
+"""Errors have the path to the faulty value, show no secrets, and can be copied and pickled."""
 
 import copy
 import math
@@ -76,7 +76,7 @@ def path_of(function: Callable[..., object], *args: Any) -> str:
     ],
 )
 def test_errors_of_answers_have_the_path(decode: Any, value: Any, path: str) -> None:
-    """Keys are joined by dots, and indexes are in brackets."""
+    """In the path of a decode error, keys are joined by dots and indexes are in brackets."""
     assert path_of(decode, value) == path
 
 
@@ -93,7 +93,7 @@ def test_errors_of_answers_have_the_path(decode: Any, value: Any, path: str) -> 
     ],
 )
 def test_errors_of_arguments_have_the_path(value: Any, argument: str) -> None:
-    """The path goes on inside the argument."""
+    """The path of an argument error leads to the faulty value inside the argument."""
     assert path_of(encode_json, value) == argument
 
 
@@ -115,7 +115,7 @@ def test_errors_have_the_path_and_the_problem() -> None:
 
 
 def test_errors_without_a_path_are_about_the_whole_value() -> None:
-    """This is the case until `under` is called."""
+    """Until `under` is called, an error is about the argument or the answer as a whole."""
     assert str(ArgumentValueError("must be positive")) == "argument must be positive"
     assert str(DecodeError("expected null")) == "the answer: expected null"
 
@@ -138,7 +138,7 @@ def test_errors_without_a_path_are_about_the_whole_value() -> None:
     ],
 )
 def test_argument_errors_show_only_what_cannot_be_a_secret(value: Any, shown: str) -> None:
-    """They show short numbers, booleans and None, and the type of anything else."""
+    """Argument errors show short numbers, booleans and None, and only the type of other values."""
     with pytest.raises(
         ArgumentTypeError, match=f"must be of type CustomerBillingMeter, got {shown}$"
     ):
@@ -160,7 +160,7 @@ def test_argument_errors_show_only_what_cannot_be_a_secret(value: Any, shown: st
     ],
 )
 def test_decode_errors_name_values_in_the_words_of_json(value: Any, shown: str) -> None:
-    """They do not show strings, arrays and objects, which may contain secrets."""
+    """Decode errors do not show strings, arrays and objects, which may contain secrets."""
     with pytest.raises(DecodeError, match=f"^the answer: expected null, got {shown}$"):
         raise mismatch("null", value)
 
@@ -185,7 +185,10 @@ def test_decode_errors_name_values_in_the_words_of_json(value: Any, shown: str) 
 def test_a_string_in_place_of_digits_or_a_time_is_shown_whole_or_not_at_all(
     decode: Callable[[Any], Any], text: str, shown: str
 ) -> None:
-    """It is shown if it fits on one line; a part of a secret would not be redacted."""
+    """A wrong string is shown whole if it fits on one line, and otherwise only its length.
+
+    If only a part of a secret were shown, it would not be recognised and redacted.
+    """
     with pytest.raises(DecodeError) as caught:
         decode(text)
     assert str(caught.value).endswith(f", got {shown}")
@@ -195,7 +198,7 @@ def test_a_string_in_place_of_digits_or_a_time_is_shown_whole_or_not_at_all(
 
 
 def test_nothing_was_sent_when_an_argument_is_refused() -> None:
-    """The outcome is known from the start; the operation is added by the call."""
+    """An argument error is NOT_SENT from the start; the call adds the name of the operation."""
     error = ArgumentError("is bad")
     assert (error.outcome, error.operation, error.argument) == (Outcome.NOT_SENT, None, "")
 

@@ -143,7 +143,7 @@ def test_an_application_that_lifts_the_limit_does_not_lift_ours() -> None:
 
 
 def test_a_refused_digit_string_is_shown() -> None:
-    """The text shows whether the number is broken or in another notation."""
+    """The error shows the string, which may be broken or in another notation."""
     with pytest.raises(DecodeError) as caught:
         decode_digits("1,500")
     assert str(caught.value) == "the answer: expected a string of ASCII digits, got '1,500'"
@@ -172,7 +172,7 @@ def test_too_long_an_integer_is_not_written_as_digits(number: int) -> None:
 
 @pytest.mark.usefixtures("digit_limit")
 def test_a_lower_limit_of_the_application_is_an_argument_error() -> None:
-    """The error has the limit of the application."""
+    """If an application lowers Python's limit, the argument error has that limit."""
     sys.set_int_max_str_digits(640)
     assert encode_digits(10**639) == "1" + "0" * 639
     with pytest.raises(ArgumentValueError, match="must have at most 640 digits"):

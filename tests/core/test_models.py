@@ -85,7 +85,7 @@ def test_a_documented_answer_comes_back_exactly(changed: dict[str, Any]) -> None
 
 
 def test_an_answer_without_a_meter_is_read() -> None:
-    """The document lets billing be null."""
+    """A response whose billing is null, which the document allows, has no meter."""
     response = RefillCustomerBillingMeterResponse.from_dict({"billing": None})
     assert response.billing is None
     assert response.to_dict() == {"billing": None}
@@ -163,20 +163,20 @@ def test_a_field_of_the_wrong_type_is_named(field: str, value: Any, problem: str
 
 @pytest.mark.parametrize("value", [[], "null", 0, False])
 def test_billing_must_be_an_object(value: Any) -> None:
-    """Only null means that there is no meter."""
+    """Billing must be an object, or null if there is no meter."""
     with pytest.raises(DecodeError, match=r"^billing: expected an object, got "):
         RefillCustomerBillingMeterResponse.from_dict({"billing": value})
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 1])
 def test_an_answer_must_be_an_object(value: Any) -> None:
-    """If the whole answer is wrong, the error says so."""
+    """If the answer is not an object, the error is about the answer as a whole."""
     with pytest.raises(DecodeError, match=r"^the answer: expected an object, got "):
         RefillCustomerBillingMeterResponse.from_dict(value)
 
 
 def test_an_error_of_the_server_is_read() -> None:
-    """The code of an error is an integer."""
+    """An error envelope is read with an integer code, and its unknown fields are kept."""
     body = {"error": {"code": 403, "message": "no", "hint": "x"}}
     response = ErrorResponse.from_dict(body)
     assert (response.error.code, response.error.message) == (403, "no")
@@ -204,7 +204,7 @@ def test_any_meter_survives_json(original: CustomerBillingMeter) -> None:
 
 
 def test_fields_are_given_by_name() -> None:
-    """New fields in the document do not change the meaning of existing calls."""
+    """Fields are keyword-only, so that new ones do not change the meaning of existing calls."""
     model: Any = CustomerBillingMeter
     with pytest.raises(TypeError):
         model("mtr_1", 1500, 20, False, None, CREATED, CREATED)
@@ -219,7 +219,7 @@ def test_fields_that_do_not_exist_cannot_be_set() -> None:
 
 
 def test_meters_do_not_share_their_unknown_fields() -> None:
-    """Each meter has its own dict."""
+    """Each meter has its own dict of unknown fields."""
     one, other = meter(), meter()
     one.additional_properties["plan"] = "pro"
     assert other.additional_properties == {}
@@ -249,7 +249,7 @@ def test_a_field_that_may_not_be_sent_is_named(
 
 
 def test_an_unknown_field_that_may_not_be_sent_is_named() -> None:
-    """Unknown fields must be JSON, too."""
+    """If an unknown field is not JSON, the error of `to_dict` has the path to it."""
     one = meter(additional_properties={"plan": {"tags": {1}}})
     with pytest.raises(ArgumentTypeError) as caught:
         one.to_dict()
@@ -257,7 +257,7 @@ def test_an_unknown_field_that_may_not_be_sent_is_named() -> None:
 
 
 def test_an_unknown_field_cannot_replace_a_documented_one() -> None:
-    """If both have the same name, the documented field is sent."""
+    """If an unknown field has the name of a documented one, the documented field is sent."""
     assert meter(additional_properties={"totalCredits": "9"}).to_dict()["totalCredits"] == "1500"
 
 

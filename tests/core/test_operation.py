@@ -70,7 +70,7 @@ def test_operations_and_responses_are_made_by_name() -> None:
 
 
 def test_a_response_shows_no_headers() -> None:
-    """Headers of an answer may contain cookies."""
+    """The repr of a response omits the headers, which may contain cookies."""
     response = Response(
         parsed="meter", status=200, headers={"set-cookie": SECRET}, attempts=2, elapsed=0.5
     )
@@ -85,7 +85,7 @@ def test_a_call_without_body_and_headers_has_none() -> None:
 
 @pytest.mark.parametrize("thing", [PAUSE, Call(PAUSE, "/")], ids=["operation", "call"])
 def test_what_will_be_sent_cannot_be_changed(thing: Any) -> None:
-    """Every attempt sends the same request."""
+    """Operations and calls are immutable, so every attempt sends the same request."""
     with pytest.raises(AttributeError):
         thing.body = b""
 
@@ -165,7 +165,7 @@ def test_a_segment_is_percent_encoded(value: Any, encoded: str) -> None:
     ids=ascii,
 )
 def test_a_segment_that_names_another_path_is_refused(text: str, problem: str) -> None:
-    """An empty or a dot segment would reach another endpoint."""
+    """An empty segment or a dot segment is refused, as it would reach another endpoint."""
     with pytest.raises(ArgumentValueError) as caught:
         encode_path_segment(text)
     assert caught.value.problem == problem
@@ -180,7 +180,7 @@ def test_only_plain_values_are_segments(value: Any) -> None:
 
 @pytest.mark.parametrize(("value", "segment"), [(5, "5"), (1.5, "1.5"), (True, "true")])
 def test_plain_values_are_segments_as_json_has_them(value: Any, segment: str) -> None:
-    """Numbers and booleans are encoded as in queries."""
+    """Numbers and booleans are written in paths as in queries."""
     assert encode_path_segment(value) == segment
 
 
@@ -208,7 +208,7 @@ def test_plain_values_are_segments_as_json_has_them(value: Any, segment: str) ->
     ],
 )
 def test_queries_are_percent_encoded(parameters: list[tuple[str, Any]], query: str) -> None:
-    """None is left out, each item of a list is a parameter, booleans are JSON's, spaces are %20."""
+    """None is omitted, lists repeat the parameter, booleans are as in JSON, and spaces are %20."""
     assert encode_query(parameters) == query
 
 
@@ -227,7 +227,7 @@ def test_queries_come_back_as_they_were(parameters: list[tuple[str, str]]) -> No
     ("value", "text"), [("b c", "b c"), (True, "true"), (False, "false"), (5, "5"), ("", "")]
 )
 def test_headers_are_text(value: Any, text: str) -> None:
-    """Booleans are JSON's; other values are converted with `str`."""
+    """Booleans in headers are written as in JSON; other values are converted with `str`."""
     assert encode_header(value) == text
 
 
@@ -240,7 +240,10 @@ def test_headers_are_text(value: Any, text: str) -> None:
     ids=ascii,
 )
 def test_headers_cannot_contain_more_than_text(text: str) -> None:
-    """A line break would start a header; servers disagree on non-ASCII text and outer spaces."""
+    """Headers must be printable ASCII without outer spaces.
+
+    A line break would start another header, and servers disagree on the other cases.
+    """
     with pytest.raises(ArgumentValueError, match="must be printable ASCII"):
         encode_header(text)
 
@@ -256,7 +259,7 @@ def test_a_refused_header_is_not_shown() -> None:
 
 
 def test_bodies_are_compact_utf8() -> None:
-    """No spaces, no escapes for non-ASCII characters, and keys in the given order."""
+    """Bodies have no spaces, no escapes for non-ASCII characters, and keys in the given order."""
     body = {"b": [1, None, True], "a": {"\u00e4": "\u96ea\U0001f600"}}
     expected = '{"b":[1,null,true],"a":{"\u00e4":"\u96ea\U0001f600"}}'
     assert encode_body(body) == expected.encode()
@@ -270,6 +273,6 @@ def test_bodies_come_back_as_they_were(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_bodies_never_contain_what_json_forbids(value: float) -> None:
-    """NaN and the infinities would be written as words that are not JSON."""
+    """NaN and the infinities are refused, as they would be written as words that are not JSON."""
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode_body({"a": value})

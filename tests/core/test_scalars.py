@@ -193,13 +193,13 @@ def test_nothing_else_is_written_as_a_number(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_that_json_does_not_have_are_not_sent(value: float) -> None:
-    """The error has the value."""
+    """NaN and the infinities are refused, and the error shows the value."""
     with pytest.raises(ArgumentValueError, match=f"^argument must be finite, got {value}"):
         encode_number(value)
 
 
 def test_an_integer_beyond_every_float_is_sent() -> None:
-    """An integer is finite at any size."""
+    """An integer that is too large for a float is finite, so it is sent."""
     assert encode_number(10**400) == 10**400
 
 
@@ -242,7 +242,7 @@ def test_numbers_within_bounds_are_sent(bounds: dict[str, float], number: float)
 def test_numbers_outside_bounds_are_refused(
     bounds: dict[str, float], number: float, problem: str
 ) -> None:
-    """The first number outside a bound is refused, and the error has both."""
+    """The first number outside a bound is refused, and the error has the bound and the number."""
     with pytest.raises(ArgumentValueError) as caught:
         encode_number(number, **bounds)
     assert caught.value.problem.startswith(problem)

@@ -60,7 +60,7 @@ NO_STRINGS = [None, True, 0, 1795428900, 1795428900.5, b"2026-11-23T10:15:00Z", 
     ],
 )
 def test_a_moment_is_read_in_every_usual_spelling(text: str) -> None:
-    """With `T` or a space, in either case, and with any offset or none, which means UTC."""
+    """A timestamp may have `T` or a space, either letter case, and any offset or none (for UTC)."""
     moment = decode_timestamp(text)
     assert moment == QUARTER_PAST
     assert moment.tzinfo is not None
@@ -90,7 +90,7 @@ def test_fractions_are_cut_to_microseconds(fraction: str, microsecond: int, zone
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be set")
 def test_the_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It changes neither decoding nor encoding."""
+    """The time zone of the machine changes neither decoding nor encoding."""
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     time.tzset()
     try:
@@ -110,7 +110,7 @@ def test_an_offset_is_kept() -> None:
 
 @pytest.mark.parametrize("value", [*NO_TIMESTAMPS, *NO_STRINGS], ids=ascii)
 def test_anything_but_a_date_and_time_is_refused(value: Any) -> None:
-    """For example a date alone, a day that does not exist, digits of another script or a number."""
+    """A date alone, a day that does not exist, digits of another script and numbers are refused."""
     with pytest.raises(DecodeError, match="expected a date and time, got "):
         decode_timestamp(value)
 
@@ -132,7 +132,7 @@ def test_any_other_string_is_a_decode_error(text: str) -> None:
 @settings(deadline=None)
 @given(MOMENTS)
 def test_every_instant_survives_the_wire(moment: datetime) -> None:
-    """In any time zone, the same instant is read back, to the microsecond."""
+    """A datetime in any time zone is read back as the same instant, to the microsecond."""
     assert decode_timestamp(encode_timestamp(moment)) == moment
 
 
@@ -160,7 +160,7 @@ def test_what_javascript_writes_comes_back_byte_for_byte(text: str) -> None:
     ],
 )
 def test_timestamps_are_written_in_utc(moment: datetime, text: str) -> None:
-    """With milliseconds as in JavaScript, with microseconds if there are any, and with Z."""
+    """Timestamps end with Z and have milliseconds as in JavaScript, or microseconds if needed."""
     assert encode_timestamp(moment) == text
 
 
@@ -220,13 +220,13 @@ def test_dates_are_written_as_year_month_day() -> None:
     ids=ascii,
 )
 def test_anything_but_a_date_is_refused(value: Any) -> None:
-    """For example a timestamp, a week, a day that does not exist or a number."""
+    """Anything else, such as a timestamp, a week or a day that does not exist, is not a date."""
     with pytest.raises(DecodeError, match="expected a date, got "):
         decode_date(value)
 
 
 @pytest.mark.parametrize("value", [QUARTER_PAST, "2026-11-23", *NO_STRINGS], ids=repr)
 def test_only_dates_are_sent_as_dates(value: Any) -> None:
-    """A datetime is refused, because its date depends on the time zone."""
+    """A datetime is not sent as a date, because its date depends on the time zone."""
     with pytest.raises(ArgumentTypeError, match="must be a date, got "):
         encode_date(value)

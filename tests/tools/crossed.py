@@ -88,7 +88,7 @@ def serve() -> None:
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """Yield the URL of a server in another process, where it does not wait for this interpreter."""
+    """Yield the URL of a server in another process, so that it does not wait for this one's GIL."""
     program = [sys.executable, "-m", "tests.tools.crossed", "--serve"]
     with subprocess.Popen(
         program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT

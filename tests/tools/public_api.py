@@ -25,7 +25,7 @@ def lines() -> Iterator[str]:
 
 
 def described(name: str, value: Any, where: str) -> Iterator[str]:
-    """Describe a name: a class with its members, a function with its arguments."""
+    """Describe a name: a class with its members, or a function with its arguments."""
     if isinstance(value, ModuleType):
         yield f"{where}.{name}: module"
     elif inspect.isclass(value):
@@ -44,12 +44,12 @@ def described(name: str, value: Any, where: str) -> Iterator[str]:
 
 
 def signature(function: Any) -> str:
-    """Return a signature without what differs from run to run."""
+    """Return a signature without memory addresses, which differ from run to run."""
     return re.sub(r" at 0x\w+", "", str(inspect.signature(function)))
 
 
 def members(owner: type) -> Iterator[str]:
-    """Describe the public attributes of a class that are ours, inherited ones included."""
+    """Describe the public attributes that our own classes define, inherited ones included."""
     found: dict[str, Any] = {}
     for base in reversed(owner.__mro__):
         if base.__module__.split(".")[0] in OURS:

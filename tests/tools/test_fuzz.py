@@ -1,4 +1,4 @@
-"""Mutated answers end in right models or in our errors, and the fuzz detects whatever does not."""
+"""Mutated answers end in correct models or in our errors, and the fuzz detects anything else."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def with_attribute(name: str, value: Any) -> Any:
 
 
 def test_mutated_answers_end_in_right_models_or_our_errors() -> None:
-    """For both clients and each kind of transport."""
+    """Both clients, with each kind of transport, pass 500 cases of the fuzz."""
     reports = run_all(KINDS, list(range(500)), 1)
     assert [report.failures for report in reports] == [[]] * len(KINDS)
     assert all(report.cases == 500 for report in reports)
@@ -44,7 +44,7 @@ def test_mutated_answers_end_in_right_models_or_our_errors() -> None:
 
 
 def test_a_case_is_made_from_its_seed_and_number_alone() -> None:
-    """So that a failure can be repeated alone."""
+    """A case depends only on its seed and number, so that a failure can be repeated alone."""
     assert [case_of(1, number) for number in range(50)] == [
         case_of(1, number) for number in range(50)
     ]
@@ -78,7 +78,7 @@ def again(_policy: Any, _failure: Any, attempt: int, *_: Any) -> float | None:
 def test_the_fuzz_detects_a_broken_client(
     monkeypatch: pytest.MonkeyPatch, kind: str, place: str, patch: Callable[..., Any], found: str
 ) -> None:
-    """Leaked errors, crossed answers, refills sent twice."""
+    """The fuzz detects leaked exceptions, crossed answers and refills that are sent twice."""
     monkeypatch.setattr(place, patch)
     failures = run(kind, list(range(12)), 1).failures
     assert any(found in failure for failure in failures)
@@ -114,7 +114,7 @@ def test_each_wrong_result_is_detected(result: Any, seen: int, elapsed: float, f
 
 
 def test_a_wrong_model_is_detected() -> None:
-    """A wrong field, unknown field or status, no meter, or a model where an error is expected."""
+    """Wrong fields or statuses are detected, and a model where there should be an error."""
     model = oneloop.models.RefillCustomerBillingMeterResponse
     answer = oneloop.Response(
         parsed=model.from_dict(json.loads(good(7).body)),
@@ -148,7 +148,7 @@ def test_a_wrong_model_is_detected() -> None:
     ],
 )
 def test_the_second_reader_reads_json(text: str) -> None:
-    """With the same result as the standard library, which it does not use."""
+    """The second reader parses JSON like the standard library, which it does not use."""
     assert parse(text.encode()) == json.loads(text)
 
 
@@ -157,7 +157,7 @@ def test_the_second_reader_reads_json(text: str) -> None:
     ["", "[1,]", '{"a"}', '{"a":1,}', "NaN", "01", "'x'", "[1 2]", "1 1", "]", '"\x01"', ","],
 )
 def test_the_second_reader_refuses_what_is_not_json(text: str) -> None:
-    """It is as strict as the client promises to be."""
+    """The second reader is as strict as the client promises to be."""
     with pytest.raises(ValueError):
         parse(text.encode())
 
@@ -174,14 +174,14 @@ def test_the_second_reader_refuses_what_is_not_json(text: str) -> None:
     ],
 )
 def test_the_second_reader_finds_outcomes(raw: bytes, outcome: Outcome) -> None:
-    """It works on the raw bytes, without the client."""
+    """The second reader finds the outcome in the raw bytes, without the client."""
     expected = read(Answer(raw))
     assert isinstance(expected, Expected)
     assert expected.outcomes == {outcome}
 
 
 def test_the_second_reader_reads_models() -> None:
-    """It converts values to Python's types and keeps unknown fields."""
+    """The second reader converts values to Python's types and keeps unknown fields."""
     expected = read(PLAIN.answers[0])
     assert expected is not None
     assert expected.model is not None
@@ -191,7 +191,7 @@ def test_the_second_reader_reads_models() -> None:
 
 
 def test_the_second_reader_expects_nothing_of_broken_http() -> None:
-    """Then only the checks that apply to every call are made."""
+    """For broken HTTP, only the checks that apply to every call are made."""
     assert read(Answer(b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}")) is None
     assert (
         read(Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}")) is None
@@ -199,7 +199,7 @@ def test_the_second_reader_expects_nothing_of_broken_http() -> None:
 
 
 def test_the_second_reader_allows_for_the_limits_of_errors_and_answers() -> None:
-    """Messages are cut, and an answer with too many or too deep values may count as too large."""
+    """Long messages are cut off, and answers that are nested too deep may count as too large."""
     message = json.dumps({"error": {"code": 5, "message": "m" * 3000}}).encode()
     expected = read(Answer(b"HTTP/1.1 400 No\r\n\r\n" + message))
     assert expected is not None
@@ -212,7 +212,7 @@ def test_the_second_reader_allows_for_the_limits_of_errors_and_answers() -> None
 def test_one_case_is_repeated_and_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its bytes, what they mean and the result; the exit status is 1 after a failure."""
+    """A single case prints its bytes, meaning and result, and exits with 1 after a failure."""
     monkeypatch.setenv("NO_PROXY", "")
     arguments = ["--only", "0", "--kind", "sync"]
     assert main(arguments) == 0

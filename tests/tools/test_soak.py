@@ -1,4 +1,4 @@
-"""A short soak finds nothing wrong, and a soak detects whatever is."""
+"""A short soak finds no discrepancy, and each kind of discrepancy is detected."""
 
 import math
 import random
@@ -50,7 +50,7 @@ def a_comparison(outcome: str, times: float, seconds: float = 0.1, **told: Any) 
 def test_a_short_soak_finds_no_discrepancy(
     via: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With both clients, all kinds of faults and a restart of each sandbox."""
+    """A short soak of both clients, with all faults and a restart, finds no discrepancy."""
     monkeypatch.setattr("tests.tools.soak.run.RESTART_EVERY", 500)
     assert main(["--calls", "1200", "--seed", "1", "--via", via]) == 0
     printed = capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_a_soak_may_be_bounded_by_time(capsys: pytest.CaptureFixture[str]) -> No
     ids=" ".join,
 )
 def test_impossible_arguments_are_refused(arguments: list[str]) -> None:
-    """With the exit status for a wrong use of the command."""
+    """Invalid arguments end with exit status 2, as in other commands."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
@@ -95,7 +95,7 @@ def test_impossible_arguments_are_refused(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("kind", BOTH)
 def test_faults_come_at_the_given_rate(kind: Kind) -> None:
-    """Of all requests, retries included."""
+    """The rate is the share of all requests, retries included, that meet a fault."""
     assert a_soak(kind, 50, rate=0).faults == 0
     assert a_soak(kind, 50, rate=1, faults=[Fault.status(500)]).faults == 50
     report = a_soak(kind, 200, faults=[Fault.rate_limited(0)])
@@ -104,14 +104,14 @@ def test_faults_come_at_the_given_rate(kind: Kind) -> None:
 
 
 def test_every_kind_of_fault_is_among_them() -> None:
-    """Except for a date in Retry-After, which is in whole seconds and so too slow."""
+    """All faults occur but a date in Retry-After, which is in whole seconds and so too slow."""
     kinds = {fault.kind for fault in (*FAULTS, *RARE_FAULTS)}
     assert set(Fault.names()) - kinds == {"429-date"}
 
 
 @pytest.mark.parametrize("kind", BOTH)
 def test_a_client_that_applies_twice_is_detected(kind: Kind) -> None:
-    """With a policy that repeats refills, and a server that drops the answers to them."""
+    """A client that repeats refills whose responses were dropped is detected."""
     blind = evolve(POLICY, treat_as_safe=True)
     report = a_soak(kind, 100, retry=blind, faults=[Fault.drop_after()])
     assert len(report.discrepancies) > 10
@@ -124,7 +124,7 @@ def test_a_client_that_applies_twice_is_detected(kind: Kind) -> None:
 def test_discrepancies_are_printed_and_fail_the_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first few are printed, and all are counted."""
+    """The first few discrepancies are printed, all are counted, and the exit status is 1."""
     monkeypatch.setitem(TIMES, "applied", (0,))
     monkeypatch.setattr("tests.tools.soak.__main__.SHOWN", 2)
     assert main(["--calls", "10", "--faults", "0"]) == 1
@@ -158,7 +158,7 @@ def stuck() -> Iterator[Stuck]:
 
 
 def test_a_call_without_end_is_detected(stuck: Stuck, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is given up, and no more calls start."""
+    """A call that does not end is given up and reported, and no more calls start."""
     monkeypatch.setattr("tests.tools.soak.run.LOST_AFTER", 0.2)
     retry = evolve(POLICY, budget=0.1)
     report = a_soak("sync", 100, workers=3, retry=retry, options={"transport": stuck})
@@ -182,7 +182,7 @@ def test_a_call_without_end_is_detected(stuck: Stuck, monkeypatch: pytest.Monkey
     ],
 )
 def test_the_books_must_agree_with_the_outcome(outcome: str, times: tuple[int, ...]) -> None:
-    """Once if applied, never if rejected or not sent, at most once if unknown.
+    """Applied means once in the books, rejected and not sent never, and unknown at most once.
 
     Half of a refill, which must be another call's, is never right.
     """
@@ -193,7 +193,7 @@ def test_the_books_must_agree_with_the_outcome(outcome: str, times: tuple[int, .
 
 @pytest.mark.parametrize("told", [{"meter_id": "cbm_other"}, {"meter_id": None}], ids=str)
 def test_another_calls_answer_is_detected(told: dict[str, Any]) -> None:
-    """Whether the refill was applied or not."""
+    """Another call's answer is detected, whether or not the refill was applied."""
     for times in (0, 1):
         line = a_comparison("applied", times, **told).discrepancy
         assert line is not None
@@ -202,14 +202,14 @@ def test_another_calls_answer_is_detected(told: dict[str, Any]) -> None:
 
 
 def test_a_wrong_balance_is_detected() -> None:
-    """Even if the meter is the right one."""
+    """A wrong balance is detected even if the answer is for the right meter."""
     comparison = a_comparison("applied", 1, credits=14)
     told = f"{comparison.refill.opening.id} with 14 credits"
     assert comparison.discrepancy == f"sync-1: told of a wrong balance, {told}"
 
 
 def test_a_call_past_its_budget_is_detected() -> None:
-    """After some seconds of grace, because the machine may be busy."""
+    """A call past its budget is detected, after some seconds of grace for a busy machine."""
     late = 3 + GRACE
     assert a_comparison("unknown", 1, seconds=late).discrepancy is None
     told = a_comparison("unknown", 1, seconds=late + 0.1).discrepancy
@@ -217,7 +217,7 @@ def test_a_call_past_its_budget_is_detected() -> None:
 
 
 def test_any_other_exception_is_detected() -> None:
-    """Whatever the books say."""
+    """An exception that is not ours is a discrepancy, whatever the books say."""
     result = Result.of_error(KeyError("billing"), 0.1)
     comparison = evolve(a_comparison("applied", 1), result=result)
     assert comparison.discrepancy == "sync-1: KeyError: 'billing'"

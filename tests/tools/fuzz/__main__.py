@@ -1,11 +1,11 @@
-"""Give calls odd, broken and mutated answers, and check what each client makes of them.
+"""Give calls odd, broken and mutated answers, and check the result of each client.
 
 A case depends only on a seed and its number, so that a failure can be repeated alone:
-`scripts/fuzz --seed SEED --only CASE`. What an answer means is read a second time by `meaning.py`,
-which expects nothing in particular where HTTP leaves a doubt.
+`scripts/fuzz --seed SEED --only CASE`. `meaning.py` reads each answer a second time to find the
+expected result, and expects nothing in particular where HTTP leaves room for doubt.
 
 A case whose answer keeps the connection open is followed by a call with a correct answer, the
-probe, to check that nothing which the first answer left behind is taken for the answer to it.
+probe. It checks that nothing left over from the first answer is taken for the second one.
 """
 
 import argparse

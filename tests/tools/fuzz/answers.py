@@ -1,4 +1,4 @@
-"""Answers as bytes, the cases that they belong to, and the correct answer that is made wrong."""
+"""Answers as bytes, the cases they belong to, and the correct answer that the others start from."""
 
 import random
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ READ = 0.25
 """The read timeout in seconds where an answer may stop halfway."""
 
 PROBE, POISON = 5_000_000, 7_000_000
-"""What is added to a case's number to mark the answer to its probe, and an unrequested answer."""
+"""Added to a case's number to mark the answer to its probe, and a surplus answer."""
 
 
 @dataclass(frozen=True)

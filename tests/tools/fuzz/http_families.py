@@ -1,4 +1,4 @@
-"""Answers that are odd or broken as HTTP: status lines, headers, chunks, and what is no answer."""
+"""Answers that are odd or broken as HTTP: status lines, headers, chunks, and other protocols."""
 
 import random
 
@@ -249,7 +249,7 @@ def odd_interim(rng: random.Random, number: int) -> Answer:
 
 
 def no_answer(rng: random.Random, number: int) -> Answer:
-    """Send what is not an answer in HTTP/1.1, or nothing."""
+    """Send nothing, or bytes that are not an HTTP/1.1 response."""
     raw = rng.choice(
         [
             b"",

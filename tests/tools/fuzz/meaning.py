@@ -1,4 +1,4 @@
-"""What a call must end in: a second reading of its answer, without any code of the client."""
+"""The expected result of a call, from a second reading of its answer without the client's code."""
 
 import gzip
 import math
@@ -18,7 +18,7 @@ from .json_reader import parse
 
 @dataclass(frozen=True)
 class Expected:
-    """What a call must end in: an answer with these fields, or one of these errors.
+    """The expected result of a call: an answer with these fields, or one of these errors.
 
     Attributes:
         model: Fields of the model, by their Python names.
@@ -62,7 +62,7 @@ _UNREADABLE = Expected(errors=(oneloop.ResponseDecodeError,), outcomes=_UNKNOWN)
 
 
 def read(answer: Answer, most_headers: float = math.inf) -> Expected | None:
-    """Return what an answer must end in, or `None` if HTTP is broken or does not define it."""
+    """Return the result that an answer must have, or `None` if HTTP is broken or leaves it open."""
     rest, status, minor = answer.raw, 100, 0
     headers: dict[bytes, list[bytes]] = {}
     if answer.after == "reset" or len(answer.cuts) > 1:  # it depends on timing what arrives

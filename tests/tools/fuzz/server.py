@@ -1,4 +1,4 @@
-"""A server that answers each request with the bytes that its case has for it."""
+"""A server that answers each request with the bytes of its case."""
 
 import heapq
 import re
@@ -23,7 +23,7 @@ class _Connection:
 
 
 class Server:
-    """Answers each request with the bytes that its case has for it."""
+    """Answers each request with the bytes of its case."""
 
     _REQUEST = re.compile(rb"(?is)(.*?)\r\n\r\n")
     _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
@@ -54,7 +54,7 @@ class Server:
         return case.key in self._closing
 
     def forget(self, case: Case) -> int:
-        """Return how many requests came for a case, and drop what is known of it."""
+        """Return how many requests came for a case, and delete its data."""
         del self._cases[case.key]
         return self._seen.pop(case.key, 0)
 

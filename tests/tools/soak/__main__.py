@@ -19,7 +19,7 @@ from .books import TIMES, Kind, Report
 from .run import Soak
 
 SHOWN = 10
-"""Discrepancies that are printed one by one."""
+"""Maximum number of discrepancies that are printed."""
 
 
 def tables(reports: Sequence[Report]) -> str:

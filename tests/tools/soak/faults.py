@@ -1,7 +1,6 @@
-"""The faults of a soak. They do not lie about what happened.
+"""The faults of a soak. None of them makes the server report something untrue.
 
-An API that answers 4xx and applies the call all the same, or that makes up a 200, cannot be told
-from an honest one.
+A client cannot detect an API that answers 4xx although it applies the call, or that makes up a 200.
 """
 
 from oneloop.sandbox import Fault
