@@ -100,8 +100,9 @@ def write_document(package: Path, document: dict[str, Any]) -> None:
     One value per line, in the document's order, so that a diff shows what an overlay changes.
     """
     samples = {kind.schema[1]: kind.sample for kind in Kind.by_schema.values() if kind.sample}
-    marked = {"x-generated": MARK.removeprefix("# ").strip(), "x-samples": samples, **document}
-    text = json.dumps(marked, indent=1, default=lambda moment: moment.isoformat())
+    ours = {"x-generated": MARK.removeprefix("# ").strip(), "x-samples": samples}
+    # First, to be seen; and again, as the document may have the same extensions.
+    text = json.dumps(ours | document | ours, indent=1, default=lambda moment: moment.isoformat())
     (package / "document.json").write_text(f"{text}\n", encoding="utf-8", newline="\n")
 
 

@@ -67,6 +67,7 @@ def amounts(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> Api:
             requestBody=takes(price),
             responses=answers(ref("Price")),
         ),
+        **{"x-samples": "of the document's own"},
     )
 
 
