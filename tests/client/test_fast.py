@@ -170,7 +170,7 @@ def test_a_process_may_end_while_answers_arrive(sandbox: Sandbox) -> None:
         "ONELOOP_SDK_KEY": sandbox.api_key,
         "ONELOOP_BASE_URL": sandbox.url,
     }
-    for number in range(60):
+    for number in range(25):
         program = [sys.executable, "-c", ENDS, str(0.002 + number % 5 / 1000)]
         result = subprocess.run(
             program, env=environment, capture_output=True, text=True, timeout=60, check=False
