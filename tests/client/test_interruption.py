@@ -405,6 +405,8 @@ class Striking:
         """Start tracing, as a signal handler, whose exceptions are recognized as external."""
         self._before = signal.signal(signal.SIGUSR2, self._step)
         self._tracing = sys.gettrace()
+        # Python 3.12 reports opcodes only if a frame has asked for them before `settrace`.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._entered)
         return self
 

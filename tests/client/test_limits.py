@@ -51,6 +51,8 @@ def steps(work: Callable[[], object]) -> int:
         return stepped
 
     before = sys.gettrace()
+    # Python 3.12 reports opcodes only if a frame has asked for them before `settrace`.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(entered)
     try:
         work()

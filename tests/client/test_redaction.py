@@ -236,6 +236,8 @@ class Steps:
     def __enter__(self) -> "Steps":
         """Start counting."""
         self._tracing = sys.gettrace()
+        # Python 3.12 reports opcodes only if a frame has asked for them before `settrace`.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._entered)
         return self
 
