@@ -78,9 +78,11 @@ def _carrier(base: type[Any], kind: type[_kinds.Kind]) -> type[Any]:
     There is one per kind, because openapi-python-client merges properties of the same class, and
     members of a union of the same type.
     """
-    body = {"_type_string": kind.type} if base.__name__ == "StringProperty" else {}
     own = {"kind": field(kw_only=True)}
-    return make_class(f"{kind.__name__}Carrier", own, (base,), class_body=body, slots=True)
+    carrier: Any = make_class(f"{kind.__name__}Carrier", own, (base,), slots=True)
+    if base.__name__ == "StringProperty":
+        carrier._type_string = kind.type
+    return carrier  # type: ignore[no-any-return]
 
 
 def install() -> None:
