@@ -11,7 +11,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oneloop import _decoding, _retry
+from tests import stepping
 
 LIMIT = 10 * 1024 * 1024
 """The default of `max_response_bytes`."""
@@ -35,30 +36,8 @@ def read(body: bytes, encoding: str = "", limit: int = LIMIT) -> Any:
         return error
 
 
-def steps(work: Callable[[], object]) -> int:
-    """Return how many bytecode instructions of `oneloop` a function takes."""
-    count = 0
-
-    def entered(frame: FrameType, _event: str, _argument: object) -> Any:
-        if "oneloop" not in frame.f_code.co_filename:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return stepped
-
-    def stepped(_frame: FrameType, event: str, _argument: object) -> Any:
-        nonlocal count
-        count += event == "opcode"
-        return stepped
-
-    before = sys.gettrace()
-    # Python 3.12 reports opcodes only if a frame has asked for them before `settrace`.
-    sys._getframe().f_trace_opcodes = True
-    sys.settrace(entered)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
+steps = partial(stepping.steps, within="oneloop")
+"""The bytecode instructions of `oneloop` that a function takes."""
 
 
 @contextmanager

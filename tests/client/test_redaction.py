@@ -2,9 +2,7 @@
 
 import html
 import json
-import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 
 from oneloop._redaction import REDACTED, SHORTEST_SECRET, Redactor
 from oneloop_core import Secret
+from tests.stepping import steps
 
 SECRETS = [
     "sk_live_4711_abcdef",
@@ -157,11 +156,9 @@ def test_many_texts_that_begin_like_a_secret_cost_no_more_than_their_length() ->
     """Redacting thousands of headers that begin like a long key takes linear time."""
     counts: list[int] = []
     for size in (100, 200, 400):
-        redactor = Redactor([Secret("sk_12345" + "ab" * 4000)])
-        with Steps() as steps:
-            for number in range(size):
-                redactor.clean(f"sk_12345 {number:06}", 1000)
-        counts.append(steps.count)
+        clean = Redactor([Secret("sk_12345" + "ab" * 4000)]).clean
+        texts = [f"sk_12345 {number:06}" for number in range(size)]
+        counts.append(steps(lambda clean=clean, texts=texts: [clean(one, 1000) for one in texts]))
     small, medium, large = counts
     assert large - medium <= 2.2 * (medium - small)
     assert large - medium < 200 * 1000
@@ -227,33 +224,6 @@ def test_what_is_no_escape_stays(text: str, plain: str | None) -> None:
     assert Redactor([Secret(secret)]).clean(f"key_{text}_end", 100) == REDACTED
 
 
-class Steps:
-    """Counts the bytecode instructions of all Python functions that are called."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __enter__(self) -> "Steps":
-        """Start counting."""
-        self._tracing = sys.gettrace()
-        # Python 3.12 reports opcodes only if a frame has asked for them before `settrace`.
-        sys._getframe().f_trace_opcodes = True
-        sys.settrace(self._entered)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Stop counting."""
-        sys.settrace(self._tracing)
-
-    def _entered(self, frame: FrameType, _event: str, _argument: object) -> Any:
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return self._stepped
-
-    def _stepped(self, _frame: FrameType, event: str, _argument: object) -> Any:
-        self.count += event == "opcode"
-        return self._stepped
-
-
 @pytest.mark.parametrize(
     ("secret", "text"),
     [
@@ -275,9 +245,8 @@ def test_redaction_takes_linear_time(
     """Twice the size takes at most twice the steps, apart from a constant number of steps."""
     counts: list[int] = []
     for size in (500, 1000, 2000):
-        with Steps() as steps:
-            Redactor([Secret(secret(size))]).clean(text(size), 10**9)
-        counts.append(steps.count)
+        arguments = [Secret(secret(size))], text(size)
+        counts.append(steps(lambda given=arguments: Redactor(given[0]).clean(given[1], 10**9)))
     small, medium, large = counts
     assert large - medium <= 2.2 * max(medium - small, 200)
 
@@ -288,12 +257,8 @@ def test_the_count_sees_what_is_quadratic() -> None:
     def quadratic(text: str) -> int:
         return sum(text.endswith(text[:size]) for size in range(len(text)) for _ in range(size))
 
-    counts: list[int] = []
-    for size in (50, 100, 200):
-        with Steps() as steps:
-            quadratic("a" * size)
-        counts.append(steps.count)
-    small, medium, large = counts
+    sizes = (50, 100, 200)
+    small, medium, large = (steps(lambda size=size: quadratic("a" * size)) for size in sizes)
     assert large - medium > 2.2 * (medium - small)
 
 
