@@ -19,14 +19,14 @@ AT_ONCE = RetryPolicy(backoff=0, cap=0)
 """The default policy, but without waits between attempts."""
 
 
-KINDS = ("sync", "async", "sync-own", "async-own", "sync-fast", "async-fast")
+KINDS = ("sync", "async", "sync-own", "async-own")
 """Each client with the default transport, with an httpx client that the application passes ("own"),
 and with pyreqwest ("fast")."""
 
 
 def sending(via: str, http: Any = None) -> dict[str, Any]:
     """Return client arguments to send with `http` ("own"), pyreqwest ("fast"), or the default."""
-    return {"own": {"http_client": http}, "fast": {"transport": "fast"}}.get(via, {})
+    return {"own": {"http_client": http}}.get(via, {})
 
 
 class ClientKind:

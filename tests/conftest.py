@@ -11,7 +11,7 @@ from tests.codegen.generating import Generate, generating
 from tests.sandbox.calls import Api, serving
 
 
-@pytest.fixture(params=["sync", "async", "sync-fast", "async-fast"])
+@pytest.fixture(params=["sync", "async"])
 def kind(request: pytest.FixtureRequest) -> ClientKind:
     """Return each client with each transport: what holds for one must hold for all of them."""
     return ClientKind(request.param)

@@ -51,12 +51,12 @@ class _Client:
 
             return chosen_transport(transport, http_client, base_url, is_async=is_async)
         if is_async:
-            from ._async_pool import AsyncPoolTransport
+            from ._http._asyncio import AsyncioTransport
 
-            return AsyncPoolTransport(base_url)
-        from ._pool import PoolTransport
+            return AsyncioTransport(base_url, None, 100)
+        from ._http._blocking import BlockingTransport
 
-        return PoolTransport(base_url)
+        return BlockingTransport(base_url, None, 100)
 
     def with_options(
         self,

@@ -1,0 +1,364 @@
+"""The default transport of `AsyncOneloop`, over the transports of asyncio."""
+
+import asyncio
+import gc
+import socket
+import time
+import warnings
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
+from weakref import WeakSet
+
+from oneloop.transport import Limits, Request, Response, TransportError
+
+from . import _faults
+from ._connection import Home
+from ._pool import process
+from ._sockets import STAGGER, Address, addresses, interleaved, watch
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+T = TypeVar("T")
+
+FLOOD = 64 * 1024
+"""The largest number of unasked bytes that are kept, until the connection is looked at again."""
+
+
+class AsyncioTransport:
+    """Sends requests over connections of its own. All tasks share it.
+
+    Each event loop has connections of its own. `aclose` closes those of the running loop and lets
+    calls in flight end first; in another loop, the transport can still be used.
+    """
+
+    def __init__(
+        self, base_url: str, ssl_context: "SSLContext | None", max_connections: int
+    ) -> None:
+        self._options = base_url, ssl_context, max_connections
+        self._homes: dict[AbstractEventLoop, _LoopHome] = {}
+        self._closed: WeakSet[AbstractEventLoop] = WeakSet()
+
+    async def send(self, request: Request, limits: Limits) -> Response:
+        loop = _running_loop()
+        home = self._homes.get(loop)
+        if home is None or home.process != process():
+            home = await self._home(loop)
+        return await home.send(request, limits)
+
+    async def _home(self, loop: AbstractEventLoop) -> "_LoopHome":
+        """Return the connections of a loop; drop those of closed loops and of parent processes."""
+        for other in [*self._homes]:
+            if other.is_closed() or self._homes[other].process != process():
+                self._homes.pop(other).drop()
+        if loop in self._closed:
+            raise _faults.closed()
+        home = self._homes[loop] = _LoopHome(self._options, loop)
+        await home.guard.__anext__()
+        return home
+
+    async def aclose(self) -> None:
+        """Close this loop's connections once they are free, and refuse calls in this loop."""
+        loop = _running_loop()
+        self._closed.add(loop)
+        home = self._homes.get(loop)
+        if home is not None and home.process == process():
+            await home.guard.aclose()
+            if home.foreign is not None:
+                await home.foreign.aclose()
+
+
+def _running_loop() -> AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    raise _faults.loopless()
+
+
+class _LoopHome(Home):
+    """The connections of one event loop."""
+
+    def __init__(
+        self, options: "tuple[str, SSLContext | None, int]", loop: AbstractEventLoop
+    ) -> None:
+        super().__init__(
+            options, partial(AsyncioStream, loop), partial(_Bell, loop), is_async=True
+        )
+        self.process = process()
+        self.guard = self._guarded()
+
+    async def _guarded(self) -> AsyncGenerator[None]:
+        """Close the pool when the client is closed, or when the loop is about to be closed.
+
+        asyncio closes all asynchronous generators then, by `shutdown_asyncgens`.
+        """
+        try:
+            yield
+        finally:
+            self.pool.close()
+            await asyncio.sleep(0)  # the loop closes the sockets in its next turn
+
+    def drop(self) -> None:
+        """Give up the connections of a loop that was closed without its generators.
+
+        They can no longer be closed in an orderly way, and asyncio's transports warn of that when
+        they are garbage. They are in cycles, so this is the time to collect them.
+        """
+        if self.pool.forget():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
+
+
+class _Bell:
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        self._turn = loop.create_future()
+
+    def ring(self) -> None:
+        if not self._turn.done():
+            self._turn.set_result(None)
+
+    async def wait(self, seconds: float | None) -> None:
+        timer = None if seconds is None else self._loop.call_later(seconds, self.ring)
+        try:
+            await self._turn
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._turn = self._loop.create_future()
+
+
+class AsyncioStream:
+    """A `Stream` over a transport of asyncio.
+
+    The event loop refers to its protocol, not to it: if an interrupted call loses it, it is garbage
+    at once and closes its socket.
+    """
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop, self._process = loop, process()
+        self._protocol: _Protocol | None = None
+
+    def __del__(self) -> None:
+        """Close what an interrupted call has lost, perhaps in another thread."""
+        if self._protocol is not None and self._process == process():
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._protocol.abort)
+
+    @property
+    def is_open(self) -> bool:
+        return self._protocol is not None and self._protocol.is_open
+
+    @property
+    def is_sending(self) -> bool:
+        return self._protocol is not None and self._protocol.is_sending
+
+    def close(self) -> None:
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            protocol.abort()
+
+    async def call(self, work: Callable[[], T], until: float | None) -> T:
+        try:
+            result = self._loop.run_in_executor(None, work)
+        except RuntimeError as error:  # no thread can be started, as while the interpreter exits
+            failure = _faults.unresolved(error)
+        else:
+            async with _within(until):
+                return await result
+        raise failure
+
+    async def connect(self, host: str, port: int, until: float | None) -> None:
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = addresses(host, port) or await self.call(look_up, until)
+        async with _within(until):
+            sock = await self._connected(interleaved(found))
+            protocol = self._protocol = _Protocol(self._loop, sock)
+            await self._loop.create_connection(lambda: protocol, sock=sock)
+
+    async def _connected(self, untried: list[Address]) -> socket.socket:
+        """Return the first connection to one of these addresses, which are tried side by side."""
+        trying: set[asyncio.Task[socket.socket]] = set()
+        failure: BaseException | str = "the host has no address"
+        try:
+            while untried or trying:
+                if untried:
+                    trying.add(self._loop.create_task(_dialled(self._loop, untried.pop(0))))
+                done, trying = await asyncio.wait(
+                    trying,
+                    timeout=STAGGER if untried else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                while done:
+                    task = done.pop()
+                    failure = task.exception() or failure
+                    if task.exception() is None:
+                        trying |= done
+                        return task.result()
+        finally:
+            for task in trying:
+                task.add_done_callback(_close_result)
+                task.cancel()
+        raise TransportError(_faults.CONNECTING, detail=str(failure), sent=False)
+
+    def write(self, data: bytes) -> None:
+        if self._protocol is None or not self._protocol.is_open:
+            raise ConnectionResetError("the connection was closed")
+        self._protocol.write(data)
+
+    async def read(self, seconds: float | None) -> bytes | None:
+        return b"" if self._protocol is None else await self._protocol.read(seconds)
+
+    def peek(self) -> bytes | None:
+        return b"" if self._protocol is None else self._protocol.peek()
+
+
+@asynccontextmanager
+async def _within(until: float | None) -> AsyncGenerator[None]:
+    """Give what is done inside until a time to connect."""
+    try:
+        seconds = None if until is None else max(0.0, until - time.monotonic())
+        async with asyncio.timeout(seconds) as timeout:
+            yield
+    except TimeoutError as error:
+        _faults.let_through(error)
+        if not timeout.expired():
+            raise
+        failure = _faults.unconnected()
+    else:
+        return
+    raise failure
+
+
+async def _dialled(loop: AbstractEventLoop, found: Address) -> socket.socket:
+    family, kind, protocol, _, address = found
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _close_result(task: "asyncio.Task[socket.socket]") -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+class _Protocol(asyncio.Protocol):
+    """What asyncio tells about a connection, until it is read.
+
+    Attributes:
+        is_open: Whether the connection can still be used.
+        is_sending: Whether the system has not yet taken all that was written.
+    """
+
+    def __init__(self, loop: AbstractEventLoop, sock: socket.socket) -> None:
+        self.is_open = self.is_sending = False
+        self._loop, self._sock = loop, sock
+        self._readable = watch(sock)
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._error: Exception | None = None
+        self._turn: asyncio.Future[None] | None = None
+        self._seconds: float | None = None
+        self._expires: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write, now or as soon as the system takes it."""
+        cast("asyncio.Transport", self._transport).write(data)
+
+    async def read(self, seconds: float | None) -> bytes | None:
+        """Return what arrives, nothing at its end, or `None` if there is nothing in time."""
+        if self.is_open and not self._received:
+            self._turn = self._loop.create_future()
+            self._seconds = seconds
+            self._extend()
+            try:
+                await self._turn
+            finally:
+                self._turn = None
+        if self._error is not None and not self._received:
+            raise self._error
+        received, self._received = self._received, b""
+        return None if self.is_open and not received else received
+
+    def peek(self) -> bytes | None:
+        """Return what has arrived, nothing at its end, or `None` if there is nothing."""
+        received, self._received = self._received, b""
+        return received or (None if self.is_open and not self._readable(0) else b"")
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self._sock.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(0)  # so that it reports each write that must wait
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if self._turn is None and len(self._received) > FLOOD:
+            self.abort()
+        self._ring()
+
+    def eof_received(self) -> None:
+        self.is_open = False
+        self._ring()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_open, self._error = False, error
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ring()
+
+    def pause_writing(self) -> None:
+        self.is_sending = True
+
+    def resume_writing(self) -> None:
+        self.is_sending = False
+        if self._turn is not None:
+            self._extend()
+
+    def _ring(self) -> None:
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_result(None)
+
+    def _extend(self) -> None:
+        """Give the call that reads its time from now on.
+
+        One timer serves all calls of a connection, as a timer for each would be expensive: it is
+        set anew only if it would come too late, and looks at the time when it comes too early.
+        """
+        self._expires = None if self._seconds is None else self._loop.time() + self._seconds
+        if self._timer is None or self._expires is None or self._timer.when() > self._expires:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._expires is not None and self._turn is not None:
+            self._timer = self._loop.call_at(self._expires, self._look_at_the_time)
+
+    def _look_at_the_time(self) -> None:
+        if self._expires is not None and self._loop.time() >= self._expires:
+            self._ring()
+            self._timer = None
+        else:
+            self._set_timer()

@@ -1,0 +1,234 @@
+"""A connection of either driver: how it opens, and one exchange on it.
+
+The drivers differ in their streams alone. This code is written once, as coroutines. The methods of
+a blocking stream never suspend, so the blocking driver runs a coroutine to its end in one step.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
+
+from . import _faults
+from ._pool import KEEPALIVE, Pool, Ticket
+from ._route import Route
+from ._wire import Wire
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+T = TypeVar("T")
+
+
+class Stream(Protocol):
+    """The bytes of one connection, which opens with `connect`.
+
+    Attributes:
+        is_open: Whether it has been opened and can still be used.
+        is_sending: Whether the system has not yet taken all that was written.
+    """
+
+    is_open: bool
+    is_sending: bool
+
+    async def call(self, work: Callable[[], T], until: float | None) -> T:
+        """Call a function that may take a while, without stopping anything else meanwhile."""
+        ...
+
+    async def connect(self, host: str, port: int, until: float | None) -> None:
+        """Open a connection to a host, within the time.
+
+        Raises:
+            TransportError: It does not open.
+        """
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Begin to write. What the system does not take at once is written while `read` waits.
+
+        Raises:
+            OSError: The system has taken nothing.
+        """
+        ...
+
+    async def read(self, seconds: float | None) -> bytes | None:
+        """Return what arrives, nothing at its end, or `None` if there is nothing in time."""
+        ...
+
+    def peek(self) -> bytes | None:
+        """Return what has arrived already, nothing at its end, or `None` if there is nothing."""
+        ...
+
+    def close(self) -> None:
+        """Close it at once, if that has not been done."""
+        ...
+
+
+class Bell(Protocol):
+    """Wakes a call that waits for a connection."""
+
+    def ring(self) -> None:
+        """Wake the call."""
+        ...
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait for `ring`, or for some seconds, or for less."""
+        ...
+
+
+class Connection:
+    """One connection, which opens with its first request."""
+
+    def __init__(self, stream: Stream, route: Route, ssl_context: "SSLContext | None") -> None:
+        self.number: int | None = None
+        self.expires = 0.0
+        self.doing = _faults.CONNECTING
+        self.wire = Wire()
+        self.stream = stream
+        self._route, self._ssl_context = route, ssl_context
+
+    def close(self) -> None:
+        """Close it, if that has not been done."""
+        self.stream.close()
+
+    def is_usable(self) -> bool:
+        """Return whether it may be used again: the server has neither closed it nor sent more."""
+        if not self.stream.is_open or time.monotonic() >= self.expires:
+            return False
+        data = self.stream.peek()
+        return data is None or self.wire.is_quiet_after(data)
+
+    async def perform(self, request: Request, limits: Limits, deadline: float | None) -> Response:
+        """Send a request and return the response.
+
+        Raises:
+            TransportError: There is no response.
+            ResponseTooLarge: Its body exceeds the limit.
+            OSError: There is no response either, and `doing` says what failed.
+        """
+        stream, wire = self.stream, self.wire
+        if not stream.is_open:
+            await self._open(limits.connect, deadline)
+        data = wire.start(self._route.message(request), request.method, limits.body)
+        self.doing, wire.sent = _faults.SENDING, True
+        try:
+            stream.write(data)
+        except OSError as error:
+            _faults.let_through(error)
+            wire.sent = False
+            raise
+        while not wire.done:
+            seconds = limits.read
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                seconds = left if seconds is None or left < seconds else seconds
+            received = None if seconds is not None and seconds <= 0 else await stream.read(seconds)
+            if received is None:
+                raise self._late(deadline)
+            if not stream.is_sending:
+                self.doing = _faults.WAITING
+            wire.receive(received)
+        if stream.is_sending or not stream.is_open:
+            wire.reusable = False
+        elif wire.reusable:
+            limit = KEEPALIVE if wire.idle_limit is None else min(KEEPALIVE, wire.idle_limit)
+            self.expires = time.monotonic() + limit
+        return wire.response()
+
+    def _late(self, deadline: float | None) -> TransportError:
+        if deadline is not None and time.monotonic() >= deadline:
+            return _faults.out_of_time()
+        return _faults.unsent() if self.stream.is_sending else _faults.unanswered()
+
+    async def _open(self, limit: float | None, deadline: float | None) -> None:
+        stream = self.stream
+        until = min((end for end in (deadline, _end(limit)) if end is not None), default=None)
+        context = self._ssl_context if self._route.is_secure else None
+        if self._route.is_secure and context is None:
+            from ._tls import client_context, is_loaded  # on first use, as importing ssl is slow
+
+            context = client_context() if is_loaded() else await stream.call(client_context, until)
+        await stream.connect(*self._route.address, until)
+        step = self.wire.opening(self._route, context)
+        data = step(None)
+        while data is not None:
+            stream.write(data)
+            left = None if until is None else until - time.monotonic()
+            received = None if left is not None and left <= 0 else await stream.read(left)
+            if received is None:
+                raise _faults.unconnected()
+            data = step(received)
+
+
+class Home:
+    """What a transport has in one process or event loop: its route, and the connections there."""
+
+    def __init__(
+        self,
+        options: "tuple[str, SSLContext | None, int]",
+        make_stream: Callable[[], Stream],
+        make_bell: Callable[[], Bell],
+        *,
+        is_async: bool,
+    ) -> None:
+        base_url, ssl_context, max_connections = options
+        route = Route(base_url)
+        self.pool = Pool(max_connections, lambda: Connection(make_stream(), route, ssl_context))
+        self._make_bell = make_bell
+        self.foreign: Any = None
+        if route.is_foreign:
+            from ._httpx import plain_transport  # on first use, as importing it is slow
+
+            self.foreign = plain_transport(
+                base_url, ssl_context, max_connections, is_async=is_async
+            )
+
+    async def send(self, request: Request, limits: Limits) -> Response:
+        """Send a request once; see `oneloop.transport.Transport.send`."""
+        if self.pool.is_closed:
+            raise _faults.closed()
+        if self.foreign is not None:
+            reply: Any = self.foreign.send(request, limits)
+            response: Response = await reply if isinstance(reply, Awaitable) else reply
+            return response
+        deadline = _end(limits.total)
+        connection: Connection | None = None
+        try:
+            connection = self.pool.take() or await self._turn(_end(limits.connect))
+            response = await connection.perform(request, limits, deadline)
+            # From here on, the pool owns it. If it does not arrive there, it is closed as garbage.
+            used, connection = connection, None
+            (self.pool.give_back if used.wire.reusable else self.pool.discard)(used)
+        except (TransportError, ResponseTooLarge):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is known
+            failure = _faults.failed(
+                error,
+                doing=connection.doing if connection else _faults.CONNECTING,
+                sent=connection is not None and connection.wire.sent,
+            )
+        else:
+            return response
+        finally:
+            if connection is not None:
+                self.pool.discard(connection)
+        raise failure
+
+    async def _turn(self, until: float | None) -> Connection:
+        """Return a connection as soon as it is this call's turn."""
+        bell, ticket = self._make_bell(), Ticket()
+        place = self.pool.join(ticket, bell.ring)
+        try:
+            while (connection := self.pool.take(ticket)) is None:
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    raise _faults.busy()
+                await bell.wait(left)
+            return connection
+        finally:
+            self.pool.leave(place)
+
+
+def _end(limit: float | None) -> float | None:
+    return None if limit is None else time.monotonic() + limit

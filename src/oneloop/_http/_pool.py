@@ -1,0 +1,178 @@
+"""The connections of one process or event loop: which are idle, and who may open another.
+
+There are no locks: a signal handler may raise an exception between any two steps, and a lock that is
+held then, or at a fork, would stay locked. Instead, each step that matters is a single operation of
+a built-in type, and what a lost step leaves behind is found by weak references.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from typing import Generic, Protocol, TypeVar
+from weakref import ref
+
+KEEPALIVE = 4.0
+"""Seconds for which an idle connection is used again. Servers close idle connections (uvicorn after
+5 seconds), and a request must not be sent on a connection that is being closed."""
+
+
+class Poolable(Protocol):
+    """A connection, which may be open or not yet.
+
+    Attributes:
+        number: The number of its slot; `None` once it has given that up.
+        expires: When it must not be used any more, by the clock of `time.monotonic`.
+    """
+
+    number: int | None
+    expires: float
+
+    def is_usable(self) -> bool:
+        """Return whether the server has neither closed it nor sent anything."""
+        ...
+
+    def close(self) -> None:
+        """Close it, if that has not been done."""
+        ...
+
+
+C = TypeVar("C", bound=Poolable)
+
+
+class Ticket:
+    """The place of a call in the queue. Whoever drops its ticket has left the queue."""
+
+
+class Pool(Generic[C]):
+    """Up to `maximum` connections. The one that was used last is used next.
+
+    Attributes:
+        is_closed: Whether the client was closed here. Connections are then not kept any more.
+    """
+
+    def __init__(self, maximum: int, make: Callable[[], C]) -> None:
+        self.is_closed = False
+        self._maximum = maximum
+        self._make = make
+        self._idle: deque[C] = deque()
+        # Slots that are taken: by number, with a reference whose callback frees the slot when the
+        # connection has gone, also if it was lost where a call was interrupted.
+        self._taken: dict[int, ref[C]] = {}
+        self._queue: dict[ref[Ticket], Callable[[], object]] = {}
+
+    def take(self, ticket: Ticket | None = None) -> C | None:
+        """Return an open or a new connection, or `None` if the call must wait for its turn."""
+        first = self._first()
+        if first is not None and first() is not ticket:
+            return None
+        now = time.monotonic()
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self._new()
+            if now < connection.expires and connection.is_usable():
+                return connection
+            self.discard(connection)
+
+    def give_back(self, connection: C) -> None:
+        """Keep a connection for another call."""
+        self._idle.append(connection)
+        if self.is_closed:
+            self.close()
+        elif self._queue:
+            self.wake()
+        elif len(self._idle) > 1 and self._idle[0].expires < time.monotonic():
+            self.discard(self._idle.popleft())
+
+    def discard(self, connection: C) -> None:
+        """Close a connection, and free its slot."""
+        connection.close()
+        number, connection.number = connection.number, None
+        if number is not None:
+            self._taken.pop(number, None)
+        self.wake()
+
+    def join(self, ticket: Ticket, wake: Callable[[], object]) -> "ref[Ticket]":
+        """Put a call at the end of the queue. `wake` is called when it should look again."""
+        place = ref(ticket)
+        self._queue[place] = wake
+        self.wake()  # the first one, in case that it missed its turn
+        return place
+
+    def leave(self, place: "ref[Ticket]") -> None:
+        """Remove a call from the queue. The next one may have been woken in its place."""
+        self._queue.pop(place, None)
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the first call in the queue, if there is a connection for it."""
+        if self._queue and (self._idle or len(self._taken) < self._maximum):
+            first = self._first()
+            if first is not None:
+                self._queue.get(first, bool)()
+
+    def close(self) -> None:
+        """Close all idle connections now, and those that calls use when these end."""
+        self.is_closed = True
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread was faster
+                return
+            self.discard(connection)
+
+    def forget(self) -> bool:
+        """Drop all idle connections without closing them; return whether there were any."""
+        were_any = bool(self._idle)
+        self._idle.clear()
+        return were_any
+
+    def _first(self) -> "ref[Ticket] | None":
+        while self._queue:
+            try:
+                first = next(iter(self._queue))
+            except (StopIteration, RuntimeError):  # another thread has changed the queue
+                continue
+            if first() is not None:
+                return first
+            self._queue.pop(first, None)
+        return None
+
+    def _new(self) -> C | None:
+        for number in self._numbers():
+            if number not in self._taken:
+                connection = self._make()
+                mine = ref(connection, partial(self._taken.pop, number))
+                if self._taken.setdefault(number, mine) is mine:
+                    connection.number = number
+                    return connection
+        return None
+
+    def _numbers(self) -> Iterator[int]:
+        """Return all numbers of slots, those first that are likely to be free."""
+        return chain(range(len(self._taken), self._maximum), range(self._maximum))
+
+
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_forked)
+
+
+def process() -> tuple[int, int]:
+    """Return an identifier of this process that differs from those of its parents.
+
+    A forked process must not use its parent's connections. A child in a new PID namespace may have
+    its parent's process id, and C code may fork without running the hooks that count forks.
+    """
+    return os.getpid(), _forks

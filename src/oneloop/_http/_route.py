@@ -1,0 +1,58 @@
+"""Where the requests of a client go: the address to connect to, and the heads of requests there."""
+
+from urllib.parse import urlsplit
+
+from oneloop.transport import Request
+from oneloop_core import Secret
+
+
+class Route:
+    """The server that a client calls, and the way to it, as the environment has it when it is made.
+
+    Attributes:
+        host: The server's name or address.
+        address: Host and port to connect to: the server's, or the proxy's.
+        is_secure: Whether requests are sent inside TLS.
+        tunnel: The request that asks the proxy for a tunnel, or `None`.
+        is_foreign: Whether httpx has to send the requests, as we do not speak the proxy's protocol.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        from ._proxies import proxy_for
+
+        parts = urlsplit(base_url)
+        self.is_secure = parts.scheme == "https"
+        self.host = parts.hostname or ""
+        port = parts.port or (443 if self.is_secure else 80)
+        self.address = self.host, port
+        self.tunnel: Secret | None = None
+        self._skipped = len(base_url) - len(parts.path)
+        self._lines = f"Host: {parts.netloc}"
+        proxy = proxy_for(base_url)
+        self.is_foreign = proxy is not None and proxy.scheme != "http"
+        if proxy is None or self.is_foreign:
+            return
+        self.address = proxy.host, proxy.port
+        credentials = ""
+        if proxy.authorization is not None:
+            credentials = f"\r\nProxy-Authorization: {proxy.authorization.reveal()}"
+        if self.is_secure:
+            where = f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
+            text = f"CONNECT {where} HTTP/1.1\r\nHost: {where}{credentials}\r\n\r\n"
+            self.tunnel = Secret(text.encode("ascii"))
+        else:
+            self._skipped = 0  # a proxy gets the whole URL
+            self._lines += credentials
+
+    def message(self, request: Request) -> bytes:
+        """Return a request as bytes."""
+        body = request.body or b""
+        lines = [
+            f"{request.method} {request.url[self._skipped :]} HTTP/1.1",
+            self._lines,
+            *map(": ".join, request.headers),
+        ]
+        if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
+            lines.append(f"Content-Length: {len(body)}")
+        lines.append("\r\n")
+        return "\r\n".join(lines).encode("ascii") + body

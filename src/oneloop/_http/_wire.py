@@ -1,0 +1,241 @@
+"""HTTP/1.1 over one connection, without I/O: bytes to write, bytes that were read, a response.
+
+Both drivers feed a `Wire` with what they read and write what it returns. It parses with httptools,
+encrypts with TLS over memory buffers, and asks a proxy for a tunnel.
+"""
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+import httptools
+
+from oneloop.transport import Response, ResponseTooLarge, TransportError
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from ._layer import Layer
+    from ._route import Route
+
+MAX_HEAD = 100 * 1024
+"""Largest head of a response in bytes, interim (1xx) responses included. So many bytes may also
+lie between two parts of a body, as the extension of a chunk, or follow it as trailers."""
+
+_MARGIN = 0.8
+"""The part of the `timeout` in a `Keep-Alive` header for which an idle connection is used: the next
+request must arrive before the server closes the connection."""
+
+
+class Wire:
+    """The state of one connection. A wire that has raised an error must not be used again.
+
+    Attributes:
+        sent: Whether the current request may have begun to reach the server. The driver sets it
+            just before it writes the first byte.
+        done: Whether the response to the current request is complete.
+        reusable: Whether the connection may be used for another request afterwards.
+        idle_limit: Seconds for which the server keeps the connection open; `None` if it has not
+            said so.
+    """
+
+    def __init__(self) -> None:
+        self.sent = self.done = self.reusable = False
+        self.idle_limit: float | None = None
+        self._tls: Layer | None = None
+        self._body = bytearray()
+        self.on_body = self._body.extend  # the parser calls it: no Python code runs for a body
+        self._pairs: list[tuple[bytes, bytes]] = []
+        self._begin("", 0)
+        self._parser = httptools.HttpResponseParser(self)
+
+    def _begin(self, method: str, limit: int) -> None:
+        self.sent = self.done = self.reusable = False
+        self._method, self._limit = method, limit
+        self._status = self._count = self._size = self._silent = 0
+        self._coding, self._problem = b"", ""
+        self._body.clear()
+        self._pairs.clear()
+
+    def start(self, request: bytes, method: str, limit: int) -> bytes:
+        """Begin an exchange; return the bytes to write. `limit` is the largest body to accept."""
+        self._begin(method, limit)
+        return request if self._tls is None else self._tls.encrypted(request)
+
+    def receive(self, data: bytes) -> bool:
+        """Take bytes that were read, `b""` at their end; return whether the response is complete.
+
+        Raises:
+            TransportError: The response is not HTTP, exceeds a limit, or ends too early.
+            ResponseTooLarge: The body is larger than the limit.
+        """
+        ended = not data
+        if self._tls is not None:
+            data, ended = self._tls.decrypted(data)
+        if data:
+            self._parse(data)
+        if ended and not self.done:
+            self._end()
+        return self.done
+
+    def is_quiet_after(self, data: bytes) -> bool:
+        """Return whether an idle connection on which this was read may still be used.
+
+        TLS may have something to say without a request, such as a new session ticket.
+        """
+        if self._tls is None or not data:
+            return False
+        try:
+            return self._tls.decrypted(data) == (b"", False)
+        except TransportError:
+            return False
+
+    def response(self) -> Response:
+        """Return the complete response."""
+        pairs = self._pairs[: self._count]
+        headers = tuple([(key.decode("latin-1"), text.decode("latin-1")) for key, text in pairs])
+        return Response(self._status, headers, bytes(self._body[: self._size]))
+
+    def opening(
+        self, route: "Route", context: "SSLContext | None"
+    ) -> Callable[[bytes | None], bytes | None]:
+        """Return the steps until a request may be sent: a tunnel through the proxy, and TLS.
+
+        The function takes `None` at first and then what was read, and returns what is to be written
+        before that, or `None` at the end.
+
+        Raises:
+            TransportError: (from the function) The proxy or TLS failed. Nothing of a request has
+                been sent.
+        """
+        steps = self._opening(route, context)
+
+        def step(data: bytes | None) -> bytes | None:
+            try:
+                return steps.send(data)
+            except StopIteration:
+                return None
+
+        return step
+
+    def _opening(
+        self, route: "Route", context: "SSLContext | None"
+    ) -> Generator[bytes, bytes | None]:
+        if route.tunnel is not None:
+            self._begin("CONNECT", 0)
+            data = yield route.tunnel.reveal()
+            while not self._has_tunnel(data or b""):
+                data = yield b""
+            self._parser = httptools.HttpResponseParser(self)  # the old one waits for a body
+        if context is not None:
+            from ._layer import Layer  # on first use, as importing ssl is slow
+
+            layer = Layer(context, route.host)
+            more = layer.shake_hands()
+            while more:
+                more = layer.shake_hands((yield layer.outgoing.read()))
+            self._tls = layer  # the end of our part of the handshake goes out with the request
+
+    def _has_tunnel(self, data: bytes) -> bool:
+        problem = "the proxy refused"
+        if not data:
+            raise TransportError(problem, detail="it closed the connection", sent=False)
+        self._parse(data)
+        if self._status >= 300:
+            may_pass = self._status >= 500 or self._status in (408, 429)
+            detail = f"it answered {self._status}"
+            raise TransportError(problem, detail=detail, sent=False, passing=may_pass)
+        if self._status >= 200 and (self._body or (self.done and not self.reusable)):
+            raise TransportError(problem, detail="it sent more than its answer", sent=False)
+        return self._status >= 200
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            # Our callbacks raise nothing, so this comes from outside, such as a signal handler.
+            raise error.__context__ or error from None
+        except httptools.HttpParserError as error:
+            self.reusable = False
+            if not self.done:  # what follows a response does not matter to it
+                self._problem = self._problem or str(error)
+        silent = self._silent + len(data)
+        if self.done:
+            if data.endswith((b"\r", b"\n")) and self._is_padded(data):
+                self.reusable = False
+        elif self._status >= 200 and len(self._body) > self._size:
+            self._size, self._silent = len(self._body), 0
+        else:
+            self._silent = silent
+        if silent > MAX_HEAD and max(self._silent, self._head_size()) > MAX_HEAD:
+            self._problem = f"more than {MAX_HEAD} bytes of headers"
+        if self._problem:
+            raise TransportError("the server broke HTTP", detail=self._problem, sent=self.sent)
+        if self._size > self._limit:
+            response = self.response()
+            raise ResponseTooLarge(response.status, response.headers)
+
+    def _head_size(self) -> int:
+        return sum(len(name) + len(value) + 4 for name, value in self._pairs)
+
+    def _is_padded(self, data: bytes) -> bool:
+        """Return whether line ends follow the response, which the parser skips."""
+        ends = len(data) - len(data.rstrip(b"\r\n"))
+        if not ends:
+            return False
+        body = self._body[: self._size]
+        own = 4 if self._coding or not body else len(body) - len(body.rstrip(b"\r\n"))
+        return ends > own
+
+    def _end(self) -> None:
+        bounded = {b"content-length", b"transfer-encoding"}
+        if self._status < 200 or any(name.lower() in bounded for name, _ in self._pairs):
+            raise TransportError("the connection was lost while waiting", sent=self.sent)
+        self.done = True
+
+    # What the parser calls, for the response and for interim (1xx) ones before it. It also calls
+    # them for what follows the response, which must leave the response as it is.
+
+    def on_message_begin(self) -> None:
+        """Note that another response begins."""
+        if self.done:
+            self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; those after the body, trailers, are not counted."""
+        self._pairs.append((name, value))
+        if len(name) == 17 and name.lower() == b"transfer-encoding" and not self._status:
+            self._coding += value.strip().lower()
+            if self._coding != b"chunked":
+                self._problem = "an unknown transfer coding"
+        elif len(name) == 10 and name.lower() == b"keep-alive":
+            self.idle_limit = _seconds(value)
+
+    def on_headers_complete(self) -> None:
+        """Note the status; the response to a HEAD request ends here."""
+        if self.done:
+            return
+        self._status, self._count = self._parser.get_status_code(), len(self._pairs)
+        if self._method == "HEAD" and self._status >= 200:
+            self.done = True
+
+    def on_message_complete(self) -> None:
+        """Note the end of the response, or forget an interim one."""
+        if self.done:
+            return
+        if self._status == 101:
+            self._problem = "a switch to another protocol"
+        elif self._status < 200:
+            self._status = 0
+            self._pairs.clear()
+        else:
+            self.done, self.reusable = True, self._parser.should_keep_alive()
+            self._size = len(self._body)
+
+
+def _seconds(value: bytes) -> float | None:
+    """Return for how long the server keeps an idle connection, of `timeout=5, max=100`."""
+    for part in value.lower().split(b","):
+        name, _, number = part.strip().partition(b"=")
+        if name == b"timeout" and number.isdigit() and len(number) < 10:
+            return int(number) * _MARGIN
+    return None
