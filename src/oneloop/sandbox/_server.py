@@ -249,7 +249,7 @@ async def _serve(
     config.load()
     shared = ServerState()
     server = await loop.create_server(
-        lambda: _Protocol(config=config, server_state=shared, app_state={}, _loop=loop),
+        lambda: _Protocol(config=config, server_state=shared, app_state={}),
         sock=listener,
     )
     stop = asyncio.Event()
