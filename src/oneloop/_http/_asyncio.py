@@ -85,9 +85,7 @@ class _LoopHome(Home):
     def __init__(
         self, options: "tuple[str, SSLContext | None, int]", loop: AbstractEventLoop
     ) -> None:
-        super().__init__(
-            options, partial(AsyncioStream, loop), partial(_Bell, loop), is_async=True
-        )
+        super().__init__(options, partial(AsyncioStream, loop), partial(_Bell, loop), is_async=True)
         self.process = process()
         self.guard = self._guarded()
 
@@ -133,35 +131,31 @@ class _Bell:
         self._turn = self._loop.create_future()
 
 
-class AsyncioStream:
-    """A `Stream` over a transport of asyncio.
-
-    The event loop refers to its protocol, not to it: if an interrupted call loses it, it is garbage
-    at once and closes its socket.
-    """
+class AsyncioStream(asyncio.Protocol):
+    """A `Stream` over a transport of asyncio, which calls it for all that happens."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
+        self.is_open = self.is_sending = False
         self._loop, self._process = loop, process()
-        self._protocol: _Protocol | None = None
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._error: Exception | None = None
+        self._turn: asyncio.Future[None] | None = None
+        self._seconds: float | None = None
+        self._expires: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def __del__(self) -> None:
-        """Close what an interrupted call has lost, perhaps in another thread."""
-        if self._protocol is not None and self._process == process():
+    def abandon(self) -> None:
+        if self._transport is not None and self._process == process():
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._protocol.abort)
-
-    @property
-    def is_open(self) -> bool:
-        return self._protocol is not None and self._protocol.is_open
-
-    @property
-    def is_sending(self) -> bool:
-        return self._protocol is not None and self._protocol.is_sending
+                self._loop.call_soon_threadsafe(self.close)
 
     def close(self) -> None:
-        protocol, self._protocol = self._protocol, None
-        if protocol is not None:
-            protocol.abort()
+        self.is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
 
     async def call(self, work: Callable[[], T], until: float | None) -> T:
         try:
@@ -178,8 +172,8 @@ class AsyncioStream:
         found = addresses(host, port) or await self.call(look_up, until)
         async with _within(until):
             sock = await self._connected(interleaved(found))
-            protocol = self._protocol = _Protocol(self._loop, sock)
-            await self._loop.create_connection(lambda: protocol, sock=sock)
+            await self._loop.create_connection(lambda: self, sock=sock)
+            self._readable = watch(sock)
 
     async def _connected(self, untried: list[Address]) -> socket.socket:
         """Return the first connection to one of these addresses, which are tried side by side."""
@@ -207,77 +201,11 @@ class AsyncioStream:
         raise TransportError(_faults.CONNECTING, detail=str(failure), sent=False)
 
     def write(self, data: bytes) -> None:
-        if self._protocol is None or not self._protocol.is_open:
+        if self._transport is None or not self.is_open:
             raise ConnectionResetError("the connection was closed")
-        self._protocol.write(data)
+        self._transport.write(data)
 
     async def read(self, seconds: float | None) -> bytes | None:
-        return b"" if self._protocol is None else await self._protocol.read(seconds)
-
-    def peek(self) -> bytes | None:
-        return b"" if self._protocol is None else self._protocol.peek()
-
-
-@asynccontextmanager
-async def _within(until: float | None) -> AsyncGenerator[None]:
-    """Give what is done inside until a time to connect."""
-    try:
-        seconds = None if until is None else max(0.0, until - time.monotonic())
-        async with asyncio.timeout(seconds) as timeout:
-            yield
-    except TimeoutError as error:
-        _faults.let_through(error)
-        if not timeout.expired():
-            raise
-        failure = _faults.unconnected()
-    else:
-        return
-    raise failure
-
-
-async def _dialled(loop: AbstractEventLoop, found: Address) -> socket.socket:
-    family, kind, protocol, _, address = found
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setblocking(False)
-        await loop.sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _close_result(task: "asyncio.Task[socket.socket]") -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
-
-
-class _Protocol(asyncio.Protocol):
-    """What asyncio tells about a connection, until it is read.
-
-    Attributes:
-        is_open: Whether the connection can still be used.
-        is_sending: Whether the system has not yet taken all that was written.
-    """
-
-    def __init__(self, loop: AbstractEventLoop, sock: socket.socket) -> None:
-        self.is_open = self.is_sending = False
-        self._loop, self._sock = loop, sock
-        self._readable = watch(sock)
-        self._transport: asyncio.Transport | None = None
-        self._received = b""
-        self._error: Exception | None = None
-        self._turn: asyncio.Future[None] | None = None
-        self._seconds: float | None = None
-        self._expires: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def write(self, data: bytes) -> None:
-        """Write, now or as soon as the system takes it."""
-        cast("asyncio.Transport", self._transport).write(data)
-
-    async def read(self, seconds: float | None) -> bytes | None:
-        """Return what arrives, nothing at its end, or `None` if there is nothing in time."""
         if self.is_open and not self._received:
             self._turn = self._loop.create_future()
             self._seconds = seconds
@@ -292,19 +220,10 @@ class _Protocol(asyncio.Protocol):
         return None if self.is_open and not received else received
 
     def peek(self) -> bytes | None:
-        """Return what has arrived, nothing at its end, or `None` if there is nothing."""
         received, self._received = self._received, b""
         return received or (None if self.is_open and not self._readable(0) else b"")
 
-    def abort(self) -> None:
-        """Close the connection at once."""
-        self.is_open = False
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-        else:
-            self._sock.close()
+    # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -314,7 +233,7 @@ class _Protocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         if self._turn is None and len(self._received) > FLOOD:
-            self.abort()
+            self.close()
         self._ring()
 
     def eof_received(self) -> None:
@@ -362,3 +281,37 @@ class _Protocol(asyncio.Protocol):
             self._timer = None
         else:
             self._set_timer()
+
+
+@asynccontextmanager
+async def _within(until: float | None) -> AsyncGenerator[None]:
+    """Give what is done inside until a time to connect."""
+    try:
+        seconds = None if until is None else max(0.0, until - time.monotonic())
+        async with asyncio.timeout(seconds) as timeout:
+            yield
+    except TimeoutError as error:
+        _faults.let_through(error)
+        if not timeout.expired():
+            raise
+        failure = _faults.unconnected()
+    else:
+        return
+    raise failure
+
+
+async def _dialled(loop: AbstractEventLoop, found: Address) -> socket.socket:
+    family, kind, protocol, _, address = found
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _close_result(task: "asyncio.Task[socket.socket]") -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()

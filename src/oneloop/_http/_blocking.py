@@ -25,8 +25,8 @@ PIECE = 64 * 1024
 """The largest number of bytes that are read or written at a time."""
 
 POLLING = 0.05
-"""Seconds after which a thread that waits for a connection looks again, should the one that released
-a connection have been interrupted before it could say so."""
+"""Seconds after which a thread that waits for a connection looks again, should the thread that
+released one have been interrupted before it could say so."""
 
 _UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 """What `connect_ex` returns for a connection that opens or is open."""
@@ -94,10 +94,6 @@ class BlockingStream:
         """The connected one; all that are being tried while it connects."""
         self._unsent = memoryview(b"")
 
-    def __del__(self) -> None:
-        """Close what an interrupted call has lost."""
-        self.close()
-
     @property
     def is_open(self) -> bool:
         return bool(self._sockets)
@@ -109,6 +105,8 @@ class BlockingStream:
     def close(self) -> None:
         while self._sockets:
             self._sockets.pop().close()
+
+    abandon = close
 
     async def call(self, work: Callable[[], T], until: float | None) -> T:
         return work()

@@ -22,15 +22,17 @@ T = TypeVar("T")
 
 
 class Stream(Protocol):
-    """The bytes of one connection, which opens with `connect`.
+    """The bytes of one connection, which opens with `connect`."""
 
-    Attributes:
-        is_open: Whether it has been opened and can still be used.
-        is_sending: Whether the system has not yet taken all that was written.
-    """
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been opened and can still be used."""
+        ...
 
-    is_open: bool
-    is_sending: bool
+    @property
+    def is_sending(self) -> bool:
+        """Whether the system has not yet taken all that was written."""
+        ...
 
     async def call(self, work: Callable[[], T], until: float | None) -> T:
         """Call a function that may take a while, without stopping anything else meanwhile."""
@@ -64,6 +66,10 @@ class Stream(Protocol):
         """Close it at once, if that has not been done."""
         ...
 
+    def abandon(self) -> None:
+        """Close it if nobody refers to its connection any more, perhaps in another thread."""
+        ...
+
 
 class Bell(Protocol):
     """Wakes a call that waits for a connection."""
@@ -87,6 +93,10 @@ class Connection:
         self.wire = Wire()
         self.stream = stream
         self._route, self._ssl_context = route, ssl_context
+
+    def __del__(self) -> None:
+        """Close what an interrupted call has lost."""
+        self.stream.abandon()
 
     def close(self) -> None:
         """Close it, if that has not been done."""

@@ -1,8 +1,8 @@
 """The connections of one process or event loop: which are idle, and who may open another.
 
-There are no locks: a signal handler may raise an exception between any two steps, and a lock that is
-held then, or at a fork, would stay locked. Instead, each step that matters is a single operation of
-a built-in type, and what a lost step leaves behind is found by weak references.
+There are no locks: a signal handler may raise an exception between any two steps, and a lock that
+is held then, or at a fork, would stay locked. Instead, each step that matters is a single operation
+of a built-in type, and what a lost step leaves behind is found by weak references.
 """
 
 import os
@@ -11,59 +11,39 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING
 from weakref import ref
+
+if TYPE_CHECKING:
+    from ._connection import Connection
 
 KEEPALIVE = 4.0
 """Seconds for which an idle connection is used again. Servers close idle connections (uvicorn after
 5 seconds), and a request must not be sent on a connection that is being closed."""
 
 
-class Poolable(Protocol):
-    """A connection, which may be open or not yet.
-
-    Attributes:
-        number: The number of its slot; `None` once it has given that up.
-        expires: When it must not be used any more, by the clock of `time.monotonic`.
-    """
-
-    number: int | None
-    expires: float
-
-    def is_usable(self) -> bool:
-        """Return whether the server has neither closed it nor sent anything."""
-        ...
-
-    def close(self) -> None:
-        """Close it, if that has not been done."""
-        ...
-
-
-C = TypeVar("C", bound=Poolable)
-
-
 class Ticket:
     """The place of a call in the queue. Whoever drops its ticket has left the queue."""
 
 
-class Pool(Generic[C]):
+class Pool:
     """Up to `maximum` connections. The one that was used last is used next.
 
     Attributes:
         is_closed: Whether the client was closed here. Connections are then not kept any more.
     """
 
-    def __init__(self, maximum: int, make: Callable[[], C]) -> None:
+    def __init__(self, maximum: int, make: "Callable[[], Connection]") -> None:
         self.is_closed = False
         self._maximum = maximum
         self._make = make
-        self._idle: deque[C] = deque()
+        self._idle: deque[Connection] = deque()
         # Slots that are taken: by number, with a reference whose callback frees the slot when the
         # connection has gone, also if it was lost where a call was interrupted.
-        self._taken: dict[int, ref[C]] = {}
+        self._taken: dict[int, ref[Connection]] = {}
         self._queue: dict[ref[Ticket], Callable[[], object]] = {}
 
-    def take(self, ticket: Ticket | None = None) -> C | None:
+    def take(self, ticket: Ticket | None = None) -> "Connection | None":
         """Return an open or a new connection, or `None` if the call must wait for its turn."""
         first = self._first()
         if first is not None and first() is not ticket:
@@ -78,7 +58,7 @@ class Pool(Generic[C]):
                 return connection
             self.discard(connection)
 
-    def give_back(self, connection: C) -> None:
+    def give_back(self, connection: "Connection") -> None:
         """Keep a connection for another call."""
         self._idle.append(connection)
         if self.is_closed:
@@ -88,7 +68,7 @@ class Pool(Generic[C]):
         elif len(self._idle) > 1 and self._idle[0].expires < time.monotonic():
             self.discard(self._idle.popleft())
 
-    def discard(self, connection: C) -> None:
+    def discard(self, connection: "Connection") -> None:
         """Close a connection, and free its slot."""
         connection.close()
         number, connection.number = connection.number, None
@@ -142,7 +122,7 @@ class Pool(Generic[C]):
             self._queue.pop(first, None)
         return None
 
-    def _new(self) -> C | None:
+    def _new(self) -> "Connection | None":
         for number in self._numbers():
             if number not in self._taken:
                 connection = self._make()
