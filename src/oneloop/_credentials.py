@@ -55,9 +55,7 @@ class CredentialSource:
         self._function: Any = given  # a function, unless there is a constant
 
     def credential(self) -> Credential:
-        """Return the credential for one call of a blocking client."""
-        if self.constant is not None:
-            return self.constant
+        """Return what the function provides for one call of a blocking client."""
         given = Secret(self._function())
         if iscoroutine(given.reveal()):
             given.reveal().close()
@@ -67,9 +65,7 @@ class CredentialSource:
         return _checked(self._name, given)
 
     def credential_or_awaitable(self) -> Credential | Awaitable[Credential]:
-        """Return the credential for one call of an async client, or an awaitable for it."""
-        if self.constant is not None:
-            return self.constant
+        """Return what the function provides for one call of an async client, or an awaitable."""
         given = Secret(self._function())
         is_async = isawaitable(given.reveal())
         return self._awaited(given) if is_async else _checked(self._name, given)

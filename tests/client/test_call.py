@@ -132,6 +132,29 @@ def test_the_request_is_all_that_the_call_and_the_client_bring() -> None:
     )
 
 
+def test_calls_of_one_client_share_their_headers_and_first_limits() -> None:
+    """Headers and limits are made once per client, so that a transport can recognize the former."""
+    context = Context(SETTINGS, Credential(Secret(KEY)))
+    for call in (GET, evolve(POST, headers=())):
+        first, again = (Course[Any](call, context) for _ in range(2))
+        assert first.request().headers is again.request().headers
+        assert first.begin() is again.begin()
+
+
+def test_an_object_is_read_whatever_its_headers_declare() -> None:
+    """A body that is a JSON object is read as it stands: compressed data never begins like one."""
+    steps = begin(GET)
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(answer(200, b'{"a": 1}', Content_Encoding="gzip"))
+    assert end.value.value.parsed == {"a": 1}
+    error = failed(GET, answer(200, b'{"a": 1', Content_Encoding="br"))
+    assert str(error).startswith(
+        "GET /api/v1/customer-billing/refill: the server answered 200, "
+        "but with an unknown content encoding"
+    )
+
+
 def test_a_request_without_a_body_names_no_content_type() -> None:
     """A request without a body has no Content-Type header."""
     request, _ = sent(begin(GET))
