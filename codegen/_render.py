@@ -50,11 +50,12 @@ def render(document: dict[str, Any], package: Path) -> str:
     files: dict[str, tuple[str, dict[str, Any]]] = {
         "__init__.py": ("package.py", {"title": document["info"]["title"]}),
         "client.py": ("client.py", {"server_url": _server_url(document)}),
-        "api/__init__.py": ("api.py", {}),
+        "api/__init__.py": ("api.py", {"members": {view.tag for view in views}}),
         "models/__init__.py": ("models.py", {}),
     }
     for view in views:
-        files[f"api/{view.tag}/__init__.py"] = ("api.py", {})
+        members = {one.name for one in views if one.tag == view.tag}
+        files[f"api/{view.tag}/__init__.py"] = ("api.py", {"members": members})
         files[f"api/{view.tag}/{view.name}.py"] = ("operation.py", {"operation": view})
     modules: dict[str, str] = {}
     for one in used:

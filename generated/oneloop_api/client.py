@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from oneloop_core import Call, Response, hide
 
+from . import api as _api
+
 if TYPE_CHECKING:
     from .models.api_key_scope import ApiKeyScope
     from .models.create_api_key_response import CreateApiKeyResponse
@@ -91,11 +93,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.create_api_key.call(
                 name=name,
                 workspace_id=workspace_id,
                 scopes=scopes,
@@ -141,11 +140,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_customer_billing import call
-
         return self._perform(
-            call(
+            _api.v1.create_customer_billing.call(
                 external_meter_id=external_meter_id,
                 workspace_id=workspace_id,
                 total_credits=total_credits,
@@ -176,11 +172,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_jwt import call
-
         return self._perform(
-            call(
+            _api.v1.create_jwt.call(
                 payload=payload,
                 aud=aud,
                 exp=exp,
@@ -204,11 +197,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_workspace import call
-
         return self._perform(
-            call(
+            _api.v1.create_workspace.call(
                 name=name,
             )
         )
@@ -236,11 +226,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_workspace_scopes import call
-
         return self._perform(
-            call(
+            _api.v1.create_workspace_scopes.call(
                 workspace_id=workspace_id,
                 name=name,
                 representation=representation,
@@ -269,11 +256,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.delete_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.delete_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -309,11 +293,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.edit_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.edit_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
                 name=name,
@@ -344,11 +325,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.generate_link_token import call
-
         return self._perform(
-            call(
+            _api.v1.generate_link_token.call(
                 customer_id=customer_id,
                 workspace_id=workspace_id,
                 external_billing_id=external_billing_id,
@@ -376,11 +354,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_api_key_by_id import call
-
         return self._perform(
-            call(
+            _api.v1.get_api_key_by_id.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -404,11 +379,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_api_keys import call
-
         return self._perform(
-            call(
+            _api.v1.get_api_keys.call(
                 workspace_id=workspace_id,
             )
         )
@@ -431,11 +403,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_billing_usage import call
-
         return self._perform(
-            call(
+            _api.v1.get_billing_usage.call(
                 billing_id=billing_id,
             )
         )
@@ -460,11 +429,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_customer_billing import call
-
         return self._perform(
-            call(
+            _api.v1.get_customer_billing.call(
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
             )
@@ -486,10 +452,7 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace import call
-
-        return self._perform(call())
+        return self._perform(_api.v1.get_workspace.call())
 
     def get_workspace_by_id(self, *, workspace_id: str) -> RetrieveWorkspaceByIdResponse:
         """Retrieve a workspace by id.
@@ -509,11 +472,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace_by_id import call
-
         return self._perform(
-            call(
+            _api.v1.get_workspace_by_id.call(
                 workspace_id=workspace_id,
             )
         )
@@ -536,11 +496,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace_scopes import call
-
         return self._perform(
-            call(
+            _api.v1.get_workspace_scopes.call(
                 workspace_id=workspace_id,
             )
         )
@@ -581,11 +538,8 @@ class SyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.migrate_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.migrate_api_key.call(
                 key=key,
                 name=name,
                 workspace_id=workspace_id,
@@ -621,11 +575,8 @@ class SyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.record_api_key_usage import call
-
         return self._perform(
-            call(
+            _api.v1.record_api_key_usage.call(
                 key=key,
                 usage=usage,
                 usage_name=usage_name,
@@ -656,11 +607,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.refill_billing_limit import call
-
         return self._perform(
-            call(
+            _api.v1.refill_billing_limit.call(
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
                 refill=refill,
@@ -688,11 +636,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.rotate_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.rotate_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -731,11 +676,8 @@ class SyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.update_workspace import call
-
         return self._perform(
-            call(
+            _api.v1.update_workspace.call(
                 workspace_id=workspace_id,
                 default_key_prefix=default_key_prefix,
                 default_allowed_ips=default_allowed_ips,
@@ -762,11 +704,8 @@ class SyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         token = hide(token)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.validate_link_token import call
-
         return self._perform(
-            call(
+            _api.v1.validate_link_token.call(
                 token=token,
             )
         )
@@ -816,11 +755,8 @@ class SyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.verify_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.verify_api_key.call(
                 key=key,
                 requested_scopes=requested_scopes,
                 route=route,
@@ -861,11 +797,8 @@ class SyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         jwt = hide(jwt)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.verify_jwt import call
-
         return self._perform(
-            call(
+            _api.v1.verify_jwt.call(
                 jwt=jwt,
                 rate_limit_config_id=rate_limit_config_id,
                 rate_limit_config_limit=rate_limit_config_limit,
@@ -922,11 +855,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.create_api_key.call(
                 name=name,
                 workspace_id=workspace_id,
                 scopes=scopes,
@@ -972,11 +902,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_customer_billing import call
-
         return await self._perform(
-            call(
+            _api.v1.create_customer_billing.call(
                 external_meter_id=external_meter_id,
                 workspace_id=workspace_id,
                 total_credits=total_credits,
@@ -1007,11 +934,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_jwt import call
-
         return await self._perform(
-            call(
+            _api.v1.create_jwt.call(
                 payload=payload,
                 aud=aud,
                 exp=exp,
@@ -1035,11 +959,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_workspace import call
-
         return await self._perform(
-            call(
+            _api.v1.create_workspace.call(
                 name=name,
             )
         )
@@ -1067,11 +988,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_workspace_scopes import call
-
         return await self._perform(
-            call(
+            _api.v1.create_workspace_scopes.call(
                 workspace_id=workspace_id,
                 name=name,
                 representation=representation,
@@ -1100,11 +1018,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.delete_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.delete_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -1140,11 +1055,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.edit_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.edit_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
                 name=name,
@@ -1175,11 +1087,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.generate_link_token import call
-
         return await self._perform(
-            call(
+            _api.v1.generate_link_token.call(
                 customer_id=customer_id,
                 workspace_id=workspace_id,
                 external_billing_id=external_billing_id,
@@ -1207,11 +1116,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_api_key_by_id import call
-
         return await self._perform(
-            call(
+            _api.v1.get_api_key_by_id.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -1235,11 +1141,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_api_keys import call
-
         return await self._perform(
-            call(
+            _api.v1.get_api_keys.call(
                 workspace_id=workspace_id,
             )
         )
@@ -1264,11 +1167,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_billing_usage import call
-
         return await self._perform(
-            call(
+            _api.v1.get_billing_usage.call(
                 billing_id=billing_id,
             )
         )
@@ -1293,11 +1193,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_customer_billing import call
-
         return await self._perform(
-            call(
+            _api.v1.get_customer_billing.call(
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
             )
@@ -1319,10 +1216,7 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace import call
-
-        return await self._perform(call())
+        return await self._perform(_api.v1.get_workspace.call())
 
     async def get_workspace_by_id(self, *, workspace_id: str) -> RetrieveWorkspaceByIdResponse:
         """Retrieve a workspace by id.
@@ -1342,11 +1236,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace_by_id import call
-
         return await self._perform(
-            call(
+            _api.v1.get_workspace_by_id.call(
                 workspace_id=workspace_id,
             )
         )
@@ -1371,11 +1262,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace_scopes import call
-
         return await self._perform(
-            call(
+            _api.v1.get_workspace_scopes.call(
                 workspace_id=workspace_id,
             )
         )
@@ -1416,11 +1304,8 @@ class AsyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.migrate_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.migrate_api_key.call(
                 key=key,
                 name=name,
                 workspace_id=workspace_id,
@@ -1456,11 +1341,8 @@ class AsyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.record_api_key_usage import call
-
         return await self._perform(
-            call(
+            _api.v1.record_api_key_usage.call(
                 key=key,
                 usage=usage,
                 usage_name=usage_name,
@@ -1491,11 +1373,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.refill_billing_limit import call
-
         return await self._perform(
-            call(
+            _api.v1.refill_billing_limit.call(
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
                 refill=refill,
@@ -1523,11 +1402,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.rotate_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.rotate_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -1566,11 +1442,8 @@ class AsyncOperations:
             ArgumentError: An argument may not be sent. Nothing was sent.
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.update_workspace import call
-
         return await self._perform(
-            call(
+            _api.v1.update_workspace.call(
                 workspace_id=workspace_id,
                 default_key_prefix=default_key_prefix,
                 default_allowed_ips=default_allowed_ips,
@@ -1597,11 +1470,8 @@ class AsyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         token = hide(token)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.validate_link_token import call
-
         return await self._perform(
-            call(
+            _api.v1.validate_link_token.call(
                 token=token,
             )
         )
@@ -1651,11 +1521,8 @@ class AsyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.verify_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.verify_api_key.call(
                 key=key,
                 requested_scopes=requested_scopes,
                 route=route,
@@ -1696,11 +1563,8 @@ class AsyncOperations:
             OneloopError: The call failed. Its `outcome` says whether it took effect.
         """
         jwt = hide(jwt)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.verify_jwt import call
-
         return await self._perform(
-            call(
+            _api.v1.verify_jwt.call(
                 jwt=jwt,
                 rate_limit_config_id=rate_limit_config_id,
                 rate_limit_config_limit=rate_limit_config_limit,
@@ -1731,11 +1595,8 @@ class SyncOperationsWithResponse:
         metadata: Mapping[str, str] | None = None,
     ) -> Response[CreateApiKeyResponse]:
         """`create_api_key`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.create_api_key.call(
                 name=name,
                 workspace_id=workspace_id,
                 scopes=scopes,
@@ -1758,11 +1619,8 @@ class SyncOperationsWithResponse:
         spend_cap: int | None = None,
     ) -> Response[CreateCustomerBillingMeterResponse]:
         """`create_customer_billing`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_customer_billing import call
-
         return self._perform(
-            call(
+            _api.v1.create_customer_billing.call(
                 external_meter_id=external_meter_id,
                 workspace_id=workspace_id,
                 total_credits=total_credits,
@@ -1775,11 +1633,8 @@ class SyncOperationsWithResponse:
         self, *, payload: Mapping[str, str], aud: str | None = None, exp: int | None = None
     ) -> Response[CreateJwtResponse]:
         """`create_jwt`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_jwt import call
-
         return self._perform(
-            call(
+            _api.v1.create_jwt.call(
                 payload=payload,
                 aud=aud,
                 exp=exp,
@@ -1788,11 +1643,8 @@ class SyncOperationsWithResponse:
 
     def create_workspace(self, *, name: str) -> Response[CreateWorkspaceResponse]:
         """`create_workspace`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_workspace import call
-
         return self._perform(
-            call(
+            _api.v1.create_workspace.call(
                 name=name,
             )
         )
@@ -1801,11 +1653,8 @@ class SyncOperationsWithResponse:
         self, *, workspace_id: str, name: str, representation: str, description: str | None = None
     ) -> Response[CreateWorkspaceScopeResponse]:
         """`create_workspace_scopes`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_workspace_scopes import call
-
         return self._perform(
-            call(
+            _api.v1.create_workspace_scopes.call(
                 workspace_id=workspace_id,
                 name=name,
                 representation=representation,
@@ -1817,11 +1666,8 @@ class SyncOperationsWithResponse:
         self, *, workspace_id: str, api_key_id: str
     ) -> Response[DeleteApiKeyResponse]:
         """`delete_api_key`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.delete_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.delete_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -1837,11 +1683,8 @@ class SyncOperationsWithResponse:
         scopes: Sequence[ApiKeyScope] | None = None,
     ) -> Response[EditApiKeyResponse]:
         """`edit_api_key`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.edit_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.edit_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
                 name=name,
@@ -1854,11 +1697,8 @@ class SyncOperationsWithResponse:
         self, *, customer_id: str, workspace_id: str, external_billing_id: str | None = None
     ) -> Response[GenerateLinkTokenResponse]:
         """`generate_link_token`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.generate_link_token import call
-
         return self._perform(
-            call(
+            _api.v1.generate_link_token.call(
                 customer_id=customer_id,
                 workspace_id=workspace_id,
                 external_billing_id=external_billing_id,
@@ -1869,11 +1709,8 @@ class SyncOperationsWithResponse:
         self, *, workspace_id: str, api_key_id: str
     ) -> Response[RetrieveApiKeyByIdResponse]:
         """`get_api_key_by_id`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_api_key_by_id import call
-
         return self._perform(
-            call(
+            _api.v1.get_api_key_by_id.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -1881,11 +1718,8 @@ class SyncOperationsWithResponse:
 
     def get_api_keys(self, *, workspace_id: str) -> Response[RetrieveApiKeysResponse]:
         """`get_api_keys`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_api_keys import call
-
         return self._perform(
-            call(
+            _api.v1.get_api_keys.call(
                 workspace_id=workspace_id,
             )
         )
@@ -1894,11 +1728,8 @@ class SyncOperationsWithResponse:
         self, *, billing_id: str
     ) -> Response[RetrieveCustomerBillingMeterUsageResponse]:
         """`get_billing_usage`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_billing_usage import call
-
         return self._perform(
-            call(
+            _api.v1.get_billing_usage.call(
                 billing_id=billing_id,
             )
         )
@@ -1907,11 +1738,8 @@ class SyncOperationsWithResponse:
         self, *, workspace_id: str, external_meter_id: str
     ) -> Response[GetCustomerBillingMeterResponse]:
         """`get_customer_billing`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_customer_billing import call
-
         return self._perform(
-            call(
+            _api.v1.get_customer_billing.call(
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
             )
@@ -1919,18 +1747,12 @@ class SyncOperationsWithResponse:
 
     def get_workspace(self) -> Response[RetrieveWorkspaceResponse]:
         """`get_workspace`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace import call
-
-        return self._perform(call())
+        return self._perform(_api.v1.get_workspace.call())
 
     def get_workspace_by_id(self, *, workspace_id: str) -> Response[RetrieveWorkspaceByIdResponse]:
         """`get_workspace_by_id`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace_by_id import call
-
         return self._perform(
-            call(
+            _api.v1.get_workspace_by_id.call(
                 workspace_id=workspace_id,
             )
         )
@@ -1939,11 +1761,8 @@ class SyncOperationsWithResponse:
         self, *, workspace_id: str
     ) -> Response[RetrieveAllWorkspaceScopesResponse]:
         """`get_workspace_scopes`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace_scopes import call
-
         return self._perform(
-            call(
+            _api.v1.get_workspace_scopes.call(
                 workspace_id=workspace_id,
             )
         )
@@ -1961,11 +1780,8 @@ class SyncOperationsWithResponse:
     ) -> Response[MigrateApiKeyResponse]:
         """`migrate_api_key`, with the response around the answer."""
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.migrate_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.migrate_api_key.call(
                 key=key,
                 name=name,
                 workspace_id=workspace_id,
@@ -1981,11 +1797,8 @@ class SyncOperationsWithResponse:
     ) -> Response[RecordUsageApiKeyResponse]:
         """`record_api_key_usage`, with the response around the answer."""
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.record_api_key_usage import call
-
         return self._perform(
-            call(
+            _api.v1.record_api_key_usage.call(
                 key=key,
                 usage=usage,
                 usage_name=usage_name,
@@ -1996,11 +1809,8 @@ class SyncOperationsWithResponse:
         self, *, workspace_id: str, external_meter_id: str, refill: int
     ) -> Response[RefillCustomerBillingMeterResponse]:
         """`refill_billing_limit`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.refill_billing_limit import call
-
         return self._perform(
-            call(
+            _api.v1.refill_billing_limit.call(
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
                 refill=refill,
@@ -2011,11 +1821,8 @@ class SyncOperationsWithResponse:
         self, *, workspace_id: str, api_key_id: str
     ) -> Response[RotateApiKeyResponse]:
         """`rotate_api_key`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.rotate_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.rotate_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -2031,11 +1838,8 @@ class SyncOperationsWithResponse:
         default_expiration: int | None,
     ) -> Response[UpdateWorkspaceResponse]:
         """`update_workspace`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.update_workspace import call
-
         return self._perform(
-            call(
+            _api.v1.update_workspace.call(
                 workspace_id=workspace_id,
                 default_key_prefix=default_key_prefix,
                 default_allowed_ips=default_allowed_ips,
@@ -2047,11 +1851,8 @@ class SyncOperationsWithResponse:
     def validate_link_token(self, *, token: str) -> Response[ValidateLinkTokenResponse]:
         """`validate_link_token`, with the response around the answer."""
         token = hide(token)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.validate_link_token import call
-
         return self._perform(
-            call(
+            _api.v1.validate_link_token.call(
                 token=token,
             )
         )
@@ -2069,11 +1870,8 @@ class SyncOperationsWithResponse:
     ) -> Response[VerifyApiKeyResponse]:
         """`verify_api_key`, with the response around the answer."""
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.verify_api_key import call
-
         return self._perform(
-            call(
+            _api.v1.verify_api_key.call(
                 key=key,
                 requested_scopes=requested_scopes,
                 route=route,
@@ -2094,11 +1892,8 @@ class SyncOperationsWithResponse:
     ) -> Response[VerifyJwtResponse]:
         """`verify_jwt`, with the response around the answer."""
         jwt = hide(jwt)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.verify_jwt import call
-
         return self._perform(
-            call(
+            _api.v1.verify_jwt.call(
                 jwt=jwt,
                 rate_limit_config_id=rate_limit_config_id,
                 rate_limit_config_limit=rate_limit_config_limit,
@@ -2129,11 +1924,8 @@ class AsyncOperationsWithResponse:
         metadata: Mapping[str, str] | None = None,
     ) -> Response[CreateApiKeyResponse]:
         """`create_api_key`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.create_api_key.call(
                 name=name,
                 workspace_id=workspace_id,
                 scopes=scopes,
@@ -2156,11 +1948,8 @@ class AsyncOperationsWithResponse:
         spend_cap: int | None = None,
     ) -> Response[CreateCustomerBillingMeterResponse]:
         """`create_customer_billing`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_customer_billing import call
-
         return await self._perform(
-            call(
+            _api.v1.create_customer_billing.call(
                 external_meter_id=external_meter_id,
                 workspace_id=workspace_id,
                 total_credits=total_credits,
@@ -2173,11 +1962,8 @@ class AsyncOperationsWithResponse:
         self, *, payload: Mapping[str, str], aud: str | None = None, exp: int | None = None
     ) -> Response[CreateJwtResponse]:
         """`create_jwt`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_jwt import call
-
         return await self._perform(
-            call(
+            _api.v1.create_jwt.call(
                 payload=payload,
                 aud=aud,
                 exp=exp,
@@ -2186,11 +1972,8 @@ class AsyncOperationsWithResponse:
 
     async def create_workspace(self, *, name: str) -> Response[CreateWorkspaceResponse]:
         """`create_workspace`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_workspace import call
-
         return await self._perform(
-            call(
+            _api.v1.create_workspace.call(
                 name=name,
             )
         )
@@ -2199,11 +1982,8 @@ class AsyncOperationsWithResponse:
         self, *, workspace_id: str, name: str, representation: str, description: str | None = None
     ) -> Response[CreateWorkspaceScopeResponse]:
         """`create_workspace_scopes`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.create_workspace_scopes import call
-
         return await self._perform(
-            call(
+            _api.v1.create_workspace_scopes.call(
                 workspace_id=workspace_id,
                 name=name,
                 representation=representation,
@@ -2215,11 +1995,8 @@ class AsyncOperationsWithResponse:
         self, *, workspace_id: str, api_key_id: str
     ) -> Response[DeleteApiKeyResponse]:
         """`delete_api_key`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.delete_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.delete_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -2235,11 +2012,8 @@ class AsyncOperationsWithResponse:
         scopes: Sequence[ApiKeyScope] | None = None,
     ) -> Response[EditApiKeyResponse]:
         """`edit_api_key`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.edit_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.edit_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
                 name=name,
@@ -2252,11 +2026,8 @@ class AsyncOperationsWithResponse:
         self, *, customer_id: str, workspace_id: str, external_billing_id: str | None = None
     ) -> Response[GenerateLinkTokenResponse]:
         """`generate_link_token`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.generate_link_token import call
-
         return await self._perform(
-            call(
+            _api.v1.generate_link_token.call(
                 customer_id=customer_id,
                 workspace_id=workspace_id,
                 external_billing_id=external_billing_id,
@@ -2267,11 +2038,8 @@ class AsyncOperationsWithResponse:
         self, *, workspace_id: str, api_key_id: str
     ) -> Response[RetrieveApiKeyByIdResponse]:
         """`get_api_key_by_id`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_api_key_by_id import call
-
         return await self._perform(
-            call(
+            _api.v1.get_api_key_by_id.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -2279,11 +2047,8 @@ class AsyncOperationsWithResponse:
 
     async def get_api_keys(self, *, workspace_id: str) -> Response[RetrieveApiKeysResponse]:
         """`get_api_keys`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_api_keys import call
-
         return await self._perform(
-            call(
+            _api.v1.get_api_keys.call(
                 workspace_id=workspace_id,
             )
         )
@@ -2292,11 +2057,8 @@ class AsyncOperationsWithResponse:
         self, *, billing_id: str
     ) -> Response[RetrieveCustomerBillingMeterUsageResponse]:
         """`get_billing_usage`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_billing_usage import call
-
         return await self._perform(
-            call(
+            _api.v1.get_billing_usage.call(
                 billing_id=billing_id,
             )
         )
@@ -2305,11 +2067,8 @@ class AsyncOperationsWithResponse:
         self, *, workspace_id: str, external_meter_id: str
     ) -> Response[GetCustomerBillingMeterResponse]:
         """`get_customer_billing`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_customer_billing import call
-
         return await self._perform(
-            call(
+            _api.v1.get_customer_billing.call(
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
             )
@@ -2317,20 +2076,14 @@ class AsyncOperationsWithResponse:
 
     async def get_workspace(self) -> Response[RetrieveWorkspaceResponse]:
         """`get_workspace`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace import call
-
-        return await self._perform(call())
+        return await self._perform(_api.v1.get_workspace.call())
 
     async def get_workspace_by_id(
         self, *, workspace_id: str
     ) -> Response[RetrieveWorkspaceByIdResponse]:
         """`get_workspace_by_id`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace_by_id import call
-
         return await self._perform(
-            call(
+            _api.v1.get_workspace_by_id.call(
                 workspace_id=workspace_id,
             )
         )
@@ -2339,11 +2092,8 @@ class AsyncOperationsWithResponse:
         self, *, workspace_id: str
     ) -> Response[RetrieveAllWorkspaceScopesResponse]:
         """`get_workspace_scopes`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.get_workspace_scopes import call
-
         return await self._perform(
-            call(
+            _api.v1.get_workspace_scopes.call(
                 workspace_id=workspace_id,
             )
         )
@@ -2361,11 +2111,8 @@ class AsyncOperationsWithResponse:
     ) -> Response[MigrateApiKeyResponse]:
         """`migrate_api_key`, with the response around the answer."""
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.migrate_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.migrate_api_key.call(
                 key=key,
                 name=name,
                 workspace_id=workspace_id,
@@ -2381,11 +2128,8 @@ class AsyncOperationsWithResponse:
     ) -> Response[RecordUsageApiKeyResponse]:
         """`record_api_key_usage`, with the response around the answer."""
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.record_api_key_usage import call
-
         return await self._perform(
-            call(
+            _api.v1.record_api_key_usage.call(
                 key=key,
                 usage=usage,
                 usage_name=usage_name,
@@ -2396,11 +2140,8 @@ class AsyncOperationsWithResponse:
         self, *, workspace_id: str, external_meter_id: str, refill: int
     ) -> Response[RefillCustomerBillingMeterResponse]:
         """`refill_billing_limit`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.refill_billing_limit import call
-
         return await self._perform(
-            call(
+            _api.v1.refill_billing_limit.call(
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
                 refill=refill,
@@ -2411,11 +2152,8 @@ class AsyncOperationsWithResponse:
         self, *, workspace_id: str, api_key_id: str
     ) -> Response[RotateApiKeyResponse]:
         """`rotate_api_key`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.rotate_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.rotate_api_key.call(
                 workspace_id=workspace_id,
                 api_key_id=api_key_id,
             )
@@ -2431,11 +2169,8 @@ class AsyncOperationsWithResponse:
         default_expiration: int | None,
     ) -> Response[UpdateWorkspaceResponse]:
         """`update_workspace`, with the response around the answer."""
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.update_workspace import call
-
         return await self._perform(
-            call(
+            _api.v1.update_workspace.call(
                 workspace_id=workspace_id,
                 default_key_prefix=default_key_prefix,
                 default_allowed_ips=default_allowed_ips,
@@ -2447,11 +2182,8 @@ class AsyncOperationsWithResponse:
     async def validate_link_token(self, *, token: str) -> Response[ValidateLinkTokenResponse]:
         """`validate_link_token`, with the response around the answer."""
         token = hide(token)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.validate_link_token import call
-
         return await self._perform(
-            call(
+            _api.v1.validate_link_token.call(
                 token=token,
             )
         )
@@ -2469,11 +2201,8 @@ class AsyncOperationsWithResponse:
     ) -> Response[VerifyApiKeyResponse]:
         """`verify_api_key`, with the response around the answer."""
         key = hide(key)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.verify_api_key import call
-
         return await self._perform(
-            call(
+            _api.v1.verify_api_key.call(
                 key=key,
                 requested_scopes=requested_scopes,
                 route=route,
@@ -2494,11 +2223,8 @@ class AsyncOperationsWithResponse:
     ) -> Response[VerifyJwtResponse]:
         """`verify_jwt`, with the response around the answer."""
         jwt = hide(jwt)
-        # Imported on first use: a process pays for the operations that it calls.
-        from .api.v1.verify_jwt import call
-
         return await self._perform(
-            call(
+            _api.v1.verify_jwt.call(
                 jwt=jwt,
                 rate_limit_config_id=rate_limit_config_id,
                 rate_limit_config_limit=rate_limit_config_limit,

@@ -1,16 +1,14 @@
 """The course of one call: when to send what, when to try again, and how to end. It has no I/O.
 
-`course` is a generator. It yields the next step (`Send` or `Wait`) and receives the reply to it.
-`run` and `run_async` carry the steps out with a blocking and an async transport, and decide
-nothing.
+`Course` makes all decisions. `run` and `run_async` carry them out with a blocking and an async
+transport, and decide nothing.
 """
 
 import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 from oneloop_core import Call, DecodeError, Outcome, Response, Secret, strings_in
@@ -29,26 +27,136 @@ T = TypeVar("T")
 
 logger = logging.getLogger("oneloop")
 
+_NOT_SENT, _UNKNOWN, _APPLIED = Outcome.NOT_SENT, Outcome.UNKNOWN, Outcome.APPLIED
+# Python 3.11 takes a function call to find a member of an Enum.
+
 _SEVERITY = [Outcome.NOT_SENT, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.APPLIED]
 """Outcomes in increasing order of severity. A call reports the most severe one of its attempts."""
 
+_EFFECTS = {
+    Outcome.NOT_SENT: "nothing happened",
+    Outcome.REJECTED: "nothing happened",
+    Outcome.UNKNOWN: "it may have happened",
+    Outcome.APPLIED: "it happened",
+}
 
-class Progress:
-    """What is known of a running call, for the note on an exception that interrupts it.
+Reply: TypeAlias = transport.Response | transport.TransportError | transport.ResponseTooLarge
+"""What an attempt resulted in: a response, or the exception that the transport raised."""
+
+
+class Context:
+    """What the calls of a client have in common, made once for as long as its credential is valid.
+
+    This is a plain class: error trackers walk through tuples, and its repr shows nothing.
 
     Attributes:
-        operation: Name of the client method.
+        settings: The settings of the client.
+        credential: The key or link token that the requests are authorized with.
+        headers: Headers of a request without a body. It is the same object for all requests, so
+            that a transport can recognize headers that it has prepared before.
+        json_headers: Headers of a request with a body.
+        limits: Limits of a first attempt, which has the whole budget.
+    """
+
+    __slots__ = ("credential", "headers", "json_headers", "limits", "settings")
+
+    def __init__(self, settings: "Settings", credential: "Credential") -> None:
+        self.settings = settings
+        self.credential = credential
+        self.headers = (credential.header, *settings.headers)
+        self.json_headers = (credential.header, _JSON_TYPE, *settings.headers)
+        self.limits = _limits(settings, settings.retry.budget)
+
+
+_JSON_TYPE = ("Content-Type", "application/json")
+
+
+class Course(Generic[T]):
+    """One call while it is carried out.
+
+    `T` is the type of `result`: that of the model, or `Response` if the call was made through
+    `with_response`.
+
+    Attributes:
         outcome: The outcome so far. It is `UNKNOWN` from just before a request is passed to the
             transport until the reply has been judged.
         waiting: Whether the call is between two attempts.
+        result: What the call returns, once it has succeeded.
+        clock: Returns seconds that never decrease.
+        now: Returns the seconds since the epoch, to interpret dates in Retry-After.
+        chance: Returns random numbers from 0 to 1.
     """
 
-    __slots__ = ("operation", "outcome", "waiting")
+    __slots__ = (
+        "_attempts",
+        "_before",
+        "_call",
+        "_context",
+        "_started",
+        "_with_response",
+        "outcome",
+        "result",
+        "waiting",
+    )
 
-    def __init__(self, operation: str) -> None:
-        self.operation = operation
-        self.outcome = Outcome.NOT_SENT
+    clock = staticmethod(time.monotonic)
+    now = staticmethod(time.time)
+    chance = staticmethod(random_chance)
+
+    result: T
+
+    def __init__(self, call: Call[Any], context: Context, *, with_response: bool = False) -> None:
+        self._call = call
+        self._context = context
+        self._with_response = with_response
+        self._attempts = 0
+        self.outcome = _NOT_SENT
         self.waiting = False
+
+    def request(self) -> transport.Request:
+        """Return the request of each attempt, and start to measure the time of the call."""
+        self._started = self.clock()
+        call, context = self._call, self._context
+        # The headers are not assigned to a variable, as they contain the key.
+        return transport.Request(
+            call.operation.method,
+            context.settings.base_url + call.target,
+            (context.headers if call.body is None else context.json_headers)
+            if not call.headers
+            else _all_headers(call, context),
+            call.body,
+            _safe_url(call, context.settings) if call.secrets else None,
+        )
+
+    def begin(self) -> transport.Limits:
+        """Return the limits of the next attempt, which the caller must make at once."""
+        limits = self._context.limits
+        if self._attempts and limits.total is not None:
+            left = max(0.0, limits.total - self._elapsed())
+            limits = _limits(self._context.settings, left)
+        self._attempts += 1
+        self._before = self.outcome
+        self.waiting = False
+        self.outcome = _UNKNOWN
+        return limits
+
+    def judge(self, reply: Reply) -> APIError | float | None:
+        """Return what follows from the reply to an attempt.
+
+        That is `None` if the call has succeeded and has a `result`, the error to raise if it has
+        failed, or the seconds to wait before the next attempt.
+        """
+        model: Any
+        model, failure = _judge(self._call, reply, self._context.limits.body)
+        if failure is not None:
+            del reply  # error trackers would show what the server sent, which is not redacted
+            return self._after(failure)
+        self.outcome = _APPLIED
+        if logger.isEnabledFor(logging.DEBUG):
+            name = self._call.operation.name
+            logger.debug("%s: done, attempt %d, %.3f s", name, self._attempts, self._elapsed())
+        self.result = self._around(model, reply) if self._with_response else model
+        return None
 
     def interrupted(self, interruption: BaseException, handled: BaseException | None) -> None:
         """Add a note on the outcome to an exception, and remove the frames of the transport.
@@ -58,168 +166,134 @@ class Progress:
         with `handled`, the exception that the application was handling when it made the call.
         """
         where = " between attempts" if self.waiting else ""
-        effect = _EFFECTS[self.outcome]
-        interruption.add_note(f"{self.operation} was interrupted{where}: {effect}")
+        name, effect = self._call.operation.name, _EFFECTS[self.outcome]
+        interruption.add_note(f"{name} was interrupted{where}: {effect}")
         interruption.__context__ = handled
         interruption.__traceback__ = None
 
-
-_EFFECTS = {
-    Outcome.NOT_SENT: "nothing happened",
-    Outcome.REJECTED: "nothing happened",
-    Outcome.UNKNOWN: "it may have happened",
-    Outcome.APPLIED: "it happened",
-}
-
-
-Send: TypeAlias = tuple[transport.Request, transport.Limits]
-"""Send a request once. The reply is a response, or the exception that the transport raised."""
-
-Wait: TypeAlias = float  # seconds
-Reply = transport.Response | transport.TransportError | transport.ResponseTooLarge
-Course = Generator[Send | Wait, Reply | None, Response[T]]
-
-
-def course(
-    call: Call[T],
-    settings: "Settings",
-    credential: "Credential",
-    progress: Progress,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    now: Callable[[], float] = time.time,
-    chance: Callable[[], float] = random_chance,
-) -> Course[T]:
-    """Carry out one call, and keep `progress` up to date.
-
-    `clock` returns seconds that never decrease, `now` the seconds since the epoch, to interpret
-    dates in Retry-After, and `chance` random numbers from 0 to 1.
-
-    Raises:
-        APIError: The call failed.
-    """
-    operation, policy = call.operation, settings.retry
-    request = _request(call, settings, credential)
-    started = clock()
-    attempt = 0
-    while True:
-        attempt += 1
-        left = None if policy.budget is None else max(0.0, policy.budget - (clock() - started))
-        before = progress.outcome
-        progress.waiting, progress.outcome = False, Outcome.UNKNOWN
-        reply = cast("Reply", (yield request, _limits(settings, left)))
-        result = _judge(call, reply, settings.max_response_bytes)
-        elapsed = clock() - started
-        if isinstance(result, tuple):
-            progress.outcome = Outcome.APPLIED
-            logger.debug("%s: done, attempt %d, %.3f s", operation.name, attempt, elapsed)
-            parsed, status, headers = result
-            return Response(
-                parsed=parsed, status=status, headers=headers, attempts=attempt, elapsed=elapsed
-            )
+    def _after(self, failure: "Failure") -> APIError | float:
+        """Return the error that a failed attempt ends the call with, or the seconds to wait."""
+        operation, policy = self._call.operation, self._context.settings.retry
+        elapsed, attempt = self._elapsed(), self._attempts
         is_safe = operation.safe or policy.treat_as_safe
-        wait = seconds_to_next(policy, result, attempt, is_safe, now, chance)
-        outcome = max(before, result.outcome, key=_SEVERITY.index)
-        error = result.error(call, credential, outcome=outcome, attempts=attempt, elapsed=elapsed)
-        del reply, result  # error trackers would show what the server sent, which is not redacted
-        progress.outcome, progress.waiting = outcome, True
+        wait = seconds_to_next(policy, failure, attempt, is_safe, self.now, self.chance)
+        outcome = max(self._before, failure.outcome, key=_SEVERITY.index)
+        known = {"outcome": outcome, "attempts": attempt, "elapsed": elapsed}
+        error = failure.error(self._call, self._context.credential, **known)
+        del failure  # as in `judge`
+        self.outcome, self.waiting = outcome, True
         if wait is None or elapsed + wait >= (policy.budget or math.inf):
             logger.debug("%s: failed: %s", operation.name, error.problem)
-            raise error
+            return error
         logger.info("%s: again in %.3f s: %s", operation.name, wait, error.problem)
         report(policy, Retry(operation=operation.name, attempt=attempt, wait=wait, error=error))
-        yield wait
+        return wait
+
+    def _around(self, model: Any, reply: Reply) -> Any:
+        """Return the `Response` around a model."""
+        response = cast("transport.Response", reply)
+        return Response(
+            parsed=model,
+            status=response.status,
+            headers=lower_headers(response.headers),
+            attempts=self._attempts,
+            elapsed=self._elapsed(),
+        )
+
+    def _elapsed(self) -> float:
+        return self.clock() - self._started
 
 
-def run(steps: Course[T], sender: transport.Transport, progress: Progress) -> Response[T]:
-    """Carry out a course with a blocking transport.
+def run(course: Course[T], sender: transport.Transport) -> T:
+    """Carry out a call with a blocking transport.
 
     An exception from outside the call, such as one that a signal handler raised, ends it. The
     caller gets that exception unchanged, with a note on the outcome.
     """
     handled = sys.exception()
-    # A list, so that the reply can be removed before the course gets it: error trackers must not
-    # find it in this frame, as it is not redacted.
-    replies: list[Reply | None] = [None]
+    # Cleared as soon as it has been judged: error trackers must not find it in this frame, as it is
+    # not redacted.
+    reply: Reply | None = None
     try:
+        request = course.request()
         while True:
+            limits = course.begin()
             try:
-                step = steps.send(replies.pop())
-            except StopIteration as end:
-                done: Response[T] = end.value
-                return done
-            if isinstance(step, tuple):
-                try:
-                    replies.append(sender.send(*step))
-                except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
-                    from ._transports import raised  # on first use, as most requests are answered
+                reply = sender.send(request, limits)
+            except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
+                from ._transports import raised  # on first use, as most requests are answered
 
-                    replies.append(raised(error))
-            else:
-                replies.append(None)
-                time.sleep(step)
+                reply = raised(error)
+            after = course.judge(reply)
+            reply = None
+            if after is None:
+                return course.result
+            if isinstance(after, APIError):
+                raise after
+            time.sleep(after)
     except APIError:
         raise
     except BaseException as interruption:
-        progress.interrupted(interruption, handled)
+        reply = None
+        course.interrupted(interruption, handled)
         raise
 
 
-async def run_async(
-    steps: Course[T], sender: transport.AsyncTransport, progress: Progress
-) -> Response[T]:
-    """Carry out a course with an async transport; see `run`."""
-    import asyncio  # on first use, as a process without async calls does not need it
-
+async def run_async(course: Course[T], sender: transport.AsyncTransport) -> T:
+    """Carry out a call with an async transport; see `run`."""
     handled = sys.exception()
-    replies: list[Reply | None] = [None]
+    reply: Reply | None = None
     try:
+        request = course.request()
         while True:
+            limits = course.begin()
             try:
-                step = steps.send(replies.pop())
-            except StopIteration as end:
-                done: Response[T] = end.value
-                return done
-            if isinstance(step, tuple):
-                try:
-                    replies.append(await sender.send(*step))
-                except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
-                    from ._transports import raised  # on first use, as most requests are answered
+                reply = await sender.send(request, limits)
+            except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
+                from ._transports import raised  # on first use, as most requests are answered
 
-                    replies.append(raised(error))
-            else:
-                replies.append(None)
-                await asyncio.sleep(step)
+                reply = raised(error)
+            after = course.judge(reply)
+            reply = None
+            if after is None:
+                return course.result
+            if isinstance(after, APIError):
+                raise after
+            import asyncio  # on first use, as most calls do not wait
+
+            await asyncio.sleep(after)
     except APIError:
         raise
     except BaseException as interruption:
-        progress.interrupted(interruption, handled)
+        reply = None
+        course.interrupted(interruption, handled)
         raise
 
 
-def _request(call: Call[Any], settings: "Settings", credential: "Credential") -> transport.Request:
-    body = () if call.body is None else (("Content-Type", "application/json"),)
-    safe_url = None
-    if call.secrets and any(
+def _all_headers(call: Call[Any], context: Context) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a request if the call brings some of its own."""
+    return (
+        *(context.headers if call.body is None else context.json_headers),
+        *(
+            (name, value.reveal() if isinstance(value, Secret) else value)
+            for name, value in call.headers
+        ),
+    )
+
+
+def _safe_url(call: Call[Any], settings: "Settings") -> str | None:
+    """Return the URL with the names of the path's parameters, if the URL contains a secret."""
+    if any(
         quote(text, safe="") in call.target
         for secret in call.secrets
         for text in strings_in(secret.reveal())
     ):
-        safe_url = settings.base_url + call.operation.path
-    headers = [
-        (name, value.reveal() if isinstance(value, Secret) else value)
-        for name, value in call.headers or ()
-    ]
-    return transport.Request(
-        call.operation.method,
-        settings.base_url + call.target,
-        (credential.header, *body, *settings.headers, *headers),
-        call.body,
-        safe_url,
-    )
+        return settings.base_url + call.operation.path
+    return None
 
 
 def _limits(settings: "Settings", left: float | None) -> transport.Limits:
+    """Return the limits of an attempt, given the seconds that are left for the whole call."""
     connect, read = settings.timeout.connect, settings.timeout.read
     if left is not None:
         connect = left if connect is None or connect > left else connect
@@ -227,23 +301,38 @@ def _limits(settings: "Settings", left: float | None) -> transport.Limits:
     return transport.Limits(connect, read, left, settings.max_response_bytes)
 
 
-def _judge(call: Call[T], reply: Reply, limit: int) -> "tuple[T, int, dict[str, str]] | Failure":
-    """Return the model, status and headers that a reply contains, or how the attempt failed."""
+def _judge(call: Call[T], reply: Reply, limit: int) -> "tuple[T, None] | tuple[None, Failure]":
+    """Return the model that a reply contains, or how the attempt failed."""
     if isinstance(reply, Exception):
         from ._failures import without_response  # on first use, as most calls do not fail
 
-        return without_response(reply, limit)
+        return None, without_response(reply, limit)
+    decode = call.operation.decode
+    if decode is not None and 200 <= reply.status <= 299 and reply.body.startswith(b"{"):
+        # The usual reply, for which no header needs to be read: a body that is a JSON object is not
+        # compressed. Whatever is wrong with it is found again below.
+        try:
+            return decode(read_json(reply.body, limit)), None
+        except (DecodeError, TooLarge, Unreadable):
+            pass
+    return _judge_by_headers(call, reply, limit)
+
+
+def _judge_by_headers(
+    call: Call[T], reply: transport.Response, limit: int
+) -> "tuple[T, None] | tuple[None, Failure]":
+    """Judge a response that may be compressed or an error."""
     status, headers = reply.status, lower_headers(reply.headers)
     is_success, decode = 200 <= status <= 299, call.operation.decode
     body, problem = b"", None
     try:
         body = plain_body(reply.body, headers.get("content-encoding", ""), limit)
         if is_success and decode is not None:
-            return decode(read_json(body, limit)), status, headers
+            return decode(read_json(body, limit)), None
     except (DecodeError, TooLarge, Unreadable) as error:
         problem = error.with_traceback(None)
     if is_success and decode is None and not isinstance(problem, TooLarge):
-        return cast("T", None), status, headers
+        return cast("T", None), None
     from ._failures import of_response  # on first use, as most calls do not fail
 
-    return of_response(call.operation.method, status, headers, body, limit, problem)
+    return None, of_response(call.operation.method, status, headers, body, limit, problem)

@@ -14,7 +14,7 @@ from oneloop_api.client import (
 )
 from oneloop_core import UNSET, Call, Response, Unset, hide
 
-from ._call import Progress, course, run, run_async
+from ._call import Context, Course, run, run_async
 from ._credentials import Credential, CredentialSource, credential_source, wrapped
 from ._environment import base_url_from_environment
 from ._retry import RetryPolicy, Timeout
@@ -32,6 +32,7 @@ class _Client:
 
     _settings: Settings
     _credentials: CredentialSource
+    _context: Context | None
     _transport: Any
     _shares = False
 
@@ -42,6 +43,12 @@ class _Client:
             base_url = base_url_from_environment(DEFAULT_BASE_URL)
         self._settings = Settings(checked_base_url(base_url, allow_http), **checked(*options))
         self._credentials = credential_source(api_key, link_token)
+        self._context = self._constant_context()
+
+    def _constant_context(self) -> Context | None:
+        """Return the context of all calls, unless a function provides the credential of each."""
+        constant = self._credentials.constant
+        return None if constant is None else Context(self._settings, constant)
 
     def _opened(self, transport: object, http_client: object) -> Any:
         """Return the transport for these arguments, importing only what it needs."""
@@ -81,6 +88,7 @@ class _Client:
         client._credentials = self._credentials
         if api_key is not None or link_token is not None:
             client._credentials = credential_source(api_key, link_token)
+        client._context = client._constant_context()
         client._transport, client._shares = self._transport, True
         return client
 
@@ -167,12 +175,16 @@ class Oneloop(_Client, SyncOperations):
         self.close()
 
     def _respond(self, call: Call[T]) -> Response[T]:
-        progress = Progress(call.operation.name)
-        credential = self._credentials.credential()
-        return run(course(call, self._settings, credential, progress), self._transport, progress)
+        context = self._context or self._new_context()
+        course: Course[Response[T]] = Course(call, context, with_response=True)
+        return run(course, self._transport)
 
     def _perform(self, call: Call[T]) -> T:
-        return self._respond(call).parsed
+        course: Course[T] = Course(call, self._context or self._new_context())
+        return run(course, self._transport)
+
+    def _new_context(self) -> Context:
+        return Context(self._settings, self._credentials.credential())
 
 
 class AsyncOneloop(_Client, AsyncOperations):
@@ -226,15 +238,19 @@ class AsyncOneloop(_Client, AsyncOperations):
         await self.aclose()
 
     async def _respond(self, call: Call[T]) -> Response[T]:
-        progress = Progress(call.operation.name)
+        context = self._context or await self._new_context()
+        course: Course[Response[T]] = Course(call, context, with_response=True)
+        return await run_async(course, self._transport)
+
+    async def _perform(self, call: Call[T]) -> T:
+        course: Course[T] = Course(call, self._context or await self._new_context())
+        return await run_async(course, self._transport)
+
+    async def _new_context(self) -> Context:
         credential = self._credentials.credential_or_awaitable()
         if not isinstance(credential, Credential):
             credential = await credential
-        steps = course(call, self._settings, credential, progress)
-        return await run_async(steps, self._transport, progress)
-
-    async def _perform(self, call: Call[T]) -> T:
-        return (await self._respond(call)).parsed
+        return Context(self._settings, credential)
 
 
 class _Responding:

@@ -41,19 +41,21 @@ class Credential:
 
 
 class CredentialSource:
-    """Provides the credential of each call: a constant one, or what a function returns."""
+    """Provides the credential of each call: a constant one, or what a function returns.
 
-    __slots__ = ("_constant", "_function", "_name")
+    Attributes:
+        constant: The credential of all calls; `None` if a function provides it.
+    """
+
+    __slots__ = ("_function", "_name", "constant")
 
     def __init__(self, name: Name, given: Any) -> None:
         self._name: Name = name
-        self._constant = _checked(name, given) if isinstance(given, Secret) else None
+        self.constant = _checked(name, given) if isinstance(given, Secret) else None
         self._function: Any = given  # a function, unless there is a constant
 
     def credential(self) -> Credential:
-        """Return the credential for one call of a blocking client."""
-        if self._constant is not None:
-            return self._constant
+        """Return what the function provides for one call of a blocking client."""
         given = Secret(self._function())
         if iscoroutine(given.reveal()):
             given.reveal().close()
@@ -63,9 +65,7 @@ class CredentialSource:
         return _checked(self._name, given)
 
     def credential_or_awaitable(self) -> Credential | Awaitable[Credential]:
-        """Return the credential for one call of an async client, or an awaitable for it."""
-        if self._constant is not None:
-            return self._constant
+        """Return what the function provides for one call of an async client, or an awaitable."""
         given = Secret(self._function())
         is_async = isawaitable(given.reveal())
         return self._awaited(given) if is_async else _checked(self._name, given)

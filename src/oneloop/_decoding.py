@@ -3,7 +3,6 @@
 import json
 import math
 import zlib
-from codecs import BOM_UTF8
 from collections.abc import Sequence
 from typing import Any, NoReturn, cast
 
@@ -27,6 +26,8 @@ MAX_GZIP_MEMBERS = 100
 
 _WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """The encodings that we undo, with zlib's `wbits`, which selects the format."""
+
+_BYTE_ORDER_MARK = "\ufeff"
 
 PIECE = 64 * 1024
 """Bytes that are processed at a time where the whole body would need a large copy."""
@@ -127,27 +128,27 @@ def read_json(body: bytes, limit: int) -> Any:
             too large.
         TooLarge: The body has too many values.
     """
-    brackets = body.count(b"{") + body.count(b"[")
-    if brackets > MAX_JSON_DEPTH or len(body) > MAX_NUMBER_LENGTH:
-        _check_structure(body, brackets, limit)
+    if len(body) > MAX_NUMBER_LENGTH or body.count(b"{") + body.count(b"[") > MAX_JSON_DEPTH:
+        _check_structure(body, limit)
     try:
-        text = body.removeprefix(BOM_UTF8).decode()
-        if text[:1] == "{":
+        text = body.decode()
+        if text.startswith("{"):
             value, end = _JSON.raw_decode(text)  # `decode` without its search for white space
             if end == len(text):
                 return value
-        return _JSON.decode(text)
+        return _JSON.decode(text.removeprefix(_BYTE_ORDER_MARK))
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"a body that is not JSON: {error}") from None
 
 
-def _check_structure(body: bytes, brackets: int, limit: int) -> None:
+def _check_structure(body: bytes, limit: int) -> None:
     """Refuse a body that would be too expensive to parse, by checks that are cheap themselves.
 
     The first counts include the contents of strings, which may be anything. Only if one of them
     exceeds a limit are the strings removed and the rest counted again.
     """
     most = max(limit // BYTES_PER_VALUE, MIN_VALUES)
+    brackets = body.count(b"{") + body.count(b"[")
     within = brackets <= MAX_JSON_DEPTH and body.count(b",") + brackets <= most
     if within and not _has_long_number(body):
         return

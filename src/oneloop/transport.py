@@ -7,7 +7,7 @@ pass your own as `Oneloop(transport=...)`.
 
 from typing import NamedTuple, Protocol, Self
 
-from attrs import field, frozen
+from attrs import define, field
 
 __all__ = [
     "AsyncTransport",
@@ -20,9 +20,12 @@ __all__ = [
 ]
 
 
-@frozen
+@define(unsafe_hash=True)  # not frozen, which makes instances twice as slow to create
 class Request:
     """One HTTP request. Its repr shows only the method, as the rest may contain secrets.
+
+    A transport must not change it, because the next attempt sends it again. `attrs.evolve` returns
+    a changed copy.
 
     Attributes:
         method: HTTP method, upper case.

@@ -2,7 +2,6 @@
 
 import json
 import math
-import operator
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,23 +42,29 @@ def encode_string(
         ArgumentTypeError: The value is not a `str`.
         ArgumentValueError: Its length or content is not allowed, or it is not valid Unicode.
     """
-    if not isinstance(value, str):
-        raise wrong_type("a string", value)
-    if len(value) < min_length:
+    text: str = value if type(value) is str else _characters(value)
+    if min_length and len(text) < min_length:
         few = f"must have at least {min_length} characters"
         raise ArgumentValueError(few if min_length > 1 else "must not be empty")
-    if max_length is not None and len(value) > max_length:
+    if max_length is not None and len(text) > max_length:
         many = f"must have at most {max_length} character{'' if max_length == 1 else 's'}"
         raise ArgumentValueError(many if max_length else "must be empty")
     # The document's patterns are ECMAScript's, in which \d matches only ASCII digits.
-    if pattern is not None and not re.search(pattern, value, re.ASCII):
+    if pattern is not None and not re.search(pattern, text, re.ASCII):
         raise ArgumentValueError(f"must match {pattern}")
-    if not value.isascii():
+    if not text.isascii():
         try:
-            value.encode()
+            text.encode()
         except UnicodeEncodeError:
             raise ArgumentValueError("must be valid Unicode, without lone surrogates") from None
-    return str.__str__(value)  # the characters, even if a subclass, such as an enum, hides them
+    return text
+
+
+def _characters(value: Any) -> str:
+    """Return the characters of a string, even if its class, such as an enum, hides them."""
+    if not isinstance(value, str):
+        raise wrong_type("a string", value)
+    return str.__str__(value)
 
 
 def decode_boolean(value: Any) -> bool:
@@ -84,7 +89,9 @@ def decode_integer(value: Any) -> int:
 
 
 def encode_integer(value: Any, **bounds: float) -> int:
-    """Check an integer against the document's bounds, by their names in `_BOUNDS`, and return it.
+    """Check an integer against the document's bounds, and return it.
+
+    `bounds` are the keyword arguments of `_check_bounds`.
 
     Raises:
         ArgumentTypeError: The value is not an `int`, or is a `bool`.
@@ -92,7 +99,7 @@ def encode_integer(value: Any, **bounds: float) -> int:
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong_type("an integer", value)
-    _check_bounds(value, bounds)
+    _check_bounds(value, **bounds)
     return int(value)
 
 
@@ -115,7 +122,7 @@ def encode_number(value: Any, **bounds: float) -> float:
         raise wrong_type("a number", value)
     if isinstance(value, float) and not math.isfinite(value):
         raise refused(ArgumentValueError, "must be finite", value)
-    _check_bounds(value, bounds)
+    _check_bounds(value, **bounds)
     return value
 
 
@@ -133,17 +140,36 @@ def encode_constant(value: Any, constant: Any) -> Any:
     return value
 
 
-def _check_bounds(value: float, bounds: dict[str, float]) -> None:
+def _check_bounds(
+    value: float,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    below: float | None = None,
+    multiple_of: float | None = None,
+) -> None:
     """Raise `ArgumentValueError` unless a number is within its bounds and Python can write it."""
-    for name in bounds:
-        is_within, words = _BOUNDS[name]
-        if not is_within(value, bounds[name]):
-            raise refused(ArgumentValueError, f"must be {words} {bounds[name]}", value)
-    try:
-        str(value)
-    except ValueError:
-        limit = sys.get_int_max_str_digits()
-        raise ArgumentValueError(f"must have at most {limit} digits") from None
+    if minimum is not None and value < minimum:
+        raise refused(ArgumentValueError, f"must be at least {minimum}", value)
+    if above is not None and value <= above:
+        raise refused(ArgumentValueError, f"must be greater than {above}", value)
+    if maximum is not None and value > maximum:
+        raise refused(ArgumentValueError, f"must be at most {maximum}", value)
+    if below is not None and value >= below:
+        raise refused(ArgumentValueError, f"must be less than {below}", value)
+    if multiple_of is not None and not _is_multiple(value, multiple_of):
+        raise refused(ArgumentValueError, f"must be a multiple of {multiple_of}", value)
+    if not -_ALWAYS_WRITTEN < value < _ALWAYS_WRITTEN:
+        try:
+            str(value)
+        except ValueError:
+            limit = sys.get_int_max_str_digits()
+            raise ArgumentValueError(f"must have at most {limit} digits") from None
+
+
+_ALWAYS_WRITTEN = 10**sys.int_info.str_digits_check_threshold
+"""Python writes integers below this one whatever `sys.set_int_max_str_digits` says."""
 
 
 def _is_multiple(value: float, divisor: float) -> bool:
@@ -157,21 +183,11 @@ def _decimal(number: float) -> "Fraction":
     return Fraction(number) if isinstance(number, int) else Fraction(repr(float(number)))
 
 
-_BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
-    "minimum": (operator.ge, "at least"),
-    "above": (operator.gt, "greater than"),
-    "maximum": (operator.le, "at most"),
-    "below": (operator.lt, "less than"),
-    "multiple_of": (_is_multiple, "a multiple of"),
-}
-
-
 def decode_object(value: Any) -> dict[str, Any]:
     """Return a copy of a JSON object, to take fields out of, or raise `DecodeError`."""
     if not isinstance(value, dict):
         raise mismatch("an object", value)
-    fields = cast("dict[str, Any]", value)
-    return fields.copy()
+    return value.copy()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def decode_list(value: Any, decode: Callable[[Any], T]) -> list[T]:

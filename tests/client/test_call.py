@@ -4,10 +4,10 @@ import gzip
 import json
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from attrs import evolve
@@ -28,7 +28,7 @@ from oneloop import (
     Timeout,
     _retry,
 )
-from oneloop._call import Course, Progress, course
+from oneloop._call import Context, Course, Reply
 from oneloop._credentials import Credential
 from oneloop._settings import Settings
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
@@ -54,18 +54,32 @@ class Clock:
         return self.seconds
 
 
-def begin(call: Call[Any], clock: Clock | None = None, **changed: Any) -> Course[Any]:
-    """Start a course with some settings changed, at the epoch; each backoff is half its maximum."""
-    settings = evolve(SETTINGS, **changed)
-    return course(
-        call,
-        settings,
-        Credential(Secret(KEY)),
-        Progress(call.operation.name),
-        clock=clock or Clock(),
-        now=lambda: 0.0,
-        chance=lambda: 0.5,
-    )
+Steps: TypeAlias = Generator[tuple[Request, Limits] | float, Reply, Any]
+"""The steps of a call: requests to send, which get a reply, and seconds to wait."""
+
+
+def begin(call: Call[Any], clock: Clock | None = None, *, key: str = KEY, **changed: Any) -> Steps:
+    """Start a call with some settings changed, at the epoch; each backoff is half its maximum."""
+
+    class Timed(Course[Any]):
+        now = staticmethod(lambda: 0.0)
+        chance = staticmethod(lambda: 0.5)
+
+    Timed.clock = staticmethod(clock or Clock())
+    context = Context(evolve(SETTINGS, **changed), Credential(Secret(key)))
+    return steps_of(Timed(call, context, with_response=True))
+
+
+def steps_of(course: Course[Any]) -> Steps:
+    """Carry out a call as `run` does, with the replies that are sent to this generator."""
+    request = course.request()
+    while True:
+        after = course.judge((yield request, course.begin()))
+        if after is None:
+            return course.result
+        if isinstance(after, APIError):
+            raise after
+        yield after
 
 
 def answer(status: int, body: bytes = b"{}", **headers: str) -> Response:
@@ -83,7 +97,7 @@ def failed(call: Call[Any], reply: Any, **changed: Any) -> APIError:
     return caught.value
 
 
-def sent(steps: Course[Any]) -> tuple[Request, Limits]:
+def sent(steps: Steps) -> tuple[Request, Limits]:
     """Return the next step of a course, which must be to send a request."""
     step = next(steps)
     assert isinstance(step, tuple)
@@ -115,6 +129,29 @@ def test_the_request_is_all_that_the_call_and_the_client_bring() -> None:
         ("Content-Type", "application/json"),
         ("X-Team", "a"),
         ("X-More", "b"),
+    )
+
+
+def test_calls_of_one_client_share_their_headers_and_first_limits() -> None:
+    """Headers and limits are made once per client, so that a transport can recognize the former."""
+    context = Context(SETTINGS, Credential(Secret(KEY)))
+    for call in (GET, evolve(POST, headers=())):
+        first, again = (Course[Any](call, context) for _ in range(2))
+        assert first.request().headers is again.request().headers
+        assert first.begin() is again.begin()
+
+
+def test_an_object_is_read_whatever_its_headers_declare() -> None:
+    """A body that is a JSON object is read as it stands: compressed data never begins like one."""
+    steps = begin(GET)
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(answer(200, b'{"a": 1}', Content_Encoding="gzip"))
+    assert end.value.value.parsed == {"a": 1}
+    error = failed(GET, answer(200, b'{"a": 1', Content_Encoding="br"))
+    assert str(error).startswith(
+        "GET /api/v1/customer-billing/refill: the server answered 200, "
+        "but with an unknown content encoding"
     )
 
 
@@ -430,8 +467,7 @@ def test_brackets_in_strings_are_no_levels() -> None:
 
 def test_a_key_too_short_to_hide_garbles_nothing() -> None:
     """A key that is too short is not redacted, as that would garble the text of the error."""
-    credential = Credential(Secret("a"))
-    steps = course(POST, SETTINGS, credential, Progress("an_operation"), clock=Clock())
+    steps = begin(POST, key="a")
     next(steps)
     with pytest.raises(APIError, match="the server answered 400"):
         steps.send(answer(400))

@@ -1,6 +1,7 @@
 """What contributors add: a quirk takes one action, a kind of property one class and one codec."""
 
 import json
+import sys
 from decimal import Decimal
 from inspect import getdoc, signature
 from pathlib import Path
@@ -139,3 +140,30 @@ def test_a_new_quirk_of_a_known_kind_is_one_action(
         plan = api.Plan.from_dict({"seats": "12"})
     assert plan.seats == seats
     assert plan.to_dict() == {"seats": "12"}
+
+
+# --- operations ----------------------------------------------------------------------------------
+
+
+def test_an_operation_is_loaded_on_first_use_whatever_its_name(generate: Generate) -> None:
+    """A method loads its operation on first use, whatever the names in the document."""
+    paths = {
+        **post("/load", "importModule"),
+        **post("/other", "v1", parameters=[parameter("api", "query", {"type": "string"})]),
+        **post("/tagged", "name", tags=["api"]),
+    }
+    api = generate({}, paths)
+    performed: list[Any] = []
+
+    class Client(api.module("client").SyncOperations):  # type: ignore[misc, name-defined]
+        def _perform(self, call: Any) -> None:
+            performed.append(call.target)
+
+    assert f"{api.package}.api.v1" not in sys.modules
+    Client().import_module()
+    assert f"{api.package}.api.v1.v1" not in sys.modules
+    Client().v1(api="x")
+    Client().name()
+    assert performed == ["/load", "/other?api=x", "/tagged"]
+    with pytest.raises(AttributeError, match=r"api\.v1' has no attribute 'name'"):
+        _ = api.module("api.v1").name

@@ -83,11 +83,11 @@ def test_a_call_without_body_and_headers_has_none() -> None:
     assert (call.target, call.body, call.headers) == ("/api/v1/key/1/pause", None, ())
 
 
-@pytest.mark.parametrize("thing", [PAUSE, Call(PAUSE, "/")], ids=["operation", "call"])
-def test_what_will_be_sent_cannot_be_changed(thing: Any) -> None:
-    """Operations and calls are immutable, so every attempt sends the same request."""
+def test_an_operation_cannot_be_changed() -> None:
+    """Operations are immutable, as all calls of a process share them."""
+    operation: Any = PAUSE
     with pytest.raises(AttributeError):
-        thing.body = b""
+        operation.safe = True
 
 
 # What was left out
