@@ -1,8 +1,7 @@
 """The interface between the client and the network: bytes in, bytes out.
 
 A transport sends one request once and returns one response. It must not follow redirects, send a
-request again, keep cookies or decode bodies. The default transport uses httpcore, httpx's engine;
-pass your own as `Oneloop(transport=...)`.
+request again, keep cookies or decode bodies. Pass your own as `Oneloop(transport=...)`.
 """
 
 from typing import NamedTuple, Protocol, Self

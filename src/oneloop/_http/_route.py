@@ -27,7 +27,8 @@ class Route:
         self.address = self.host, port
         self.tunnel: Secret | None = None
         self._skipped = len(base_url) - len(parts.path)
-        self._lines = f"Host: {parts.netloc}"
+        self._lines = f"Host: {parts.netloc}\r\n"
+        self._last: tuple[tuple[tuple[str, str], ...], str] = (), ""
         proxy = proxy_for(base_url)
         self.is_foreign = proxy is not None and proxy.scheme != "http"
         if proxy is None or self.is_foreign:
@@ -35,10 +36,10 @@ class Route:
         self.address = proxy.host, proxy.port
         credentials = ""
         if proxy.authorization is not None:
-            credentials = f"\r\nProxy-Authorization: {proxy.authorization.reveal()}"
+            credentials = f"Proxy-Authorization: {proxy.authorization.reveal()}\r\n"
         if self.is_secure:
             where = f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
-            text = f"CONNECT {where} HTTP/1.1\r\nHost: {where}{credentials}\r\n\r\n"
+            text = f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{credentials}\r\n"
             self.tunnel = Secret(text.encode("ascii"))
         else:
             self._skipped = 0  # a proxy gets the whole URL
@@ -47,12 +48,17 @@ class Route:
     def message(self, request: Request) -> bytes:
         """Return a request as bytes."""
         body = request.body or b""
-        lines = [
-            f"{request.method} {request.url[self._skipped :]} HTTP/1.1",
-            self._lines,
-            *map(": ".join, request.headers),
-        ]
+        length = ""
         if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
-            lines.append(f"Content-Length: {len(body)}")
-        lines.append("\r\n")
-        return "\r\n".join(lines).encode("ascii") + body
+            length = f"Content-Length: {len(body)}\r\n"
+        first = f"{request.method} {request.url[self._skipped :]} HTTP/1.1\r\n"
+        headers = self._headers(request.headers)
+        return f"{first}{self._lines}{headers}{length}\r\n".encode("ascii") + body
+
+    def _headers(self, headers: tuple[tuple[str, str], ...]) -> str:
+        """Return headers as lines, prepared once where they are those of the last call."""
+        last, lines = self._last
+        if headers is not last:
+            lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+            self._last = headers, lines
+        return lines
