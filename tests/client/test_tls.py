@@ -243,6 +243,7 @@ UNHASHED = 'it contains no certificate under a hash of its subject; run "openssl
     [
         ("{0}/no", "{0}/no", "No such file or directory"),
         ("{0}/no:{0}/nor", "{0}/no", "No such file or directory"),
+        (":{0}/no", "{0}/no", "No such file or directory"),
         ("{0}/ca.pem", "{0}/ca.pem", "Not a directory"),
         ("/:{0}/ca.pem", "{0}/ca.pem", "Not a directory"),
         ("{0}", "{0}", UNHASHED),
@@ -459,13 +460,23 @@ def test_certifi_is_used_where_the_system_has_no_certificates(
     assert (context is bare) == (loaded != "certifi")
 
 
+@REHASH
+def test_the_systems_directory_is_trusted_if_a_variable_is_empty(
+    hashed: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system may have a directory of certificates only."""
+    changed = _tls._SYSTEM._replace(openssl_cafile="/nowhere", openssl_capath=hashed)
+    monkeypatch.setattr(_tls, "_SYSTEM", changed)
+    monkeypatch.setenv("SSL_CERT_FILE", "")
+    monkeypatch.setenv("SSL_CERT_DIR", "")
+    assert is_trusted(authority)
+
+
 def test_certifi_without_its_file_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen application may lack the file of certifi."""
     monkeypatch.setattr(_tls, "_SYSTEM", system(tmp_path / "system"))
-    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    monkeypatch.setattr(bare, "load_default_certs", lambda *_: None, raising=False)
     monkeypatch.setattr(certifi, "where", lambda: "/nowhere/cacert.pem")
     monkeypatch.setenv("SSL_CERT_FILE", "")
     monkeypatch.setenv("SSL_CERT_DIR", "")
