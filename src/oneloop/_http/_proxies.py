@@ -3,7 +3,9 @@
 import os
 import re
 import sys
-from base64 import b64encode
+from binascii import b2a_base64
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
@@ -46,9 +48,9 @@ def proxy_for(base_url: str) -> Proxy | None:
     host = (parts.hostname or "").removesuffix(".")
     if is_loopback(host):
         return None
-    source, url = _variable(parts.scheme) or _variable("all") or ("the system", None)
+    source, url = _variable(parts.scheme) or _variable("all") or ("the system's settings", None)
     if url is None:
-        url = _from_system(parts.scheme, parts.netloc)
+        url = _from_system(parts.scheme, parts.netloc) if _SYSTEM_HAS_PROXIES else None
     elif listed := _variable("no"):
         port = parts.port or _PORTS[parts.scheme]
         url = None if _is_listed(listed[1].reveal().lower(), parts.scheme, host, port) else url
@@ -62,15 +64,13 @@ def _variable(kind: str) -> tuple[str, Secret] | None:
     """Return the name and the value of a variable such as `https_proxy`; `None` if it is empty."""
     lower = f"{kind}_proxy"
     name = lower if lower in [*os.environ] else lower.upper()
+    if name == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ:
+        return None  # in a CGI program, it is the header "Proxy" of somebody's request
     value = os.environ.get(name, "").strip()
-    # In a CGI program, HTTP_PROXY is the header "Proxy" of somebody's request.
-    forged = name == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ
-    return (name, Secret(value)) if value and not forged else None
+    return (name, Secret(value)) if value else None
 
 
 def _from_system(scheme: str, netloc: str) -> Secret | None:
-    if not _SYSTEM_HAS_PROXIES:
-        return None
     from urllib import request  # on first use, as importing it is slow
 
     url = request.getproxies().get(scheme) or request.getproxies().get("all")
@@ -102,7 +102,7 @@ def _parsed(url: Secret) -> Proxy | str:
         return problem + "; expected http://user:password@host:port"
     name, _, password = login.encode("utf-8", "surrogateescape").partition(b":")
     name, password = unquote_to_bytes(name), unquote_to_bytes(password)
-    authorization = Secret(f"Basic {b64encode(name + b':' + password).decode()}")
+    authorization = Secret(f"Basic {b2a_base64(name + b':' + password, newline=False).decode()}")
     login = f"{quote(name, safe='')}:{quote(password, safe='')}@" if name or password else ""
     server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     # To httpx, socks5h is the same as socks5, which older versions know, too.
@@ -118,37 +118,25 @@ def _is_listed(entries: str, scheme: str, host: str, port: int) -> bool:
     addresses = _addresses(host)
     for entry in re.split(r"[\s,]+", entries):
         found = _ENTRY.fullmatch(entry.rstrip("/"))
-        if not found or found["scheme"] not in (None, "all", scheme):
+        if found is None or found["scheme"] not in (None, "all", scheme):
             continue
-        if int(found["port"] or port) == port and _covers(found["host"], host, addresses):
-            return True
-    return False
-
-
-def _covers(pattern: str, host: str, addresses: list[Any]) -> bool:
-    if pattern == "*":
-        return True
-    pattern = pattern.removesuffix(".")
-    if not addresses:
+        if int(found["port"] or port) != port:
+            continue
+        pattern = found["host"].removesuffix(".")
         name = pattern.removeprefix("*").removeprefix(".")
-        return bool(name) and f".{host}".endswith(f".{name}")
-    from ipaddress import ip_network  # on first use, as importing it is slow
-
-    try:
-        network = ip_network(re.sub(r"[][]", "", pattern), strict=False)
-    except ValueError:
-        return False
-    return any(address in network for address in addresses)
+        is_parent = not addresses and f".{host}".endswith(f".{name}")
+        if found["host"] == "*" or is_parent:
+            return True
+        with suppress(ValueError):
+            plain = re.sub(r"[][]", "", pattern)
+            if any(address in ip_network(plain, strict=False) for address in addresses):
+                return True
+    return False
 
 
 def _addresses(host: str) -> list[Any]:
     """Return the IP address that a host is, with the IPv4 address within an IPv6 one, if any."""
-    if not (":" in host or host[-1:].isdigit()):
-        return []
-    from ipaddress import ip_address  # on first use, as importing it is slow
-
-    try:
+    with suppress(ValueError):
         address = ip_address(host)
-    except ValueError:
-        return []
-    return [address, *filter(None, [getattr(address, "ipv4_mapped", None)])]
+        return [address, *filter(None, [getattr(address, "ipv4_mapped", None)])]
+    return []

@@ -10,15 +10,12 @@ from . import _faults
 
 _SYSTEM = ssl.get_default_verify_paths()
 
-_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-"""The names by which OpenSSL finds certificates in a directory."""
-
 _FINAL = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE|ACCESS_DENIED)")
 """The reasons of errors by which a server refuses our certificate, or demands one."""
 
-_contexts: dict[tuple[str, str], tuple[object, ssl.SSLContext]] = {}
-"""For each setting, the state of its files when they were read, and the context. There is no lock:
-threads that read them at the same time get equal contexts."""
+_contexts: dict[tuple[str, ...], tuple[object, ssl.SSLContext]] = {}
+"""The newest context for each setting of the variables, and the state of the files in it. There is
+no lock: threads that read the same files at the same time get equal contexts."""
 
 
 def client_context() -> ssl.SSLContext:
@@ -31,24 +28,19 @@ def client_context() -> ssl.SSLContext:
     Raises:
         TransportError: A variable names something that cannot be used.
     """
-    setting = _setting()
-    state = _state(*setting)  # before the files are read, so that later changes are noticed
-    known = _contexts.get(setting)
-    if known is not None and known[0] == state:
-        return known[1]
-    context = _named(*setting) if any(setting) else _default()
-    context.set_alpn_protocols(["http/1.1"])
-    if len(_contexts) > 8:
-        _contexts.clear()
-    _contexts[setting] = state, context
+    setting, state, context = _current()
+    if context is None:
+        context = _named(*setting) if any(setting) else _default()
+        context.set_alpn_protocols(["http/1.1"])
+        if len(_contexts) >= 8:  # one needs about 1 MB
+            _contexts.clear()
+        _contexts[setting] = state, context
     return context
 
 
 def is_loaded() -> bool:
     """Return whether `client_context` would return at once, without reading certificates."""
-    setting = _setting()
-    known = _contexts.get(setting)
-    return known is not None and known[0] == _state(*setting)
+    return _current()[2] is not None
 
 
 def is_final(error: BaseException | None) -> bool:
@@ -66,30 +58,23 @@ def is_final(error: BaseException | None) -> bool:
     return False
 
 
-def _setting() -> tuple[str, str]:
+def _current() -> tuple[tuple[str, ...], object, ssl.SSLContext | None]:
+    """Return the file and the directories in the variables, their state, and their context."""
     directories = os.environ.get("SSL_CERT_DIR", "").split(os.pathsep)
-    return os.environ.get("SSL_CERT_FILE", ""), os.pathsep.join(filter(None, directories))
-
-
-def _state(file: str, directories: str) -> list[tuple[int, ...] | None]:
-    """Return what changes when one of these, or of the system's, is changed or replaced."""
-    if not file and not directories:
-        file, directories = _SYSTEM.openssl_cafile, _SYSTEM.openssl_capath
-    state: list[tuple[int, ...] | None] = []
-    for path in filter(None, (file, *directories.split(os.pathsep))):
-        try:
+    setting = (os.environ.get("SSL_CERT_FILE", ""), *filter(None, directories))
+    paths = setting if any(setting) else (_SYSTEM.openssl_cafile, _SYSTEM.openssl_capath)
+    state: list[tuple[int, ...]] = []
+    for path in filter(None, paths):
+        with suppress(OSError):
             now = Path(path).stat()
-        except OSError:
-            state.append(None)
-        else:
             state.append((now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
-    return state
+    known = _contexts.get(setting)
+    return setting, state, known[1] if known is not None and known[0] == state else None
 
 
-def _named(file: str, directories: str) -> ssl.SSLContext:
+def _named(file: str, *directories: str) -> ssl.SSLContext:
     # Images with a bundle only set both variables; their directory has no names for OpenSSL.
-    paths = filter(None, directories.split(os.pathsep))
-    problems = {path: _problem(path, alone=not file) for path in paths}
+    problems = {path: _problem(path, alone=not file) for path in directories}
     for path, problem in problems.items():
         # As for OpenSSL, some of several directories may be missing.
         if problem and (all(problems.values()) or Path(path).is_file()):
@@ -113,19 +98,21 @@ def _default() -> ssl.SSLContext:
     return _created("certifi", certifi.where())
 
 
-def _created(source: str = "", file: str = "", directories: str = "") -> ssl.SSLContext:
+def _created(source: str = "", file: str = "", directories: tuple[str, ...] = ()) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=file or None, capath=directories or None)
+        capath = os.pathsep.join(directories) or None
+        context = ssl.create_default_context(cafile=file or None, capath=capath)
         if not file or context.cert_store_stats()["x509"]:
             return context
         problem = "it contains no certificate"  # but perhaps a list of revoked ones
     except OSError as error:
         problem = str(error.strerror)
-        if error.filename:  # OpenSSL's own errors do not name the file
+        if error.filename not in (None, file):  # OpenSSL's own errors do not name the file
             source, file = "SSLKEYLOGFILE", error.filename
-        elif isinstance(error, ssl.SSLError):
-            problem = f"it is not a file of certificates in PEM format ({problem})"
-    raise _faults.unopened(f"{source} names {file!r}, which cannot be used: {problem}")
+        elif file and isinstance(error, ssl.SSLError):
+            problem = "it is not a file of certificates in PEM format"
+    named = f"{source} names {file!r}, which cannot be used" if file else "OpenSSL cannot be used"
+    raise _faults.unopened(f"{named}: {problem}")
 
 
 def _problem(directory: str, *, alone: bool) -> str | None:
@@ -134,6 +121,6 @@ def _problem(directory: str, *, alone: bool) -> str | None:
         names = [path.name for path in Path(directory).iterdir()]
     except OSError as error:
         return str(error.strerror)
-    if alone and not any(map(_HASHED.fullmatch, names)):
-        return 'it contains no certificate under a hash of its subject; run "openssl rehash" on it'
-    return None
+    if any(re.fullmatch(r"[0-9a-f]{8}\.[0-9]+", name) for name in names) or not alone:
+        return None
+    return 'it contains no certificate under a hash of its subject; run "openssl rehash" on it'
