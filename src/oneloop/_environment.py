@@ -1,11 +1,10 @@
-"""Environment variables, proxies, base URLs, and loopback hosts.
+"""Environment variables, base URLs, and loopback hosts.
 
 A loopback host, that is this machine, may be called over plain http, and never through a proxy.
 """
 
 import os
 import re
-from urllib.parse import urlsplit
 
 from oneloop_core import Secret
 
@@ -34,47 +33,6 @@ def key_from_environment() -> Secret | None:
 def base_url_from_environment(default: str) -> Secret:
     """Return the base URL that the environment names, or the default."""
     return Secret(os.environ.get(BASE_URL_VARIABLE) or default)
-
-
-def certificates_from_environment() -> tuple[str | None, str | None]:
-    """Return the file and the directory of certificates that OpenSSL's variables name."""
-    return os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-
-
-def proxy_from_environment(url: str) -> str | None:
-    """Return the proxy for a URL: `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, unless `NO_PROXY`.
-
-    Raises:
-        ValueError: It is not the URL of a proxy. The error shows its scheme only, as the rest may
-            contain a password.
-    """
-    parts = urlsplit(url)
-    if not parts.hostname or is_loopback(parts.hostname):
-        return None
-    from urllib import request  # on first use, as importing it is slow
-
-    if request.proxy_bypass(parts.netloc):
-        return None
-    found = request.getproxies()
-    proxy = found.get(parts.scheme) or found.get("all")
-    if not proxy:
-        return None
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
-    scheme = proxy.partition("://")[0].lower()
-    if scheme not in ("http", "https", "socks5", "socks5h") or not _has_host(proxy):
-        raise ValueError(
-            f"unsupported or malformed proxy URL in {parts.scheme.upper()}_PROXY or ALL_PROXY: "
-            f"{scheme if scheme.isalnum() else ''}://..."
-        )
-    return proxy
-
-
-def _has_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # its message may quote a part of the password
-        return False
 
 
 def split_base_url(url: str) -> tuple[str, str] | None:

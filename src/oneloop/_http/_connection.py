@@ -127,6 +127,9 @@ class Connection:
         except OSError as error:
             _faults.let_through(error)
             wire.sent = False
+            received = stream.peek()  # perhaps the reason, such as an alert of TLS
+            if received:
+                wire.receive(received)
             raise
         while not wire.done:
             seconds = limits.read
