@@ -6,10 +6,10 @@ import socket
 import time
 import warnings
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakSet
 
 from oneloop.transport import Limits, Request, Response, TransportError
@@ -42,11 +42,17 @@ class AsyncioTransport:
         self._homes: dict[AbstractEventLoop, _LoopHome] = {}
         self._closed: WeakSet[AbstractEventLoop] = WeakSet()
 
-    async def send(self, request: Request, limits: Limits) -> Response:
+    def send(self, request: Request, limits: Limits) -> Coroutine[Any, Any, Response]:
         loop = _running_loop()
         home = self._homes.get(loop)
         if home is None or home.process != process():
-            home = await self._home(loop)
+            return self._send_first(loop, request, limits)
+        return home.send(request, limits)
+
+    async def _send_first(
+        self, loop: AbstractEventLoop, request: Request, limits: Limits
+    ) -> Response:
+        home = await self._home(loop)
         return await home.send(request, limits)
 
     async def _home(self, loop: AbstractEventLoop) -> "_LoopHome":
@@ -85,9 +91,16 @@ class _LoopHome(Home):
     def __init__(
         self, options: "tuple[str, SSLContext | None, int]", loop: AbstractEventLoop
     ) -> None:
-        super().__init__(options, partial(AsyncioStream, loop), partial(_Bell, loop), is_async=True)
-        self.process = process()
+        super().__init__(options, partial(AsyncioStream, loop), partial(_Bell, self), is_async=True)
+        self.loop, self.process = loop, process()
+        self._timer: asyncio.TimerHandle | None = None
         self.guard = self._guarded()
+
+    def wake_all_in(self, seconds: float) -> None:
+        """Let all calls that wait look at the time then. One timer serves all of them."""
+        when = self.loop.time() + seconds
+        if self._timer is None or not self.loop.time() < self._timer.when() <= when:
+            self._timer = self.loop.call_at(when, self.pool.wake_all)
 
     async def _guarded(self) -> AsyncGenerator[None]:
         """Close the pool when the client is closed, or when the loop is about to be closed.
@@ -113,22 +126,19 @@ class _LoopHome(Home):
 
 
 class _Bell:
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        self._loop = loop
-        self._turn = loop.create_future()
+    def __init__(self, home: "_LoopHome") -> None:
+        self._home = home
+        self._turn: asyncio.Future[None] | None = None
 
     def ring(self) -> None:
-        if not self._turn.done():
+        if self._turn is not None and not self._turn.done():
             self._turn.set_result(None)
 
     async def wait(self, seconds: float | None) -> None:
-        timer = None if seconds is None else self._loop.call_later(seconds, self.ring)
-        try:
-            await self._turn
-        finally:
-            if timer is not None:
-                timer.cancel()
-        self._turn = self._loop.create_future()
+        if seconds is not None:
+            self._home.wake_all_in(seconds)
+        self._turn = self._home.loop.create_future()
+        await self._turn
 
 
 class AsyncioStream(asyncio.Protocol):

@@ -79,7 +79,9 @@ class BlockingTransport:
 class _Bell:
     def __init__(self) -> None:
         self._event = threading.Event()
-        self.ring = self._event.set
+
+    def ring(self) -> None:
+        self._event.set()
 
     async def wait(self, seconds: float | None) -> None:
         self._event.wait(POLLING if seconds is None else min(seconds, POLLING))

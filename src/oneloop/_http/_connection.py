@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 from . import _faults
-from ._pool import KEEPALIVE, Pool, Ticket
+from ._pool import KEEPALIVE, Pool
 from ._route import Route
 from ._wire import Wire
 
@@ -181,7 +181,7 @@ class Home:
         self,
         options: "tuple[str, SSLContext | None, int]",
         make_stream: Callable[[], Stream],
-        make_bell: Callable[[], Bell],
+        make_bell: "Callable[[], Bell]",
         *,
         is_async: bool,
     ) -> None:
@@ -230,10 +230,10 @@ class Home:
 
     async def _turn(self, until: float | None) -> Connection:
         """Return a connection as soon as it is this call's turn."""
-        bell, ticket = self._make_bell(), Ticket()
-        place = self.pool.join(ticket, bell.ring)
+        bell = self._make_bell()
+        place = self.pool.join(bell)
         try:
-            while (connection := self.pool.take(ticket)) is None:
+            while (connection := self.pool.take(bell)) is None:
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
                     raise _faults.busy()

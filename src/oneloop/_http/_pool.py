@@ -15,15 +15,11 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from ._connection import Bell, Connection
 
 KEEPALIVE = 4.0
 """Seconds for which an idle connection is used again. Servers close idle connections (uvicorn after
 5 seconds), and a request must not be sent on a connection that is being closed."""
-
-
-class Ticket:
-    """The place of a call in the queue. Whoever drops its ticket has left the queue."""
 
 
 class Pool:
@@ -41,12 +37,11 @@ class Pool:
         # Slots that are taken: by number, with a reference whose callback frees the slot when the
         # connection has gone, also if it was lost where a call was interrupted.
         self._taken: dict[int, ref[Connection]] = {}
-        self._queue: dict[ref[Ticket], Callable[[], object]] = {}
+        self._queue: dict[ref[Bell], None] = {}
 
-    def take(self, ticket: Ticket | None = None) -> "Connection | None":
+    def take(self, bell: "Bell | None" = None) -> "Connection | None":
         """Return an open or a new connection, or `None` if the call must wait for its turn."""
-        first = self._first()
-        if first is not None and first() is not ticket:
+        if self._queue and self._first() is not bell:
             return None
         now = time.monotonic()
         while True:
@@ -76,15 +71,18 @@ class Pool:
             self._taken.pop(number, None)
         self.wake()
 
-    def join(self, ticket: Ticket, wake: Callable[[], object]) -> "ref[Ticket]":
-        """Put a call at the end of the queue. `wake` is called when it should look again."""
-        place = ref(ticket)
-        self._queue[place] = wake
+    def join(self, bell: "Bell") -> "ref[Bell]":
+        """Put a call at the end of the queue; its bell rings when it should look again.
+
+        A call leaves the queue by itself when its bell is garbage.
+        """
+        place = ref(bell)
+        self._queue[place] = None
         self.wake()  # the first one, in case that it missed its turn
         return place
 
-    def leave(self, place: "ref[Ticket]") -> None:
-        """Remove a call from the queue. The next one may have been woken in its place."""
+    def leave(self, place: "ref[Bell]") -> None:
+        """Remove a call from the queue. It may have been woken in place of the next one."""
         self._queue.pop(place, None)
         self.wake()
 
@@ -93,7 +91,13 @@ class Pool:
         if self._queue and (self._idle or len(self._taken) < self._maximum):
             first = self._first()
             if first is not None:
-                self._queue.get(first, bool)()
+                first.ring()
+
+    def wake_all(self) -> None:
+        """Wake all calls in the queue: one of them may be out of time."""
+        for bell in [place() for place in [*self._queue]]:
+            if bell is not None:
+                bell.ring()
 
     def close(self) -> None:
         """Close all idle connections now, and those that calls use when these end."""
@@ -111,18 +115,21 @@ class Pool:
         self._idle.clear()
         return were_any
 
-    def _first(self) -> "ref[Ticket] | None":
+    def _first(self) -> "Bell | None":
         while self._queue:
             try:
-                first = next(iter(self._queue))
+                place = next(iter(self._queue))
             except (StopIteration, RuntimeError):  # another thread has changed the queue
                 continue
-            if first() is not None:
-                return first
-            self._queue.pop(first, None)
+            bell = place()
+            if bell is not None:
+                return bell
+            self._queue.pop(place, None)
         return None
 
     def _new(self) -> "Connection | None":
+        if len(self._taken) >= self._maximum:
+            return None
         for number in self._numbers():
             if number not in self._taken:
                 connection = self._make()
