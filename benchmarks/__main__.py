@@ -1,4 +1,4 @@
-"""`benchmarks/run [--quick] [--output FOLDER] [PEER ...]`.
+"""`benchmarks/run [--quick] [--output FOLDER] [--python PATH ...] [PEER ...]`.
 
 Without names, measure all peers and write docs/benchmarks.md, docs/benchmarks.svg and the table in
 README.md. With names or --quick, print the tables, or write them to FOLDER if it is given.
@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -29,37 +30,43 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("peers", nargs="*", metavar="PEER", help="what to measure; default: all")
     parser.add_argument("--quick", action="store_true", help="check only that everything runs")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write the results there")
+    parser.add_argument(
+        "--python",
+        metavar="PATH",
+        action="append",
+        help="measure some peers under this Python too; can be repeated. Default: python3.11 to "
+        "python3.14 on the PATH, unless peers are named or --quick is given",
+    )
     given = parser.parse_args(arguments)
     began = time.monotonic()
 
     def say(line: str) -> None:
         print(f"{time.monotonic() - began:6.1f} s  {line}", file=sys.stderr, flush=True)
 
+    complete = not given.quick and not given.peers
     try:
         peers = peering.chosen(given.peers or (peering.QUICK if given.quick else []))
-        pythons: dict[str, Path] = {}
-        for peer in peers:
-            if given.quick and peer.name in peering.QUICK:
-                pythons[peer.name] = Path(sys.executable)
-            else:
-                say(f"environment: {peer.name}")
-                pythons[peer.name] = peering.interpreter(peer)
+        if given.python:
+            others = peering.others(map(peering.described, given.python))
+        else:
+            others = peering.installed() if complete else []
+        environments = _environments(peers, others, say, quick=given.quick)
     except SetupError as error:
         print(f"benchmarks/run: {error}", file=sys.stderr)
         return 1
-    complete = not given.quick and not given.peers
-    if complete and "fast" not in pythons:
-        say("not measured: fast, because this oneloop has no such extra")
 
     busy = _load()
     with serving() as endpoint, ExitStack() as stack:
         clients = [
-            stack.enter_context(Client(peer, pythons[peer.name], endpoint)) for peer in peers
+            stack.enter_context(Client(peer, python, endpoint, version))
+            for peer, python, version in environments
         ]
-        versions = {client.peer.name: client.version() for client in clients}
+        versions = {client.name: client.version() for client in clients if not client.ported}
         results = run(clients, QUICK if given.quick else Effort(), say)
 
-    facts = report.Facts(_facts(busy), versions)
+    facts = report.Facts(
+        _facts(busy), versions, peering.RUNNING.version, [python.version for python in others]
+    )
     text = report.document(results, peers, facts)
     folder = given.output or (ROOT / "docs" if complete else None)
     if folder is None:
@@ -70,8 +77,31 @@ def main(arguments: list[str]) -> int:
     (folder / "benchmarks.svg").write_text(_chart(results, peers), "utf-8")
     if folder == ROOT / "docs":
         _insert(ROOT / "README.md", report.summary(results, peers))
-    print(report.goals(results, peers))
+    print(report.goals(results))
     return 0
+
+
+def _environments(
+    peers: list[Peer], others: list[peering.Python], say: Callable[[str], None], *, quick: bool
+) -> list[tuple[Peer, Path, str | None]]:
+    """Return each peer with its interpreter, and with the version of that if it is another one.
+
+    Raises:
+        SetupError: An environment could not be created.
+    """
+    found: list[tuple[Peer, Path, str | None]] = []
+    for peer in peers:
+        if quick and peer.name in peering.QUICK:
+            found.append((peer, Path(sys.executable), None))
+        else:
+            say(f"environment: {peer.name}")
+            found.append((peer, peering.interpreter(peer), None))
+    for python in others:
+        for peer in peers:
+            if peer.name in peering.PORTED:
+                say(f"environment: {peer.name}, Python {python.version}")
+                found.append((peer, peering.interpreter(peer, python), python.version))
+    return found
 
 
 def _chart(results: Results, peers: list[Peer]) -> str:

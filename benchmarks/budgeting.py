@@ -14,7 +14,7 @@ import sysconfig
 import tomllib
 from pathlib import Path
 
-from .harness import serving
+from .harness import Endpoint, serving
 from .peering import HERE, ROOT
 
 FILE = HERE / "budget.toml"
@@ -37,8 +37,7 @@ print(len(sys.modules) - before)
 
 STATEMENTS = {
     "modules, import oneloop": "import oneloop",
-    "modules, first sync call": ("from benchmarks.peers.default import make; make({url!r})()"),
-    "modules, first sync call, fast": ("from benchmarks.peers.fast import make; make({url!r})()"),
+    "modules, first sync call": "from benchmarks.peers.default import make; make({url!r})()",
     "modules, first async call": """
 import asyncio
 from benchmarks.peers.default import make_async
@@ -57,8 +56,9 @@ def counted() -> dict[str, int]:
     with serving() as endpoint:
         for name, statement in STATEMENTS.items():
             code = MODULES.format(statement=statement.format(url=endpoint.url))
-            found[name] = int(_run("-c", code))
-        found |= json.loads(_run(str(HERE / "counting.py"), endpoint.url))
+            found[name] = int(_run(endpoint, "-c", code))
+        urls = (endpoint.url, endpoint.tls_url)
+        found |= json.loads(_run(endpoint, str(HERE / "counting.py"), *urls))
     return found
 
 
@@ -68,14 +68,18 @@ def _path() -> list[str]:
     return [*map(str, ours), sysconfig.get_path("purelib")]
 
 
-def _run(*arguments: str) -> str:
+def _run(endpoint: Endpoint, *arguments: str) -> str:
     """Run Python without what could differ between machines or runs, and return its output.
 
     It runs without `site`, which would execute the .pth files of other packages.
     """
     result = subprocess.run(
         [sys.executable, "-S", *arguments],
-        env={"PYTHONPATH": os.pathsep.join(_path()), "PYTHONHASHSEED": "0"},
+        env={
+            "PYTHONPATH": os.pathsep.join(_path()),
+            "PYTHONHASHSEED": "0",
+            "SSL_CERT_FILE": str(endpoint.certificates),
+        },
         stdout=subprocess.PIPE,
         text=True,
         check=True,

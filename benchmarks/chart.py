@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape
 from attrs import frozen
 
 WIDTH = 900
-LABELS = 186
+LABELS = 204
 """Pixels for the labels to the left of the bars."""
 NUMBERS = 62
 """Pixels for the numbers to the right of them."""

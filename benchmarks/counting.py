@@ -1,4 +1,4 @@
-"""`python counting.py URL`: count what one call costs, in a process that does nothing else.
+"""`python counting.py URL TLS_URL`: count what one call costs, in a process that does nothing else.
 
 It prints names and counts as JSON. Each count is the most frequent one of many calls after a
 warm-up: since Python 3.12, the first traced call reports only some of its instructions.
@@ -165,18 +165,19 @@ def of_sync(where: str, url: str, **options: Any) -> dict[str, int]:
     }
 
 
-def main(url: str) -> None:
+def main(url: str, tls_url: str) -> None:
     """Count everything and print it."""
     gc.disable()  # a collection in the middle of a call would be counted with it
     found = {
         **of_sync("in memory", url, transport=InMemory()),
         **asyncio.run(of_async("in memory", url, transport=AsyncInMemory())),
         **of_sync("loopback", url),
-        **of_sync("loopback, fast", url, transport="fast"),
         **asyncio.run(of_async("loopback", url)),
+        **of_sync("loopback TLS", tls_url),
+        **asyncio.run(of_async("loopback TLS", tls_url)),
     }
     sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

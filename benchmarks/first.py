@@ -1,7 +1,7 @@
 """`python first.py PEER URL`: make one call, in as short a process as possible.
 
-It prints "done" after the call, and then its resident memory in KiB. Its parent measures the time,
-from before the interpreter starts.
+The call is a blocking one if the peer has one. It prints "done" after the call, and then its
+resident memory in KiB. Its parent measures the time, from before the interpreter starts.
 """
 
 import sys
@@ -22,7 +22,19 @@ def resident() -> int:
 if __name__ == "__main__":
     from importlib import import_module
 
-    import_module(f"benchmarks.peers.{sys.argv[1]}").make(sys.argv[2])()
+    peer = import_module(f"benchmarks.peers.{sys.argv[1]}")
+    if hasattr(peer, "make"):
+        peer.make(sys.argv[2])()
+    else:
+        import asyncio
+
+        async def first() -> None:
+            """Make one async call."""
+            call, close = peer.make_async(sys.argv[2])
+            await call()
+            await close()
+
+        asyncio.run(first())
     sys.stdout.write("done\n")
     sys.stdout.flush()
     sys.stdout.write(f"{resident()}\n")

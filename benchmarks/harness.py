@@ -1,5 +1,6 @@
 """The processes of a run: one server, and the clients on another core."""
 
+import http.client
 import json
 import os
 import ssl
@@ -11,11 +12,13 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import certifi
 import trustme
 from attrs import frozen
 
+from .calls import CONNECTIONS
 from .peering import HERE, ROOT, Peer
 
 IMPORT = """
@@ -51,6 +54,14 @@ class Endpoint:
         """Return the environment of a client, without any variable that could affect it."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         return kept | ({"SSL_CERT_FILE": str(self.certificates)} if tls else {})
+
+    def connections(self) -> int:
+        """Return how many connections the server has accepted, except the ones that ask this."""
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc)
+        connection.request("GET", CONNECTIONS)
+        number = int(connection.getresponse().read())
+        connection.close()
+        return number
 
 
 @contextmanager
@@ -99,15 +110,27 @@ def _move_to(cores: list[int]) -> None:
     os.sched_setaffinity(0, cores)
 
 
-class Client:
-    """Runs one peer: in a worker process, and in a new process for each measurement of a start."""
+def under(version: str | None, peer: str) -> str:
+    """Return the name of the results of a peer under a version of Python; `None`: the usual one."""
+    return f"{peer}, Python {version}" if version else peer
 
-    def __init__(self, peer: Peer, python: Path, endpoint: Endpoint) -> None:
-        self.peer, self.python, self.endpoint = peer, python, endpoint
+
+class Client:
+    """Runs one peer: in a worker process, and in a new process for each measurement of a start.
+
+    Attributes:
+        name: The name of the peer, with the version of Python if it is not the usual one.
+    """
+
+    def __init__(
+        self, peer: Peer, python: Path, endpoint: Endpoint, version: str | None = None
+    ) -> None:
+        self.peer, self.python, self.endpoint, self.ported = peer, python, endpoint, bool(version)
+        self.name = under(version, peer.name)
         self.process = subprocess.Popen(
             [python, HERE / "worker.py", peer.name],
             cwd=ROOT,
-            env=endpoint.environment(),
+            env=endpoint.environment(tls=True),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

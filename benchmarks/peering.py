@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import platform
+import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -33,6 +35,8 @@ class Peer:
         ours: Whether it is this SDK or a part of it.
         codec: Whether its models are measured separately.
         calls: Whether it makes calls; if not, only its models are measured.
+        blocking: Whether these include blocking calls.
+        shares: The name of the peer whose environment it uses; empty if it has one of its own.
     """
 
     name: str
@@ -42,6 +46,8 @@ class Peer:
     ours: bool = False
     codec: bool = False
     calls: bool = True
+    blocking: bool = True
+    shares: str = ""
 
 
 def _of(distribution: str) -> str:
@@ -53,8 +59,16 @@ _OURS = "__import__('oneloop').__version__"
 PEERS = [
     Peer("raw", "raw socket"),
     Peer("engine", "bare pyreqwest", "import pyreqwest.client", _of("pyreqwest")),
-    Peer("fast", "**oneloop, `fast`**", "import oneloop", _OURS, ours=True),
     Peer("default", "**oneloop**", "import oneloop", _OURS, ours=True, codec=True),
+    Peer(
+        "default_httpx",
+        '**oneloop, `transport="httpx"`**',
+        *("import oneloop", _OURS),
+        ours=True,
+        shares="default",
+    ),
+    Peer("aiohttp", "bare aiohttp", "import aiohttp", _of("aiohttp"), blocking=False),
+    Peer("niquests", "bare niquests", "import niquests", _of("niquests")),
     Peer("httpx", "bare httpx", "import httpx", _of("httpx")),
     Peer(
         "plain",
@@ -72,51 +86,117 @@ PEERS = [
         "from oneloop_client.client import Oneloop",
         _of("oneloop-python"),
     ),
+    Peer("unkey", "unkey-py (Speakeasy)", "from unkey.py import Unkey", _of("unkey.py")),
     Peer("fern", "squareup (Fern)", "from square import Square", _of("squareup")),
     Peer("stripe", "stripe", "import stripe", _of("stripe")),
     Peer("stainless", "orb-billing (Stainless)", "import orb", _of("orb-billing")),
 ]
 
-QUICK = ["raw", "engine", "default", "httpx", "slots"]
+QUICK = ["raw", "default", "httpx", "slots"]
 """Peers that run in the development environment and need no installation."""
+
+PORTED = ["raw", "default", "httpx"]
+"""Peers that are also measured under other versions of Python."""
+
+
+@frozen
+class Python:
+    """An interpreter.
+
+    Attributes:
+        executable: Its path.
+        version: Its version, such as 3.13.0.
+        build: What `sys.version` is there.
+    """
+
+    executable: Path
+    version: str
+    build: str
+
+
+RUNNING = Python(Path(sys.executable), platform.python_version(), sys.version)
+"""The interpreter of this process, under which all peers are measured."""
+
+_DESCRIBE = (
+    "import json, platform, sys, venv;"
+    "print(json.dumps([sys.executable, platform.python_version(), sys.version]))"
+)
 
 
 def chosen(names: list[str]) -> list[Peer]:
     """Return the peers with these names, or all peers.
 
     Raises:
-        SetupError: A name is unknown, or this oneloop does not have the extra for it.
+        SetupError: A name is unknown.
     """
     unknown = set(names) - {peer.name for peer in PEERS}
     if unknown:
         raise SetupError(f"no such peer: {', '.join(sorted(unknown))}")
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        extras = tomllib.load(file)["project"]["optional-dependencies"]
-    available = [peer for peer in PEERS if peer.name != "fast" or "fast" in extras]
-    if "fast" in names and "fast" not in extras:
-        raise SetupError("this oneloop has no extra `fast`")
-    return [peer for peer in available if peer.name in names or not names]
+    return [peer for peer in PEERS if peer.name in names or not names]
 
 
-def interpreter(peer: Peer) -> Path:
+def described(name: str) -> Python:
+    """Return the interpreter with this name or path.
+
+    Raises:
+        SetupError: There is none, or it is too old or cannot create environments.
+    """
+    try:
+        command = (shutil.which(name) or name, "-I", "-c", _DESCRIBE)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise SetupError(f"cannot run {name}: {error.strerror}") from None
+    if result.returncode != 0:
+        raise SetupError(f"{name} cannot be used: {_last(result)}")
+    executable, version, build = json.loads(result.stdout)
+    if tuple(map(int, version.split(".")[:2])) < (3, 11):
+        raise SetupError(f"{name} is Python {version}; oneloop needs 3.11 or later")
+    return Python(Path(executable), version, build)
+
+
+def installed() -> list[Python]:
+    """Return the interpreters on the PATH, one for each minor version that oneloop supports."""
+    found = []
+    for name in (f"python3.{minor}" for minor in range(11, 15)):
+        try:
+            found.append(described(name))
+        except SetupError:
+            continue  # not installed, or a launcher that does not start it
+    return others(found)
+
+
+def others(pythons: Iterable[Python]) -> list[Python]:
+    """Return these interpreters without the running version and without duplicates, sorted."""
+    by_version = {python.version: python for python in pythons}
+    by_version.pop(RUNNING.version, None)
+    return [by_version[version] for version in sorted(by_version, key=sortable)]
+
+
+def sortable(version: str) -> list[str]:
+    """Return something for which 3.9 is smaller than 3.10."""
+    return [part.zfill(4) for part in version.split(".")]
+
+
+def interpreter(peer: Peer, python: Python = RUNNING) -> Path:
     """Return the Python of a peer's environment, creating it if it is missing or out of date.
 
     Raises:
         SetupError: It could not be created.
     """
-    folder = VENVS / peer.name
-    python = folder / "bin" / "python"
+    name = peer.shares or peer.name
+    folder = VENVS / (name if python is RUNNING else f"{name}-{python.version}")
+    made = folder / "bin" / "python"
     stamp = folder / "made-of"
-    wanted = _made_of(peer)
+    wanted = _made_of(name, python)
     if stamp.is_file() and stamp.read_text("utf-8") == wanted:
-        return python
-    venv = (sys.executable, "-I", "-m", "venv", "--without-pip", "--clear")
+        return made
+    venv = (python.executable, "-I", "-m", "venv", "--without-pip", "--clear")
     _run(f"create {folder.relative_to(ROOT)}", *venv, folder)
-    requirements = HERE / "peers" / f"{peer.name}.txt"
+    requirements = HERE / "peers" / f"{name}.txt"
     if requirements.exists():
-        _install(python, "--require-hashes", "--only-binary", ":all:", "-r", requirements)
+        _install(made, "--require-hashes", "--only-binary", ":all:", "-r", requirements)
     if peer.name == "vendor":
-        _install_vendor(python)
+        _install_vendor(made)
     (packages,) = folder.glob("lib/python3*/site-packages")
     if peer.name == "plain":
         _generate_plain(packages / "plain_client")
@@ -126,18 +206,18 @@ def interpreter(peer: Peer) -> Path:
             "".join(f"{up}{part}\n" for part in ("src", "generated", "overrides")), "utf-8"
         )
     stamp.write_text(wanted, "utf-8")  # last, so that an interrupted run leaves no stamp
-    return python
+    return made
 
 
-def _made_of(peer: Peer) -> str:
+def _made_of(name: str, python: Python) -> str:
     """Return a digest of everything that an environment depends on."""
-    sources = [HERE / "peers" / f"{peer.name}.txt", Path(__file__)]
-    if peer.name == "plain":
+    sources = [HERE / "peers" / f"{name}.txt", Path(__file__)]
+    if name == "plain":
         sources += [ROOT / "openapi.yaml", ROOT / "requirements" / "generate.txt"]
-    if peer.name == "vendor":
+    if name == "vendor":
         sources.append(ROOT / "requirements" / "vendor.txt")
     texts = [path.read_text("utf-8") for path in sources if path.exists()]
-    return hashlib.sha256(repr([str(ROOT), sys.version, *texts]).encode()).hexdigest()
+    return hashlib.sha256(repr([str(ROOT), python.build, *texts]).encode()).hexdigest()
 
 
 _PIP = (
@@ -198,5 +278,10 @@ def _generate_plain(package: Path) -> None:
 def _run(purpose: str, *command: str | Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        output = (result.stderr or result.stdout).strip().splitlines() or ["no output"]
-        raise SetupError(f"could not {purpose}: {output[-1]}")
+        raise SetupError(f"could not {purpose}: {_last(result)}")
+
+
+def _last(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line that a command has printed."""
+    output = (result.stderr or result.stdout).strip().splitlines() or ["no output"]
+    return output[-1]

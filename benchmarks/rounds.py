@@ -6,9 +6,11 @@ from collections.abc import Callable
 from attrs import field, frozen
 
 from .harness import Client, Measure, PeerError
-from .peering import Peer
 
 IN_FLIGHT = (1, 10, 100, 1000)
+TLS_IN_FLIGHT = (10, 100)
+BUSY = 100
+"""The number of async calls in flight that is also measured under other versions of Python."""
 
 
 @frozen
@@ -19,6 +21,7 @@ class Effort:
         rounds: Number of rounds.
         calls: Blocking calls per measurement.
         in_flight: Numbers of async calls in flight to measure.
+        tls_in_flight: The same, over TLS.
         seconds: Approximate duration of each of these async measurements.
         codec: How often each step of the models is repeated.
         definitions: How often the classes of the models are created.
@@ -30,6 +33,7 @@ class Effort:
     rounds: int = 5
     calls: int = 1000
     in_flight: tuple[int, ...] = IN_FLIGHT
+    tls_in_flight: tuple[int, ...] = TLS_IN_FLIGHT
     seconds: float = 0.5
     codec: int = 20_000
     definitions: int = 100
@@ -42,6 +46,7 @@ QUICK = Effort(
     rounds=1,
     calls=100,
     in_flight=(1, 10),
+    tls_in_flight=(10,),
     seconds=0.05,
     codec=200,
     definitions=2,
@@ -80,10 +85,7 @@ class Results:
         found = [mine / theirs for mine, theirs in pairs if mine is not None and theirs]
         if not found:
             return None
-        if len(found) == 1:
-            return Ratio(found[0], found[0], found[0])
-        low, middle, high = statistics.quantiles(found, n=4, method="inclusive")
-        return Ratio(middle, low, high)
+        return Ratio(found)
 
     def _of(self, name: str, peer: str) -> list[float | None]:
         return self.values.get(name, {}).get(peer, [])
@@ -91,27 +93,93 @@ class Results:
 
 @frozen
 class Ratio:
-    """The median of the ratios of all rounds, with the lower and the upper quartile."""
+    """The ratios of all rounds."""
 
-    median: float
-    low: float
-    high: float
+    rounds: list[float]
+
+    @property
+    def median(self) -> float:
+        """The median."""
+        return statistics.median(self.rounds)
+
+    @property
+    def low(self) -> float:
+        """The smallest."""
+        return min(self.rounds)
+
+    @property
+    def high(self) -> float:
+        """The largest."""
+        return max(self.rounds)
 
 
-def _sync(effort: Effort) -> Measure:
-    return lambda client: client.measure("sync", url=client.endpoint.url, calls=effort.calls)
+@frozen
+class Step:
+    """One of the measurements of a round.
+
+    Attributes:
+        what: Its name in messages.
+        rounds: The number of rounds that include it.
+        measure: Makes it.
+        applies: Returns whether a client can make it.
+        ported: Whether it is made under other versions of Python too.
+    """
+
+    what: str
+    rounds: int
+    measure: Measure
+    applies: Callable[[Client], bool]
+    ported: bool = False
+
+    def takes(self, client: Client) -> bool:
+        """Return whether this client is measured."""
+        return self.applies(client) and (self.ported or not client.ported)
+
+
+def check(client: Client) -> dict[str, float]:
+    """Check that a peer decodes responses, and makes its calls over one connection.
+
+    Raises:
+        PeerError: It does not, so that its numbers could not be compared with the others.
+    """
+    for url in (client.endpoint.url, client.endpoint.tls_url):
+        for kind in ("sync", "async") if client.peer.blocking else ("async",):
+            before = client.endpoint.connections()
+            calls = client.measure(f"check_{kind}", url=url)["calls"]
+            opened = client.endpoint.connections() - before
+            if opened != 1:
+                raise PeerError(f"opened {opened} connections for {calls} {kind} calls of {url}")
+    return {}
+
+
+def _sync(effort: Effort, *, tls: bool = False) -> Measure:
+    def measure(client: Client) -> dict[str, float]:
+        found = client.measure("sync", url=_url(client, tls=tls), calls=effort.calls)
+        return {_named(name, tls=tls): value for name, value in found.items()}
+
+    return measure
+
+
+def _url(client: Client, *, tls: bool) -> str:
+    return client.endpoint.tls_url if tls else client.endpoint.url
+
+
+def _named(name: str, *, tls: bool) -> str:
+    return f"{name} tls" if tls else name
 
 
 def _growth(effort: Effort) -> Measure:
     return lambda client: client.measure("growth", url=client.endpoint.url, calls=effort.growth)
 
 
-def _parallel(effort: Effort, in_flight: int) -> Measure:
+def _parallel(effort: Effort, in_flight: int, *, tls: bool = False) -> Measure:
     def measure(client: Client) -> dict[str, float]:
-        result = client.measure(
-            "parallel", url=client.endpoint.url, in_flight=in_flight, seconds=effort.seconds
-        )
-        return {f"async {in_flight}": result["rate"]}
+        url = _url(client, tls=tls)
+        found = client.measure("parallel", url=url, in_flight=in_flight, seconds=effort.seconds)
+        return {
+            _named(f"async {in_flight}", tls=tls): found["rate"],
+            _named(f"async cpu {in_flight}", tls=tls): found["cpu"],
+        }
 
     return measure
 
@@ -131,11 +199,44 @@ def _codec(effort: Effort) -> Measure:
     )
 
 
-def _applies(peer: Peer, what: str) -> bool:
-    """Return whether a measurement applies to a peer."""
-    if what == "import":
-        return bool(peer.statement)
-    return peer.codec if what == "models" else peer.calls
+def _imported(client: Client) -> bool:
+    return bool(client.peer.statement)
+
+
+def _calls(client: Client) -> bool:
+    return client.peer.calls
+
+
+def _blocks(client: Client) -> bool:
+    return client.peer.calls and client.peer.blocking
+
+
+def _models(client: Client) -> bool:
+    return client.peer.codec
+
+
+def _steps(effort: Effort) -> list[Step]:
+    every, long = effort.rounds, effort.long_rounds
+    *fewer, most = effort.in_flight
+    return [
+        Step("import", every, Client.imports, _imported, ported=True),
+        Step("first answer", every, _first, _calls, ported=True),
+        Step("first answer, TLS", every, _first_tls, _calls),
+        Step("sync calls", every, _sync(effort), _blocks, ported=True),
+        # Before the async calls: the memory that they free would hide the growth.
+        Step("growth of memory", effort.growth_rounds, _growth(effort), _blocks),
+        Step("sync calls, TLS", every, _sync(effort, tls=True), _blocks),
+        Step("models", every, _codec(effort), _models),
+        *(
+            Step(f"async calls, {n} in flight", every, _parallel(effort, n), _calls, n == BUSY)
+            for n in fewer
+        ),
+        *(
+            Step(f"async calls, {n} in flight, TLS", every, _parallel(effort, n, tls=True), _calls)
+            for n in effort.tls_in_flight
+        ),
+        Step(f"async calls, {most} in flight", long, _parallel(effort, most), _calls),
+    ]
 
 
 def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Results:
@@ -145,35 +246,34 @@ def run(clients: list[Client], effort: Effort, say: Callable[[str], None]) -> Re
     the machine affects all of them. Each round starts with another peer.
     """
     results = Results()
-    every, long, longest = effort.rounds, effort.long_rounds, effort.growth_rounds
-    *fewer, most = effort.in_flight
-    measures: list[tuple[str, int, Measure]] = [
-        ("import", every, Client.imports),
-        ("first answer", every, _first),
-        ("first answer, TLS", every, _first_tls),
-        ("sync calls", every, _sync(effort)),
-        # Before the async calls: the memory that they free would hide the growth.
-        ("growth of memory", longest, _growth(effort)),
-        ("models", every, _codec(effort)),
-        *((f"async calls, {n} in flight", every, _parallel(effort, n)) for n in fewer),
-        (f"async calls, {most} in flight", long, _parallel(effort, most)),
-    ]
+    steps = _steps(effort)
+    clients = [client for client in clients if not _calls(client) or _checked(client, say)]
     for client in clients:  # compiles missing bytecode and fills the system's caches
         if client.peer.calls:
             _once(client, "import", Client.imports, say)
             _once(client, "first answer", _first, say)
     for turn in range(effort.rounds):
-        first = turn % len(clients)
-        for what, rounds, measure in measures:
-            if turn >= rounds:
+        first = turn % max(1, len(clients))
+        for step in steps:
+            if turn >= step.rounds:
                 continue
-            say(f"round {turn + 1} of {effort.rounds}: {what}")
+            say(f"round {turn + 1} of {effort.rounds}: {step.what}")
             for client in clients[first:] + clients[:first]:
-                if not _applies(client.peer, what):
+                if not step.takes(client):
                     continue
-                for name, value in _once(client, what, measure, say).items():
-                    results.add(name, client.peer.name, turn, value)
+                for name, value in _once(client, step.what, step.measure, say).items():
+                    results.add(name, client.name, turn, value)
     return results
+
+
+def _checked(client: Client, say: Callable[[str], None]) -> bool:
+    """Return whether a peer passes the check, and report it if it does not."""
+    try:
+        check(client)
+    except PeerError as error:
+        say(f"{client.name} failed, and is not measured: {error}")
+        return False
+    return True
 
 
 def _once(
@@ -183,5 +283,5 @@ def _once(
     try:
         return measure(client)
     except PeerError as error:
-        say(f"{client.peer.name} failed: {what}: {error}")
+        say(f"{client.name} failed: {what}: {error}")
         return {}

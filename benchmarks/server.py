@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parents[1])
 
-from benchmarks.calls import ANSWERS  # noqa: E402 - needs the line above
+from benchmarks.calls import ANSWERS, CONNECTIONS  # noqa: E402 - needs the line above
 
 LENGTH = b"content-length:"
 
@@ -25,11 +25,22 @@ def _whole(body: bytes) -> bytes:
 WHOLE = {path.encode(): _whole(body) for path, body in ANSWERS.items()}
 
 
+def _own(path: bytes) -> bytes:
+    """Return the response to the measuring process, whose connection is not counted."""
+    if path != CONNECTIONS.encode():
+        raise ValueError(f"a client called {path.decode()}, which is not in benchmarks/calls.py")
+    Server.accepted -= 1
+    return _whole(str(Server.accepted).encode())
+
+
 class Server(asyncio.Protocol):
     """One connection. Requests arrive one after the other, possibly in pieces."""
 
+    accepted = 0
+
     def __init__(self) -> None:
         self.waiting = b""
+        Server.accepted += 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport."""
@@ -49,7 +60,7 @@ class Server(asyncio.Protocol):
             return
         path = self.waiting.split(b" ", 2)[1]
         self.waiting = self.waiting[end + 4 + length :]
-        self.transport.write(WHOLE[path])
+        self.transport.write(WHOLE.get(path) or _own(path))
 
 
 async def serve(certificate: str) -> None:

@@ -17,8 +17,11 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[1])
 
-from benchmarks.first import resident  # noqa: E402 - needs the line above
+from benchmarks.calls import IDENTIFIER  # noqa: E402 - needs the line above
+from benchmarks.first import resident  # noqa: E402 - see above
 
+CHECKED = 20
+"""Calls that check whether a peer decodes the response and keeps its connection."""
 WARM_UP = 200
 """Calls before the ones that are measured."""
 GENTLE = 100
@@ -32,6 +35,25 @@ class Worker:
     def __init__(self, peer: Any) -> None:
         self.peer = peer
         self.calls: dict[str, Callable[[], object]] = {}
+
+    def check_sync(self, url: str) -> dict[str, float]:
+        """Make some blocking calls, and check what they return."""
+        call = self._made(url)
+        for _ in range(CHECKED):
+            _check(call())
+        return {"calls": CHECKED}
+
+    def check_async(self, url: str) -> dict[str, float]:
+        """Make some async calls, one after the other, and check what they return."""
+
+        async def some() -> None:
+            call, close = self.peer.make_async(url)
+            for _ in range(CHECKED):
+                _check(await call())
+            await close()
+
+        asyncio.run(some())
+        return {"calls": CHECKED}
 
     def sync(self, url: str, calls: int) -> dict[str, float]:
         """Return the microseconds of CPU time (all threads) and of wall time per blocking call."""
@@ -51,8 +73,11 @@ class Worker:
         return {"growth": resident() - before}
 
     def parallel(self, url: str, in_flight: int, seconds: float) -> dict[str, float]:
-        """Return the calls per second of `in_flight` tasks, measured for about `seconds`."""
-        return {"rate": asyncio.run(self._parallel(url, in_flight, seconds))}
+        """Return the calls per second of `in_flight` tasks, and the microseconds of CPU per call.
+
+        They are measured for about `seconds`.
+        """
+        return asyncio.run(self._parallel(url, in_flight, seconds))
 
     def codec(self, times: int, definitions: int) -> dict[str, float]:
         """Return the microseconds of CPU time for each step of the models and their definition."""
@@ -61,12 +86,15 @@ class Worker:
 
     def _warm(self, url: str) -> Callable[[], object]:
         """Return the call of the client for this URL, after some calls to warm up."""
-        call = self.calls.get(url) or self.calls.setdefault(url, self.peer.make(url))
+        call = self._made(url)
         for _ in range(WARM_UP):
             call()
         return call
 
-    async def _parallel(self, url: str, in_flight: int, seconds: float) -> float:
+    def _made(self, url: str) -> Callable[[], object]:
+        return self.calls.get(url) or self.calls.setdefault(url, self.peer.make(url))
+
+    async def _parallel(self, url: str, in_flight: int, seconds: float) -> dict[str, float]:
         call, close = self.peer.make_async(url)
         few = min(in_flight, GENTLE)
         warm_up = WARM_UP // few
@@ -74,9 +102,17 @@ class Worker:
         if in_flight > few:
             await _laps(call, in_flight, 1)
         laps = max(2, round(estimate * seconds / in_flight))
-        rate = in_flight * laps / await _laps(call, in_flight, laps)
+        calls = in_flight * laps
+        cpu = time.process_time()
+        rate = calls / await _laps(call, in_flight, laps)
+        cpu = time.process_time() - cpu
         await close()
-        return rate
+        return {"rate": rate, "cpu": cpu / calls * 1e6}
+
+
+def _check(answer: object) -> None:
+    if IDENTIFIER not in repr(answer):
+        raise ValueError(f"its answer is not the decoded response: {answer!r:.100}")
 
 
 def _cpu(step: Callable[[], object], times: int) -> float:

@@ -1,6 +1,6 @@
 """Adapters: one module per peer, with the same functions.
 
-    make(url) -> call                   call() makes one blocking call
+    make(url) -> call                   call() makes one blocking call; a peer may be without it
     make_async(url) -> call, close      await call() makes one async call, await close() closes the
                                         client
 

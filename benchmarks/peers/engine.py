@@ -1,4 +1,4 @@
-"""Bare pyreqwest: the engine of `transport="fast"`, without models and errors."""
+"""Bare pyreqwest, an HTTP engine written in Rust, without models and errors."""
 
 import json
 from collections.abc import Awaitable, Callable

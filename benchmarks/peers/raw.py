@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from benchmarks.calls import BODY, KEY, PATH
@@ -14,6 +15,15 @@ HEAD = (
 ).encode()
 CONNECTIONS = 100
 
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+
+def _tls() -> "SSLContext":
+    import ssl  # here, because a call without TLS does not need it
+
+    return ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+
 
 def make(url: str) -> Callable[[], object]:
     """Return a function that makes a blocking call."""
@@ -21,10 +31,7 @@ def make(url: str) -> Callable[[], object]:
     connection = socket.create_connection((parts.hostname, parts.port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if parts.scheme == "https":
-        import ssl
-
-        context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
-        connection = context.wrap_socket(connection, server_hostname=parts.hostname)
+        connection = _tls().wrap_socket(connection, server_hostname=parts.hostname)
 
     def call() -> object:
         connection.sendall(HEAD + BODY)
@@ -52,7 +59,9 @@ def make_async(
         def data_received(self, data: bytes) -> None:
             self.answer.set_result(data)
 
-    host, _, port = urlsplit(url).netloc.partition(":")
+    parts = urlsplit(url)
+    host, _, port = parts.netloc.partition(":")
+    tls = _tls() if parts.scheme == "https" else None
     free: list[Connection] = []
     made: list[Connection] = []
     slots = asyncio.Semaphore(CONNECTIONS)
@@ -63,7 +72,7 @@ def make_async(
             if free:
                 connection = free.pop()
             else:
-                _, connection = await loop.create_connection(Connection, host, int(port))
+                _, connection = await loop.create_connection(Connection, host, int(port), ssl=tls)
                 made.append(connection)
             future = loop.create_future()
             connection.send(future)
