@@ -1,6 +1,26 @@
-"""The errors that all transports share."""
+"""The errors of the transports, and their words."""
 
 from oneloop.transport import TransportError
+
+CONNECTING = "cannot connect"
+SENDING = "the connection was lost while sending"
+WAITING = "the connection was lost while waiting"
+
+
+def failed(error: Exception, *, doing: str, sent: bool) -> TransportError:
+    """Return the error for an exception that ended an attempt.
+
+    Raises:
+        BaseException: What a signal handler raised, which is not about the call.
+    """
+    let_through(error)
+    return TransportError(
+        doing,
+        detail=str(error) or type(error).__name__,
+        sent=sent,
+        timeout=isinstance(error, TimeoutError),
+        passing=isinstance(error, OSError),
+    )
 
 
 def busy() -> TransportError:
@@ -18,3 +38,42 @@ def closed() -> TransportError:
 def unopened(detail: object) -> TransportError:
     """Return the error for what prevents any connection, such as a bad certificate file."""
     return TransportError("cannot open connections", detail=str(detail), sent=False, passing=False)
+
+
+def unresolved(problem: object) -> TransportError:
+    """Return the error for a host name that cannot be looked up at all, for want of a thread."""
+    detail = f"no thread to look up the host name: {problem}"
+    return TransportError(CONNECTING, detail=detail, sent=False)
+
+
+def unconnected() -> TransportError:
+    """Return the error for a connection that did not open in time."""
+    return TransportError("no connection in time", sent=False, timeout=True)
+
+
+def unsent() -> TransportError:
+    """Return the error for a request that the server did not take in time."""
+    return TransportError("the request could not be sent in time", timeout=True)
+
+
+def unanswered() -> TransportError:
+    """Return the error for a response of which no part came in time."""
+    return TransportError("no answer in time", timeout=True)
+
+
+def out_of_time() -> TransportError:
+    """Return the error for a response that was not complete at the end of the total time."""
+    return TransportError("no whole answer within the total time", timeout=True)
+
+
+def loopless() -> TransportError:
+    """Return the error for a call outside of asyncio, as under trio."""
+    problem = "AsyncOneloop needs a running event loop of asyncio"
+    return TransportError(problem, sent=False, passing=False)
+
+
+def let_through(error: Exception) -> None:
+    """Raise the exception of a signal handler that an error is or was made from, if any."""
+    from oneloop import _signals  # on first use, as most calls do not fail
+
+    _signals.let_through(error)
