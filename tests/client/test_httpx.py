@@ -225,6 +225,24 @@ def test_closing_lets_calls_in_flight_end() -> None:
     assert answers[0].billing is None
 
 
+def test_closing_while_the_client_is_made_refuses_the_call(
+    sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    """A call that finds its client closed, once that has been made in a thread, is NOT_SENT."""
+
+    async def main() -> None:
+        client = AsyncOneloop(**options, transport="httpx")
+        call = asyncio.create_task(client.refill_billing_limit(**REFILL))
+        await asyncio.sleep(0)  # the call begins, and waits for the thread
+        await client.aclose()
+        with pytest.raises(APIConnectionError, match="the client is closed") as caught:
+            await call
+        assert caught.value.outcome is Outcome.NOT_SENT
+
+    asyncio.run(main())
+    assert sandbox.requests == ()
+
+
 def test_closing_lets_async_calls_in_flight_end() -> None:
     """The same for `aclose`."""
     release = threading.Event()
@@ -241,7 +259,7 @@ def test_closing_lets_async_calls_in_flight_end() -> None:
         call = asyncio.create_task(client.refill_billing_limit(**REFILL))
         await asyncio.to_thread(arrived.wait, 10)
         await client.aclose()
-        ((sender, _),) = client._transport._senders.values()
+        (sender,) = client._transport._senders.values()
         assert not sender.client.is_closed
         release.set()
         assert (await call).billing is None
@@ -367,7 +385,7 @@ def test_a_proxy_with_tls_is_used_and_its_refusal_is_final(
     with tls_server(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode()) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         error = failed(is_async, base_url="https://oneloop.invalid")
-        assert proxy.sends() == 1
+    assert proxy.sends() == 1
     assert "the proxy refused" in str(error)
     assert (error.outcome, error.attempts) == (Outcome.NOT_SENT, 1)
 
@@ -572,9 +590,8 @@ def test_max_connections_limits_a_plain_client(
     async def main() -> None:
         async with AsyncOneloop(**options) as client:
             calls = (client.refill_billing_limit(**REFILL) for _ in range(2))
-            for answer in await asyncio.gather(*calls, return_exceptions=True):
-                if isinstance(answer, APIError):
-                    errors.append(answer)
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            errors.extend(one for one in answers if isinstance(one, APIError))
 
     if is_async:
         asyncio.run(main())
@@ -656,7 +673,9 @@ def test_arguments_for_our_own_connections_are_taken(client_class: Any) -> None:
 )
 def test_what_is_no_client_is_named(given: Any, name: str) -> None:
     """The error names what was passed as `http_client`, with its module."""
-    with pytest.raises(ConfigurationError, match=rf"^http_client must be an httpx\.Client, got {name}$"):
+    with pytest.raises(
+        ConfigurationError, match=rf"^http_client must be an httpx\.Client, got {name}$"
+    ):
         Oneloop(api_key="sdk", http_client=given)
 
 

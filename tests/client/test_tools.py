@@ -24,7 +24,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 from pytest_httpx import HTTPXMock
 
-from oneloop import APIConnectionError, AsyncOneloop, NotFoundError, Oneloop, Outcome, RateLimitError
+from oneloop import (
+    APIConnectionError,
+    AsyncOneloop,
+    NotFoundError,
+    Oneloop,
+    Outcome,
+    RateLimitError,
+)
 from oneloop.sandbox import Sandbox
 from tests import ROOT
 from tests.calling import AT_ONCE, REFILL
@@ -59,11 +66,18 @@ def refilled(is_async: bool, options: dict[str, Any] | None = None) -> Any:
     return called(is_async, "refill_billing_limit", **REFILL, options=options or {})
 
 
-def run(program: list[str], sandbox: Sandbox, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def run(
+    program: list[str], sandbox: Sandbox, folder: Path, **more: str
+) -> subprocess.CompletedProcess[str]:
     """Run a program in a folder, in an environment that points clients at the sandbox."""
     environment = {"ONELOOP_BASE_URL": sandbox.url, "ONELOOP_SDK_KEY": sandbox.api_key, **more}
     return subprocess.run(
-        program, env=os.environ | environment, cwd=folder, capture_output=True, text=True, check=True
+        program,
+        env=os.environ | environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
 

@@ -229,7 +229,7 @@ def _plain_client(
 class _Exchange:
     """One request: how much of it was sent, what has been received, and what an error means."""
 
-    def __init__(self, library: Any, client: Any, limits: Limits) -> None:
+    def __init__(self, library: Any, client: Client | AsyncClient, limits: Limits) -> None:
         self.watch = _Watch()
         self._library, self._client, self._limits = library, client, limits
         self._deadline = None if limits.total is None else time.monotonic() + limits.total
@@ -276,11 +276,12 @@ class _Exchange:
 
     def fail(self, error: Exception) -> None:
         """Find the response that an error is about, or the error to raise if there is none."""
-        answer = getattr(error, "response", None)
+        status_error: Any = error if isinstance(error, self._library.HTTPStatusError) else None
         if isinstance(error, TransportError | ResponseTooLarge):
             self._reply = error.with_traceback(None)
-        elif isinstance(error, self._library.HTTPStatusError) and error.request is self._outgoing:
+        elif status_error and status_error.request is self._outgoing:
             # A hook raised it for the status. httpx has closed the response, read or not.
+            answer = status_error.response
             unread = Response(answer.status_code, _headers(answer), b"")
             self._reply = self._read(answer) or unread
         else:
