@@ -7,7 +7,6 @@ import socket
 import ssl
 import threading
 import time
-import urllib.request
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -32,7 +31,7 @@ from oneloop import (
     _fast,
     _pool,
 )
-from oneloop._environment import is_loopback, proxy_from_environment
+from oneloop._environment import is_loopback
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request, ResponseTooLarge, TransportError
 from oneloop_core import Call
@@ -43,40 +42,12 @@ ONCE = RetryPolicy(attempts=1)
 LOOPBACK = ["localhost", "127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"]
 ELSEWHERE = ["api.test", "10.0.0.1", "::2", "::ffff:1.2.3.4", "127.0.0.256", "127.0.0.1.v2", "v2"]
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}'
-PROXIES = {"https": "http://secure.proxy:1", "http": "plain.proxy:2"}
 
 
 @pytest.mark.parametrize("host", [*LOOPBACK, *ELSEWHERE])
 def test_this_machine_is_known_by_name_or_address(host: str) -> None:
     """Only `localhost` and loopback addresses are local; a name like an address may be anywhere."""
     assert is_loopback(host) == (host in LOOPBACK)
-
-
-@pytest.mark.parametrize(
-    ("url", "proxies", "bypassed", "proxy"),
-    [
-        ("https://api.test", PROXIES, False, "http://secure.proxy:1"),
-        ("http://api.test", PROXIES, False, "http://plain.proxy:2"),
-        ("https://api.test", {"all": "socks5://a"}, False, "socks5://a"),
-        ("https://api.test", {"http": "http://a"}, False, None),
-        ("https://api.test", {}, False, None),
-        ("https://api.test", PROXIES, True, None),
-        ("https://", PROXIES, False, None),
-        ("http://localhost:1", PROXIES, False, None),
-        ("https://127.0.0.1:1", PROXIES, False, None),
-    ],
-)
-def test_the_environment_names_the_proxy(
-    url: str,
-    proxies: dict[str, str],
-    bypassed: bool,
-    proxy: str | None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The proxy for the URL's scheme is preferred to the one for all; a bare host:port is HTTP."""
-    monkeypatch.setattr(urllib.request, "getproxies", lambda: proxies)
-    monkeypatch.setattr(urllib.request, "proxy_bypass", lambda _: bypassed)
-    assert proxy_from_environment(url) == proxy
 
 
 def test_a_call_goes_through_the_proxy(kind: ClientKind, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,20 +100,6 @@ def test_a_proxy_may_want_a_password(
         kind.refill(api_key="sdk", base_url="https://oneloop.invalid", retry=ONCE)
     assert "p@ss" not in str(caught.value)
     assert _pool._proxy("http://user:p%40ss@a:1").auth == (b"user", b"p@ss")
-
-
-@pytest.mark.parametrize("named", [False, True])
-def test_certificates_are_those_of_certifi_or_those_that_are_named(
-    named: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The certificates are those of SSL_CERT_FILE if it is set, and otherwise those of certifi."""
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
-    if named:
-        trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    context = _pool._options("https://oneloop.invalid")["ssl_context"]
-    assert (context.cert_store_stats()["x509_ca"] == 1) is named
 
 
 def test_a_proxy_that_refuses_was_not_passed(

@@ -118,23 +118,19 @@ def _is_listed(entries: str, scheme: str, host: str, port: int) -> bool:
     addresses = _addresses(host)
     for entry in re.split(r"[\s,]+", entries):
         found = _ENTRY.fullmatch(entry.rstrip("/"))
-        if (
-            found is not None
-            and found["scheme"] in (None, "all", scheme)
-            and int(found["port"] or port) == port
-            and (found["host"] == "*" or _covers(found["host"].removesuffix("."), host, addresses))
-        ):
-            return True
-    return False
-
-
-def _covers(pattern: str, host: str, addresses: list[Any]) -> bool:
-    if not addresses:
+        if found is None or found["scheme"] not in (None, "all", scheme):
+            continue
+        if int(found["port"] or port) != port:
+            continue
+        pattern = found["host"].removesuffix(".")
         name = pattern.removeprefix("*").removeprefix(".")
-        return name != "" and f".{host}".endswith(f".{name}")
-    with suppress(ValueError):
-        network = ip_network(re.sub(r"[][]", "", pattern), strict=False)
-        return any(address in network for address in addresses)
+        is_parent = not addresses and f".{host}".endswith(f".{name}")
+        if found["host"] == "*" or is_parent:
+            return True
+        with suppress(ValueError):
+            plain = re.sub(r"[][]", "", pattern)
+            if any(address in ip_network(plain, strict=False) for address in addresses):
+                return True
     return False
 
 

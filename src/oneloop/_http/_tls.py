@@ -107,7 +107,7 @@ def _created(source: str = "", file: str = "", directories: tuple[str, ...] = ()
         problem = "it contains no certificate"  # but perhaps a list of revoked ones
     except OSError as error:
         problem = str(error.strerror)
-        if error.filename:  # OpenSSL's own errors do not name the file
+        if error.filename not in (None, file):  # OpenSSL's own errors do not name the file
             source, file = "SSLKEYLOGFILE", error.filename
         elif file and isinstance(error, ssl.SSLError):
             problem = "it is not a file of certificates in PEM format"
