@@ -59,19 +59,21 @@ def chosen_transport(
         from ._http._httpx import plain_transport  # on first use, as importing httpx is slow
 
         return plain_transport(base_url, ssl_context, max_connections, is_async=is_async)
-    which = "http_client" if transport is None else "transport"
+    if transport is None:
+        chosen, source = _for_http_client(http_client, is_async), "http_client"
+    else:
+        wrapper = AsyncCustomTransport if is_async else CustomTransport
+        chosen, source = wrapper(transport), "transport"
     for name, is_given in (
         ("ssl_context", ssl_context is not None),
         ("max_connections", max_connections != MAX_CONNECTIONS),
     ):
         if is_given:
             raise ConfigurationError(
-                f"{name} would be ignored, as {which} makes its own connections; "
-                f"pass either {name} or {which}"
+                f"{name} would be ignored, as {source} makes its own connections; "
+                f"pass either {name} or {source}"
             )
-    if transport is None:
-        return _for_http_client(http_client, is_async)
-    return (AsyncCustomTransport if is_async else CustomTransport)(transport)
+    return chosen
 
 
 def _for_http_client(http_client: Any, is_async: bool) -> Any:

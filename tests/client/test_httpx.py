@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -460,6 +461,27 @@ def test_without_a_thread_nothing_is_sent(via: str, monkeypatch: pytest.MonkeyPa
     assert "cannot connect (can't start new thread)" in str(error)
 
 
+def test_if_all_threads_are_busy_the_limit_holds() -> None:
+    """A call for which no thread of the event loop becomes free is NOT_SENT, in time."""
+    release = threading.Event()
+
+    async def main() -> APIError:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, release.wait, 10)
+        options: dict[str, Any] = {"timeout": 0.2, "retry": RetryPolicy(attempts=1)}
+        async with AsyncOneloop(api_key="sdk", transport="httpx", **options) as client:
+            with pytest.raises(APITimeoutError, match="no connection in time") as caught:
+                await client.refill_billing_limit(**REFILL)
+        release.set()
+        await busy
+        return caught.value
+
+    error = asyncio.run(main())
+    assert error.outcome is Outcome.NOT_SENT
+    assert error.elapsed < 2
+
+
 AT_EXIT = """
 import asyncio, atexit, sys
 from oneloop import AsyncOneloop, Oneloop, OneloopError
@@ -636,6 +658,15 @@ def test_ssl_context_is_a_context(given: Any, name: str, client_class: Any) -> N
         client_class(api_key="sdk", ssl_context=given)
 
 
+class Custom:
+    """A transport for either client that is never used."""
+
+    def send(self, *_: object) -> Any:
+        """Send nothing."""
+
+    close = aclose = send
+
+
 @BOTH_CLIENTS
 @pytest.mark.parametrize("name", ["ssl_context", "max_connections"])
 @pytest.mark.parametrize("other", ["transport", "http_client"])
@@ -645,7 +676,7 @@ def test_an_argument_that_would_be_ignored_is_refused(
     """What makes its own connections cannot be combined with arguments about ours."""
     kind = httpx.Client if client_class is Oneloop else httpx.AsyncClient
     given = {"ssl_context": ssl.create_default_context(), "max_connections": 5}[name]
-    others = {"transport": object(), "http_client": kind()}
+    others = {"transport": Custom(), "http_client": kind()}
     expected = f"^{name} would be ignored, .* pass either {name} or {other}$"
     with pytest.raises(ConfigurationError, match=expected):
         client_class(api_key="sdk", **{name: given, other: others[other]})

@@ -167,19 +167,21 @@ class _AsyncPlainTransport:
     async def send(self, request: Request, limits: Limits) -> Response:
         this = _running_loop(), process()
         if this not in self._senders:
-            for one in [one for one in self._senders if one[0].is_closed()]:
-                del self._senders[one]
-            await self._add(this)
+            for other in [*self._senders]:
+                if other[0].is_closed():
+                    self._senders.pop(other, None)
+            await self._add(this, limits.connect)
         sender = self._senders[this]
         if sender is None:
             raise _faults.closed()
         return await sender.send(request, limits)
 
-    async def _add(self, this: Any) -> None:
+    async def _add(self, this: Any, seconds: float | None) -> None:
         try:
             # In a thread, because reading certificates takes tens of milliseconds.
-            sender = AsyncClientTransport(await asyncio.to_thread(self._make), owned=True)
-        except RuntimeError as error:  # there is no thread
+            async with asyncio.timeout(seconds):
+                sender = AsyncClientTransport(await asyncio.to_thread(self._make), owned=True)
+        except (RuntimeError, TimeoutError) as error:  # no thread, or none that is free
             failure = translated(error, sent=False)
         else:
             if self._senders.setdefault(this, sender) is sender:
@@ -412,10 +414,10 @@ def _headers(answer: Any) -> tuple[tuple[str, str], ...]:
 
 _WORDS = {
     "ConnectError": _faults.CONNECTING,
-    "ConnectTimeout": "no connection in time",
+    "ConnectTimeout": _faults.unconnected().problem,
     "PoolTimeout": _faults.busy().problem,
-    "ReadTimeout": "no answer in time",
-    "WriteTimeout": "the request could not be sent in time",
+    "ReadTimeout": _faults.unanswered().problem,
+    "WriteTimeout": _faults.unsent().problem,
     "ReadError": _faults.WAITING,
     "WriteError": _faults.SENDING,
     "RemoteProtocolError": "the server broke HTTP",
@@ -429,6 +431,8 @@ def translated(error: Exception, *, sent: bool) -> TransportError:
     """Return our error for an exception of httpx, of a hook, or of a library below httpx."""
     _faults.let_through(error)
     name, detail = type(error).__name__, str(error)
+    if not sent and name == "TimeoutError":  # the total time ran out before a request was sent
+        name = "ConnectTimeout"
     words, final = _WORDS.get(name), False
     if name == "ProxyError":
         final = re.match(r"40[37]\b|Invalid username", detail) is not None
