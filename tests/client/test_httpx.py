@@ -513,6 +513,30 @@ def test_if_all_threads_are_busy_the_limit_holds() -> None:
     assert error.elapsed < 2
 
 
+def test_tasks_that_begin_at_once_share_one_client(
+    sandbox: Sandbox, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many tasks begin at once, one client is made for them."""
+    plain, made = httpx.AsyncClient, []
+
+    def making(**arguments: Any) -> Any:
+        made.append(plain(**arguments))
+        return made[-1]
+
+    monkeypatch.setattr(httpx, "AsyncClient", making)
+    transport = _httpx.plain_transport(sandbox.url, None, 100, is_async=True)
+    monkeypatch.undo()
+
+    async def main() -> None:
+        async with AsyncOneloop(**options) as client:
+            client._transport = transport
+            await asyncio.gather(*(client.refill_billing_limit(**REFILL) for _ in range(20)))
+
+    asyncio.run(main())
+    assert len(made) == 1
+    assert len(sandbox.requests) == 20
+
+
 AT_EXIT = """
 import asyncio, atexit, sys
 from oneloop import AsyncOneloop, Oneloop, OneloopError

@@ -163,6 +163,7 @@ class _AsyncPlainTransport:
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self._senders: dict[Any, AsyncClientTransport | None] = {}
+        self._making: dict[Any, asyncio.Lock] = {}  # one client, for however many tasks
 
     async def send(self, request: Request, limits: Limits) -> Response:
         this = _running_loop(), process()
@@ -170,6 +171,7 @@ class _AsyncPlainTransport:
             for other in [*self._senders]:
                 if other[0].is_closed():
                     self._senders.pop(other, None)
+                    self._making.pop(other, None)
             await self._add(this, limits.connect)
         sender = self._senders[this]
         if sender is None:
@@ -178,16 +180,17 @@ class _AsyncPlainTransport:
 
     async def _add(self, this: Any, seconds: float | None) -> None:
         try:
-            # In a thread, because reading certificates takes tens of milliseconds.
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), self._making.setdefault(this, asyncio.Lock()):
+                if this in self._senders:
+                    return
+                # In a thread, because reading certificates takes tens of milliseconds.
                 sender = AsyncClientTransport(await asyncio.to_thread(self._make), owned=True)
+                if self._senders.setdefault(this, sender) is sender:
+                    sender.guard = _closing(sender.client)
+                    await anext(sender.guard)
+                return
         except (RuntimeError, TimeoutError) as error:  # no thread, or none that is free
             failure = translated(error, sent=False)
-        else:
-            if self._senders.setdefault(this, sender) is sender:
-                sender.guard = _closing(sender.client)
-                await anext(sender.guard)
-            return
         raise failure
 
     async def aclose(self) -> None:
