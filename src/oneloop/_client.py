@@ -18,11 +18,13 @@ from ._call import Context, Course, run, run_async
 from ._credentials import Credential, CredentialSource, credential_source, wrapped
 from ._environment import base_url_from_environment
 from ._retry import RetryPolicy, Timeout
-from ._settings import MAX_RESPONSE_BYTES, Settings, checked, checked_base_url
+from ._settings import MAX_CONNECTIONS, MAX_RESPONSE_BYTES, Settings, checked, checked_base_url
 from .transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
-    from . import _httpx
+    from ssl import SSLContext
+
+    from ._http import _httpx
 
 T = TypeVar("T")
 
@@ -50,13 +52,20 @@ class _Client:
         constant = self._credentials.constant
         return None if constant is None else Context(self._settings, constant)
 
-    def _opened(self, transport: object, http_client: object) -> Any:
+    def _opened(
+        self, transport: object, http_client: object, ssl_context: Any, max_connections: Any
+    ) -> Any:
         """Return the transport for these arguments, importing only what it needs."""
         base_url, is_async = self._settings.base_url, isinstance(self, AsyncOperations)
+        if ssl_context is not None or max_connections is not MAX_CONNECTIONS:
+            from ._transports import checked_options
+
+            checked_options(ssl_context, max_connections)
         if transport is not None or http_client is not None:
             from ._transports import chosen_transport
 
-            return chosen_transport(transport, http_client, base_url, is_async=is_async)
+            options = base_url, ssl_context, max_connections
+            return chosen_transport(transport, http_client, *options, is_async=is_async)
         if is_async:
             from ._http._asyncio import AsyncioTransport
 
@@ -127,8 +136,12 @@ class Oneloop(_Client, SyncOperations):
         http_client: An `httpx.Client` of yours that sends the requests: its connections, proxies,
             TLS, hooks and limits are used, its headers, cookies, redirects and authentication are
             not. Closing this client does not close it.
-        transport: An object that sends the requests, see `oneloop.transport`; or "fast" for the
-            Rust engine, which requires an extra (`pip install 'oneloop[fast]'`).
+        transport: An object that sends the requests, see `oneloop.transport`; or "httpx" for a
+            plain `httpx.Client`, so that tools that trace, record or mock httpx see the requests.
+        ssl_context: TLS settings, for example for a certificate authority of your own or a client
+            certificate. Default: the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name,
+            else those of the system, else certifi's.
+        max_connections: Largest number of open connections. If all are in use, a call waits.
 
     Raises:
         ConfigurationError: There is no API key, or an argument is not valid.
@@ -147,7 +160,9 @@ class Oneloop(_Client, SyncOperations):
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         allow_http: bool = False,
         http_client: "_httpx.Client | None" = None,
-        transport: Transport | Literal["fast"] | None = None,
+        transport: Transport | Literal["httpx"] | None = None,
+        ssl_context: "SSLContext | None" = None,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Make a client. It opens nothing before the first call."""
         # Wrapped first: if an argument is refused, error trackers show the variables of this frame.
@@ -156,7 +171,7 @@ class Oneloop(_Client, SyncOperations):
         self._configure(
             api_key, link_token, base_url, allow_http, timeout, retry, headers, max_response_bytes
         )
-        self._transport = self._opened(transport, http_client)
+        self._transport = self._opened(transport, http_client, ssl_context, max_connections)
 
     @property
     def with_response(self) -> SyncOperationsWithResponse:
@@ -210,7 +225,9 @@ class AsyncOneloop(_Client, AsyncOperations):
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         allow_http: bool = False,
         http_client: "_httpx.AsyncClient | None" = None,
-        transport: AsyncTransport | Literal["fast"] | None = None,
+        transport: AsyncTransport | Literal["httpx"] | None = None,
+        ssl_context: "SSLContext | None" = None,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Make a client. It opens nothing before the first call."""
         # Wrapped first: if an argument is refused, error trackers show the variables of this frame.
@@ -219,7 +236,7 @@ class AsyncOneloop(_Client, AsyncOperations):
         self._configure(
             api_key, link_token, base_url, allow_http, timeout, retry, headers, max_response_bytes
         )
-        self._transport = self._opened(transport, http_client)
+        self._transport = self._opened(transport, http_client, ssl_context, max_connections)
 
     @property
     def with_response(self) -> AsyncOperationsWithResponse:

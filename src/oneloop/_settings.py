@@ -21,6 +21,9 @@ from ._retry import RetryPolicy, Timeout
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 """Default of `max_response_bytes`."""
 
+MAX_CONNECTIONS = 100
+"""Default of `max_connections`."""
+
 _RESERVED_HEADERS = {
     *("accept-encoding", "authorization", "connection", "content-encoding", "content-length"),
     *("content-type", "expect", "host", "te", "transfer-encoding", "upgrade", "x-link-token"),

@@ -4,13 +4,11 @@ A transport of its own is wrapped, so that whatever it returns or raises against
 `oneloop.transport` ends in an error of ours.
 """
 
-import sys
-import threading
-from importlib import import_module
 from inspect import iscoroutinefunction, signature
 from typing import Any, cast
 
 from ._errors import ConfigurationError
+from ._settings import MAX_CONNECTIONS
 from .transport import (
     AsyncTransport,
     Limits,
@@ -22,67 +20,81 @@ from .transport import (
 )
 
 
-def chosen_transport(transport: Any, http_client: Any, base_url: str, *, is_async: bool) -> Any:
-    """Return the transport for a client with these arguments, one of which is given.
+def checked_options(ssl_context: object, max_connections: object) -> None:
+    """Check two arguments of the clients.
 
     Raises:
-        ConfigurationError: Both are given, or one is not what it has to be.
+        ConfigurationError: One of them is not valid.
     """
-    if transport is None:
-        return _for_http_client(http_client, is_async)
-    if http_client is not None:
+    is_number = isinstance(max_connections, int) and not isinstance(max_connections, bool)
+    if not is_number or cast("int", max_connections) < 1:
+        problem = f"max_connections must be a positive integer, got {max_connections!r}"
+        raise ConfigurationError(problem)
+    if ssl_context is not None:
+        import ssl  # on first use, as importing it is slow
+
+        if not isinstance(ssl_context, ssl.SSLContext):
+            raise ConfigurationError(
+                f"ssl_context must be an ssl.SSLContext, got {_class_name(ssl_context)}"
+            )
+
+
+def chosen_transport(
+    transport: Any,
+    http_client: Any,
+    base_url: str,
+    ssl_context: Any,
+    max_connections: int,
+    *,
+    is_async: bool,
+) -> Any:
+    """Return the transport for a client with these arguments; one of the first two is given.
+
+    Raises:
+        ConfigurationError: They cannot be combined, or one is not what it has to be.
+    """
+    if transport is not None and http_client is not None:
         raise ConfigurationError("pass either transport or http_client, not both")
-    if isinstance(transport, str) and transport == "fast":
-        fast = _fast_engine()
-        return (fast.AsyncFastTransport if is_async else fast.FastTransport)(base_url)
-    return (AsyncCustomTransport if is_async else CustomTransport)(transport)
+    if isinstance(transport, str) and transport == "httpx":
+        from ._http._httpx import plain_transport  # on first use, as importing httpx is slow
+
+        return plain_transport(base_url, ssl_context, max_connections, is_async=is_async)
+    if transport is None:
+        chosen, source = _for_http_client(http_client, is_async), "http_client"
+    else:
+        wrapper = AsyncCustomTransport if is_async else CustomTransport
+        chosen, source = wrapper(transport), "transport"
+    for name, is_given in (
+        ("ssl_context", ssl_context is not None),
+        ("max_connections", max_connections != MAX_CONNECTIONS),
+    ):
+        if is_given:
+            raise ConfigurationError(
+                f"{name} would be ignored, as {source} makes its own connections; "
+                f"pass either {name} or {source}"
+            )
+    return chosen
 
 
 def _for_http_client(http_client: Any, is_async: bool) -> Any:
-    from . import _httpx  # on first use, as importing it is slow
+    from ._http import _httpx  # on first use, as importing it is slow
 
-    kind = _httpx.AsyncClient if is_async else _httpx.Client
-    if not isinstance(http_client, kind):
+    kind = "AsyncClient" if is_async else "Client"
+    if _httpx.library_of(http_client, kind) is None:
+        method = "handle_async_request" if is_async else "handle_request"
+        hint = f"; pass httpx.{kind}(transport=...)" if hasattr(http_client, method) else ""
         raise ConfigurationError(
-            f"http_client must be an httpx.{kind.__name__}, got {type(http_client).__name__}"
+            f"http_client must be an httpx.{kind}, got {_class_name(http_client)}{hint}"
         )
-    wrapper: Any = _httpx.AsyncClientTransport if is_async else _httpx.ClientTransport
-    return wrapper(http_client)
+    return (_httpx.AsyncClientTransport if is_async else _httpx.ClientTransport)(http_client)
 
 
-def _fast_engine() -> Any:
-    """Import the transports of the Rust engine, which is an optional dependency."""
-    name = "oneloop._fast"
-    try:
-        if name in sys.modules or threading.current_thread() is threading.main_thread():
-            return import_module(name)
-        return _imported_on_a_lasting_thread(name)
-    except ImportError as error:
-        raise ConfigurationError(
-            "transport=\"fast\" requires pyreqwest: pip install 'oneloop[fast]'"
-        ) from error
-
-
-def _imported_on_a_lasting_thread(name: str) -> Any:
-    """Import a module on a thread that does not end before the process does.
-
-    The allocator in pyreqwest (mimalloc 3.3, its issue 1287) crashes the process if the thread that
-    loaded it has ended and another one gets its id.
-    """
-    from concurrent.futures import Future  # on first use, as few processes need it
-
-    imported: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            imported.set_result(import_module(name))
-        except BaseException as error:  # noqa: BLE001 - raised by `result`
-            imported.set_exception(error)
-        else:
-            threading.Event().wait()
-
-    threading.Thread(target=run, name="oneloop-fast", daemon=True).start()
-    return imported.result()
+def _class_name(given: object) -> str:
+    """Return the name of an object's class with its module, as in `httpx.AsyncClient`."""
+    if isinstance(given, type):
+        return f"the class {given.__qualname__}"
+    kind = type(given)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 class CustomTransport:
@@ -124,7 +136,7 @@ def _methods(transport: object, protocol: str, names: tuple[str, str]) -> list[A
     if not all(map(callable, found)) or not _takes_two(found[0]) or isinstance(transport, type):
         got = repr(transport) if isinstance(transport, str) else type(transport).__name__
         raise ConfigurationError(
-            f'transport must be "fast" or implement oneloop.transport.{protocol}, got {got}; '
+            f'transport must be "httpx" or implement oneloop.transport.{protocol}, got {got}; '
             "pass an httpx client as http_client"
         )
     return found

@@ -23,7 +23,7 @@ from oneloop import (
     ResponseTooLargeError,
     RetryPolicy,
 )
-from oneloop._attempt import translated
+from oneloop._http._httpx import translated
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Response, ResponseTooLarge, TransportError
 from tests.calling import AT_ONCE, REFILL, sending
@@ -179,7 +179,7 @@ NOT_TRANSPORTS = [
     Given,
     5,
     {"send": print, "close": print},
-    "httpx",
+    "fast",
 ]
 
 
@@ -380,7 +380,8 @@ def test_what_breaks_below_http_is_a_lost_connection() -> None:
         for sent, words in ((True, "the connection was lost"), (False, "cannot connect")):
             found = translated(error, sent=sent)
             assert (found.problem, found.sent, found.passing) == (words, sent, passing)
-    assert not translated(RuntimeError("can't start new thread"), sent=False).passing
+    assert translated(RuntimeError("can't start new thread"), sent=False).passing
+    assert not translated(RuntimeError("no current event loop"), sent=False).passing
 
 
 @pytest.mark.parametrize("via", ["pool", "own", "fast"])

@@ -1,5 +1,6 @@
 """Every public call with the types that users get. Checked by mypy and pyright; never run."""
 
+import ssl
 from collections.abc import Awaitable
 from datetime import datetime
 from typing import assert_type
@@ -75,10 +76,11 @@ Oneloop(api_key="sdk", base_url="https://example.test", timeout=3, retry=policy)
 Oneloop(api_key=rotating_key, timeout=Timeout(connect=1, read=None), headers={"X-Team": "a"})
 Oneloop(timeout=None, max_response_bytes=1, allow_http=True, http_client=httpx.Client())
 Oneloop(transport=OwnTransport())
-Oneloop(transport="fast")
+Oneloop(transport="httpx")
+Oneloop(ssl_context=ssl.create_default_context(), max_connections=5)
 AsyncOneloop(api_key=rotating_key, http_client=httpx.AsyncClient())
 AsyncOneloop(api_key=rotating_key_async, transport=OwnAsyncTransport())
-AsyncOneloop(transport="fast")
+AsyncOneloop(transport="httpx", ssl_context=ssl.create_default_context(), max_connections=5)
 
 blocking: Transport = OwnTransport()
 awaited: AsyncTransport = OwnAsyncTransport()

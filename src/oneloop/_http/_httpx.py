@@ -1,169 +1,389 @@
-"""Transports for an application's own `httpx.Client`. The only module that imports httpx."""
+"""Transports that send with httpx: an application's own client, or a plain one of ours.
+
+This is the only module that imports httpx. A client of httpx2, which has the same interface, is
+used with the classes of httpx2.
+"""
 
 import asyncio
-from typing import Any, TypeAlias, cast
+import re
+import ssl
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable
+from functools import cache, partial
+from typing import Any, TypeAlias
+from weakref import WeakSet
 
 import httpx
 
-from . import _attempt
-from ._attempt import Attempt, closed_error, headers_of, left_over, timeouts, translated
-from .transport import Limits, Request, Response, ResponseTooLarge, TransportError
+from oneloop._attempt import process
+from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
+
+from . import _faults, _proxies, _tls
 
 Client: TypeAlias = httpx.Client
 AsyncClient: TypeAlias = httpx.AsyncClient
 
+GRACE = 0.25
+"""Seconds after the total time at which an async request is cancelled, in case the limits of its
+single steps have not ended it."""
 
-class ClientTransport:
-    """Sends requests with an application's own `httpx.Client`, and leaves it open."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
-        self._closed = False
+def library_of(client: object, kind: str) -> Any:
+    """Return the module, httpx or httpx2, whose `Client` or `AsyncClient` this is, or `None`."""
+    loaded = (sys.modules.get(name) for name in ("httpx", "httpx2"))
+    return next((one for one in loaded if one and isinstance(client, getattr(one, kind))), None)
+
+
+class _Sender:
+    def __init__(self, client: Any, *, owned: bool = False) -> None:
+        self.client = client
+        self._owned, self._closed = owned, False
+        self._in_flight: WeakSet[_Exchange] = WeakSet()  # an interrupted call leaves by itself
+
+    def _begin(self, kind: str, limits: Limits) -> "_Exchange":
+        # This adds a call and then reads `_closed`; closing sets that and then reads the calls. So
+        # at least one sees the other, and a client of ours is not closed while a call uses it.
+        exchange = _Exchange(library_of(self.client, kind), self.client, limits)
+        self._in_flight.add(exchange)
+        if self._closed or self.client.is_closed:
+            raise _faults.closed()
+        return exchange
+
+    def _is_done(self, exchange: "_Exchange | None" = None) -> bool:
+        """Remove a call that has ended, and return whether the client is to be closed now."""
+        if exchange is not None:
+            self._in_flight.discard(exchange)
+        return self._owned and self._closed and not self._in_flight
+
+
+class ClientTransport(_Sender):
+    """Sends requests with an `httpx.Client`, which an application keeps unless it is `owned`."""
 
     def send(self, request: Request, limits: Limits) -> Response:
-        if self._closed or self._client.is_closed:
-            raise closed_error()
-        attempt = Attempt(request, limits)
-        outgoing = _outgoing(request, limits, is_async=False)
-        if isinstance(outgoing, TransportError):
-            raise outgoing
+        exchange = self._begin("Client", limits)
         try:
-            answer = self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
+            outgoing = exchange.prepared(request, exchange.watch.trace)
+            answer = self.client.send(outgoing, stream=True, auth=None, follow_redirects=False)
             try:
-                read: Response | TransportError | None = _read(answer)
-                if read is None:
-                    body = bytearray()
-                    for chunk in cast("httpx.SyncByteStream", answer.stream):
-                        body += chunk
-                        attempt.check(body, answer, limits)
-                    if left_over(answer.stream):
-                        answer.extensions["network_stream"].close()
-                    read = Response(answer.status_code, headers_of(answer), bytes(body))
+                if exchange.starts(answer):
+                    for chunk in answer.iter_raw():
+                        exchange.add(chunk)
             finally:
                 answer.close()
-        except ResponseTooLarge:
-            raise
         except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
-            read = _meant(error, outgoing, self._client)
-        if isinstance(read, TransportError):
-            raise read  # here, so that its context is not httpx's error, which has the key
-        return _bounded(read, limits)
+            exchange.fail(error)
+        finally:
+            if self._is_done(exchange):
+                self.client.close()
+        return exchange.result()
 
     def close(self) -> None:
-        """Refuse calls from now on. The connections are not ours to close."""
+        """Refuse calls from now on. Close the client after the last of them, if it is ours."""
         self._closed = True
+        if self._is_done():
+            self.client.close()
 
 
-class AsyncClientTransport:
-    """Sends requests with an application's own `httpx.AsyncClient`, and leaves it open."""
+class AsyncClientTransport(_Sender):
+    """Sends requests with an `httpx.AsyncClient`; see `ClientTransport`."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-        self._closed = False
+    guard: Any = None
 
     async def send(self, request: Request, limits: Limits) -> Response:
-        if self._closed or self._client.is_closed:
-            raise closed_error()
-        attempt = Attempt(request, limits)
-        outgoing = _outgoing(request, limits, is_async=True)
-        if isinstance(outgoing, TransportError):
-            raise outgoing
-        total = None if limits.total is None else limits.total + _attempt.GRACE
+        _running_loop()
+        exchange = self._begin("AsyncClient", limits)
         try:
-            async with asyncio.timeout(total):
-                answer = await self._client.send(
+            async with asyncio.timeout(None if limits.total is None else limits.total + GRACE):
+                outgoing = exchange.prepared(request, exchange.watch.async_trace)
+                answer = await self.client.send(
                     outgoing, stream=True, auth=None, follow_redirects=False
                 )
                 try:
-                    read: Response | TransportError | None = _read(answer)
-                    if read is None:
-                        body = bytearray()
-                        async for chunk in cast("httpx.AsyncByteStream", answer.stream):
-                            body += chunk
-                            attempt.check(body, answer, limits)
-                        if left_over(answer.stream):
-                            await answer.extensions["network_stream"].aclose()
-                        read = Response(answer.status_code, headers_of(answer), bytes(body))
+                    if exchange.starts(answer):
+                        async for chunk in answer.aiter_raw():
+                            exchange.add(chunk)
                 finally:
                     await answer.aclose()
-        except ResponseTooLarge:
-            raise
         except Exception as error:  # noqa: BLE001 - hooks of the application may raise anything
-            read = _meant(error, outgoing, self._client)
-        if isinstance(read, TransportError):
-            raise read  # here, so that its context is not httpx's error, which has the key
-        return _bounded(read, limits)
+            exchange.fail(error)
+        finally:
+            if self._is_done(exchange):
+                await self.client.aclose()
+        return exchange.result()
 
     async def aclose(self) -> None:
-        """Refuse calls from now on. The connections are not ours to close."""
+        """Refuse calls from now on. Close the client after the last of them, if it is ours."""
         self._closed = True
+        if self._is_done():
+            await self.client.aclose()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise _faults.loopless() from None
+
+
+def plain_transport(
+    base_url: str, ssl_context: ssl.SSLContext | None, max_connections: int, *, is_async: bool
+) -> "_PlainTransport | _AsyncPlainTransport":
+    """Return a transport with a plain httpx client, so that tools for httpx see the requests."""
+    kind = httpx.AsyncClient if is_async else httpx.Client
+    make = partial(_plain_client, kind, base_url, ssl_context, max_connections)
+    return _AsyncPlainTransport(make) if is_async else _PlainTransport(make)
+
+
+class _PlainTransport:
+    """Makes a client for each process. Without a lock, which a fork could leave locked."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._closed = False
+        self._senders: dict[tuple[int, int], ClientTransport] = {}
+
+    def send(self, request: Request, limits: Limits) -> Response:
+        this = process()
+        if this not in self._senders and not self._closed:
+            self._senders.setdefault(this, ClientTransport(self._make(), owned=True))
+        if self._closed:
+            raise _faults.closed()
+        return self._senders[this].send(request, limits)
+
+    def close(self) -> None:
+        self._closed = True
+        if process() in self._senders:
+            self._senders[process()].close()
+
+
+class _AsyncPlainTransport:
+    """Makes a client for each event loop. `aclose` closes that of the running loop."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._senders: dict[Any, AsyncClientTransport | None] = {}
+        self._making: dict[Any, asyncio.Lock] = {}  # one client, for however many tasks
+
+    async def send(self, request: Request, limits: Limits) -> Response:
+        this = _running_loop(), process()
+        if this not in self._senders:
+            for other in [*self._senders]:
+                if other[0].is_closed():
+                    self._senders.pop(other, None)
+                    self._making.pop(other, None)
+            await self._add(this, limits.connect)
+        sender = self._senders[this]
+        if sender is None:
+            raise _faults.closed()
+        return await sender.send(request, limits)
+
+    async def _add(self, this: Any, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds), self._making.setdefault(this, asyncio.Lock()):
+                if this in self._senders:
+                    return
+                # In a thread, because reading certificates takes tens of milliseconds.
+                sender = AsyncClientTransport(await asyncio.to_thread(self._make), owned=True)
+                if self._senders.setdefault(this, sender) is sender:
+                    sender.guard = _closing(sender.client)
+                    await anext(sender.guard)
+                return
+        except (RuntimeError, TimeoutError) as error:  # no thread, or none that is free
+            failure = translated(error, sent=False)
+        raise failure
+
+    async def aclose(self) -> None:
+        sender = self._senders.setdefault((_running_loop(), process()), None)
+        if sender is not None:
+            await sender.aclose()
+
+
+async def _closing(client: httpx.AsyncClient) -> AsyncGenerator[None]:
+    """Close a client before its event loop is closed: asyncio ends all generators then."""
+    try:
+        yield
+    finally:
+        await client.aclose()
+
+
+def _plain_client(
+    kind: Any, base_url: str, given: ssl.SSLContext | None, max_connections: int
+) -> Any:
+    """Return a new client that uses the environment as our own connections do."""
+    try:
+        proxy, through = _proxies.proxy_for(base_url), None
+        to_proxy = proxy is not None and proxy.scheme == "https"
+        if given is None and (to_proxy or base_url.startswith("https:")):
+            given = _tls.client_context()
+        # Without TLS, no certificates are loaded. This context trusts no server.
+        context = given or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if proxy is not None:
+            through = httpx.Proxy(proxy.url.reveal(), ssl_context=context if to_proxy else None)
+        # Servers close idle connections after 5 seconds or more.
+        limits = httpx.Limits(max_connections=max_connections, keepalive_expiry=4.0)
+        return kind(verify=context, proxy=through, limits=limits, trust_env=False)
+    except TransportError:
+        raise
+    except Exception as error:  # noqa: BLE001 - such as a missing package for SOCKS
+        _faults.let_through(error)
+        failure = _faults.unopened(error)
+    raise failure  # here, so that its context is not an error whose frames have the password
+
+
+class _Exchange:
+    """One request: how much of it was sent, what has been received, and what an error means."""
+
+    def __init__(self, library: Any, client: Client | AsyncClient, limits: Limits) -> None:
+        self.watch = _Watch()
+        self._library, self._client, self._limits = library, client, limits
+        self._deadline = None if limits.total is None else time.monotonic() + limits.total
+        self._outgoing: Any = None
+        self._answer: Any = None
+        self._body = bytearray()
+        self._reply: Response | Exception | None = None
+
+    def prepared(self, request: Request, trace: Any) -> Any:
+        """Return httpx's form of a request."""
+        request_class, url_class = _classes(self._library)
+        outgoing = request_class(
+            request.method,
+            request.url,
+            headers=list(request.headers),
+            content=request.body,
+            extensions={"timeout": _Timeouts(self._limits, self.watch), "trace": trace},
+        )
+        if request.safe_url is not None:
+            outgoing.url = url_class(request.url)
+            outgoing.url.shown = request.safe_url
+        outgoing.watch, self._outgoing = self.watch, outgoing
+        return outgoing
+
+    def starts(self, answer: Any) -> bool:
+        """Return whether the body is to be read. If a hook has read it, use what the hook read.
+
+        The connection may already serve another request then.
+        """
+        self._answer = answer
+        if not (answer.is_stream_consumed or answer.is_closed):
+            return True
+        problem = "a hook of the application consumed the answer"
+        self._reply = self._read(answer) or TransportError(problem, passing=False)
+        return False
+
+    def add(self, chunk: bytes) -> None:
+        """Add a part of the body, or raise if there is too much of it, or it took too long."""
+        self._body += chunk
+        if len(self._body) > self._limits.body:
+            raise ResponseTooLarge(self._answer.status_code, _headers(self._answer))
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise _faults.out_of_time()
+
+    def fail(self, error: Exception) -> None:
+        """Find the response that an error is about, or the error to raise if there is none."""
+        status_error: Any = error if isinstance(error, self._library.HTTPStatusError) else None
+        if isinstance(error, TransportError | ResponseTooLarge):
+            self._reply = error.with_traceback(None)
+        elif status_error and status_error.request is self._outgoing:
+            # A hook raised it for the status. httpx has closed the response, read or not.
+            answer = status_error.response
+            unread = Response(answer.status_code, _headers(answer), b"")
+            self._reply = self._read(answer) or unread
+        else:
+            sent = self._outgoing is not None and not self._is_unsent(error)
+            self._reply = translated(error, sent=sent)
+
+    def result(self) -> Response:
+        """Return the response, or raise the error, whose context is then not that of httpx."""
+        if isinstance(self._reply, Exception):
+            raise self._reply
+        if self._reply is None:
+            answer = self._answer
+            return Response(answer.status_code, _headers(answer), bytes(self._body))
+        if len(self._reply.body) > self._limits.body:  # a hook reads without a limit
+            raise ResponseTooLarge(self._reply.status, self._reply.headers)
+        return self._reply
+
+    def _read(self, answer: Any) -> Response | None:
+        """Return what a hook has read, which httpx has decompressed; `None` if it read nothing."""
+        try:
+            body = answer.content
+        except self._library.ResponseNotRead:
+            return None
+        headers = (one for one in _headers(answer) if one[0].lower() != "content-encoding")
+        return Response(answer.status_code, tuple(headers), body)
+
+    def _is_unsent(self, error: Exception) -> bool:
+        """Return whether it is certain that nothing of the request was sent."""
+        library, client, watch = self._library, self._client, self.watch
+        if watch.sent or watch.traced:
+            return not watch.sent
+        if not watch.asked:
+            # A subclass of the application's may send a copy of the request.
+            return type(client).send in (library.Client.send, library.AsyncClient.send)
+        if client.event_hooks["response"]:
+            return False  # a hook may have raised the error about a request of its own
+        if isinstance(error, library.UnsupportedProtocol):
+            # A hook has put such a URL here. A transport that sends to others does not change it.
+            return self._outgoing.url.scheme not in ("http", "https")
+        # Nothing was sent if the only attempt says that no connection became free.
+        return isinstance(error, library.PoolTimeout) and watch.pools == 1
 
 
 class _Watch:
     """Finds out how far a request got, whatever error the application's hooks raise.
 
     Attributes:
-        asked: Whether the client's transport was asked to send the request, that is, whether the
-            request's stream was accessed.
+        asked: Whether the client's transport was asked to send, and so accessed the body's stream.
         traced: Whether that transport reported a step to the `trace` extension, as httpcore does.
         sent: Whether it reported that it began to send the request.
         pools: How often the limit for a free connection was read. httpcore reads it once for each
             time that it sends.
     """
 
-    __slots__ = ("asked", "pools", "sent", "traced")
-
     def __init__(self) -> None:
-        self.asked = self.traced = self.sent = False
+        self.asked = self.traced = self.sent = self._sent_before = False
         self.pools = 0
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Record a step; see "Request extensions" in the documentation of httpx."""
         self.traced = True
         if event.endswith(".send_request_headers.started"):
+            self._sent_before = self.sent
             # A CONNECT request to a proxy precedes the request.
             self.sent |= getattr(info.get("request"), "method", b"") != b"CONNECT"
+        elif (event, type(info.get("exception")).__name__) == _REFUSED:
+            self.sent = self._sent_before
 
     async def async_trace(self, event: str, info: dict[str, Any]) -> None:
         """The same, as httpx expects it from an async client."""
         self.trace(event, info)
 
-    def is_unsent(self, error: Exception, client: httpx.Client | httpx.AsyncClient) -> bool:
-        """Return whether it is certain that nothing of the request was sent."""
-        if self.sent:
-            return False
-        if self.traced:
-            return True
-        if not self.asked:
-            # A subclass of the application's may send a copy of the request.
-            return type(client).send in (httpx.Client.send, httpx.AsyncClient.send)
-        # Without a report, nothing was sent if no connection became free: if the only attempt says
-        # so, and no hook can have raised that error about a call of its own.
-        busy = isinstance(error, httpx.PoolTimeout) and self.pools == 1
-        return busy and not client.event_hooks["response"]
+
+_REFUSED = "http11.send_request_headers.failed", "LocalProtocolError"
+"""The report that headers were found invalid, of which nothing was written."""
 
 
 class _Timeouts(dict[str, float | None]):
     """The limits of the single steps. httpcore reads them before it does anything else."""
 
     def __init__(self, limits: Limits, watch: _Watch) -> None:
-        super().__init__(timeouts(limits))
+        connect, read = limits.connect, limits.read
+        super().__init__(connect=connect, pool=connect, read=read, write=read)
         self._watch = watch
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return a limit, and count how often the one for a free connection is read."""
         self._watch.pools += key == "pool"
         return super().get(key, default)
 
 
-class _Outgoing(httpx.Request):
+class _Request:
     """A request that records when it is about to be sent: nothing reads its stream before that."""
 
     watch = _Watch()  # a placeholder: httpx itself accesses the stream in its constructor
 
     @property
     def stream(self) -> Any:
-        """The body that the client's transport sends."""
         self.watch.asked = True
         return self._content_stream
 
@@ -172,7 +392,7 @@ class _Outgoing(httpx.Request):
         self._content_stream = stream
 
 
-class _QuietURL(httpx.URL):
+class _QuietURL:
     """A URL with a secret in its path, which is not shown: httpx and applications log URLs."""
 
     shown = ""
@@ -184,68 +404,51 @@ class _QuietURL(httpx.URL):
         return f"URL({self.shown!r})"
 
 
-def _meant(
-    error: Exception, outgoing: "_Outgoing", client: httpx.Client | httpx.AsyncClient
-) -> TransportError | Response:
-    """Return the response that an error is about, or the error to raise if there is none."""
-    if isinstance(error, TransportError):
-        return error.with_traceback(None)
-    if isinstance(error, httpx.HTTPStatusError) and error.request is outgoing:
-        # A hook raised it for the status. httpx has closed the response, read or not.
-        answer = error.response
-        try:
-            plain = answer.content
-        except httpx.ResponseNotRead:
-            plain = b""
-        return Response(answer.status_code, _plain_headers(answer), plain)
-    return translated(error, sent=not outgoing.watch.is_unsent(error, client))
+@cache
+def _classes(library: Any) -> tuple[Any, Any]:
+    request = type("Request", (_Request, library.Request), {})
+    return request, type("URL", (_QuietURL, library.URL), {})
 
 
-def _read(answer: httpx.Response) -> Response | None:
-    """Return the response if a hook of the application has read its body, else `None`.
-
-    Raises:
-        TransportError: A hook consumed or closed it without keeping the body. Its connection may
-            already serve another request.
-    """
-    if not (answer.is_stream_consumed or answer.is_closed):
-        return None
-    try:
-        return Response(answer.status_code, _plain_headers(answer), answer.content)
-    except httpx.ResponseNotRead:
-        pass
-    raise TransportError("a hook of the application consumed the answer", passing=False)
+def _headers(answer: Any) -> tuple[tuple[str, str], ...]:
+    raw = answer.headers.raw
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
 
 
-def _plain_headers(answer: httpx.Response) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a response that httpx has decompressed."""
-    return tuple(pair for pair in headers_of(answer) if pair[0].lower() != "content-encoding")
+_WORDS = {
+    "ConnectError": _faults.CONNECTING,
+    "ConnectTimeout": _faults.unconnected().problem,
+    "PoolTimeout": _faults.busy().problem,
+    "ReadTimeout": _faults.unanswered().problem,
+    "WriteTimeout": _faults.unsent().problem,
+    "ReadError": _faults.WAITING,
+    "WriteError": _faults.SENDING,
+    "RemoteProtocolError": "the server broke HTTP",
+    "ProxyError": "the proxy refused",
+    "TimeoutError": _faults.out_of_time().problem,
+}
+"""Problems by the name of an error of httpx."""
 
 
-def _bounded(read: Response, limits: Limits) -> Response:
-    if len(read.body) > limits.body:  # a hook reads without a limit
-        raise ResponseTooLarge(read.status, read.headers)
-    return read
-
-
-def _outgoing(request: Request, limits: Limits, *, is_async: bool) -> "_Outgoing | TransportError":
-    """Return httpx's form of a request, or an error if there is none, as for too long a URL."""
-    watch = _Watch()
-    try:
-        outgoing = _Outgoing(
-            request.method,
-            request.url,
-            headers=list(request.headers),
-            content=request.body,
-            extensions={
-                "timeout": _Timeouts(limits, watch),
-                "trace": watch.async_trace if is_async else watch.trace,
-            },
-        )
-        if request.safe_url is not None:
-            quiet = outgoing.url = _QuietURL(request.url)
-            quiet.shown = request.safe_url
-    except Exception as error:  # noqa: BLE001 - whatever it is, nothing was sent
-        return translated(error, sent=False)
-    outgoing.watch = watch
-    return outgoing
+def translated(error: Exception, *, sent: bool) -> TransportError:
+    """Return our error for an exception of httpx, of a hook, or of a library below httpx."""
+    _faults.let_through(error)
+    name, detail = type(error).__name__, str(error)
+    if not sent and name == "TimeoutError":  # the total time ran out before a request was sent
+        name = "ConnectTimeout"
+    words, final = _WORDS.get(name), False
+    if name == "ProxyError":
+        final = re.match(r"40[37]\b|Invalid username", detail) is not None
+    elif isinstance(error, UnicodeError):  # a host name that cannot be looked up
+        words, final = _faults.CONNECTING, True
+    elif not sent and isinstance(error, RuntimeError) and re.search("new (thr|fut)", detail):
+        words, final = _faults.CONNECTING, "shutdown" in detail
+    elif words is None and isinstance(error, OSError):
+        words = "the connection was lost" if sent else _faults.CONNECTING
+    return TransportError(
+        words or f"httpx or a hook raised {name}",
+        detail=detail,
+        sent=sent,
+        timeout=name.endswith("Timeout") or isinstance(error, TimeoutError),
+        passing=words is not None and not final and not _tls.is_final(error),
+    )
