@@ -19,14 +19,14 @@ AT_ONCE = RetryPolicy(backoff=0, cap=0)
 """The default policy, but without waits between attempts."""
 
 
-KINDS = ("sync", "async", "sync-own", "async-own")
+KINDS = ("sync", "async", "sync-own", "async-own", "sync-httpx", "async-httpx")
 """Each client with the default transport, with an httpx client that the application passes ("own"),
-and with pyreqwest ("fast")."""
+and with a plain one of ours ("httpx")."""
 
 
 def sending(via: str, http: Any = None) -> dict[str, Any]:
-    """Return client arguments to send with `http` ("own"), pyreqwest ("fast"), or the default."""
-    return {"own": {"http_client": http}}.get(via, {})
+    """Return client arguments to send with `http` ("own"), a plain client, or the default."""
+    return {"own": {"http_client": http}, "httpx": {"transport": "httpx"}}.get(via, {})
 
 
 class ClientKind:

@@ -69,10 +69,10 @@ class _Client:
         if is_async:
             from ._http._asyncio import AsyncioTransport
 
-            return AsyncioTransport(base_url, None, 100)
+            return AsyncioTransport(base_url, ssl_context, max_connections)
         from ._http._blocking import BlockingTransport
 
-        return BlockingTransport(base_url, None, 100)
+        return BlockingTransport(base_url, ssl_context, max_connections)
 
     def with_options(
         self,

@@ -16,10 +16,10 @@ from weakref import WeakSet
 
 import httpx
 
-from oneloop._attempt import process
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 from . import _faults, _proxies, _tls
+from ._pool import process
 
 Client: TypeAlias = httpx.Client
 AsyncClient: TypeAlias = httpx.AsyncClient
