@@ -121,7 +121,7 @@ class Wire:
         self, route: "Route", context: "SSLContext | None"
     ) -> Generator[bytes, bytes | None]:
         if route.tunnel is not None:
-            self._begin("CONNECT", 0)
+            self._begin("CONNECT", MAX_HEAD)
             data = yield route.tunnel.reveal()
             while not self._has_tunnel(data or b""):
                 data = yield b""
