@@ -47,6 +47,17 @@ UNBOUNDED = {"headers in drips", ENDLESS}
 """Rows for which httpx has no timeout, so that a blocking client of the application waits on."""
 
 
+DEMANDED = "a certificate is demanded, TLS 1.3"
+BLURRED = {
+    "sync": {DEMANDED},
+    "async": {
+        DEMANDED,
+        *(row.what for row in ROWS if "while we send, then the server c" in row.what),
+    },
+}
+"""Rows in which a call through httpx ends as a lost connection, that is, in `UNKNOWN`."""
+
+
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 @pytest.mark.parametrize("call", [UNSAFE, SAFE], ids=["unsafe", "safe"])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
@@ -60,13 +71,18 @@ def test_each_failure_has_its_error_its_outcome_and_its_number_of_sends(
     """Each row of the table has the expected error, outcome and number of requests."""
     if (kind.name, kind.via) == ("sync", "own") and row.what in UNBOUNDED:
         pytest.skip("httpx has no limit for it, and the client is the application's own")
+    if kind.via and row.what in BLURRED.get(kind.name, ()):
+        pytest.skip("httpx does not report what the server said before it closed the connection")
     if kind.via == "own" and row.what == ENDLESS:
         row = evolve(row, error=APITimeoutError, safe_tries=1, budget=0.5)
     if "unknown authority" not in row.what:
         authority().cert_pem.write_to_path(tmp_path / "authority.pem")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    if row.size:
+        call = evolve(call, body=b'{"metadata": "%s"}' % (b"x" * row.size))
     tries = row.safe_tries if call.operation.safe else row.unsafe_tries
     with row.serve() as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.proxy)
         options: dict[str, Any] = {
             "api_key": server.api_key,
             "base_url": server.url,

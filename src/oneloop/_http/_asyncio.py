@@ -251,7 +251,8 @@ class AsyncioStream(asyncio.Protocol):
         self._ring()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.is_open, self._error = False, error
+        # asyncio fails to abort a transport that it has closed after writing what was left.
+        self.is_open, self._error, self._transport = False, error, None
         if self._timer is not None:
             self._timer.cancel()
         self._ring()

@@ -222,6 +222,7 @@ def _looked_up(host: str, port: int, until: float | None) -> list[Address]:
         raise _faults.unconnected()
     (found,) = results
     if isinstance(found, Exception):
-        raise TransportError(_faults.CONNECTING, detail=str(found), sent=False)
+        may_pass = isinstance(found, OSError)
+        raise TransportError(_faults.CONNECTING, detail=str(found), sent=False, passing=may_pass)
     addresses: list[Address] = found
     return addresses

@@ -18,6 +18,7 @@ class Layer:
         self._incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=host)
         self._has_read = False
+        self._version: str | None = None
 
     def shake_hands(self, data: bytes | None = None) -> bool:
         """Take what was read, `b""` at its end; return whether the handshake needs more.
@@ -36,6 +37,7 @@ class Layer:
         except ssl.SSLError as error:
             may_pass, detail = not is_final(error), str(error)
         else:
+            self._version = self._object.version()  # there is none any more after an error
             if self._object.selected_alpn_protocol() in (None, "http/1.1"):
                 return False
             may_pass, detail = False, "ssl_context must offer no protocol but http/1.1"
@@ -69,7 +71,7 @@ class Layer:
             is_refusal = (
                 is_final(error)
                 and not self._has_read
-                and self._object.version() == "TLSv1.3"
+                and self._version == "TLSv1.3"
                 and not self._object.context.post_handshake_auth
             )
             problem = "cannot connect" if is_refusal else "the connection was lost while waiting"
