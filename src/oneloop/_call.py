@@ -138,26 +138,28 @@ def run(steps: Course[T], sender: transport.Transport, progress: Progress) -> Re
     caller gets that exception unchanged, with a note on the outcome.
     """
     handled = sys.exception()
-    # A list, so that the reply can be removed before the course gets it: error trackers must not
-    # find it in this frame, as it is not redacted.
-    replies: list[Reply | None] = [None]
     try:
-        while True:
-            try:
+        # The loop is not the first thing in a `try`: where it begins again, Python may run a signal
+        # handler, and takes what that raises for raised by the instruction before the loop.
+        try:
+            # A list, so that the reply can be removed before the course gets it: error trackers
+            # must not find it in this frame, as it is not redacted.
+            replies: list[Reply | None] = [None]
+            while True:
                 step = steps.send(replies.pop())
-            except StopIteration as end:
-                done: Response[T] = end.value
-                return done
-            if isinstance(step, tuple):
-                try:
-                    replies.append(sender.send(*step))
-                except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
-                    from ._transports import raised  # on first use, as most requests are answered
+                if isinstance(step, tuple):
+                    try:
+                        replies.append(sender.send(*step))
+                    except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
+                        from ._transports import raised  # on first use, as most are answered
 
-                    replies.append(raised(error))
-            else:
-                replies.append(None)
-                time.sleep(step)
+                        replies.append(raised(error))
+                else:
+                    replies.append(None)
+                    time.sleep(step)
+        except StopIteration as end:
+            done: Response[T] = end.value
+            return done
     except APIError:
         raise
     except BaseException as interruption:
@@ -172,24 +174,25 @@ async def run_async(
     import asyncio  # on first use, as a process without async calls does not need it
 
     handled = sys.exception()
-    replies: list[Reply | None] = [None]
     try:
-        while True:
-            try:
+        try:
+            replies: list[Reply | None] = [None]
+            while True:
                 step = steps.send(replies.pop())
-            except StopIteration as end:
-                done: Response[T] = end.value
-                return done
-            if isinstance(step, tuple):
-                try:
-                    replies.append(await sender.send(*step))
-                except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
-                    from ._transports import raised  # on first use, as most requests are answered
+                if isinstance(step, tuple):
+                    try:
+                        # Not with `*`: Python may run a signal handler between call and await.
+                        replies.append(await sender.send(step[0], step[1]))
+                    except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
+                        from ._transports import raised  # on first use, as most are answered
 
-                    replies.append(raised(error))
-            else:
-                replies.append(None)
-                await asyncio.sleep(step)
+                        replies.append(raised(error))
+                else:
+                    replies.append(None)
+                    await asyncio.sleep(step)
+        except StopIteration as end:
+            done: Response[T] = end.value
+            return done
     except APIError:
         raise
     except BaseException as interruption:
