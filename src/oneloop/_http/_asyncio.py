@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import socket
 import time
 import warnings
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 T = TypeVar("T")
+
+POLLING = 1.0
+"""Seconds after which a task that waits for a connection looks again, should the call that released
+one have been interrupted before it could say so."""
 
 FLOOD = 64 * 1024
 """The largest number of unasked bytes that are kept, until the connection is looked at again."""
@@ -57,13 +62,15 @@ class AsyncioTransport:
 
     async def _home(self, loop: AbstractEventLoop) -> "_LoopHome":
         """Return the connections of a loop; drop those of closed loops and of parent processes."""
-        for other in [*self._homes]:
-            if other.is_closed() or self._homes[other].process != process():
-                self._homes.pop(other).drop()
+        for other, old in [*self._homes.items()]:
+            if other.is_closed() or old.process != process():
+                self._homes.pop(other, None)  # unless another thread was faster
+                old.drop()
         if loop in self._closed:
             raise _faults.closed()
-        home = self._homes[loop] = _LoopHome(self._options, loop)
+        home = _LoopHome(self._options, loop)
         await home.guard.__anext__()
+        self._homes[loop] = home
         return home
 
     async def aclose(self) -> None:
@@ -72,7 +79,8 @@ class AsyncioTransport:
         self._closed.add(loop)
         home = self._homes.get(loop)
         if home is not None and home.process == process():
-            await home.guard.aclose()
+            if not home.guard.ag_running:  # another task, or the loop, is closing it
+                await home.guard.aclose()
             if home.foreign is not None:
                 await home.foreign.aclose()
 
@@ -114,12 +122,16 @@ class _LoopHome(Home):
             await asyncio.sleep(0)  # the loop closes the sockets in its next turn
 
     def drop(self) -> None:
-        """Give up the connections of a loop that was closed without its generators.
+        """Give up the connections of a parent process, or of a loop that has been closed.
 
-        They can no longer be closed in an orderly way, and asyncio's transports warn of that when
-        they are garbage. They are in cycles, so this is the time to collect them.
+        If the loop was closed without its generators, they can no longer be closed in an orderly
+        way, and asyncio's transports warn of that when they are garbage. They are in cycles, so
+        this is the time to collect them.
         """
-        if self.pool.forget():
+        if self.process != process():
+            for connection in self.pool.connections():
+                cast("AsyncioStream", connection.stream).disown()
+        elif self.pool.forget():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)
                 gc.collect()
@@ -135,8 +147,7 @@ class _Bell:
             self._turn.set_result(None)
 
     async def wait(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self._home.wake_all_in(seconds)
+        self._home.wake_all_in(POLLING if seconds is None else min(seconds, POLLING))
         self._turn = self._home.loop.create_future()
         await self._turn
 
@@ -167,6 +178,17 @@ class AsyncioStream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def disown(self) -> None:
+        """Close the socket in this process alone, which has inherited it.
+
+        Its number stays in use, for `os.devnull`: the selector has it, and must not lose it, as the
+        parent process may have the same selector.
+        """
+        if self._transport is not None and self.is_open:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, self._transport.get_extra_info("socket").fileno(), inheritable=False)
+            os.close(null)
+
     async def call(self, work: Callable[[], T], until: float | None) -> T:
         try:
             result = self._loop.run_in_executor(None, work)
@@ -193,17 +215,19 @@ class AsyncioStream(asyncio.Protocol):
             while untried or trying:
                 if untried:
                     trying.add(self._loop.create_task(_dialled(self._loop, untried.pop(0))))
-                done, trying = await asyncio.wait(
+                done, _ = await asyncio.wait(
                     trying,
                     timeout=STAGGER if untried else None,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                while done:
-                    task = done.pop()
-                    failure = task.exception() or failure
-                    if task.exception() is None:
-                        trying |= done
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        trying.remove(task)
                         return task.result()
+                    _faults.let_through(error)
+                    failure = error
+                trying -= done
         finally:
             for task in trying:
                 task.add_done_callback(_close_result)

@@ -63,7 +63,9 @@ class BlockingTransport:
         home = self._homes.setdefault(this, home)
         for other in [*self._homes]:
             if other != this:
-                self._homes.pop(other).pool.close()
+                old = self._homes.pop(other, None)
+                for connection in old.pool.connections() if old else ():
+                    connection.close()
         return home
 
     def close(self) -> None:

@@ -96,7 +96,8 @@ class Connection:
 
     def __del__(self) -> None:
         """Close what an interrupted call has lost."""
-        self.stream.abandon()
+        if hasattr(self, "stream"):  # not if it was interrupted in `__init__`
+            self.stream.abandon()
 
     def close(self) -> None:
         """Close it, if that has not been done."""
@@ -162,7 +163,9 @@ class Connection:
             from ._tls import client_context, is_loaded  # on first use, as importing ssl is slow
 
             context = client_context() if is_loaded() else await stream.call(client_context, until)
-        await stream.connect(*self._route.address, until)
+        # Not with `*`: Python may run a signal handler after such a call, before it is awaited.
+        host, port = self._route.address
+        await stream.connect(host, port, until)
         step = self.wire.opening(self._route, context)
         data = step(None)
         while data is not None:
@@ -210,9 +213,6 @@ class Home:
         try:
             connection = self.pool.take() or await self._turn(_end(limits.connect))
             response = await connection.perform(request, limits, deadline)
-            # From here on, the pool owns it. If it does not arrive there, it is closed as garbage.
-            used, connection = connection, None
-            (self.pool.give_back if used.wire.reusable else self.pool.discard)(used)
         except (TransportError, ResponseTooLarge):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is known
@@ -222,6 +222,9 @@ class Home:
                 sent=connection is not None and connection.wire.sent,
             )
         else:
+            # From here on, the pool owns it. If it does not arrive there, it is closed as garbage.
+            used, connection = connection, None
+            (self.pool.give_back if used.wire.reusable else self.pool.discard)(used)
             return response
         finally:
             if connection is not None:

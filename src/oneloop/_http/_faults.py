@@ -72,7 +72,7 @@ def loopless() -> TransportError:
     return TransportError(problem, sent=False, passing=False)
 
 
-def let_through(error: Exception) -> None:
+def let_through(error: BaseException) -> None:
     """Raise the exception of a signal handler that an error is or was made from, if any."""
     from oneloop import _signals  # on first use, as most calls do not fail
 

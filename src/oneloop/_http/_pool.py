@@ -9,6 +9,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -60,8 +61,10 @@ class Pool:
             self.close()
         elif self._queue:
             self.wake()
-        elif len(self._idle) > 1 and self._idle[0].expires < time.monotonic():
-            self.discard(self._idle.popleft())
+        else:
+            with suppress(IndexError):  # there is only one, or other threads have taken them
+                if self._idle[1] and self._idle[0].expires < time.monotonic():
+                    self.discard(self._idle.popleft())
 
     def discard(self, connection: "Connection") -> None:
         """Close a connection, and free its slot."""
@@ -102,12 +105,14 @@ class Pool:
     def close(self) -> None:
         """Close all idle connections now, and those that calls use when these end."""
         self.is_closed = True
-        while self._idle:
-            try:
-                connection = self._idle.pop()
-            except IndexError:  # another thread was faster
-                return
-            self.discard(connection)
+        with suppress(IndexError):  # there are no more
+            while True:
+                self.discard(self._idle.pop())
+
+    def connections(self) -> "list[Connection]":
+        """Return all connections, idle or not."""
+        found = [place() for place in [*self._taken.values()]]
+        return [connection for connection in found if connection is not None]
 
     def forget(self) -> bool:
         """Drop all idle connections without closing them; return whether there were any."""
@@ -133,11 +138,16 @@ class Pool:
         for number in self._numbers():
             if number not in self._taken:
                 connection = self._make()
-                mine = ref(connection, partial(self._taken.pop, number))
+                mine = ref(connection, partial(self._lost, number))
                 if self._taken.setdefault(number, mine) is mine:
                     connection.number = number
                     return connection
         return None
+
+    def _lost(self, number: int, gone: "ref[Connection]") -> None:
+        """Free the slot of a connection that has gone, unless another one has it."""
+        if self._taken.get(number) is gone:
+            self._taken.pop(number, None)
 
     def _numbers(self) -> Iterator[int]:
         """Return all numbers of slots, those first that are likely to be free."""
