@@ -22,6 +22,7 @@ from ._sockets import STAGGER, Address, addresses, interleaved, watch
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+    from types import AsyncGeneratorType
 
 T = TypeVar("T")
 
@@ -102,7 +103,7 @@ class _LoopHome(Home):
         super().__init__(options, partial(AsyncioStream, loop), partial(_Bell, self), is_async=True)
         self.loop, self.process = loop, process()
         self._timer: asyncio.TimerHandle | None = None
-        self.guard = self._guarded()
+        self.guard = cast("AsyncGeneratorType[None, None]", self._guarded())
 
     def wake_all_in(self, seconds: float) -> None:
         """Let all calls that wait look at the time then. One timer serves all of them."""
@@ -274,9 +275,9 @@ class AsyncioStream(asyncio.Protocol):
         self.is_open = False
         self._ring()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         # asyncio fails to abort a transport that it has closed after writing what was left.
-        self.is_open, self._error, self._transport = False, error, None
+        self.is_open, self._error, self._transport = False, exc, None
         if self._timer is not None:
             self._timer.cancel()
         self._ring()
@@ -321,9 +322,9 @@ class AsyncioStream(asyncio.Protocol):
 @asynccontextmanager
 async def _within(until: float | None) -> AsyncGenerator[None]:
     """Give what is done inside until a time to connect."""
+    timeout = asyncio.timeout(None if until is None else max(0.0, until - time.monotonic()))
     try:
-        seconds = None if until is None else max(0.0, until - time.monotonic())
-        async with asyncio.timeout(seconds) as timeout:
+        async with timeout:
             yield
     except TimeoutError as error:
         _faults.let_through(error)

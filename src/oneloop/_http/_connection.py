@@ -5,8 +5,8 @@ a blocking stream never suspend, so the blocking driver runs a coroutine to its 
 """
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
@@ -191,7 +191,7 @@ class Home:
         base_url, ssl_context, max_connections = options
         route = Route(base_url)
         self.pool = Pool(max_connections, lambda: Connection(make_stream(), route, ssl_context))
-        self._make_bell = make_bell
+        self._make_bell, self._is_async = make_bell, is_async
         self.foreign: Any = None
         if route.is_foreign:
             from ._httpx import plain_transport  # on first use, as importing it is slow
@@ -206,8 +206,7 @@ class Home:
             raise _faults.closed()
         if self.foreign is not None:
             reply: Any = self.foreign.send(request, limits)
-            response: Response = await reply if isinstance(reply, Awaitable) else reply
-            return response
+            return cast("Response", (await reply) if self._is_async else reply)
         deadline = _end(limits.total)
         connection: Connection | None = None
         try:

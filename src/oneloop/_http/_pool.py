@@ -61,9 +61,9 @@ class Pool:
             self.close()
         elif self._queue:
             self.wake()
-        else:
-            with suppress(IndexError):  # there is only one, or other threads have taken them
-                if self._idle[1] and self._idle[0].expires < time.monotonic():
+        elif len(self._idle) > 1:
+            with suppress(IndexError):  # other threads have taken them
+                if self._idle[0].expires < time.monotonic():
                     self.discard(self._idle.popleft())
 
     def discard(self, connection: "Connection") -> None:
