@@ -17,7 +17,9 @@ class Layer:
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=host)
-        self._has_read = False
+        self._may_refuse = False
+        """Whether the server may still have to refuse our certificate, before it reads a request:
+        in TLS 1.3, it does so after our part of the handshake."""
 
     def shake_hands(self, data: bytes | None = None) -> bool:
         """Take what was read, `b""` at its end; return whether the handshake needs more.
@@ -36,6 +38,8 @@ class Layer:
         except ssl.SSLError as error:
             may_pass, detail = not is_final(error), str(error)
         else:
+            is_modern = self._object.version() == "TLSv1.3"
+            self._may_refuse = is_modern and not self._object.context.post_handshake_auth
             if self._object.selected_alpn_protocol() in (None, "http/1.1"):
                 return False
             may_pass, detail = False, "ssl_context must offer no protocol but http/1.1"
@@ -46,36 +50,30 @@ class Layer:
         self._object.write(data)
         return self.outgoing.read()
 
-    def decrypted(self, data: bytes) -> tuple[bytes, bool]:
+    def decrypted(self, data: bytes) -> tuple[bytes, bool | TransportError]:
         """Take what was read, `b""` at its end; return what it means, and whether it is the end.
 
-        The end may come without TLS's own message for it, which many servers do not send.
-
-        Raises:
-            TransportError: It cannot be decrypted, or the server refused our certificate.
+        The end may come without TLS's own message for it, which many servers do not send. In place
+        of an end, an error says that the rest cannot be decrypted, or that the server refused our
+        certificate.
         """
         if data:
             self._incoming.write(data)
         parts: list[bytes] = []
+        end: bool | TransportError = True
         try:
             while part := self._object.read(65536):
                 parts.append(part)
-                self._has_read = True
+                self._may_refuse = False
         except ssl.SSLWantReadError:
-            return b"".join(parts), not data
+            end = not data
         except ssl.SSLError as error:
-            # In TLS 1.3, a server that refuses our certificate says so only after our part of the
-            # handshake. It has not read the request, as its own part of the handshake has failed.
-            is_refusal = (
-                is_final(error)
-                and not self._has_read
-                and self._object.version() == "TLSv1.3"
-                and not self._object.context.post_handshake_auth
-            )
+            # A server whose handshake has ended sends session tickets before anything else.
+            session = self._object.session
+            has_ticket = session is not None and session.has_ticket
+            is_refusal = self._may_refuse and not has_ticket and is_final(error)
             problem = "cannot connect" if is_refusal else "the connection was lost while waiting"
-            failure = TransportError(
+            end = TransportError(
                 problem, detail=str(error), sent=not is_refusal, passing=not is_refusal
             )
-        else:
-            return b"".join(parts), True
-        raise failure
+        return b"".join(parts), end
