@@ -46,7 +46,7 @@ def a_comparison(outcome: str, times: float, seconds: float = 0.1, **told: Any) 
     )
 
 
-@pytest.mark.parametrize("via", ["pool", "fast"])
+@pytest.mark.parametrize("via", ["sockets", "httpx"])
 def test_a_short_soak_finds_no_discrepancy(
     via: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seed", type=int, metavar="N", help="seed of the faults (a new one each time)"
     )
     parser.add_argument(
-        "--via", choices=("pool", "fast"), default="pool", help="the transport (%(default)s)"
+        "--via", choices=("sockets", "httpx"), default="sockets", help="the transport (%(default)s)"
     )
     options = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
