@@ -1,5 +1,6 @@
 """TLS over memory buffers: what a server may say in it, at any time, and what that means."""
 
+import math
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 import trustme
 
+from oneloop._http._connection import Connection
+from oneloop._http._route import Route
 from oneloop._http._wire import Wire
 from oneloop.transport import TransportError
 from oneloop_core import Secret
@@ -135,6 +138,39 @@ def test_a_session_ticket_leaves_an_idle_connection_usable(
     assert not wire.is_quiet_after(peer.to_send(b"H"))
 
 
+class Arrived:
+    """A stream on which these pieces have arrived."""
+
+    is_open = True
+    is_sending = False
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = [*pieces, None]
+
+    def peek(self) -> bytes | None:
+        """Return the next piece."""
+        return self._pieces.pop(0)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    abandon = close
+
+
+@pytest.mark.parametrize(("behind", "usable"), [((), True), ((b"",), False), ((OK,), False)])
+def test_what_is_behind_a_session_ticket_counts(
+    authority: Any, ours: ssl.SSLContext, behind: tuple[bytes, ...], usable: bool
+) -> None:
+    """A ticket that was read already does not hide what has arrived after it."""
+    peer = Peer(authority)
+    wire = peer.opened(ours)
+    peer.receive(wire.start(b"GET", "GET", LIMIT))
+    stream: Any = Arrived(peer.to_send(), *behind)
+    connection = Connection(stream, Route("https://api.example"), None)
+    connection.wire, connection.expires = wire, math.inf
+    assert connection.is_usable() == usable
+
+
 def unusable() -> dict[str, Callable[[Peer], bytes]]:
     """Return what a server may send while the connection is idle that ends its use."""
     return {
@@ -196,6 +232,18 @@ def test_a_response_without_a_length_ends_with_tls(
     assert wire.receive(b"" if ragged else peer.to_send(close=True))
     assert not wire.reusable
     assert wire.response().body == b"{}"
+
+
+@pytest.mark.parametrize("version", BOTH)
+def test_broken_tls_before_a_request_is_not_sent(
+    authority: Any, ours: ssl.SSLContext, version: str
+) -> None:
+    """As long as nothing of a request was written, its failure is certain."""
+    wire = Peer(authority, version).opened(ours)
+    wire.start(b"GET", "GET", LIMIT)
+    with pytest.raises(TransportError) as caught:
+        wire.receive(BROKEN_RECORD)
+    assert not caught.value.sent
 
 
 @pytest.mark.parametrize("version", BOTH)

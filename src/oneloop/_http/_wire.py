@@ -194,6 +194,7 @@ class Wire:
 
     def _end(self, failure: bool | TransportError) -> None:
         if isinstance(failure, TransportError):
+            failure.sent = failure.sent and self.sent
             raise failure
         bounded = {b"content-length", b"transfer-encoding"}
         if self._status < 200 or any(name.lower() in bounded for name, _ in self._pairs):
