@@ -171,6 +171,29 @@ def test_what_is_behind_a_session_ticket_counts(
     assert connection.is_usable() == usable
 
 
+@pytest.mark.parametrize("version", BOTH)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_part_of_a_record_makes_the_connection_unusable(
+    authority: Any, ours: ssl.SSLContext, version: str, size: int
+) -> None:
+    """A surplus response is noticed by its first byte, long before it can be decrypted."""
+    peer = Peer(authority, version)
+    wire = peer.opened(ours)
+    for cut in (1, 4, 5, 6, 20):
+        peer.receive(wire.start(b"GET", "GET", LIMIT))
+        data = peer.to_send(OK)
+        for at in range(0, len(data), size):
+            wire.receive(data[at : at + size])
+        assert wire.reusable
+        surplus = peer.to_send(OK)
+        assert not wire.is_quiet_after(surplus[:cut])
+        assert not wire.is_quiet_after(surplus[cut:])
+    peer.receive(wire.start(b"GET", "GET", LIMIT))
+    assert wire.receive(peer.to_send(OK) + peer.to_send(OK)[:1])
+    assert not wire.reusable
+    assert wire.response().body == b"{}"
+
+
 def unusable() -> dict[str, Callable[[Peer], bytes]]:
     """Return what a server may send while the connection is idle that ends its use."""
     return {

@@ -12,11 +12,13 @@ class Layer:
 
     Attributes:
         outgoing: What is to be written.
+        is_whole: Whether what was read ends with the end of a record.
     """
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=host)
+        self.is_whole, self._header, self._due = True, b"", 0
         self._may_refuse = False
         """Whether the server may still have to refuse our certificate, before it reads a request:
         in TLS 1.3, it does so after our part of the handshake."""
@@ -29,7 +31,7 @@ class Layer:
         """
         try:
             if data:
-                self._incoming.write(data)
+                self._take(data)
             elif data is not None:
                 self._incoming.write_eof()
             self._object.do_handshake()
@@ -45,6 +47,15 @@ class Layer:
             may_pass, detail = False, "ssl_context must offer no protocol but http/1.1"
         raise TransportError("cannot connect", detail=detail, sent=False, passing=may_pass)
 
+    def _take(self, data: bytes) -> None:
+        """Take what was read. OpenSSL does not say whether it waits for the rest of a record."""
+        self._incoming.write(data)
+        data, at = self._header + data, self._due
+        while at + 5 <= len(data):  # five bytes before each record end with its length
+            at += 5 + int.from_bytes(data[at + 3 : at + 5], "big")
+        self.is_whole = at == len(data)
+        self._header, self._due = data[at:], max(at - len(data), 0)
+
     def encrypted(self, data: bytes) -> bytes:
         """Return what to write."""
         self._object.write(data)
@@ -58,7 +69,7 @@ class Layer:
         certificate.
         """
         if data:
-            self._incoming.write(data)
+            self._take(data)
         parts: list[bytes] = []
         end: bool | TransportError = True
         try:

@@ -76,10 +76,10 @@ class Wire:
             room = MAX_HEAD - self._silent
             self._parse(data[:room])
             data = data[room:]
-        if ended:
+        if ended or (self._tls is not None and not self._tls.is_whole):
             self.reusable = False
-            if not self.done:
-                self._end(ended)
+        if ended and not self.done:
+            self._end(ended)
         return self.done
 
     def is_quiet_after(self, data: bytes) -> bool:
@@ -87,7 +87,8 @@ class Wire:
 
         TLS may have something to say without a request, such as a new session ticket.
         """
-        return self._tls is not None and self._tls.decrypted(data) == (b"", False)
+        tls = self._tls
+        return tls is not None and tls.decrypted(data) == (b"", False) and tls.is_whole
 
     def response(self) -> Response:
         """Return the complete response, and forget its body, which may be large."""
