@@ -41,7 +41,7 @@ EXTRA = "extra"
 class TwoAnswers(socketserver.BaseRequestHandler):
     """Answer `/first/SECONDS` twice, with a pause, and anything else once.
 
-    Each answer has the time at which the last surplus answer was sent, by the monotonic clock,
+    Each answer has the time by which the last surplus answer had been sent, by the monotonic clock,
     which all processes of a machine share.
     """
 
@@ -57,8 +57,8 @@ class TwoAnswers(socketserver.BaseRequestHandler):
             self.request.sendall(answer(name))
             if delay:
                 time.sleep(float(delay))
-                TwoAnswers.sent = time.monotonic()
                 self.request.sendall(answer(EXTRA))
+                TwoAnswers.sent = time.monotonic()  # by then, over loopback, it has arrived
 
 
 def answer(to: str) -> bytes:

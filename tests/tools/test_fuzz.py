@@ -14,8 +14,8 @@ from tests.tools.fuzz.__main__ import main
 from tests.tools.fuzz.answers import KEY, Answer, Case, good
 from tests.tools.fuzz.cases import case_of
 from tests.tools.fuzz.json_reader import parse
-from tests.tools.fuzz.meaning import Expected, read
-from tests.tools.fuzz.runs import run, run_all
+from tests.tools.fuzz.meaning import Expected, leaves_bytes, read
+from tests.tools.fuzz.runs import BY_HTTPX, run, run_all
 from tests.tools.fuzz.verdict import judge
 
 PLAIN = Case(7, "plain", (Answer(good(7).wire(), "keep"),))
@@ -111,6 +111,55 @@ def test_each_wrong_result_is_detected(result: Any, seen: int, elapsed: float, f
     """Every check of the fuzz can fail."""
     assert judge(REFUSED, an_error(), 1, 0.0) == []
     assert any(found in text for text in judge(REFUSED, result, seen, elapsed))
+
+
+@pytest.mark.parametrize(
+    ("result", "seen", "found"),
+    [
+        (ValueError("not ours"), 1, "let ValueError escape"),
+        (None, 1, "returned a NoneType"),
+        (an_error(outcome=Outcome.NOT_SENT), 1, "says not sent"),
+        (an_error(outcome=Outcome.APPLIED), 1, "says applied after 400"),
+        (with_attribute("problem", f"of {KEY}"), 1, "contains the API key"),
+    ],
+)
+def test_most_is_checked_behind_surplus_bytes_as_well(result: Any, seen: int, found: str) -> None:
+    """A call that may get what an earlier answer left may get any answer, but must be sound."""
+    another = an_error(oneloop.NotFoundError, status_code=404, attempts=2)
+    assert judge(PLAIN, another, 1, 0.0) != []
+    for seen_by_then in (0, 1, 2):
+        assert judge(PLAIN, another, seen_by_then, 0.0, confused=True) == []
+    assert any(found in text for text in judge(PLAIN, result, seen, 0.0, confused=True))
+
+
+@pytest.mark.parametrize(
+    ("raw", "left"),
+    [
+        (good(7).wire(), False),
+        (good(7).wire() + b"\n", True),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 1\r\n\r\n", False),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 1\r\n\r\n}", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", False),  # the client gives it up
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1", True),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", True),  # its end is not certain
+        (b"", False),
+    ],
+)
+def test_the_second_reader_finds_what_follows_an_answer(raw: bytes, left: bool) -> None:
+    """Only surplus bytes, or an end that is not certain, leave the next answer in doubt."""
+    assert leaves_bytes(Answer(raw, "keep")) == left
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_kinds_that_use_httpx_get_what_was_left(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The fuzz accepts another call's answer after surplus bytes, but only from httpx's parser."""
+    monkeypatch.setattr("oneloop._call.read_json", answers_for_another)
+    numbers = [number for number in range(300) if case_of(1, number).family == "leftovers"]
+    failures = run(kind, numbers, 1).failures
+    assert any(", probe)" in failure for failure in failures) != kind.endswith(BY_HTTPX)
 
 
 def test_a_wrong_model_is_detected() -> None:

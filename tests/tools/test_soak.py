@@ -14,7 +14,7 @@ from oneloop import transport
 from oneloop.sandbox import Fault, Sandbox
 from tests.tools.soak.__main__ import main, tables
 from tests.tools.soak.books import GRACE, TIMES, Comparison, Kind, Refill, Report, Result
-from tests.tools.soak.faults import FAULTS, RARE_FAULTS
+from tests.tools.soak.faults import FAULTS, FAULTS_OVER_HTTPX, RARE_FAULTS
 from tests.tools.soak.run import POLICY, Soak
 
 BOTH: list[Kind] = ["sync", "async"]
@@ -46,7 +46,7 @@ def a_comparison(outcome: str, times: float, seconds: float = 0.1, **told: Any) 
     )
 
 
-@pytest.mark.parametrize("via", ["pool", "fast"])
+@pytest.mark.parametrize("via", ["sockets", "httpx"])
 def test_a_short_soak_finds_no_discrepancy(
     via: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +107,7 @@ def test_every_kind_of_fault_is_among_them() -> None:
     """All faults occur but a date in Retry-After, which is in whole seconds and so too slow."""
     kinds = {fault.kind for fault in (*FAULTS, *RARE_FAULTS)}
     assert set(Fault.names()) - kinds == {"429-date"}
+    assert len(FAULTS) - len(FAULTS_OVER_HTTPX) == 2
 
 
 @pytest.mark.parametrize("kind", BOTH)

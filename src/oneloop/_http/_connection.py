@@ -107,8 +107,10 @@ class Connection:
         """Return whether it may be used again: the server has neither closed it nor sent more."""
         if not self.stream.is_open or time.monotonic() >= self.expires:
             return False
-        data = self.stream.peek()
-        return data is None or self.wire.is_quiet_after(data)
+        while (data := self.stream.peek()) is not None:
+            if not self.wire.is_quiet_after(data):
+                return False
+        return True
 
     async def perform(self, request: Request, limits: Limits, deadline: float | None) -> Response:
         """Send a request and return the response.

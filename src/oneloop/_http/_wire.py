@@ -52,7 +52,8 @@ class Wire:
     def _begin(self, method: str, limit: int) -> None:
         self.sent = self.done = self.reusable = False
         self._method, self._limit = method, limit
-        self._status = self._count = self._size = self._silent = 0
+        self._status = self._count = self._silent = self._ends = 0
+        self._size = -1  # until the head is complete
         self._coding, self._problem = b"", ""
         self._body.clear()
         self._pairs.clear()
@@ -69,13 +70,17 @@ class Wire:
             TransportError: The response is not HTTP, exceeds a limit, or ends too early.
             ResponseTooLarge: The body is larger than the limit.
         """
-        ended = not data
+        ended: bool | TransportError = not data
         if self._tls is not None:
             data, ended = self._tls.decrypted(data)
-        if data:
-            self._parse(data)
+        while data:
+            room = MAX_HEAD - self._silent
+            self._parse(data[:room])
+            data = data[room:]
+        if ended or (self._tls is not None and not self._tls.is_whole):
+            self.reusable = False
         if ended and not self.done:
-            self._end()
+            self._end(ended)
         return self.done
 
     def is_quiet_after(self, data: bytes) -> bool:
@@ -83,18 +88,21 @@ class Wire:
 
         TLS may have something to say without a request, such as a new session ticket.
         """
-        if self._tls is None or not data:
-            return False
-        try:
-            return self._tls.decrypted(data) == (b"", False)
-        except TransportError:
-            return False
+        tls = self._tls
+        return tls is not None and tls.decrypted(data) == (b"", False) and tls.is_whole
 
     def response(self) -> Response:
-        """Return the complete response."""
-        pairs = self._pairs[: self._count]
-        headers = tuple([(key.decode("latin-1"), text.decode("latin-1")) for key, text in pairs])
-        return Response(self._status, headers, bytes(self._body[: self._size]))
+        """Return the complete response, and forget its body, which may be large."""
+        headers = tuple(
+            [
+                (name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
+                for name, value in self._pairs[: self._count]
+            ]
+        )
+        del self._body[self._size :]  # what follows the response
+        body = bytes(self._body)
+        self._body.clear()
+        return Response(self._status, headers, body)
 
     def opening(
         self, route: "Route", context: "SSLContext | None"
@@ -145,9 +153,9 @@ class Wire:
             may_pass = self._status >= 500 or self._status in (408, 429)
             detail = f"it answered {self._status}"
             raise TransportError(problem, detail=detail, sent=False, passing=may_pass)
-        if self._status >= 200 and (self._body or (self.done and not self.reusable)):
+        if self.done and (self._body or not self.reusable):
             raise TransportError(problem, detail="it sent more than its answer", sent=False)
-        return self._status >= 200
+        return self.done
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -155,39 +163,41 @@ class Wire:
         except httptools.HttpParserCallbackError as error:
             # Our callbacks raise nothing, so this comes from outside, such as a signal handler.
             raise error.__context__ or error from None
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.reusable = False
             if not self.done:  # what follows a response does not matter to it
                 self._problem = self._problem or str(error)
-        silent = self._silent + len(data)
+        ends = len(data) - len(data.rstrip(b"\r\n"))
+        self._ends = ends if ends < len(data) else ends + self._ends
         if self.done:
-            if data.endswith((b"\r", b"\n")) and self._is_padded(data):
+            if self._ends and self._is_padded():
                 self.reusable = False
         elif self._status >= 200 and len(self._body) > self._size:
             self._size, self._silent = len(self._body), 0
         else:
-            self._silent = silent
-        if silent > MAX_HEAD and max(self._silent, self._head_size()) > MAX_HEAD:
-            self._problem = f"more than {MAX_HEAD} bytes of headers"
+            self._silent += len(data)
+            if self._silent >= MAX_HEAD:
+                self._problem = f"more than {MAX_HEAD} bytes of headers"
         if self._problem:
-            raise TransportError("the server broke HTTP", detail=self._problem, sent=self.sent)
+            problem = f"the {'proxy' if self._method == 'CONNECT' else 'server'} broke HTTP"
+            raise TransportError(problem, detail=self._problem, sent=self.sent)
         if self._size > self._limit:
             response = self.response()
             raise ResponseTooLarge(response.status, response.headers)
 
-    def _head_size(self) -> int:
-        return sum(len(name) + len(value) + 4 for name, value in self._pairs)
-
-    def _is_padded(self, data: bytes) -> bool:
+    def _is_padded(self) -> bool:
         """Return whether line ends follow the response, which the parser skips."""
-        ends = len(data) - len(data.rstrip(b"\r\n"))
-        if not ends:
-            return False
-        body = self._body[: self._size]
-        own = 4 if self._coding or not body else len(body) - len(body.rstrip(b"\r\n"))
-        return ends > own
+        own = 4  # at the end of the last chunk, or of the head
+        if not self._coding:
+            body = self._body[: self._size]
+            text = len(body.rstrip(b"\r\n"))
+            own = len(body) - text if text else len(body) + 4
+        return self._ends > own
 
-    def _end(self) -> None:
+    def _end(self, failure: bool | TransportError) -> None:
+        if isinstance(failure, TransportError):
+            failure.sent = failure.sent and self.sent
+            raise failure
         bounded = {b"content-length", b"transfer-encoding"}
         if self._status < 200 or any(name.lower() in bounded for name, _ in self._pairs):
             raise TransportError("the connection was lost while waiting", sent=self.sent)
@@ -205,38 +215,45 @@ class Wire:
         """Keep a header; those after the body, trailers, are not counted."""
         self._pairs.append((name, value))
         if len(name) == 17 and name.lower() == b"transfer-encoding" and not self._status:
-            self._coding += value.strip().lower()
-            if self._coding != b"chunked":
+            self._coding += value.strip(b" \t").lower()
+            if self._coding != b"chunked" and self._method != "CONNECT":
                 self._problem = "an unknown transfer coding"
         elif len(name) == 10 and name.lower() == b"keep-alive":
             self.idle_limit = _seconds(value)
 
     def on_headers_complete(self) -> None:
-        """Note the status; the response to a HEAD request ends here."""
+        """Note the status; the response to HEAD ends here, and that to CONNECT if it is awaited."""
         if self.done:
             return
         self._status, self._count = self._parser.get_status_code(), len(self._pairs)
-        if self._method == "HEAD" and self._status >= 200:
-            self.done = True
+        if self._status < 100:
+            self._problem = "a status below 100"
+        elif self._status >= 200 and self._method in ("HEAD", "CONNECT"):
+            self.done, self.reusable, self._size = True, self._method == "CONNECT", 0
 
     def on_message_complete(self) -> None:
         """Note the end of the response, or forget an interim one."""
         if self.done:
             return
-        if self._status == 101:
+        if self._status >= 200:
+            self.done, self._size = True, len(self._body)
+            # The end of a chunked response of HTTP/1.0 is not to be trusted (RFC 9112, 6.1).
+            is_faulty = self._coding and self._parser.get_http_version() != "1.1"
+            self.reusable = not is_faulty and self._parser.should_keep_alive()
+        elif self._status == 101:
             self._problem = "a switch to another protocol"
-        elif self._status < 200:
+        elif self._body or self._coding:
+            self._problem = self._problem or "an interim response with a body"
+        else:
             self._status = 0
             self._pairs.clear()
-        else:
-            self.done, self.reusable = True, self._parser.should_keep_alive()
-            self._size = len(self._body)
 
 
 def _seconds(value: bytes) -> float | None:
     """Return for how long the server keeps an idle connection, of `timeout=5, max=100`."""
-    for part in value.lower().split(b","):
-        name, _, number = part.strip().partition(b"=")
-        if name == b"timeout" and number.isdigit() and len(number) < 10:
+    for part in value.lower().replace(b";", b",").split(b","):
+        name, _, number = part.partition(b"=")
+        number = number.strip(b' \t"').partition(b".")[0]
+        if name.strip() == b"timeout" and number.isdigit() and len(number) < 10:
             return int(number) * _MARGIN
     return None

@@ -33,12 +33,18 @@ class Answer:
 
 @dataclass(frozen=True)
 class Case:
-    """One call and its answers, one for each attempt; further attempts get the last one again."""
+    """One call and its answers, one for each attempt; further attempts get the last one again.
+
+    Attributes:
+        left: For a probe, whether the bytes before it leave something for it on the connection,
+            or may do so, as it is not certain where their answer ends.
+    """
 
     number: int
     family: str
     answers: tuple[Answer, ...]
     probe: bool = False
+    left: bool = False
 
     @property
     def key(self) -> str:

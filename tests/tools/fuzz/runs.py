@@ -1,7 +1,6 @@
 """Runs of many cases with one client kind, by several workers at a time."""
 
 import asyncio
-import math
 import multiprocessing
 import os
 import ssl
@@ -16,13 +15,12 @@ from typing import Any
 
 import httpx
 
-import oneloop
-from oneloop import AsyncOneloop, Oneloop, OneloopError, RetryPolicy, Timeout
+from oneloop import APITimeoutError, AsyncOneloop, Oneloop, OneloopError, RetryPolicy, Timeout
 from tests.calling import sending
 
 from .answers import KEY, LIMIT, PROBE, READ, Answer, Case, good
 from .cases import case_of
-from .meaning import read
+from .meaning import leaves_bytes, read
 from .server import Server
 from .verdict import ATTEMPTS, BUDGET, GRACE, judge
 
@@ -32,8 +30,13 @@ WORKERS = 8
 PATIENCE = 0.0002
 """Seconds between two checks of whether the server has closed a connection."""
 
-FAST_HEADERS = 100
-"""Headers of an answer that the engine of the fast transport accepts."""
+BY_HTTPX = ("own", "httpx")
+"""Ways to send over httpx, with a known limit: what a server sends beyond an answer, and httpx
+reads together with its end, counts as the start of the next answer on that connection. httpx has no
+public interface that would show us these bytes. So the probe after such an answer, or after one
+whose end is not certain, may get any answer. What holds for every call is checked all the same, and
+the connection is given up afterwards.
+"""
 
 
 @dataclass
@@ -67,8 +70,9 @@ class _Run:
             case = case_of(self.report.seed, number)
             yield case
             if any(answer.after == "keep" for answer in case.answers):
-                probe = good(number + PROBE).wire()
-                yield Case(number, f"{case.family}, probe", (Answer(probe, "keep"),), probe=True)
+                probe = Answer(good(number + PROBE).wire(), "keep")
+                left = any(map(leaves_bytes, case.answers))
+                yield Case(number, f"{case.family}, probe", (probe,), probe=True, left=left)
 
     def begin(self, case: Case, patient: Any, hasty: Any) -> Any:
         """Start the call of a case with the client whose read timeout suits it.
@@ -88,13 +92,15 @@ class _Run:
         )
 
     def end(self, case: Case, result: Any, elapsed: float) -> bool:
-        """Record the result of a case, and return whether it is right."""
+        """Record the result of a case, and return whether the client may be used again."""
         seen = self.server.forget(case)
         report = self.report
-        if report.kind == "sync-own" and any(answer.pause for answer in case.answers):
-            elapsed = 0.0  # an own client of httpx does not limit the time that a head takes
-        fast = report.kind.endswith("fast")
-        wrong = judge(case, result, seen, elapsed, FAST_HEADERS if fast else math.inf)
+        by_httpx = report.kind.endswith(BY_HTTPX)
+        is_sync = report.kind.startswith("sync")
+        if by_httpx and is_sync and any(answer.pause for answer in case.answers):
+            elapsed = 0.0  # a blocking client of httpx does not limit the time that a head takes
+        confused = by_httpx and case.left
+        wrong = judge(case, result, seen, elapsed, confused=confused)
         if not case.probe:
             report.cases += 1
             is_error = isinstance(result, BaseException)
@@ -104,15 +110,13 @@ class _Run:
         repeat = f"--seed {report.seed} --kind {report.kind} --only {case.number}"
         if wrong:
             failure = f"{repeat} ({case.family}): {'; '.join(wrong)}"
-            # The engine may not have noticed yet that the connection was closed.
-            stale = fast and not seen and isinstance(result, oneloop.APIConnectionError)
-            if stale or isinstance(result, oneloop.APITimeoutError) or elapsed > BUDGET + GRACE:
+            if isinstance(result, APITimeoutError) or elapsed > BUDGET + GRACE:
                 report.late[case.number] = failure
             else:
                 report.failures.append(failure)
         if self._verbose:
             show(case, result, seen, elapsed)
-        return not wrong
+        return not wrong and not confused
 
 
 def run(kind: str, numbers: list[int], seed: int, *, verbose: bool = False) -> Report:

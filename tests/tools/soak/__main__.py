@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from tests.calling import sending
 
 from .books import TIMES, Kind, Report
+from .faults import FAULTS, FAULTS_OVER_HTTPX
 from .run import Soak
 
 SHOWN = 10
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seed", type=int, metavar="N", help="seed of the faults (a new one each time)"
     )
     parser.add_argument(
-        "--via", choices=("pool", "fast"), default="pool", help="the transport (%(default)s)"
+        "--via", choices=("sockets", "httpx"), default="sockets", help="the transport (%(default)s)"
     )
     options = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
@@ -114,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             until=math.inf if calls else time.monotonic() + options.seconds / 2,
             rate=options.faults,
             chance=random.Random(f"{seed} {kind}"),  # noqa: S311 - faults need no secrecy
+            faults=FAULTS_OVER_HTTPX if options.via == "httpx" else FAULTS,
             options=sending(options.via),
             progress=_progress(kind),
         ).run()
