@@ -4,20 +4,30 @@ import asyncio
 import pickle
 import socket
 import ssl
+import threading
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from oneloop import APIError, APITimeoutError, Outcome, RetryPolicy, ServerError, Timeout
+from oneloop import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    Outcome,
+    RetryPolicy,
+    ServerError,
+    Timeout,
+)
 from oneloop._environment import is_loopback
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import ResponseTooLarge, TransportError
 from oneloop_core import Call
-from tests.calling import KINDS, REFILL, ClientKind, an_operation
+from tests.calling import AT_ONCE, KINDS, REFILL, ClientKind, an_operation
 from tests.tools.failures import authority, read_request, talking
 
 ONCE = RetryPolicy(attempts=1)
@@ -447,3 +457,49 @@ def test_large_requests_and_answers_arrive_as_they_are(
                 found = [client._respond(call).parsed["a"] for _ in range(2)]
     assert heard == [body, body]
     assert [len(text) for text in found] == [len(body) - 9] * 2
+
+
+@pytest.mark.parametrize("method", ["send", "recv"])
+def test_a_socket_that_is_not_ready_after_all_is_waited_for(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system may report that a socket is ready and then refuse: the call waits again."""
+    real = getattr(socket.socket, method)
+    turns = count()
+
+    def patched(sock: socket.socket, *args: Any) -> Any:
+        if threading.current_thread() is threading.main_thread() and not next(turns) % 2:
+            raise BlockingIOError
+        return real(sock, *args)
+
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(OK)
+
+    call = Call(an_operation("POST"), "/", body=b"x" * 5_000_000)
+    with talking(talk) as server:
+        monkeypatch.setattr(socket.socket, method, patched)
+        ClientKind("sync").respond(call, api_key="sdk", base_url=server.url, retry=ONCE)
+        monkeypatch.undo()
+    assert server.sends() == 1
+    assert next(turns) >= 2
+
+
+def test_a_request_of_which_the_system_takes_nothing_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If the first bytes cannot even be handed to the system, nothing can have happened."""
+    real = socket.socket.send
+
+    def patched(sock: socket.socket, *args: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            raise BrokenPipeError(32, "Broken pipe")
+        return real(sock, *args)
+
+    with talking(lambda connection: bool(connection.recv(1))) as server:
+        monkeypatch.setattr(socket.socket, "send", patched)
+        with pytest.raises(APIConnectionError, match="while sending") as caught:
+            ClientKind("sync").refill(api_key="sdk", base_url=server.url, retry=AT_ONCE)
+        monkeypatch.undo()
+    assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 3)
+    assert server.sends() == 0
