@@ -181,6 +181,20 @@ def test_a_connection_on_which_more_arrives_is_not_used(unasked: bytes, kind: Cl
     assert server.used == [1, 1, 1]
 
 
+def test_a_connection_that_was_reset_is_not_used(kind: ClientKind) -> None:
+    """A connection that its server has reset while it was idle costs no attempt."""
+
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(OK)
+        time.sleep(0.05)  # the client reads it
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        raise OSError
+
+    with Server(answer) as server:
+        refills(kind, server.url, 3, lambda: time.sleep(0.2))
+    assert server.used == [1, 1, 1]
+
+
 def test_the_connection_that_was_used_last_is_used_next(kind: ClientKind) -> None:
     """Of several idle connections, one serves calls that follow each other; the others expire."""
     both = threading.Barrier(2)

@@ -1,9 +1,11 @@
 """The API key and secret arguments are not shown anywhere, after success or failure."""
 
 import asyncio
+import base64
 import json
 import logging
 import pickle
+import socket
 import time
 import traceback
 from collections.abc import Mapping, Sequence, Set
@@ -38,7 +40,7 @@ from oneloop_core import (
     encode_string,
 )
 from tests.calling import AT_ONCE, REFILL, ClientKind, an_operation
-from tests.tools.failures import METER, talking
+from tests.tools.failures import METER, read_request, talking
 
 KEY = "sdk_very_secret_4711"
 FAULTS = ["hang", "drop-after", "truncated-body", "html-page", "wrong-shape", "429-bare"]
@@ -81,7 +83,7 @@ def test_an_error_does_not_show_the_key(
     fault: Fault | str, kind: ClientKind, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither an error's text, attributes, pickle and frames nor the log contain the key."""
-    # At DEBUG, httpcore logs unchanged what a server sent, so for echoes only our logs count.
+    # At DEBUG, httpx's engine logs unchanged what a server sent, so for echoes only our logs count.
     caplog.set_level(logging.DEBUG, "oneloop" if fault in ECHOES else None)
     with Sandbox(api_key=KEY) as sandbox:
         sandbox.misbehave(fault, times=3)
@@ -99,7 +101,7 @@ def test_an_error_does_not_show_the_key(
 
 
 def test_a_success_does_not_log_the_key(kind: ClientKind, caplog: pytest.LogCaptureFixture) -> None:
-    """After a successful call, the debug logs of our loggers, httpx and httpcore show no key."""
+    """After a successful call, the debug logs of all loggers show no key."""
     caplog.set_level(logging.DEBUG)
     with Sandbox(api_key=KEY) as sandbox:
         kind.refill({**REFILL, "external_meter_id": "acme"}, api_key=KEY, base_url=sandbox.url)
@@ -139,7 +141,7 @@ def test_an_error_does_not_show_a_secret_in_another_spelling(token: str, kind: C
 
 @pytest.mark.parametrize("key", ["sk_'a\"b\\c_4711", "sk_a'b\"c4711", "sk\\'4711xyz", "sk\\x4711"])
 def test_an_error_does_not_show_a_key_in_the_repr_of_bytes(key: str, kind: ClientKind) -> None:
-    """An error shows no key that h11 quotes as the repr of bytes, whatever quotes are escaped."""
+    """An error shows no key that is quoted as the repr of bytes, whatever quotes are escaped."""
     with Sandbox(api_key=key) as sandbox:
         for quotes in ("", "'", '"', "'\""):
             sandbox.misbehave(Fault.raw(f"HTTP/1.1 {quotes}{key}\r\n\r\n".encode()))
@@ -227,6 +229,42 @@ def test_a_secret_that_is_cut_is_cut_off_whole(kind: ClientKind) -> None:
                 kind.respond(call, api_key=KEY, base_url=sandbox.url)
         body = vars(caught.value)["body"]
         assert CUSTOMERS_KEY[:5] not in body
+
+
+PASSWORD = "p4ss_of_a_proxy_0815"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 407 %s\r\n\r\n", b"HTTP/1.1 %s\r\n\r\n"])
+def test_an_error_does_not_show_the_password_of_a_proxy(
+    answer: bytes,
+    scheme: str,
+    kind: ClientKind,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Neither an error nor our frames nor our log show it, also if the proxy repeats its header."""
+    basic = base64.b64encode(f"user:{PASSWORD}".encode())
+
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(answer % basic if answer else b"")
+
+    caplog.set_level(logging.DEBUG, "oneloop")
+    with talking(talk) as server:
+        monkeypatch.setenv(f"{scheme}_proxy", server.url.replace("://", f"://user:{PASSWORD}@"))
+        with pytest.raises(OneloopError) as caught:
+            kind.refill(
+                api_key=KEY,
+                base_url=f"{scheme}://oneloop.invalid",
+                allow_http=True,
+                retry=AT_ONCE,
+            )
+    error = caught.value
+    for secret in (PASSWORD, basic.decode(), KEY):
+        assert secret not in f"{error} {error!r} {attributes_of(error)} {frames_of(error)}"
+        assert secret not in caplog.text
+        assert secret.encode() not in pickle.dumps(error)
 
 
 def frames_of(error: BaseException) -> str:

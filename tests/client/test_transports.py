@@ -1,47 +1,43 @@
-"""The transports: proxies, certificates, limits and closing, over real sockets."""
+"""What is sent and what is received over a connection: exactly the request, and only its answer."""
 
 import asyncio
-import gc
 import pickle
 import socket
 import ssl
 import threading
 import time
-import warnings
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
-import trustme
 
 from oneloop import (
     APIConnectionError,
     APIError,
     APITimeoutError,
-    AsyncOneloop,
-    Oneloop,
     Outcome,
     RetryPolicy,
     ServerError,
     Timeout,
-    _attempt,
-    _fast,
-    _pool,
 )
 from oneloop._environment import is_loopback
 from oneloop.sandbox import Fault, Sandbox
-from oneloop.transport import Limits, Request, ResponseTooLarge, TransportError
+from oneloop.transport import ResponseTooLarge, TransportError
 from oneloop_core import Call
-from tests.calling import KINDS, REFILL, ClientKind, an_operation, sending
-from tests.tools.failures import read_request, talking
+from tests.calling import AT_ONCE, KINDS, REFILL, ClientKind, an_operation
+from tests.tools.failures import authority, read_request, talking
 
 ONCE = RetryPolicy(attempts=1)
 LOOPBACK = ["localhost", "127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"]
 ELSEWHERE = ["api.test", "10.0.0.1", "::2", "::ffff:1.2.3.4", "127.0.0.256", "127.0.0.1.v2", "v2"]
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}'
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}"
+LONG = b"HTTP/1.1 503 Busy\r\nContent-Length: 65492\r\n\r\n".ljust(65536)
+"""A response of exactly the size that is read from a connection at once."""
+OWN = {"sync": httpx.Client, "async": httpx.AsyncClient}
 
 
 @pytest.mark.parametrize("host", [*LOOPBACK, *ELSEWHERE])
@@ -50,127 +46,14 @@ def test_this_machine_is_known_by_name_or_address(host: str) -> None:
     assert is_loopback(host) == (host in LOOPBACK)
 
 
-def test_a_call_goes_through_the_proxy(kind: ClientKind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call reaches a host that does not exist through the proxy in `http_proxy`."""
-    heard: list[bytes] = []
-
-    def talk(connection: socket.socket) -> None:
-        heard.append(read_request(connection))
-        connection.sendall(OK)
-
-    with talking(talk) as server:
-        monkeypatch.setenv("http_proxy", server.url)
-        monkeypatch.setenv("no_proxy", "")
-        kind.refill(api_key="sdk", base_url="http://oneloop.invalid", allow_http=True)
-    assert heard[0].startswith(b"POST http://oneloop.invalid/api/v1/")
-
-
-@pytest.mark.parametrize(
-    ("proxy", "reason"),
-    [
-        ("socks5://127.0.0.1:1", "a SOCKS proxy requires the package socksio"),
-        ("gopher://a", "proxy URL in HTTPS_PROXY or ALL_PROXY: gopher://..."),
-        ("http://u:p4ss/w@a:80", "proxy URL in HTTPS_PROXY or ALL_PROXY: http://..."),
-        ("u:p4ss@a:0", "proxy URL in HTTPS_PROXY or ALL_PROXY: http://..."),
-        ("u:p4ss@a://", "proxy URL in HTTPS_PROXY or ALL_PROXY: ://..."),
-    ],
-)
-def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
-    kind: ClientKind, monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str
-) -> None:
-    """An unusable proxy URL ends in one clear error, NOT_SENT, which does not show its password."""
-    if kind.via == "fast" and proxy.startswith("socks"):
-        pytest.skip("the fast engine needs no other package for SOCKS")
-    monkeypatch.setenv("https_proxy", proxy)
-    with pytest.raises(APIConnectionError, match="cannot open connections") as caught:
-        kind.refill(api_key="sdk", base_url="https://oneloop.invalid")
-    assert caught.value.outcome is Outcome.NOT_SENT
-    assert caught.value.attempts == 1
-    assert str(caught.value.detail).endswith(reason)
-    assert "p4ss" not in str(caught.value)
-
-
-def test_a_proxy_may_want_a_password(
-    sandbox: Sandbox, kind: ClientKind, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The password in a proxy URL is percent-decoded, and the error does not show it."""
-    monkeypatch.setenv("https_proxy", sandbox.url.replace("//", "//user:p%40ss@"))
-    monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(APIConnectionError, match="the proxy refused") as caught:
-        kind.refill(api_key="sdk", base_url="https://oneloop.invalid", retry=ONCE)
-    assert "p@ss" not in str(caught.value)
-    assert _pool._proxy("http://user:p%40ss@a:1").auth == (b"user", b"p@ss")
-
-
-def test_a_proxy_that_refuses_was_not_passed(
-    sandbox: Sandbox, kind: ClientKind, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If a proxy answers CONNECT with an error, as the sandbox does, the call is NOT_SENT."""
-    monkeypatch.setenv("https_proxy", sandbox.url)
-    monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(APIConnectionError, match="the proxy refused") as caught:
-        kind.refill(api_key="sdk", base_url="https://oneloop.invalid", retry=ONCE)
-    assert caught.value.outcome is Outcome.NOT_SENT
-
-
-def test_a_certificate_that_the_machine_trusts_is_accepted(
-    kind: ClientKind, tls_context: ssl.SSLContext
-) -> None:
-    """A certificate that is issued by an authority in SSL_CERT_FILE is accepted."""
-
-    def talk(connection: Any) -> None:
-        with tls_context.wrap_socket(connection, server_side=True) as secure:
-            while b"}" not in secure.recv(4096):
-                pass
-            secure.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}')
-
-    with talking(talk, "https") as server:
-        assert kind.refill(api_key="sdk", base_url=server.url, retry=ONCE).billing is None
-
-
-@pytest.mark.parametrize("limits", [{"timeout": None}, {"retry": RetryPolicy(budget=None)}])
-def test_limits_may_be_taken_away(
-    limits: dict[str, Any], sandbox: Sandbox, kind: ClientKind
-) -> None:
-    """A timeout or a budget of None means no limit."""
-    answer = kind.refill(api_key=sandbox.api_key, base_url=sandbox.url, **limits)
-    assert answer.billing.total_credits == 1500
-
-
-def test_connections_are_kept(sandbox: Sandbox) -> None:
-    """Consecutive calls use the same connection."""
-    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-        for _ in range(3):
-            client.refill_billing_limit(**REFILL)
-        (pool,) = client._transport._pools.values()
-        assert len(pool.idle.waiting) == 1
-
-
-def test_a_connection_that_has_waited_too_long_is_closed(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection that was idle for too long is closed, as its server may be about to close it."""
-    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-        client.refill_billing_limit(**REFILL)
-        (old,) = connections(client)
-        monkeypatch.setattr(_pool, "KEEPALIVE", -1.0)
-        client.refill_billing_limit(**REFILL)
-        (new,) = connections(client)
-        assert old.is_closed()
-        assert new is not old
-
-
-OWN = {"sync": httpx.Client, "async": httpx.AsyncClient}
-
-
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 @pytest.mark.parametrize("what", ["slow-body", "slow-headers"])
 def test_an_answer_in_drips_does_not_outlive_the_budget(
     what: str, sandbox: Sandbox, kind: ClientKind
 ) -> None:
     """A response that arrives in drips, each part in time, ends in a timeout after the budget."""
-    if (kind.name, kind.via, what) == ("sync", "own", "slow-headers"):
-        pytest.skip("httpx has no limit for it, and the client is the application's own")
+    if kind.via and (kind.name, what) == ("sync", "slow-headers"):
+        pytest.skip("httpx has no limit for it")
     sandbox.misbehave(Fault.slow_body(30) if what == "slow-body" else Fault.slow_headers(30))
     with pytest.raises(APITimeoutError) as caught:
         kind.refill(
@@ -180,23 +63,6 @@ def test_an_answer_in_drips_does_not_outlive_the_budget(
         )
     assert caught.value.outcome is Outcome.UNKNOWN
     assert 0.5 <= caught.value.elapsed < 1.5
-
-
-@pytest.mark.parametrize("own", [False, True], ids=["pool", "own client"])
-def test_a_call_that_nothing_else_ends_is_cancelled(
-    own: bool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a last resort, an async call is cancelled; here this limit comes before all others."""
-    monkeypatch.setattr(_attempt, "GRACE", -0.9)
-    sandbox.misbehave("hang")
-    with pytest.raises(APITimeoutError, match="within the total time") as caught:
-        ClientKind("async").refill(
-            api_key=sandbox.api_key,
-            base_url=sandbox.url,
-            http_client=httpx.AsyncClient() if own else None,
-            retry=RetryPolicy(attempts=1, budget=1),
-        )
-    assert caught.value.outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -282,31 +148,6 @@ def test_each_request_has_the_headers_of_its_own_call(kind: ClientKind) -> None:
     assert headers_and_bodies == expected
 
 
-@pytest.mark.parametrize("calls", [3, 1])
-def test_a_call_that_is_cancelled_before_it_is_sent_loses_no_connection(
-    calls: int, sandbox: Sandbox
-) -> None:
-    """If a call is cancelled while it closes an expired connection, no other connection is lost."""
-
-    async def main() -> None:
-        async with AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-            await asyncio.gather(*(client.refill_billing_limit(**REFILL) for _ in range(calls)))
-            (pool,) = client._transport._pools.values()
-            kept = {connection for connection, _ in pool.idle.waiting}
-            oldest, _ = pool.idle.waiting[0]
-            pool.idle.waiting[0] = (oldest, time.monotonic() - 10)
-            task = asyncio.create_task(client.refill_billing_limit(**REFILL))
-            await asyncio.sleep(0)  # now it is closing the oldest
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            assert task.cancelled()
-            assert {connection for connection, _ in pool.idle.waiting} == kept - {oldest}
-            assert oldest.is_closed()
-
-    asyncio.run(main())
-    assert len(sandbox.requests) == calls
-
-
 @pytest.mark.parametrize(
     "error",
     [TransportError("no", sent=False, passing=False), ResponseTooLarge(200, (("A", "1"),))],
@@ -324,21 +165,6 @@ def test_what_a_transport_raises_survives_pickle_and_shows_no_more_than_its_kind
     )
 
 
-def test_a_step_that_would_begin_too_late_does_not_begin() -> None:
-    """After the total time has run out, no further read is started."""
-    attempt = _attempt.Attempt(Request("GET", "http://api", (), None), Limits(None, None, 0.0, 1))
-    with pytest.raises(TimeoutError, match="the total time has run out"):
-        attempt.left(5, TimeoutError)
-
-
-def connections(client: Any) -> list[Any]:
-    """Return a client's idle connections or, for the fast transport, one None for each engine."""
-    if isinstance(client._transport, _fast.FastTransport | _fast.AsyncFastTransport):
-        return [None] * client._transport._engine.cache_info().currsize
-    (pool,) = client._transport._pools.values()
-    return [connection for connection, _ in pool.idle.waiting]
-
-
 def two_answers(connection: Any) -> None:
     """Answer each of two requests twice: with a 503, and with a 200 that nobody asked for."""
     for _ in range(2):
@@ -349,16 +175,14 @@ def two_answers(connection: Any) -> None:
         )
 
 
-@pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
     """A surplus response on a kept connection is not taken for the response to the next call."""
     with talking(two_answers) as server:
-        http = OWN[kind.name]() if kind.via == "own" else None
         options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url, "retry": ONCE}
 
         def with_threads() -> list[type[Exception]]:
             found: list[type[Exception]] = []
-            with kind.client(http, **options) as client:
+            with kind.client(**options) as client:
                 for _ in range(3):
                     with pytest.raises(ServerError) as caught:
                         client.refill_billing_limit(**REFILL)
@@ -367,7 +191,7 @@ def test_what_comes_after_an_answer_is_nobodys_answer(kind: ClientKind) -> None:
 
         async def with_tasks() -> list[type[Exception]]:
             found: list[type[Exception]] = []
-            async with kind.client(http, **options) as client:
+            async with kind.client(**options) as client:
                 for _ in range(3):
                     with pytest.raises(ServerError) as caught:
                         await client.refill_billing_limit(**REFILL)
@@ -409,23 +233,16 @@ class Secured:
 @pytest.fixture
 def tls_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLContext:
     """Return the TLS context of a server whose certificate the clients trust."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority().cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1", "oneloop.invalid").configure_cert(context)
+    authority().issue_cert("127.0.0.1", "oneloop.invalid").configure_cert(context)
     return context
 
 
-BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}"
-LONG = b"HTTP/1.1 503 Busy\r\nContent-Length: 65492\r\n\r\n".ljust(65536)
-"""A response of exactly the size that is read from a connection at once."""
-
-
-@pytest.mark.parametrize("way", ["http", "https", "broken https", "https proxy"])
-@pytest.mark.parametrize("kind", KINDS, indirect=True)
+@pytest.mark.parametrize("way", ["http", "https", "broken https"])
 def test_what_is_received_with_an_answer_is_nobodys_answer(
-    kind: ClientKind, way: str, tls_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    kind: ClientKind, way: str, tls_context: ssl.SSLContext
 ) -> None:
     """A surplus response is not used even if TLS or asyncio has already read it from the socket."""
     connections: list[Any] = []
@@ -437,10 +254,6 @@ def test_what_is_received_with_an_answer_is_nobodys_answer(
                 connection.sendall(LONG + OK)
             return
         secure = Secured(connection, tls_context)
-        if way == "https proxy":
-            read_request(secure)
-            secure.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            secure = Secured(secure, tls_context)
         while read_request(secure):
             if way == "broken https":
                 rubbish = b"\x17\x03\x03\x00\x05rubbish"
@@ -450,83 +263,27 @@ def test_what_is_received_with_an_answer_is_nobodys_answer(
                 secure.sendall(BUSY, OK)
 
     with talking(talk, "http" if way == "http" else "https") as server:
-        url = server.url
-        if way == "https proxy":
-            monkeypatch.setenv("https_proxy", url)
-            monkeypatch.setenv("no_proxy", "")
-            url = "https://oneloop.invalid"
-        http = OWN[kind.name]() if kind.via == "own" else None
-        options: dict[str, Any] = {"api_key": "sdk", "base_url": url, "retry": ONCE}
+        options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url, "retry": ONCE}
 
         def with_threads() -> None:
-            with kind.client(http, **options) as client:
+            with kind.client(**options) as client:
                 for _ in range(3):
                     with pytest.raises(APIError):
                         client.refill_billing_limit(**REFILL)
                     time.sleep(0.05)
 
         async def with_tasks() -> None:
-            async with kind.client(http, **options) as client:
+            async with kind.client(**options) as client:
                 for _ in range(3):
                     with pytest.raises(APIError):
                         await client.refill_billing_limit(**REFILL)
                     await asyncio.sleep(0.05)
-            if http is not None:
-                await http.aclose()
 
         if kind.name == "sync":
             with_threads()
-            if http is not None:
-                http.close()
         else:
             asyncio.run(with_tasks())
     assert len(connections) == 3
-
-
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", b""])
-def test_a_proxy_with_tls_that_refuses_was_not_passed(
-    answer: bytes, kind: ClientKind, tls_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If a proxy with TLS refuses, the call is NOT_SENT: only CONNECT was sent through that TLS."""
-
-    def talk(connection: Any) -> None:
-        secure = Secured(connection, tls_context)
-        read_request(secure)
-        secure.sendall(answer)
-
-    with talking(talk, "https") as server:
-        monkeypatch.setenv("https_proxy", server.url)
-        monkeypatch.setenv("no_proxy", "")
-        retry = RetryPolicy(backoff=0)
-        with pytest.raises(APIConnectionError) as caught:
-            kind.refill(api_key="sdk", base_url="https://oneloop.invalid", retry=retry)
-    assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 3)
-
-
-def test_a_call_that_is_cancelled_in_the_handshake_ends_its_connection(
-    tls_context: ssl.SSLContext,
-) -> None:
-    """A call that is cancelled during the TLS handshake closes its connection at once."""
-    ended = threading.Event()
-
-    def talk(connection: socket.socket) -> None:
-        while connection.recv(65536):
-            pass
-        ended.set()
-
-    async def main(url: str) -> bool:
-        async with AsyncOneloop(api_key="sdk", base_url=url) as client:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.3):
-                    await client.refill_billing_limit(**REFILL)
-            return await asyncio.to_thread(ended.wait, 2)
-
-    gc.disable()
-    try:
-        with talking(talk, "https") as server:
-            assert asyncio.run(main(server.url))
-    finally:
-        gc.enable()
 
 
 def test_a_body_that_is_taken_slowly_does_not_outlive_the_budget(kind: ClientKind) -> None:
@@ -546,56 +303,6 @@ def test_a_body_that_is_taken_slowly_does_not_outlive_the_budget(kind: ClientKin
     assert caught.value.elapsed < 1.5
 
 
-@pytest.mark.parametrize(("via", "kept"), [("pool", "_pools"), ("fast", "_free")])
-def test_closed_loops_are_forgotten(
-    via: str, kept: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client that serves several event loops, one after the other, forgets the closed ones."""
-    client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
-
-    async def main(*, last: bool) -> int:
-        # More calls than connections: the call that waits binds its semaphore to the loop.
-        calls = (client.refill_billing_limit(**REFILL) for _ in range(3))
-        await asyncio.gather(*calls)
-        loops = len(getattr(client._transport, kept))
-        if last:
-            await client.aclose()
-        return loops
-
-    monkeypatch.setattr(_attempt, "MAX_CONNECTIONS", 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # sockets of closed event loops
-        assert [asyncio.run(main(last=number == 2)) for number in range(3)] == [1, 1, 1]
-        gc.collect()
-
-
-@pytest.mark.parametrize(
-    ("body", "written", "sent"),
-    [
-        (b"{}", [b"HEAD\r\n\r\n", b"{}", b""], [b"", b"HEAD\r\n\r\n{}", b""]),
-        (b"{}", [b"\5\1\0", b"HEAD\r\n\r\n", b"{}"], [b"\5\1\0", b"", b"HEAD\r\n\r\n{}"]),
-        (b"\r\n\r\n", [b"H\r\n\r\n", b"\r\n\r\n"], [b"", b"H\r\n\r\n\r\n\r\n"]),
-        (None, [b"HEAD\r\n\r\n", b""], [b"HEAD\r\n\r\n", b""]),
-    ],
-    ids=["head and body", "greeting of a proxy", "a body like the end of a head", "no body"],
-)
-def test_a_head_is_sent_with_its_body(
-    body: bytes | None, written: list[bytes], sent: list[bytes]
-) -> None:
-    """The head of a request is sent together with its body; other data is not held back."""
-    request = Request("POST", "http://api.test/", (), body)
-    attempt = _attempt.Attempt(request, Limits(1, 1, 1, 1))
-    assert [attempt.gathered(data) for data in written] == sent
-
-
-def test_a_stream_of_another_make_is_not_known_to_be_spent() -> None:
-    """For a stream of an unknown class, `left_over` is None, so its connection is not reused."""
-    assert _attempt.left_over(object()) is None
-    parser = SimpleNamespace(trailing_data=(b"", False))
-    connection = SimpleNamespace(_h11_state=parser, _network_stream=object())
-    assert _attempt.left_over(SimpleNamespace(_connection=connection)) is None
-
-
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
 def test_a_transport_of_an_own_client_needs_no_connection(kind: ClientKind) -> None:
     """An own client of httpx may have a transport without connections, such as MockTransport."""
@@ -604,105 +311,176 @@ def test_a_transport_of_an_own_client_needs_no_connection(kind: ClientKind) -> N
     assert kind.refill(api_key="sdk", http_client=client).billing is None
 
 
-def test_a_call_that_finds_all_connections_busy_is_not_sent(
-    kind: ClientKind, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A call waits for a free connection for the connect timeout, and then is NOT_SENT."""
-    monkeypatch.setattr(_attempt, "MAX_CONNECTIONS", 1)
-    sandbox.misbehave(Fault.slow_body(1))
-    options: dict[str, Any] = {
-        "api_key": sandbox.api_key,
-        "base_url": sandbox.url,
-        "timeout": Timeout(connect=0.2),
-        "retry": RetryPolicy(attempts=1),
-    }
-
-    def with_threads() -> None:
-        with kind.client(**options) as client:
-            busy = threading.Thread(target=lambda: client.refill_billing_limit(**REFILL))
-            busy.start()
-            while not sandbox.requests:
-                time.sleep(0.01)
-            try:
-                client.refill_billing_limit(**REFILL)
-            finally:
-                busy.join()
-
-    async def with_tasks() -> None:
-        async with kind.client(**options) as client:
-            busy = asyncio.create_task(client.refill_billing_limit(**REFILL))
-            while not sandbox.requests:
-                await asyncio.sleep(0.01)
-            try:
-                await client.refill_billing_limit(**REFILL)
-            finally:
-                await busy
-
-    with pytest.raises(APITimeoutError, match="no free connection in time") as caught:
-        with_threads() if kind.name == "sync" else asyncio.run(with_tasks())
-    assert caught.value.outcome is Outcome.NOT_SENT
-    assert len(sandbox.requests) == 1
-
-
-@pytest.mark.parametrize("via", ["pool", "fast"])
-def test_closing_lets_a_call_in_flight_end(via: str, sandbox: Sandbox) -> None:
-    """Closing a client lets a call in flight end, as closing its socket could cross responses."""
-    sandbox.misbehave(Fault.slow_body(0.5))
-    answers: list[Any] = []
-    client = Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
-    thread = threading.Thread(target=lambda: answers.append(client.refill_billing_limit(**REFILL)))
-    thread.start()
-    while not sandbox.requests:
-        time.sleep(0.01)
-    client.close()
-    with pytest.raises(APIConnectionError, match="the client is closed"):
-        client.refill_billing_limit(**REFILL)
-    thread.join()
-    assert answers[0].billing.total_credits == 1500
-    assert connections(client) == []
-
-
-@pytest.mark.parametrize("via", ["pool", "fast"])
-def test_closing_lets_an_async_call_in_flight_end(via: str, sandbox: Sandbox) -> None:
-    """Closing an async client lets a call in flight end."""
-
-    async def main() -> Any:
-        sandbox.misbehave(Fault.slow_body(0.5))
-        client = AsyncOneloop(api_key=sandbox.api_key, base_url=sandbox.url, **sending(via))
-        task = asyncio.create_task(client.refill_billing_limit(**REFILL))
-        while not sandbox.requests:
-            await asyncio.sleep(0.01)
-        await client.aclose()
-        with pytest.raises(APIConnectionError, match="the client is closed"):
-            await client.refill_billing_limit(**REFILL)
-        answer = await task
-        assert connections(client) == []
-        return answer
-
-    assert asyncio.run(main()).billing.total_credits == 1500
-
-
-def test_closing_a_client_that_was_never_used_is_fine(kind: ClientKind) -> None:
-    """A client that was never used can be closed, and then refuses calls."""
+def calls(kind: ClientKind, times: int, **options: Any) -> list[type[Exception] | None]:
+    """Make calls with one client, one after the other; return the class of error of each."""
+    found: list[type[Exception] | None] = []
 
     async def main() -> None:
-        client = kind.client(api_key="sdk", base_url="http://127.0.0.1:1")
-        await client.aclose()
-        await client.refill_billing_limit(**REFILL)
+        async with kind.client(**options) as client:
+            for _ in range(times):
+                try:
+                    found.append(await client.refill_billing_limit(**REFILL) and None)
+                except APIError as error:
+                    found.append(type(error))
 
-    def main_sync() -> None:
-        client = kind.client(api_key="sdk", base_url="http://127.0.0.1:1")
-        client.close()
-        client.refill_billing_limit(**REFILL)
+    if kind.name == "async":
+        asyncio.run(main())
+        return found
+    with kind.client(**options) as client:
+        for _ in range(times):
+            try:
+                found.append(client.refill_billing_limit(**REFILL) and None)
+            except APIError as error:
+                found.append(type(error))
+    return found
 
-    with pytest.raises(APIConnectionError, match="the client is closed"):
-        main_sync() if kind.name == "sync" else asyncio.run(main())
 
-
-def test_a_host_without_an_address_is_not_sent(
-    kind: ClientKind, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "surplus", [b"x", b"\r\n", b"\r\n\r\n", b"HTTP/1.1 ", OK, b"0\r\n\r\n", b"\0" * 70_000]
+)
+@pytest.mark.parametrize("framing", ["length", "chunked", "no content"])
+def test_a_connection_with_surplus_bytes_is_closed(
+    framing: str, surplus: bytes, kind: ClientKind
 ) -> None:
-    """A call to a host that cannot be looked up (a label of over 63 characters) is NOT_SENT."""
-    with pytest.raises(APIConnectionError, match="cannot connect") as caught:
-        kind.refill(api_key="sdk", base_url=f"https://{'a' * 64}.test", retry=ONCE)
-    assert caught.value.outcome is Outcome.NOT_SENT
+    """Bytes after an answer leave it as it is, but the next call gets another connection."""
+    answer = {
+        "length": OK,
+        "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b'11\r\n{"billing": null}\r\n0\r\n\r\n',
+        "no content": b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n",
+    }[framing]
+
+    def talk(connection: socket.socket) -> None:
+        with suppress(OSError):  # the client may close before it has got all
+            while read_request(connection):
+                connection.sendall(answer + surplus)
+
+    with talking(talk) as server:
+        found = calls(kind, 3, api_key="sdk", base_url=server.url, retry=ONCE)
+    assert [error and error.__name__ for error in found] == [
+        "ConflictError" if framing == "no content" else None
+    ] * 3
+    assert server.sends() == 3
+
+
+def test_each_part_of_an_answer_has_the_time_to_read(kind: ClientKind) -> None:
+    """An answer in parts may take longer than the read timeout, if each part is in time."""
+    parts = [b"HTTP/1.1 200 OK\r\n", b"Content-Length: 17\r\n\r\n", b'{"billing"', b": null}"]
+
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        for part in parts:
+            time.sleep(0.6)
+            connection.sendall(part)
+
+    with talking(talk) as server:
+        answer = kind.refill(
+            api_key="sdk", base_url=server.url, retry=ONCE, timeout=Timeout(connect=5, read=2)
+        )
+    assert answer.billing is None
+
+
+@pytest.mark.parametrize("head", ["", "HTTP/1.1 200 OK\nContent-Length: 9\n\n"])
+def test_a_connection_that_was_silent_once_has_its_full_time_again(
+    head: str, kind: ClientKind
+) -> None:
+    """The time to read begins anew with each call, also on a connection that is used again."""
+    times: list[float] = []
+
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        time.sleep(0.5)
+        connection.sendall(OK)
+        read_request(connection)
+        connection.sendall(head.replace("\n", "\r\n").encode())
+        started = time.monotonic()
+        connection.recv(1)
+        times.append(time.monotonic() - started)
+
+    with talking(talk) as server:
+        options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url, "retry": ONCE}
+        found = calls(kind, 2, **options, timeout=Timeout(connect=5, read=0.8))
+    assert found == [None, APITimeoutError]
+    assert 0.7 <= times[0] < 1.8
+    assert server.sends() == 1
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("size", [1_000, 300_000, 5_000_000])
+def test_large_requests_and_answers_arrive_as_they_are(
+    size: int, secure: bool, kind: ClientKind, tls_context: ssl.SSLContext
+) -> None:
+    """A body of megabytes arrives whole in both directions, over TLS and without it."""
+    body = b'{"a": "%s"}' % (bytes(range(97, 123)) * (size // 26))
+    heard: list[bytes] = []
+
+    def talk(plain: socket.socket) -> None:
+        connection = tls_context.wrap_socket(plain, server_side=True) if secure else plain
+        with connection:
+            for _ in range(2):
+                request = read_request(connection)
+                heard.append(request.partition(b"\r\n\r\n")[2])
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+                connection.sendall(head + body)
+
+    call = Call(an_operation("POST"), "/", body=body)
+    with talking(talk, "https" if secure else "http") as server:
+        options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url, "retry": ONCE}
+
+        async def main() -> list[Any]:
+            async with kind.client(**options) as client:
+                return [(await client._respond(call)).parsed["a"] for _ in range(2)]
+
+        if kind.name == "async":
+            found = asyncio.run(main())
+        else:
+            with kind.client(**options) as client:
+                found = [client._respond(call).parsed["a"] for _ in range(2)]
+    assert heard == [body, body]
+    assert [len(text) for text in found] == [len(body) - 9] * 2
+
+
+@pytest.mark.parametrize("method", ["send", "recv"])
+def test_a_socket_that_is_not_ready_after_all_is_waited_for(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system may report that a socket is ready and then refuse: the call waits again."""
+    real = getattr(socket.socket, method)
+    turns = count()
+
+    def patched(sock: socket.socket, *args: Any) -> Any:
+        if threading.current_thread() is threading.main_thread() and not next(turns) % 2:
+            raise BlockingIOError
+        return real(sock, *args)
+
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(OK)
+
+    call = Call(an_operation("POST"), "/", body=b"x" * 5_000_000)
+    with talking(talk) as server:
+        monkeypatch.setattr(socket.socket, method, patched)
+        ClientKind("sync").respond(call, api_key="sdk", base_url=server.url, retry=ONCE)
+        monkeypatch.undo()
+    assert server.sends() == 1
+    assert next(turns) >= 2
+
+
+def test_a_request_of_which_the_system_takes_nothing_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If the first bytes cannot even be handed to the system, nothing can have happened."""
+    real = socket.socket.send
+
+    def patched(sock: socket.socket, *args: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            raise BrokenPipeError(32, "Broken pipe")
+        return real(sock, *args)
+
+    with talking(lambda connection: bool(connection.recv(1))) as server:
+        monkeypatch.setattr(socket.socket, "send", patched)
+        with pytest.raises(APIConnectionError, match="while sending") as caught:
+            ClientKind("sync").refill(api_key="sdk", base_url=server.url, retry=AT_ONCE)
+        monkeypatch.undo()
+    assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 3)
+    assert server.sends() == 0

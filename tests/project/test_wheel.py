@@ -22,8 +22,8 @@ PACKAGES = {
     "oneloop_api": "generated",
     "oneloop_overrides": "overrides",
 }
-# httpx, attrs and their dependencies. Each further name is one more package for all users.
-CLOSURE = {"anyio", "attrs", "certifi", "h11", "httpcore", "httpx", "idna"}
+# What the wheel requires, with its dependencies. Each further name is one more package for all.
+CLOSURE = {"anyio", "attrs", "certifi", "h11", "httpcore", "httptools", "httpx", "idna"}
 if sys.version_info < (3, 15):
     CLOSURE.add("typing-extensions")  # anyio requires it on these versions
 
@@ -111,18 +111,18 @@ def test_the_wheel_contains_the_licence(names: list[str]) -> None:
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
 
 
-def test_the_wheel_requires_only_httpx_its_engine_and_attrs(
+def test_the_wheel_requires_only_few_packages(
     metadata: email.message.Message,
 ) -> None:
-    """All requirements except httpx, httpcore, h11 and attrs belong to an extra."""
+    """All requirements except httptools, httpx, certifi and attrs belong to an extra."""
     required = metadata.get_all("Requires-Dist", [])
     always = {line for line in required if "extra ==" not in line}
-    assert always == {"httpx<1,>=0.27", "httpcore<2,>=1.0.9", "h11<1,>=0.16", "attrs>=23.1"}
+    assert always == {"httptools<1,>=0.6.4", "httpx<1,>=0.27", "certifi>=2024.2.2", "attrs>=23.1"}
 
 
-def test_the_wheel_names_its_extras_and_python(metadata: email.message.Message) -> None:
-    """The extras and the oldest supported Python are those in the README."""
-    assert sorted(metadata.get_all("Provides-Extra", [])) == ["fast", "sandbox"]
+def test_the_wheel_names_its_extra_and_python(metadata: email.message.Message) -> None:
+    """The extra and the oldest supported Python are those in the README."""
+    assert sorted(metadata.get_all("Provides-Extra", [])) == ["sandbox"]
     assert metadata["Requires-Python"] == ">=3.11"
 
 
@@ -132,7 +132,7 @@ def test_the_wheel_has_the_version_of_the_code(metadata: email.message.Message) 
 
 
 def test_installing_installs_only_known_packages(python: Path) -> None:
-    """Only oneloop, httpx, attrs and the dependencies of these are installed."""
+    """Only oneloop, httptools, httpx, attrs and the dependencies of these are installed."""
     listed = json.loads(pip(python, "list", "--format=json"))
     installed = {entry["name"].lower().replace("_", "-") for entry in listed}
     assert installed - {"pip", "setuptools"} == CLOSURE | {"oneloop"}
