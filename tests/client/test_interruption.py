@@ -445,7 +445,7 @@ for number in range(calls):
     except AlarmError as interruption:
         notes = getattr(interruption, "__notes__", [])
         inside = interruption.__traceback__.tb_next.tb_next is not None
-        told[name] = notes[0] if notes else "not begun" if inside else "outside"
+        told[name] = notes[-1] if notes else "not begun" if inside else "outside"
 signal.setitimer(signal.ITIMER_REAL, 0)
 client.close()
 assert len(os.listdir("/proc/self/fd")) == files, "files stay open"

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import socket
+import sys
 import time
 import warnings
 from asyncio import AbstractEventLoop
@@ -70,7 +71,7 @@ class AsyncioTransport:
         if loop in self._closed:
             raise _faults.closed()
         home = _LoopHome(self._options, loop)
-        await home.guard.__anext__()
+        await home.begin()
         self._homes[loop] = home
         return home
 
@@ -104,6 +105,19 @@ class _LoopHome(Home):
         self.loop, self.process = loop, process()
         self._timer: asyncio.TimerHandle | None = None
         self.guard = cast("AsyncGeneratorType[None, None]", self._guarded())
+
+    async def begin(self) -> None:
+        """Register the guard with the loop, but not to be closed by a task if it is garbage.
+
+        Connections that are garbage close themselves, and Python 3.13 warns if the loop does not
+        run any more to carry out that task.
+        """
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=lambda _: None)
+        try:
+            await self.guard.__anext__()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
 
     def wake_all_in(self, seconds: float) -> None:
         """Let all calls that wait look at the time then. One timer serves all of them."""

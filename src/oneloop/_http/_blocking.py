@@ -24,7 +24,7 @@ T = TypeVar("T")
 PIECE = 64 * 1024
 """The largest number of bytes that are read or written at a time."""
 
-POLLING = 0.05
+POLLING = 0.5
 """Seconds after which a thread that waits for a connection looks again, should the thread that
 released one have been interrupted before it could say so."""
 
