@@ -384,7 +384,7 @@ def test_what_breaks_below_http_is_a_lost_connection() -> None:
     assert not translated(RuntimeError("no current event loop"), sent=False).passing
 
 
-@pytest.mark.parametrize("via", ["pool", "own", "fast"])
+@pytest.mark.parametrize("via", ["pool", "own", "httpx"])
 def test_without_an_event_loop_of_asyncio_nothing_is_sent(via: str) -> None:
     """Without an asyncio event loop, for example under trio, a call is NOT_SENT."""
     with own(is_async=True) as http:
