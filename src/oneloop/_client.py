@@ -61,18 +61,19 @@ class _Client:
             from ._transports import checked_options
 
             checked_options(ssl_context, max_connections)
-        if transport is not None or http_client is not None:
+        by_httpx = isinstance(transport, str) and transport == "httpx" and http_client is None
+        if not by_httpx and not (transport is None and http_client is None):
             from ._transports import chosen_transport
 
-            options = base_url, ssl_context, max_connections
+            options = ssl_context, max_connections
             return chosen_transport(transport, http_client, *options, is_async=is_async)
         if is_async:
             from ._http._asyncio import AsyncioTransport
 
-            return AsyncioTransport(base_url, ssl_context, max_connections)
+            return AsyncioTransport(base_url, ssl_context, max_connections, by_httpx)
         from ._http._blocking import BlockingTransport
 
-        return BlockingTransport(base_url, ssl_context, max_connections)
+        return BlockingTransport(base_url, ssl_context, max_connections, by_httpx)
 
     def with_options(
         self,

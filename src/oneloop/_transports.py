@@ -40,13 +40,7 @@ def checked_options(ssl_context: object, max_connections: object) -> None:
 
 
 def chosen_transport(
-    transport: Any,
-    http_client: Any,
-    base_url: str,
-    ssl_context: Any,
-    max_connections: int,
-    *,
-    is_async: bool,
+    transport: Any, http_client: Any, ssl_context: Any, max_connections: int, *, is_async: bool
 ) -> Any:
     """Return the transport for a client with these arguments; one of the first two is given.
 
@@ -55,10 +49,6 @@ def chosen_transport(
     """
     if transport is not None and http_client is not None:
         raise ConfigurationError("pass either transport or http_client, not both")
-    if isinstance(transport, str) and transport == "httpx":
-        from ._http._httpx import plain_transport  # on first use, as importing httpx is slow
-
-        return plain_transport(base_url, ssl_context, max_connections, is_async=is_async)
     if transport is None:
         chosen, source = _for_http_client(http_client, is_async), "http_client"
     else:

@@ -279,7 +279,7 @@ def test_without_a_thread_nothing_is_sent(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", patched)
         error = failure(kind)
-    assert error.detail == "no thread to look up the host name: can't start new thread"
+    assert error.detail == "no thread to prepare the connection: can't start new thread"
 
 
 def test_certificates_are_read_outside_of_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:

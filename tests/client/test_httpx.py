@@ -97,6 +97,25 @@ def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 # A plain client
 
 
+def clients_made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that grows with each client of httpx that is made."""
+    made: list[Any] = []
+
+    class Client(httpx.Client):
+        def __init__(self, **arguments: Any) -> None:
+            made.append(self)
+            super().__init__(**arguments)
+
+    class AsyncClient(httpx.AsyncClient):
+        def __init__(self, **arguments: Any) -> None:
+            made.append(self)
+            super().__init__(**arguments)
+
+    monkeypatch.setattr(httpx, "Client", Client)
+    monkeypatch.setattr(httpx, "AsyncClient", AsyncClient)
+    return made
+
+
 @BOTH
 def test_a_plain_client_sends_the_calls(
     is_async: bool,
@@ -105,19 +124,8 @@ def test_a_plain_client_sends_the_calls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With `transport="httpx"`, one plain httpx client is made and sends all calls."""
-    name = "AsyncClient" if is_async else "Client"
-    plain = getattr(httpx, name)
-    made: list[Any] = []
-
-    def making(**arguments: Any) -> Any:
-        made.append(plain(**arguments))
-        return made[0]
-
-    monkeypatch.setattr(httpx, name, making)
-    transport = _httpx.plain_transport(sandbox.url, None, 7, is_async=is_async)
-    monkeypatch.undo()
-    client: Any = (AsyncOneloop if is_async else Oneloop)(**options)
-    client._transport = transport
+    made = clients_made(monkeypatch)
+    client: Any = (AsyncOneloop if is_async else Oneloop)(**options, transport="httpx")
     assert not made
 
     async def main() -> None:
@@ -184,22 +192,25 @@ def test_a_plain_async_client_is_closed_in_one_event_loop(
 
 
 def test_the_client_of_a_closed_event_loop_leaves_nothing_open(
-    sandbox: Sandbox, options: dict[str, Any]
+    sandbox: Sandbox, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the end of `asyncio.run` the connections are closed, although nobody called `aclose`."""
+    made = clients_made(monkeypatch)
     client = AsyncOneloop(**options, transport="httpx")
 
     async def main() -> int:
         await asyncio.gather(*(client.refill_billing_limit(**REFILL) for _ in range(3)))
-        return len(client._transport._senders)
+        return len(made)
 
-    assert [asyncio.run(main()) for _ in range(3)] == [1, 1, 1]
+    assert [asyncio.run(main()) for _ in range(3)] == [1, 2, 3]
+    assert all(one.is_closed for one in made)
     gc.collect()  # a socket that is still open would be a ResourceWarning, which fails the test
     assert len(sandbox.requests) == 9
 
 
-def test_closing_lets_calls_in_flight_end() -> None:
+def test_closing_lets_calls_in_flight_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """`close` during a call does not end the call, whose answer arrives; then all is closed."""
+    made = clients_made(monkeypatch)
     release = threading.Event()
     arrived = threading.Event()
 
@@ -218,11 +229,11 @@ def test_closing_lets_calls_in_flight_end() -> None:
         thread.start()
         arrived.wait(10)
         client.close()
-        (sender,) = client._transport._senders.values()
-        assert not sender.client.is_closed
+        (used,) = made
+        assert not used.is_closed
         release.set()
         thread.join()
-        assert sender.client.is_closed
+        assert used.is_closed
     assert answers[0].billing is None
 
 
@@ -244,8 +255,9 @@ def test_closing_while_the_client_is_made_refuses_the_call(
     assert sandbox.requests == ()
 
 
-def test_closing_lets_async_calls_in_flight_end() -> None:
+def test_closing_lets_async_calls_in_flight_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for `aclose`."""
+    made = clients_made(monkeypatch)
     release = threading.Event()
     arrived = threading.Event()
 
@@ -260,11 +272,11 @@ def test_closing_lets_async_calls_in_flight_end() -> None:
         call = asyncio.create_task(client.refill_billing_limit(**REFILL))
         await asyncio.to_thread(arrived.wait, 10)
         await client.aclose()
-        (sender,) = client._transport._senders.values()
-        assert not sender.client.is_closed
+        (used,) = made
+        assert not used.is_closed
         release.set()
         assert (await call).billing is None
-        assert sender.client.is_closed
+        assert used.is_closed
 
     with talking(talk) as server:
         asyncio.run(main(server.url))
@@ -272,14 +284,23 @@ def test_closing_lets_async_calls_in_flight_end() -> None:
 
 FORK = """
 import os, sys
+import httpx
 from oneloop import Oneloop
 
+made = []
+
+class Client(httpx.Client):
+    def __init__(self, **arguments):
+        made.append(self)
+        super().__init__(**arguments)
+
+httpx.Client = Client
 arguments = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 1}
 client = Oneloop(api_key=sys.argv[1], base_url=sys.argv[2], transport="httpx")
 client.refill_billing_limit(**arguments)
 pid = os.fork()
 client.refill_billing_limit(**arguments)
-assert len(client._transport._senders) == (1 if pid else 2)
+assert len(made) == (1 if pid else 2)
 client.close()
 if pid:
     assert os.waitpid(pid, 0)[1] == 0
@@ -489,7 +510,7 @@ def test_without_a_thread_nothing_is_sent(via: str, monkeypatch: pytest.MonkeyPa
 
     error = asyncio.run(main())
     assert (error.outcome, error.attempts) == (Outcome.NOT_SENT, 3)
-    assert "cannot connect (can't start new thread)" in str(error)
+    assert "can't start new thread" in str(error)
 
 
 def test_if_all_threads_are_busy_the_limit_holds() -> None:
@@ -517,19 +538,10 @@ def test_tasks_that_begin_at_once_share_one_client(
     sandbox: Sandbox, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many tasks begin at once, one client is made for them."""
-    plain, made = httpx.AsyncClient, []
-
-    def making(**arguments: Any) -> Any:
-        made.append(plain(**arguments))
-        return made[-1]
-
-    monkeypatch.setattr(httpx, "AsyncClient", making)
-    transport = _httpx.plain_transport(sandbox.url, None, 100, is_async=True)
-    monkeypatch.undo()
+    made = clients_made(monkeypatch)
 
     async def main() -> None:
-        async with AsyncOneloop(**options) as client:
-            client._transport = transport
+        async with AsyncOneloop(**options, transport="httpx") as client:
             await asyncio.gather(*(client.refill_billing_limit(**REFILL) for _ in range(20)))
 
     asyncio.run(main())

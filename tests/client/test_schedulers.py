@@ -209,7 +209,7 @@ def check(work):
         work()
     except APIConnectionError as error:
         assert error.outcome.name == "NOT_SENT", error
-        assert "no thread to look up the host name" in str(error), error
+        assert "no thread to prepare the connection" in str(error), error
         assert "thread" in str(error)
         os.write(3, b".")
     else:

@@ -17,12 +17,11 @@ from weakref import WeakSet
 from oneloop.transport import Limits, Request, Response, TransportError
 
 from . import _faults
-from ._connection import Home
+from ._connection import Home, Options
 from ._pool import process
 from ._sockets import STAGGER, Address, addresses, interleaved, watch
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
     from types import AsyncGeneratorType
 
 T = TypeVar("T")
@@ -42,15 +41,14 @@ class AsyncioTransport:
     calls in flight end first; in another loop, the transport can still be used.
     """
 
-    def __init__(
-        self, base_url: str, ssl_context: "SSLContext | None", max_connections: int
-    ) -> None:
-        self._options = base_url, ssl_context, max_connections
+    def __init__(self, *options: Any) -> None:
+        """Take `Options`."""
+        self._options = Options(*options)
         self._homes: dict[AbstractEventLoop, _LoopHome] = {}
         self._closed: WeakSet[AbstractEventLoop] = WeakSet()
 
     def send(self, request: Request, limits: Limits) -> Coroutine[Any, Any, Response]:
-        loop = _running_loop()
+        loop = _faults.running_loop()
         home = self._homes.get(loop)
         if home is None or home.process != process():
             return self._send_first(loop, request, limits)
@@ -77,31 +75,21 @@ class AsyncioTransport:
 
     async def aclose(self) -> None:
         """Close this loop's connections once they are free, and refuse calls in this loop."""
-        loop = _running_loop()
+        loop = _faults.running_loop()
         self._closed.add(loop)
         home = self._homes.get(loop)
-        if home is not None and home.process == process():
-            if not home.guard.ag_running:  # another task, or the loop, is closing it
-                await home.guard.aclose()
-            if home.foreign is not None:
-                await home.foreign.aclose()
-
-
-def _running_loop() -> AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    raise _faults.loopless()
+        is_ours = home is not None and home.process == process()
+        if home is not None and is_ours and not home.guard.ag_running:  # else it is being closed
+            await home.guard.aclose()
 
 
 class _LoopHome(Home):
     """The connections of one event loop."""
 
-    def __init__(
-        self, options: "tuple[str, SSLContext | None, int]", loop: AbstractEventLoop
-    ) -> None:
-        super().__init__(options, partial(AsyncioStream, loop), partial(_Bell, self), is_async=True)
+    is_async = True
+
+    def __init__(self, options: Options, loop: AbstractEventLoop) -> None:
+        super().__init__(options, partial(AsyncioStream, loop), partial(_Bell, self))
         self.loop, self.process = loop, process()
         self._timer: asyncio.TimerHandle | None = None
         self.guard = cast("AsyncGeneratorType[None, None]", self._guarded())
@@ -134,6 +122,8 @@ class _LoopHome(Home):
             yield
         finally:
             self.pool.close()
+            if self.foreign is not None:
+                await self.foreign.aclose()
             await asyncio.sleep(0)  # the loop closes the sockets in its next turn
 
     def drop(self) -> None:
@@ -146,10 +136,16 @@ class _LoopHome(Home):
         if self.process != process():
             for connection in self.pool.connections():
                 cast("AsyncioStream", connection.stream).disown()
-        elif self.pool.forget():
+            _inherited.append(self.foreign)
+        elif self.pool.forget() or self.foreign is not None:
+            self.foreign = None
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)
                 gc.collect()
+
+
+_inherited: list[object] = []
+"""Clients of httpx that this process has from its parent. Garbage would warn of their sockets."""
 
 
 class _Bell:
@@ -208,7 +204,7 @@ class AsyncioStream(asyncio.Protocol):
         try:
             result = self._loop.run_in_executor(None, work)
         except RuntimeError as error:  # no thread can be started, as while the interpreter exits
-            failure = _faults.unresolved(error)
+            failure = _faults.threadless(error)
         else:
             async with _within(until):
                 return await result

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from oneloop.transport import Limits, Request, Response, TransportError
 
 from . import _faults
-from ._connection import Home
+from ._connection import Home, Options
 from ._pool import process
 from ._sockets import STAGGER, Address, addresses, interleaved, wait, watch
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    pass
 
 T = TypeVar("T")
 
@@ -38,10 +38,9 @@ class BlockingTransport:
     A forked process gets connections of its own. `close` lets calls in flight end first.
     """
 
-    def __init__(
-        self, base_url: str, ssl_context: "SSLContext | None", max_connections: int
-    ) -> None:
-        self._options = base_url, ssl_context, max_connections
+    def __init__(self, *options: Any) -> None:
+        """Take `Options`."""
+        self._options = Options(*options)
         self._closed = False
         self._homes: dict[tuple[int, int], Home] = {}
 
@@ -59,13 +58,13 @@ class BlockingTransport:
     def _home(self) -> Home:
         """Return the connections of this process; drop those of its parents."""
         this = process()
-        home = Home(self._options, BlockingStream, _Bell, is_async=False)
+        home = Home(self._options, BlockingStream, _Bell)
         home = self._homes.setdefault(this, home)
         for other in [*self._homes]:
             if other != this:
                 old = self._homes.pop(other, None)
-                for connection in old.pool.connections() if old else ():
-                    connection.close()
+                if old is not None:  # no other thread was faster
+                    old.drop()
         return home
 
     def close(self) -> None:
@@ -219,7 +218,7 @@ def _looked_up(host: str, port: int, until: float | None) -> list[Address]:
     try:
         threading.Thread(target=look_up, name="oneloop-dns", daemon=True).start()
     except RuntimeError as error:
-        raise _faults.unresolved(error) from None
+        raise _faults.threadless(error) from None
     if not done.wait(None if until is None else max(0, until - time.monotonic())):
         raise _faults.unconnected()
     (found,) = results

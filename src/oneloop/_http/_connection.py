@@ -6,7 +6,7 @@ a blocking stream never suspend, so the blocking driver runs a coroutine to its 
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
@@ -179,36 +179,56 @@ class Connection:
             data = step(received)
 
 
+class Options(NamedTuple):
+    """What a transport is made with.
+
+    Attributes:
+        base_url: Where requests go.
+        ssl_context: The application's TLS settings, or `None`.
+        max_connections: The largest number of open connections.
+        by_httpx: Whether httpx sends all requests, so that tools for httpx see them.
+    """
+
+    base_url: str
+    ssl_context: "SSLContext | None"
+    max_connections: int
+    by_httpx: bool = False
+
+
 class Home:
-    """What a transport has in one process or event loop: its route, and the connections there."""
+    """What a transport has in one process or event loop: its route, and the connections there.
+
+    Attributes:
+        pool: The connections.
+        foreign: The transport by httpx, if that sends the requests, from the first call on.
+    """
+
+    is_async = False
 
     def __init__(
         self,
-        options: "tuple[str, SSLContext | None, int]",
+        options: Options,
         make_stream: Callable[[], Stream],
-        make_bell: "Callable[[], Bell]",
-        *,
-        is_async: bool,
+        make_bell: Callable[[], Bell],
     ) -> None:
-        base_url, ssl_context, max_connections = options
-        route = Route(base_url)
-        self.pool = Pool(max_connections, lambda: Connection(make_stream(), route, ssl_context))
-        self._make_bell, self._is_async = make_bell, is_async
+        self._options, self._make_stream, self._make_bell = options, make_stream, make_bell
+        route = Route(options.base_url)
+        self.pool = Pool(
+            options.max_connections,
+            lambda: Connection(make_stream(), route, options.ssl_context),
+        )
         self.foreign: Any = None
-        if route.is_foreign:
-            from ._httpx import plain_transport  # on first use, as importing it is slow
-
-            self.foreign = plain_transport(
-                base_url, ssl_context, max_connections, is_async=is_async
-            )
+        self._by_httpx = options.by_httpx or route.is_foreign
 
     async def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.Transport.send`."""
         if self.pool.is_closed:
             raise _faults.closed()
-        if self.foreign is not None:
+        if self._by_httpx:
+            if self.foreign is None:
+                await self._begin_with_httpx(_end(limits.connect))
             reply: Any = self.foreign.send(request, limits)
-            return cast("Response", (await reply) if self._is_async else reply)
+            return cast("Response", (await reply) if self.is_async else reply)
         deadline = _end(limits.total)
         connection: Connection | None = None
         try:
@@ -231,6 +251,28 @@ class Home:
             if connection is not None:
                 self.pool.discard(connection)
         raise failure
+
+    def drop(self) -> None:
+        """Close what this process has inherited from its parent, which goes on to use it."""
+        for connection in self.pool.connections():
+            connection.close()
+        if self.foreign is not None:
+            self.foreign.client.close()
+
+    async def _begin_with_httpx(self, until: float | None) -> None:
+        base_url, ssl_context, max_connections, _ = self._options
+
+        def prepare() -> Any:
+            from . import _httpx  # on first use, as importing it is slow
+
+            _httpx.prepare(base_url, ssl_context)
+            return _httpx.plain_transport
+
+        make = await self._make_stream().call(prepare, until)
+        if self.pool.is_closed:
+            raise _faults.closed()
+        if self.foreign is None:  # another call may have been faster
+            self.foreign = make(base_url, ssl_context, max_connections, is_async=self.is_async)
 
     async def _turn(self, until: float | None) -> Connection:
         """Return a connection as soon as it is this call's turn."""

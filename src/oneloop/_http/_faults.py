@@ -1,6 +1,11 @@
 """The errors of the transports, and their words."""
 
+from typing import TYPE_CHECKING
+
 from oneloop.transport import TransportError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 CONNECTING = "cannot connect"
 SENDING = "the connection was lost while sending"
@@ -40,10 +45,11 @@ def unopened(detail: object) -> TransportError:
     return TransportError("cannot open connections", detail=str(detail), sent=False, passing=False)
 
 
-def unresolved(problem: object) -> TransportError:
-    """Return the error for a host name that cannot be looked up at all, for want of a thread."""
-    detail = f"no thread to look up the host name: {problem}"
-    return TransportError(CONNECTING, detail=detail, sent=False)
+def threadless(problem: object) -> TransportError:
+    """Return the error for what needs a thread of its own if none can be started."""
+    detail = f"no thread to prepare the connection: {problem}"
+    may_pass = "shutdown" not in str(problem)  # of the interpreter, or of the loop's executor
+    return TransportError(CONNECTING, detail=detail, sent=False, passing=may_pass)
 
 
 def unconnected() -> TransportError:
@@ -66,10 +72,20 @@ def out_of_time() -> TransportError:
     return TransportError("no whole answer within the total time", timeout=True)
 
 
-def loopless() -> TransportError:
-    """Return the error for a call outside of asyncio, as under trio."""
+def running_loop() -> "AbstractEventLoop":
+    """Return the running event loop of asyncio.
+
+    Raises:
+        TransportError: There is none, as under trio.
+    """
+    import asyncio  # on first use, as a process without async calls does not need it
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
     problem = "AsyncOneloop needs a running event loop of asyncio"
-    return TransportError(problem, sent=False, passing=False)
+    raise TransportError(problem, sent=False, passing=False)
 
 
 def let_through(error: BaseException) -> None:

@@ -9,8 +9,7 @@ import re
 import ssl
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
@@ -19,7 +18,6 @@ import httpx
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
 
 from . import _faults, _proxies, _tls
-from ._pool import process
 
 Client: TypeAlias = httpx.Client
 AsyncClient: TypeAlias = httpx.AsyncClient
@@ -88,10 +86,8 @@ class ClientTransport(_Sender):
 class AsyncClientTransport(_Sender):
     """Sends requests with an `httpx.AsyncClient`; see `ClientTransport`."""
 
-    guard: Any = None
-
     async def send(self, request: Request, limits: Limits) -> Response:
-        _running_loop()
+        _faults.running_loop()
         exchange = self._begin("AsyncClient", limits)
         try:
             async with asyncio.timeout(None if limits.total is None else limits.total + GRACE):
@@ -119,92 +115,25 @@ class AsyncClientTransport(_Sender):
             await self.client.aclose()
 
 
-def _running_loop() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise _faults.loopless() from None
+def prepare(base_url: str, ssl_context: ssl.SSLContext | None) -> None:
+    """Read what `plain_transport` needs and what takes a while, which is then kept.
+
+    Raises:
+        TransportError: A proxy or certificates that the environment names cannot be used.
+    """
+    proxy = _proxies.proxy_for(base_url)
+    is_secure = base_url.startswith("https:") or (proxy is not None and proxy.scheme == "https")
+    if is_secure and ssl_context is None:
+        _tls.client_context()
 
 
 def plain_transport(
     base_url: str, ssl_context: ssl.SSLContext | None, max_connections: int, *, is_async: bool
-) -> "_PlainTransport | _AsyncPlainTransport":
-    """Return a transport with a plain httpx client, so that tools for httpx see the requests."""
+) -> ClientTransport | AsyncClientTransport:
+    """Return a transport with a plain httpx client of ours, so that tools see the requests."""
     kind = httpx.AsyncClient if is_async else httpx.Client
-    make = partial(_plain_client, kind, base_url, ssl_context, max_connections)
-    return _AsyncPlainTransport(make) if is_async else _PlainTransport(make)
-
-
-class _PlainTransport:
-    """Makes a client for each process. Without a lock, which a fork could leave locked."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._closed = False
-        self._senders: dict[tuple[int, int], ClientTransport] = {}
-
-    def send(self, request: Request, limits: Limits) -> Response:
-        this = process()
-        if this not in self._senders and not self._closed:
-            self._senders.setdefault(this, ClientTransport(self._make(), owned=True))
-        if self._closed:
-            raise _faults.closed()
-        return self._senders[this].send(request, limits)
-
-    def close(self) -> None:
-        self._closed = True
-        if process() in self._senders:
-            self._senders[process()].close()
-
-
-class _AsyncPlainTransport:
-    """Makes a client for each event loop. `aclose` closes that of the running loop."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._senders: dict[Any, AsyncClientTransport | None] = {}
-        self._making: dict[Any, asyncio.Lock] = {}  # one client, for however many tasks
-
-    async def send(self, request: Request, limits: Limits) -> Response:
-        this = _running_loop(), process()
-        if this not in self._senders:
-            for other in [*self._senders]:
-                if other[0].is_closed():
-                    self._senders.pop(other, None)
-                    self._making.pop(other, None)
-            await self._add(this, limits.connect)
-        sender = self._senders[this]
-        if sender is None:
-            raise _faults.closed()
-        return await sender.send(request, limits)
-
-    async def _add(self, this: Any, seconds: float | None) -> None:
-        try:
-            async with asyncio.timeout(seconds), self._making.setdefault(this, asyncio.Lock()):
-                if this in self._senders:
-                    return
-                # In a thread, because reading certificates takes tens of milliseconds.
-                sender = AsyncClientTransport(await asyncio.to_thread(self._make), owned=True)
-                if self._senders.setdefault(this, sender) is sender:
-                    sender.guard = _closing(sender.client)
-                    await anext(sender.guard)
-                return
-        except (RuntimeError, TimeoutError) as error:  # no thread, or none that is free
-            failure = translated(error, sent=False)
-        raise failure
-
-    async def aclose(self) -> None:
-        sender = self._senders.setdefault((_running_loop(), process()), None)
-        if sender is not None:
-            await sender.aclose()
-
-
-async def _closing(client: httpx.AsyncClient) -> AsyncGenerator[None]:
-    """Close a client before its event loop is closed: asyncio ends all generators then."""
-    try:
-        yield
-    finally:
-        await client.aclose()
+    client = _plain_client(kind, base_url, ssl_context, max_connections)
+    return (AsyncClientTransport if is_async else ClientTransport)(client, owned=True)
 
 
 def _plain_client(
