@@ -225,9 +225,8 @@ class Home:
         if self.pool.is_closed:
             raise _faults.closed()
         if self._by_httpx:
-            if self.foreign is None:
-                await self._begin_with_httpx(_end(limits.connect))
-            reply: Any = self.foreign.send(request, limits)
+            foreign = self.foreign or await self._begin_with_httpx(_end(limits.connect))
+            reply = foreign.send(request, limits)
             return cast("Response", (await reply) if self.is_async else reply)
         deadline = _end(limits.total)
         connection: Connection | None = None
@@ -259,7 +258,7 @@ class Home:
         if self.foreign is not None:
             self.foreign.client.close()
 
-    async def _begin_with_httpx(self, until: float | None) -> None:
+    async def _begin_with_httpx(self, until: float | None) -> Any:
         base_url, ssl_context, max_connections, _ = self._options
 
         def prepare() -> Any:
@@ -273,6 +272,7 @@ class Home:
             raise _faults.closed()
         if self.foreign is None:  # another call may have been faster
             self.foreign = make(base_url, ssl_context, max_connections, is_async=self.is_async)
+        return self.foreign
 
     async def _turn(self, until: float | None) -> Connection:
         """Return a connection as soon as it is this call's turn."""
