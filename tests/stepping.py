@@ -1,13 +1,16 @@
-"""A count of bytecode instructions, which is the same in every run, however busy the machine."""
+"""Steps: counts of bytecode instructions, and generators as functions."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
 
 
 def steps(work: Callable[[], object], within: str = "") -> int:
-    """Return how many bytecode instructions a function takes in files with `within` in the path."""
+    """Return how many bytecode instructions a function takes in files with `within` in the path.
+
+    The count is the same in every run, however busy the machine.
+    """
     count = 0
 
     def entered(frame: FrameType, _event: str, _argument: object) -> Any:
@@ -30,3 +33,15 @@ def steps(work: Callable[[], object], within: str = "") -> int:
     finally:
         sys.settrace(before)
     return count
+
+
+def stepped(generator: Generator[Any, Any]) -> Callable[[Any], Any]:
+    """Return a function that sends to a generator and returns what it yields, `None` at the end."""
+
+    def step(value: Any) -> Any:
+        try:
+            return generator.send(value)
+        except StopIteration:
+            return None
+
+    return step

@@ -13,6 +13,7 @@ from oneloop._http._route import Route
 from oneloop._http._wire import Wire
 from oneloop.transport import TransportError
 from oneloop_core import Secret
+from tests.stepping import stepped
 
 LIMIT = 1 << 20
 
@@ -86,7 +87,7 @@ class Peer:
     def opened(self, context: ssl.SSLContext, size: int = 1 << 16) -> Wire:
         """Return a wire whose handshake with this server has ended on its side."""
         wire = Wire()
-        step = wire.opening(Way(tunnel=False), context)  # type: ignore[arg-type]
+        step = stepped(wire.opening(Way(tunnel=False), context))  # type: ignore[arg-type]
         data = step(None)
         while data is not None:
             self.receive(data)
@@ -323,7 +324,7 @@ def test_a_missing_certificate_ends_the_handshake_of_tls_1_2(
     """In TLS 1.2, the server refuses us within the handshake."""
     peer = Peer(authority, "TLSv1_2", **REQUIRED)
     wire = Wire()
-    step = wire.opening(Way(tunnel=False), ours)  # type: ignore[arg-type]
+    step = stepped(wire.opening(Way(tunnel=False), ours))  # type: ignore[arg-type]
     peer.receive(step(None) or b"")
     answer = step(peer.to_send())
     with pytest.raises(ssl.SSLError, match="certificate"):
@@ -371,7 +372,7 @@ def test_a_refusal_after_a_session_ticket_proves_nothing(
 def test_a_handshake_that_ends_early_sends_nothing(ours: ssl.SSLContext, ending: bytes) -> None:
     """The end of the connection, an alert and plain HTTP end a handshake."""
     wire = Wire()
-    step = wire.opening(Way(tunnel=False), ours)  # type: ignore[arg-type]
+    step = stepped(wire.opening(Way(tunnel=False), ours))  # type: ignore[arg-type]
     hello = step(None)
     assert hello
     with pytest.raises(TransportError, match="cannot connect") as caught:
@@ -385,7 +386,7 @@ def test_a_server_of_another_name_is_refused(ours: ssl.SSLContext) -> None:
     """A certificate that is not valid is not tried again."""
     peer = Peer(trustme.CA())
     wire = Wire()
-    step = wire.opening(Way(tunnel=False), ours)  # type: ignore[arg-type]
+    step = stepped(wire.opening(Way(tunnel=False), ours))  # type: ignore[arg-type]
     peer.receive(step(None) or b"")
     with pytest.raises(TransportError, match="cannot connect") as caught:
         step(peer.to_send())
@@ -413,7 +414,7 @@ def test_tls_goes_through_the_tunnel_of_a_proxy(authority: Any, ours: ssl.SSLCon
     """The handshake begins when the tunnel is open, not with bytes that came before."""
     peer = Peer(authority)
     wire = Wire()
-    step = wire.opening(Way(tunnel=True), ours)  # type: ignore[arg-type]
+    step = stepped(wire.opening(Way(tunnel=True), ours))  # type: ignore[arg-type]
     assert step(None) == b"CONNECT api.example:443 HTTP/1.1\r\n\r\n"
     assert step(b"HTTP/1.1 200 ") == b""
     data = step(b"OK\r\n\r\n")

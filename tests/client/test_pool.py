@@ -39,19 +39,19 @@ def a_pool(maximum: int = 2, make: Callable[[], Any] = Idle) -> Any:
 
 
 class Ringing(list[str]):
-    """The bell of a call in the queue: a list that grows with each wake-up."""
+    """The waiter of a call in the queue: a list that grows with each wake-up."""
 
     __hash__ = object.__hash__
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the call."""
         self.append("woken")
 
 
 def waiting(pool: Any) -> tuple[Ringing, Any]:
-    """Join the queue; return the bell and the place."""
-    bell = Ringing()
-    return bell, pool.join(bell)
+    """Join the queue; return the waiter and the entry."""
+    waiter = Ringing()
+    return waiter, pool.join(waiter)
 
 
 def test_the_connection_that_was_used_last_is_used_next() -> None:
@@ -137,15 +137,15 @@ def test_a_call_that_leaves_without_its_connection_wakes_the_next() -> None:
     """The turn of a call that was cancelled when it had been woken passes to the next one."""
     pool = a_pool(1)
     connection = pool.take()
-    (_first, place), (second, _) = waiting(pool), waiting(pool)
+    (_first, entry), (second, _) = waiting(pool), waiting(pool)
     pool.give_back(connection)
-    pool.leave(place)
+    pool.leave(entry)
     assert second == ["woken"]
     assert pool.take(second) is connection
 
 
 def test_a_call_that_was_interrupted_in_the_queue_is_passed_over() -> None:
-    """A place whose bell is gone, as its call was interrupted, does not stop the queue."""
+    """A entry whose waiter is gone, as its call was interrupted, does not stop the queue."""
     pool = a_pool(1)
     connection = pool.take()
     lost, (second, _) = waiting(pool), waiting(pool)
@@ -221,12 +221,12 @@ def test_closing_closes_idle_connections_and_later_those_in_use() -> None:
     pool.close()
     assert pool.is_closed
     assert (idle.closed, used.closed) == (True, False)
-    bell, place = waiting(pool)
+    waiter, entry = waiting(pool)
     pool.give_back(used)
     assert used.closed
-    assert "woken" in bell
-    assert pool.take(bell) is not None
-    pool.leave(place)
+    assert "woken" in waiter
+    assert pool.take(waiter) is not None
+    pool.leave(entry)
 
 
 def test_idle_connections_can_be_forgotten() -> None:
@@ -248,7 +248,7 @@ def test_the_queue_may_change_while_it_is_looked_at(
 ) -> None:
     """Another thread may join or leave the queue between two steps of looking at it."""
     pool = a_pool(1)
-    bell, place = waiting(pool)
+    waiter, entry = waiting(pool)
     joined: list[Any] = []
 
     def changed(queue: Any) -> Iterator[Any]:
@@ -257,8 +257,8 @@ def test_the_queue_may_change_while_it_is_looked_at(
         if change == "another joins":
             joined.append(waiting(pool))
         else:
-            pool.leave(place)
+            pool.leave(entry)
         return found
 
     monkeypatch.setattr(_pool, "iter", changed, raising=False)
-    assert pool.take(bell if change == "another joins" else None) is not None
+    assert pool.take(waiter if change == "another joins" else None) is not None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oneloop._http._wire import MAX_HEAD, Wire
 from oneloop.transport import ResponseTooLarge, TransportError
 from oneloop_core import Secret
-from tests.stepping import steps
+from tests.stepping import stepped, steps
 
 LIMIT = 1 << 20
 
@@ -555,7 +555,7 @@ class Way:
 def tunnel(pieces: Iterable[bytes]) -> str:
     """Return how a request for a tunnel ends."""
     wire = Wire()
-    step = wire.opening(Way(), None)  # type: ignore[arg-type]
+    step = stepped(wire.opening(Way(), None))  # type: ignore[arg-type]
     assert step(None) == b"CONNECT api.example:443 HTTP/1.1\r\n\r\n"
     for piece in pieces:
         try:

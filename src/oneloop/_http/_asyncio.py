@@ -2,10 +2,10 @@
 
 import asyncio
 import gc
+import math
 import os
 import socket
 import sys
-import time
 import warnings
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -19,7 +19,7 @@ from oneloop.transport import Limits, Request, Response, TransportError
 from . import _faults
 from ._connection import Home, Options
 from ._pool import process
-from ._sockets import STAGGER, Address, addresses, interleaved, watch
+from ._sockets import ATTEMPT_DELAY, Address, addresses, interleaved, left, watch
 
 if TYPE_CHECKING:
     from types import AsyncGeneratorType
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 POLLING = 1.0
-"""Seconds after which a task that waits for a connection looks again, should the call that released
-one have been interrupted before it could say so."""
+"""Seconds between two looks at the pool while a task waits for a connection: the call that freed one
+may have been interrupted before it could wake the next."""
 
-FLOOD = 64 * 1024
-"""The largest number of unasked bytes that are kept, until the connection is looked at again."""
+MAX_UNREAD = 64 * 1024
+"""If more bytes than this arrive while no call reads, the connection is closed."""
 
 
 class AsyncioTransport:
@@ -89,7 +89,7 @@ class _LoopHome(Home):
     is_async = True
 
     def __init__(self, options: Options, loop: AbstractEventLoop) -> None:
-        super().__init__(options, partial(AsyncioStream, loop), partial(_Bell, self))
+        super().__init__(options, partial(AsyncioStream, loop), partial(_Waiter, self))
         self.loop, self.process = loop, process()
         self._timer: asyncio.TimerHandle | None = None
         self.guard = cast("AsyncGeneratorType[None, None]", self._guarded())
@@ -101,8 +101,8 @@ class _LoopHome(Home):
         run any more to carry out that task.
         """
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(finalizer=lambda _: None)
         try:
+            sys.set_asyncgen_hooks(finalizer=lambda _: None)
             await self.guard.__anext__()
         finally:
             sys.set_asyncgen_hooks(*hooks)
@@ -148,19 +148,19 @@ _inherited: list[object] = []
 """Clients of httpx that this process has from its parent. Garbage would warn of their sockets."""
 
 
-class _Bell:
+class _Waiter:
     def __init__(self, home: "_LoopHome") -> None:
         self._home = home
-        self._turn: asyncio.Future[None] | None = None
+        self._future: asyncio.Future[None] | None = None
 
-    def ring(self) -> None:
-        if self._turn is not None and not self._turn.done():
-            self._turn.set_result(None)
+    def wake(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
 
     async def wait(self, seconds: float | None) -> None:
         self._home.wake_all_in(POLLING if seconds is None else min(seconds, POLLING))
-        self._turn = self._home.loop.create_future()
-        await self._turn
+        self._future = self._home.loop.create_future()
+        await self._future
 
 
 class AsyncioStream(asyncio.Protocol):
@@ -172,9 +172,9 @@ class AsyncioStream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._error: Exception | None = None
-        self._turn: asyncio.Future[None] | None = None
-        self._seconds: float | None = None
-        self._expires: float | None = None
+        self._future: asyncio.Future[None] | None = None
+        self._limits: tuple[float | None, float | None] = None, None
+        self._expires = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
     def abandon(self) -> None:
@@ -228,7 +228,7 @@ class AsyncioStream(asyncio.Protocol):
                     trying.add(self._loop.create_task(_dialled(self._loop, untried.pop(0))))
                 done, _ = await asyncio.wait(
                     trying,
-                    timeout=STAGGER if untried else None,
+                    timeout=ATTEMPT_DELAY if untried else None,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for task in done:
@@ -250,15 +250,17 @@ class AsyncioStream(asyncio.Protocol):
             raise ConnectionResetError("the connection was closed")
         self._transport.write(data)
 
-    async def read(self, seconds: float | None) -> bytes | None:
+    async def read(self, seconds: float | None, until: float | None) -> bytes | None:
+        if left(seconds, until) == 0:
+            return None
         if self.is_open and not self._received:
-            self._turn = self._loop.create_future()
-            self._seconds = seconds
+            self._future = self._loop.create_future()
+            self._limits = seconds, until
             self._extend()
             try:
-                await self._turn
+                await self._future
             finally:
-                self._turn = None
+                self._future = None
         if self._error is not None and not self._received:
             raise self._error
         received, self._received = self._received, b""
@@ -277,7 +279,7 @@ class AsyncioStream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        if self._turn is None and len(self._received) > FLOOD:
+        if self._future is None and len(self._received) > MAX_UNREAD:
             self.close()
         self._ring()
 
@@ -297,12 +299,12 @@ class AsyncioStream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.is_sending = False
-        if self._turn is not None:
+        if self._future is not None:
             self._extend()
 
     def _ring(self) -> None:
-        if self._turn is not None and not self._turn.done():
-            self._turn.set_result(None)
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
 
     def _extend(self) -> None:
         """Give the call that reads its time from now on.
@@ -310,29 +312,25 @@ class AsyncioStream(asyncio.Protocol):
         One timer serves all calls of a connection, as a timer for each would be expensive: it is
         set anew only if it would come too late, and looks at the time when it comes too early.
         """
-        self._expires = None if self._seconds is None else self._loop.time() + self._seconds
-        if self._timer is None or self._expires is None or self._timer.when() > self._expires:
-            self._set_timer()
+        seconds = left(*self._limits)
+        self._expires = math.inf if seconds is None else self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._expires:
+            self._look_at_the_time()
 
-    def _set_timer(self) -> None:
+    def _look_at_the_time(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._expires is not None and self._turn is not None:
-            self._timer = self._loop.call_at(self._expires, self._look_at_the_time)
-
-    def _look_at_the_time(self) -> None:
-        if self._expires is not None and self._loop.time() >= self._expires:
+        if self._loop.time() >= self._expires:
             self._ring()
-            self._timer = None
-        else:
-            self._set_timer()
+        elif self._future is not None and self._expires < math.inf:
+            self._timer = self._loop.call_at(self._expires, self._look_at_the_time)
 
 
 @asynccontextmanager
 async def _within(until: float | None) -> AsyncGenerator[None]:
     """Give what is done inside until a time to connect."""
-    timeout = asyncio.timeout(None if until is None else max(0.0, until - time.monotonic()))
+    timeout = asyncio.timeout(left(None, until))
     try:
         async with timeout:
             yield

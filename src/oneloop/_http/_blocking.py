@@ -7,17 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from oneloop.transport import Limits, Request, Response, TransportError
 
 from . import _faults
 from ._connection import Home, Options
 from ._pool import process
-from ._sockets import STAGGER, Address, addresses, interleaved, wait, watch
-
-if TYPE_CHECKING:
-    pass
+from ._sockets import ATTEMPT_DELAY, Address, addresses, interleaved, left, wait, watch
 
 T = TypeVar("T")
 
@@ -25,8 +22,8 @@ PIECE = 64 * 1024
 """The largest number of bytes that are read or written at a time."""
 
 POLLING = 0.5
-"""Seconds after which a thread that waits for a connection looks again, should the thread that
-released one have been interrupted before it could say so."""
+"""Seconds between two looks at the pool while a thread waits for a connection: the thread that
+freed one may have been interrupted before it could wake the next."""
 
 _UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 """What `connect_ex` returns for a connection that opens or is open."""
@@ -58,7 +55,7 @@ class BlockingTransport:
     def _home(self) -> Home:
         """Return the connections of this process; drop those of its parents."""
         this = process()
-        home = Home(self._options, BlockingStream, _Bell)
+        home = Home(self._options, BlockingStream, _Waiter)
         home = self._homes.setdefault(this, home)
         for other in [*self._homes]:
             if other != this:
@@ -77,11 +74,11 @@ class BlockingTransport:
                 home.foreign.close()
 
 
-class _Bell:
+class _Waiter:
     def __init__(self) -> None:
         self._event = threading.Event()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         self._event.set()
 
     async def wait(self, seconds: float | None) -> None:
@@ -121,10 +118,10 @@ class BlockingStream:
             sent = 0
         self._unsent = memoryview(data)[sent:]
 
-    async def read(self, seconds: float | None) -> bytes | None:
-        if self._unsent and not self._send_rest(seconds):
+    async def read(self, seconds: float | None, until: float | None) -> bytes | None:
+        if self._unsent and not self._send_rest(left(seconds, until)):
             return None
-        while self._readable(seconds):
+        while (rest := left(seconds, until)) != 0 and self._readable(rest):
             try:
                 return self._sockets[0].recv(PIECE)
             except BlockingIOError:
@@ -142,8 +139,7 @@ class BlockingStream:
         sock = self._sockets[0]
         until = None if seconds is None else time.monotonic() + seconds
         while self._unsent:
-            left = None if until is None else until - time.monotonic()
-            readable, writable = wait([sock], [sock], left and max(left, 0))
+            readable, writable = wait([sock], [sock], left(None, until))
             if readable:
                 break
             if not writable:
@@ -174,7 +170,7 @@ class BlockingStream:
                 raise _faults.unconnected()
             if untried and (now >= next_at or not trying):
                 family, kind, protocol, _, address = untried.popleft()
-                next_at = now + STAGGER
+                next_at = now + ATTEMPT_DELAY
                 try:
                     self._sockets.append(socket.socket(family, kind, protocol))
                     self._sockets[-1].setblocking(False)
@@ -219,7 +215,7 @@ def _looked_up(host: str, port: int, until: float | None) -> list[Address]:
         threading.Thread(target=look_up, name="oneloop-dns", daemon=True).start()
     except RuntimeError as error:
         raise _faults.threadless(error) from None
-    if not done.wait(None if until is None else max(0, until - time.monotonic())):
+    if not done.wait(left(None, until)):
         raise _faults.unconnected()
     (found,) = results
     if isinstance(found, Exception):

@@ -6,6 +6,7 @@ a blocking stream never suspend, so the blocking driver runs a coroutine to its 
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
@@ -54,8 +55,12 @@ class Stream(Protocol):
         """
         ...
 
-    async def read(self, seconds: float | None) -> bytes | None:
-        """Return what arrives, nothing at its end, or `None` if there is nothing in time."""
+    async def read(self, seconds: float | None, until: float | None) -> bytes | None:
+        """Return what arrives, nothing at its end, or `None` if there is nothing in time.
+
+        What is left to write has up to `seconds`, and so has what arrives after it; both end at the
+        time `until`.
+        """
         ...
 
     def peek(self) -> bytes | None:
@@ -67,19 +72,19 @@ class Stream(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Close it if nobody refers to its connection any more, perhaps in another thread."""
+        """Close it when its connection is garbage-collected, in whatever thread that happens."""
         ...
 
 
-class Bell(Protocol):
+class Waiter(Protocol):
     """Wakes a call that waits for a connection."""
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the call."""
         ...
 
     async def wait(self, seconds: float | None) -> None:
-        """Wait for `ring`, or for some seconds, or for less."""
+        """Wait for `wake`, or for some seconds, or for less."""
         ...
 
 
@@ -105,7 +110,7 @@ class Connection:
 
     def is_usable(self) -> bool:
         """Return whether it may be used again: the server has neither closed it nor sent more."""
-        if not self.stream.is_open or time.monotonic() >= self.expires:
+        if not self.stream.is_open:
             return False
         while (data := self.stream.peek()) is not None:
             if not self.wire.is_quiet_after(data):
@@ -121,10 +126,12 @@ class Connection:
             OSError: There is no response either, and `doing` says what failed.
         """
         stream, wire = self.stream, self.wire
+        wire.sent = False  # the previous request was: nothing of this one has been
         if not stream.is_open:
             await self._open(limits.connect, deadline)
+        self.doing = _faults.SENDING
         data = wire.start(self._route.message(request), request.method, limits.body)
-        self.doing, wire.sent = _faults.SENDING, True
+        wire.sent = True
         try:
             stream.write(data)
         except OSError as error:
@@ -135,11 +142,7 @@ class Connection:
                 wire.receive(received)
             raise
         while not wire.done:
-            seconds = limits.read
-            if deadline is not None:
-                left = deadline - time.monotonic()
-                seconds = left if seconds is None or left < seconds else seconds
-            received = None if seconds is not None and seconds <= 0 else await stream.read(seconds)
+            received = await stream.read(limits.read, deadline)
             if received is None:
                 raise self._late(deadline)
             if not stream.is_sending:
@@ -168,15 +171,15 @@ class Connection:
         # Not with `*`: Python may run a signal handler after such a call, before it is awaited.
         host, port = self._route.address
         await stream.connect(host, port, until)
-        step = self.wire.opening(self._route, context)
-        data = step(None)
-        while data is not None:
-            stream.write(data)
-            left = None if until is None else until - time.monotonic()
-            received = None if left is not None and left <= 0 else await stream.read(left)
-            if received is None:
-                raise _faults.unconnected()
-            data = step(received)
+        steps = self.wire.opening(self._route, context)
+        with suppress(StopIteration):
+            data = next(steps)
+            while True:
+                stream.write(data)
+                received = await stream.read(None, until)
+                if received is None:
+                    raise _faults.unconnected()
+                data = steps.send(received)
 
 
 class Options(NamedTuple):
@@ -209,16 +212,16 @@ class Home:
         self,
         options: Options,
         make_stream: Callable[[], Stream],
-        make_bell: Callable[[], Bell],
+        make_waiter: Callable[[], Waiter],
     ) -> None:
-        self._options, self._make_stream, self._make_bell = options, make_stream, make_bell
+        self._options, self._make_stream, self._make_waiter = options, make_stream, make_waiter
         route = Route(options.base_url)
         self.pool = Pool(
             options.max_connections,
             lambda: Connection(make_stream(), route, options.ssl_context),
         )
         self.foreign: Any = None
-        self._by_httpx = options.by_httpx or route.is_foreign
+        self._by_httpx = options.by_httpx or route.needs_httpx
 
     async def send(self, request: Request, limits: Limits) -> Response:
         """Send a request once; see `oneloop.transport.Transport.send`."""
@@ -231,7 +234,7 @@ class Home:
         deadline = _end(limits.total)
         connection: Connection | None = None
         try:
-            connection = self.pool.take() or await self._turn(_end(limits.connect))
+            connection = self.pool.take() or await self._queued(_end(limits.connect))
             response = await connection.perform(request, limits, deadline)
         except (TransportError, ResponseTooLarge):
             raise
@@ -274,19 +277,19 @@ class Home:
             self.foreign = make(base_url, ssl_context, max_connections, is_async=self.is_async)
         return self.foreign
 
-    async def _turn(self, until: float | None) -> Connection:
+    async def _queued(self, until: float | None) -> Connection:
         """Return a connection as soon as it is this call's turn."""
-        bell = self._make_bell()
-        place = self.pool.join(bell)
+        waiter = self._make_waiter()
+        entry = self.pool.join(waiter)
         try:
-            while (connection := self.pool.take(bell)) is None:
+            while (connection := self.pool.take(waiter)) is None:
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
                     raise _faults.busy()
-                await bell.wait(left)
+                await waiter.wait(left)
             return connection
         finally:
-            self.pool.leave(place)
+            self.pool.leave(entry)
 
 
 def _end(limit: float | None) -> float | None:

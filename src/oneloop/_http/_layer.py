@@ -23,7 +23,7 @@ class Layer:
         """Whether the server may still have to refuse our certificate, before it reads a request:
         in TLS 1.3, it does so after our part of the handshake."""
 
-    def shake_hands(self, data: bytes | None = None) -> bool:
+    def handshake(self, data: bytes | None = None) -> bool:
         """Take what was read, `b""` at its end; return whether the handshake needs more.
 
         Raises:
@@ -57,7 +57,7 @@ class Layer:
         self._header, self._due = data[at:], max(at - len(data), 0)
 
     def encrypted(self, data: bytes) -> bytes:
-        """Return what to write."""
+        """Encrypt data, and return the TLS records to write."""
         self._object.write(data)
         return self.outgoing.read()
 

@@ -8,7 +8,7 @@ of a built-in type, and what a lost step leaves behind is found by weak referenc
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 if TYPE_CHECKING:
-    from ._connection import Bell, Connection
+    from ._connection import Connection, Waiter
 
 KEEPALIVE = 4.0
 """Seconds for which an idle connection is used again. Servers close idle connections (uvicorn after
@@ -38,11 +38,11 @@ class Pool:
         # Slots that are taken: by number, with a reference whose callback frees the slot when the
         # connection has gone, also if it was lost where a call was interrupted.
         self._taken: dict[int, ref[Connection]] = {}
-        self._queue: dict[ref[Bell], None] = {}
+        self._queue: dict[ref[Waiter], None] = {}
 
-    def take(self, bell: "Bell | None" = None) -> "Connection | None":
+    def take(self, waiter: "Waiter | None" = None) -> "Connection | None":
         """Return an open or a new connection, or `None` if the call must wait for its turn."""
-        if self._queue and self._first() is not bell:
+        if self._queue and self._first() is not waiter:
             return None
         now = time.monotonic()
         while True:
@@ -74,19 +74,19 @@ class Pool:
             self._taken.pop(number, None)
         self.wake()
 
-    def join(self, bell: "Bell") -> "ref[Bell]":
-        """Put a call at the end of the queue; its bell rings when it should look again.
+    def join(self, waiter: "Waiter") -> "ref[Waiter]":
+        """Put a call at the end of the queue; its waiter is woken when it should look again.
 
-        A call leaves the queue by itself when its bell is garbage.
+        A call leaves the queue by itself when its waiter is garbage.
         """
-        place = ref(bell)
-        self._queue[place] = None
+        entry = ref(waiter)
+        self._queue[entry] = None
         self.wake()  # the first one, in case that it missed its turn
-        return place
+        return entry
 
-    def leave(self, place: "ref[Bell]") -> None:
+    def leave(self, entry: "ref[Waiter]") -> None:
         """Remove a call from the queue. It may have been woken in place of the next one."""
-        self._queue.pop(place, None)
+        self._queue.pop(entry, None)
         self.wake()
 
     def wake(self) -> None:
@@ -94,13 +94,13 @@ class Pool:
         if self._queue and (self._idle or len(self._taken) < self._maximum):
             first = self._first()
             if first is not None:
-                first.ring()
+                first.wake()
 
     def wake_all(self) -> None:
         """Wake all calls in the queue: one of them may be out of time."""
-        for bell in [place() for place in [*self._queue]]:
-            if bell is not None:
-                bell.ring()
+        for waiter in [entry() for entry in [*self._queue]]:
+            if waiter is not None:
+                waiter.wake()
 
     def close(self) -> None:
         """Close all idle connections now, and those that calls use when these end."""
@@ -111,7 +111,7 @@ class Pool:
 
     def connections(self) -> "list[Connection]":
         """Return all connections, idle or not."""
-        found = [place() for place in [*self._taken.values()]]
+        found = [reference() for reference in [*self._taken.values()]]
         return [connection for connection in found if connection is not None]
 
     def forget(self) -> bool:
@@ -120,22 +120,23 @@ class Pool:
         self._idle.clear()
         return were_any
 
-    def _first(self) -> "Bell | None":
+    def _first(self) -> "Waiter | None":
         while self._queue:
             try:
-                place = next(iter(self._queue))
+                entry = next(iter(self._queue))
             except (StopIteration, RuntimeError):  # another thread has changed the queue
                 continue
-            bell = place()
-            if bell is not None:
-                return bell
-            self._queue.pop(place, None)
+            waiter = entry()
+            if waiter is not None:
+                return waiter
+            self._queue.pop(entry, None)
         return None
 
     def _new(self) -> "Connection | None":
         if len(self._taken) >= self._maximum:
             return None
-        for number in self._numbers():
+        # Those numbers first that are likely to be free.
+        for number in chain(range(len(self._taken), self._maximum), range(self._maximum)):
             if number not in self._taken:
                 connection = self._make()
                 mine = ref(connection, partial(self._lost, number))
@@ -148,10 +149,6 @@ class Pool:
         """Free the slot of a connection that has gone, unless another one has it."""
         if self._taken.get(number) is gone:
             self._taken.pop(number, None)
-
-    def _numbers(self) -> Iterator[int]:
-        """Return all numbers of slots, those first that are likely to be free."""
-        return chain(range(len(self._taken), self._maximum), range(self._maximum))
 
 
 _forks = 0

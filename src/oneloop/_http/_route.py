@@ -14,7 +14,7 @@ class Route:
         address: Host and port to connect to: the server's, or the proxy's.
         is_secure: Whether requests are sent inside TLS.
         tunnel: The request that asks the proxy for a tunnel, or `None`.
-        is_foreign: Whether httpx has to send the requests, as we do not speak the proxy's protocol.
+        needs_httpx: Whether httpx has to send the requests, as we do not speak the proxy's protocol.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -30,8 +30,8 @@ class Route:
         self._lines = f"Host: {parts.netloc}\r\n"
         self._last: tuple[tuple[tuple[str, str], ...], str] = (), ""
         proxy = proxy_for(base_url)
-        self.is_foreign = proxy is not None and proxy.scheme != "http"
-        if proxy is None or self.is_foreign:
+        self.needs_httpx = proxy is not None and proxy.scheme != "http"
+        if proxy is None or self.needs_httpx:
             return
         self.address = proxy.host, proxy.port
         credentials = ""

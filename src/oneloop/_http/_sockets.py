@@ -6,6 +6,7 @@ eventlet and Windows have no `select.poll`. gevent and eventlet replace function
 
 import select
 import socket
+import time
 from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any, TypeAlias
@@ -13,16 +14,20 @@ from typing import Any, TypeAlias
 Address: TypeAlias = tuple[Any, ...]
 """An item of what `socket.getaddrinfo` returns."""
 
-STAGGER = 0.25
+ATTEMPT_DELAY = 0.25
 """Seconds after which the next address is tried beside the others (RFC 8305, section 8)."""
 
 
 def addresses(host: str, port: int) -> list[Address]:
     """Return the address of a host that is given by one; nothing if it has to be looked up."""
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (OSError, UnicodeError):
-        return []
+    # `getaddrinfo` would import the codec of international names, which takes milliseconds.
+    for family, scope in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return [(family, socket.SOCK_STREAM, 0, "", (host, port, *scope))]
+    return []
 
 
 def interleaved(found: list[Address]) -> list[Address]:
@@ -30,6 +35,14 @@ def interleaved(found: list[Address]) -> list[Address]:
     first = [one for one in found if one[0] == found[0][0]]
     rest = [one for one in found if one[0] != found[0][0]]
     return [one for pair in zip_longest(first, rest) for one in pair if one is not None]
+
+
+def left(seconds: float | None, until: float | None) -> float | None:
+    """Return the seconds for a step that also has to end at a time; not less than 0."""
+    if until is None:
+        return seconds
+    rest = max(0.0, until - time.monotonic())
+    return rest if seconds is None or rest < seconds else seconds
 
 
 def watch(sock: socket.socket) -> Callable[[float | None], bool]:

@@ -5,7 +5,7 @@ encrypts with TLS over memory buffers, and asks a proxy for a tunnel.
 """
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import httptools
@@ -31,8 +31,8 @@ class Wire:
     """The state of one connection. A wire that has raised an error must not be used again.
 
     Attributes:
-        sent: Whether the current request may have begun to reach the server. The driver sets it
-            just before it writes the first byte.
+        sent: Whether the current request may have begun to reach the server. `Connection.perform`
+            sets it just before it writes the first byte.
         done: Whether the response to the current request is complete.
         reusable: Whether the connection may be used for another request afterwards.
         idle_limit: Seconds for which the server keeps the connection open; `None` if it has not
@@ -86,7 +86,7 @@ class Wire:
     def is_quiet_after(self, data: bytes) -> bool:
         """Return whether an idle connection on which this was read may still be used.
 
-        TLS may have something to say without a request, such as a new session ticket.
+        TLS may send records of its own meanwhile, such as a new session ticket.
         """
         tls = self._tls
         return tls is not None and tls.decrypted(data) == (b"", False) and tls.is_whole
@@ -104,44 +104,25 @@ class Wire:
         self._body.clear()
         return Response(self._status, headers, body)
 
-    def opening(
-        self, route: "Route", context: "SSLContext | None"
-    ) -> Callable[[bytes | None], bytes | None]:
-        """Return the steps until a request may be sent: a tunnel through the proxy, and TLS.
-
-        The function takes `None` at first and then what was read, and returns what is to be written
-        before that, or `None` at the end.
+    def opening(self, route: "Route", context: "SSLContext | None") -> Generator[bytes, bytes]:
+        """Yield what to write for a tunnel and TLS, and take what is read, until both are open.
 
         Raises:
-            TransportError: (from the function) The proxy or TLS failed. Nothing of a request has
-                been sent.
+            TransportError: The proxy or TLS failed. Nothing of a request has been sent.
         """
-        steps = self._opening(route, context)
-
-        def step(data: bytes | None) -> bytes | None:
-            try:
-                return steps.send(data)
-            except StopIteration:
-                return None
-
-        return step
-
-    def _opening(
-        self, route: "Route", context: "SSLContext | None"
-    ) -> Generator[bytes, bytes | None]:
         if route.tunnel is not None:
-            self._begin("CONNECT", sys.maxsize)  # its body is no matter
+            self._begin("CONNECT", sys.maxsize)  # the size of its body does not matter
             data = yield route.tunnel.reveal()
-            while not self._has_tunnel(data or b""):
+            while not self._has_tunnel(data):
                 data = yield b""
             self._parser = httptools.HttpResponseParser(self)  # the old one waits for a body
         if context is not None:
             from ._layer import Layer  # on first use, as importing ssl is slow
 
             layer = Layer(context, route.host)
-            more = layer.shake_hands()
+            more = layer.handshake()
             while more:
-                more = layer.shake_hands((yield layer.outgoing.read()))
+                more = layer.handshake((yield layer.outgoing.read()))
             self._tls = layer  # the end of our part of the handshake goes out with the request
 
     def _has_tunnel(self, data: bytes) -> bool:
