@@ -141,8 +141,12 @@ class Oneloop(_Client, SyncOperations):
             plain `httpx.Client`, so that tools that trace, record or mock httpx see the requests.
         ssl_context: TLS settings, for example for a certificate authority of your own or a client
             certificate. Default: the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name,
-            else those of the system, else certifi's.
-        max_connections: Largest number of open connections. If all are in use, a call waits.
+            else those of the system, else certifi's. It must not offer an ALPN protocol other than
+            http/1.1. Neither this nor `max_connections` can be combined with `http_client` or a
+            transport object.
+        max_connections: Largest number of open connections of one process, or of one event loop for
+            `AsyncOneloop`; at least 1, default 100. If all are in use, a call waits for up to
+            `timeout.connect` and then raises an `APITimeoutError` (`NOT_SENT`).
 
     Raises:
         ConfigurationError: There is no API key, or an argument is not valid.
@@ -245,7 +249,11 @@ class AsyncOneloop(_Client, AsyncOperations):
         return _AsyncWithResponse(self._respond)
 
     async def aclose(self) -> None:
-        """Close all connections except those of an `http_client`, and refuse further calls."""
+        """Close the connections of the running event loop, and refuse further calls in this loop.
+
+        Calls in flight end first. Those of an `http_client` stay open. The client can still be used
+        in another event loop.
+        """
         if not self._shares:
             await self._transport.aclose()
 

@@ -444,6 +444,30 @@ def test_a_proxy_with_tls_is_used_and_its_refusal_is_final(
 
 
 @BOTH
+def test_the_default_transport_leaves_a_proxy_with_tls_to_httpx(
+    is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `transport="httpx"`, calls go through a proxy with TLS as well, in any event loop."""
+    with tls_server(ANSWER) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        options: dict[str, Any] = {
+            "api_key": "sdk",
+            "base_url": "http://oneloop.invalid",
+            "allow_http": True,
+            "ssl_context": trusting(),
+        }
+        if is_async:
+            client = AsyncOneloop(**options)
+            for _ in range(2):  # each loop has a client of its own, which ends with it
+                asyncio.run(client.refill_billing_limit(**REFILL))
+        else:
+            with Oneloop(**options) as blocking:
+                for _ in range(2):
+                    blocking.refill_billing_limit(**REFILL)
+    assert proxy.sends() >= 1
+
+
+@BOTH
 def test_a_proxy_without_tls_is_used(is_async: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy for http gets the whole URL."""
     seen: list[bytes] = []

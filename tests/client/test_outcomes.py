@@ -43,7 +43,11 @@ SAFE = Call(an_operation("GET", refill_billing_limit.OPERATION.decode), UNSAFE.t
 ENDLESS = "100 Continue without end"
 """A row for which httpx has no limit, so that it goes on reading until the time is up."""
 
-UNBOUNDED = {"headers in drips", ENDLESS}
+UNBOUNDED = {
+    "headers in drips",
+    ENDLESS,
+    "a large request is read just in time, then silence",
+}
 """Rows for which httpx has no timeout, so that a blocking client waits on."""
 
 

@@ -145,7 +145,7 @@ def test_a_call_that_leaves_without_its_connection_wakes_the_next() -> None:
 
 
 def test_a_call_that_was_interrupted_in_the_queue_is_passed_over() -> None:
-    """A entry whose waiter is gone, as its call was interrupted, does not stop the queue."""
+    """An entry whose waiter is gone, as its call was interrupted, does not stop the queue."""
     pool = a_pool(1)
     connection = pool.take()
     lost, (second, _) = waiting(pool), waiting(pool)

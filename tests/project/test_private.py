@@ -218,5 +218,4 @@ def test_what_is_shipped_uses_no_private_name() -> None:
     lint = (ROOT / "scripts" / "lint").read_text("utf-8")
     folders = re.findall(r"scripts/private\.py ([\w ]+) \|\|", lint)[0].split()
     assert folders == ["src", "overrides", "generated"]
-    # Permitted until the transports over httpcore are deleted.
-    assert [line for line in check(*folders) if "src/oneloop/_attempt.py" not in line] == []
+    assert check(*folders) == []

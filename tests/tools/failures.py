@@ -334,6 +334,15 @@ def stalling(connection: socket.socket) -> None:
     time.sleep(0.4)
 
 
+def reading_late(connection: socket.socket) -> None:
+    """Read a request just before the client's time is over, and do not answer."""
+    connection.recv(1024)
+    time.sleep(1.3)
+    with suppress(OSError):
+        while connection.recv(1_000_000):
+            pass
+
+
 def reading_slowly(connection: socket.socket) -> None:
     """Read a request with pauses, and answer it."""
     received = connection.recv(65536)
@@ -430,6 +439,12 @@ LOST_ROWS = [
     Row("closed as soon as it is accepted", partial(talking, lambda _: None), *LOST),
     Row("connection reset while sending", partial(talking, reset_while_sending), *LOST),
     Row("a large request is not read in time", partial(talking, stalling), *LATE, size=MEGABYTES),
+    Row(
+        "a large request is read just in time, then silence",
+        partial(talking, reading_late),
+        *(APITimeoutError, Outcome.UNKNOWN, 1, 1, 1.5),
+        size=MEGABYTES,
+    ),
     Row(
         "the server ends its direction while we send",
         partial(talking, half_closed_while_sending),

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 POLLING = 1.0
-"""Seconds between two looks at the pool while a task waits for a connection: the call that freed one
-may have been interrupted before it could wake the next."""
+"""Seconds between two looks at the pool while a task waits for a connection: the call that freed
+one may have been interrupted before it could wake the next."""
 
 MAX_UNREAD = 64 * 1024
 """If more bytes than this arrive while no call reads, the connection is closed."""

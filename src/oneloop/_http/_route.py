@@ -14,7 +14,7 @@ class Route:
         address: Host and port to connect to: the server's, or the proxy's.
         is_secure: Whether requests are sent inside TLS.
         tunnel: The request that asks the proxy for a tunnel, or `None`.
-        needs_httpx: Whether httpx has to send the requests, as we do not speak the proxy's protocol.
+        needs_httpx: Whether httpx sends the requests, as we do not speak the proxy's protocol.
     """
 
     def __init__(self, base_url: str) -> None:
