@@ -15,7 +15,8 @@ from oneloop_core import Call, DecodeError, Outcome, Response, Secret, strings_i
 
 from . import transport
 from ._decoding import TooLarge, Unreadable, lower_headers, plain_body, read_json
-from ._errors import APIError
+from ._errors import APIConnectionError, APIError
+from ._http._faults import let_through
 from ._retry import Retry, random_chance, report, seconds_to_next
 
 if TYPE_CHECKING:
@@ -147,7 +148,11 @@ class Course(Generic[T]):
         failed, or the seconds to wait before the next attempt.
         """
         model: Any
-        model, failure = _judge(self._call, reply, self._context.limits.body)
+        try:
+            model, failure = _judge(self._call, reply, self._context.limits.body)
+        except (ImportError, OSError) as problem:
+            let_through(problem)
+            return self._unjudged(reply, problem)
         if failure is not None:
             del reply  # error trackers would show what the server sent, which is not redacted
             return self._after(failure)
@@ -189,6 +194,26 @@ class Course(Generic[T]):
         report(policy, Retry(operation=operation.name, attempt=attempt, wait=wait, error=error))
         return wait
 
+    def _unjudged(self, reply: Reply, problem: Exception) -> APIError:
+        """Return the error for a reply that cannot be judged, as our own modules cannot be loaded.
+
+        The interpreter is exiting, or the process has no file descriptor left.
+        """
+        is_unsent = isinstance(reply, transport.TransportError) and reply.sent is False
+        latest = _NOT_SENT if is_unsent else _UNKNOWN
+        self.outcome = max(self._before, latest, key=_SEVERITY.index)
+        operation = self._call.operation
+        return APIConnectionError(
+            "a module that is needed to judge the reply cannot be loaded",
+            detail=str(problem),
+            outcome=self.outcome,
+            operation=operation.name,
+            method=operation.method,
+            path=operation.path,
+            attempts=self._attempts,
+            elapsed=self._elapsed(),
+        )
+
     def _around(self, model: Any, reply: Reply) -> Any:
         """Return the `Response` around a model."""
         response = cast("transport.Response", reply)
@@ -220,10 +245,8 @@ def run(course: Course[T], sender: transport.Transport) -> T:
             limits = course.begin()
             try:
                 reply = sender.send(request, limits)
-            except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
-                from ._transports import raised  # on first use, as most requests are answered
-
-                reply = raised(error)
+            except Exception as error:  # noqa: BLE001 - `_raised` judges what it is about
+                reply = _raised(error)
             after = course.judge(reply)
             reply = None
             if after is None:
@@ -249,10 +272,8 @@ async def run_async(course: Course[T], sender: transport.AsyncTransport) -> T:
             limits = course.begin()
             try:
                 reply = await sender.send(request, limits)
-            except Exception as error:  # noqa: BLE001 - `raised` judges what it is about
-                from ._transports import raised  # on first use, as most requests are answered
-
-                reply = raised(error)
+            except Exception as error:  # noqa: BLE001 - `_raised` judges what it is about
+                reply = _raised(error)
             after = course.judge(reply)
             reply = None
             if after is None:
@@ -299,6 +320,22 @@ def _limits(settings: "Settings", left: float | None) -> transport.Limits:
         connect = left if connect is None or connect > left else connect
         read = left if read is None or read > left else read
     return transport.Limits(connect, read, left, settings.max_response_bytes)
+
+
+def _raised(error: Exception) -> Reply:
+    """Return the reply that an exception of a transport means.
+
+    Raises:
+        BaseException: The exception of a signal handler, which is not about the call.
+    """
+    try:
+        from ._transports import raised  # on first use, as most requests are answered
+    except (ImportError, OSError) as problem:
+        let_through(problem)
+        if isinstance(error, transport.TransportError | transport.ResponseTooLarge):
+            return error.with_traceback(None)
+        return transport.TransportError(f"the transport raised {type(error).__name__}")
+    return raised(error)
 
 
 def _judge(call: Call[T], reply: Reply, limit: int) -> "tuple[T, None] | tuple[None, Failure]":

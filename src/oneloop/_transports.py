@@ -186,7 +186,7 @@ def raised(error: Exception) -> TransportError | ResponseTooLarge:
         and _are_headers(getattr(error, "headers", None))
     ):
         return error.with_traceback(None)
-    from ._signals import let_through  # on first use, as few transports break their contract
+    from ._http._faults import let_through  # on first use, as few transports break their contract
 
     let_through(error)
     problem = f"the transport raised {type(error).__name__}"

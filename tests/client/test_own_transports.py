@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+import oneloop
 from oneloop import (
     APIConnectionError,
     APIError,
@@ -601,3 +603,45 @@ def test_a_url_that_is_too_long_for_httpx_is_not_sent(
         called(is_async, "delete_api_key", key, http_client=http, **options)
     assert caught.value.outcome is Outcome.NOT_SENT
     assert sandbox.requests == ()
+
+
+# Modules that cannot be loaded any more
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("module", ["_failures", "_transports"])
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (TransportError("no", sent=False, passing=False), Outcome.NOT_SENT),
+        (ResponseTooLarge(200, ()), Outcome.UNKNOWN),
+        (OSError("no"), Outcome.UNKNOWN),
+        (ANSWER, None),
+        (Response(500, (), b""), Outcome.UNKNOWN),
+    ],
+    ids=["unsent", "too large", "broken", "answered", "status"],
+)
+def test_without_the_modules_for_failures_the_outcome_is_true(
+    fault: Any,
+    outcome: Outcome | None,
+    module: str,
+    is_async: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If no module can be loaded, at exit or without file descriptors, errors are still ours."""
+    transport = (AsyncGiven if is_async else Given)(fault)
+    client: Any = (AsyncOneloop if is_async else Oneloop)(api_key="sdk", transport=transport)
+    for name in (module, "_signals"):
+        monkeypatch.setitem(sys.modules, f"oneloop.{name}", None)
+        monkeypatch.delattr(oneloop, name, raising=False)
+
+    def call() -> Any:
+        called = client.refill_billing_limit(**REFILL)
+        return asyncio.run(called) if is_async else called
+
+    if outcome is None:
+        assert call().billing is None
+        return
+    with pytest.raises(APIError) as caught:
+        call()
+    assert caught.value.outcome is outcome

@@ -145,6 +145,36 @@ def test_an_own_context_may_have_a_certificate(kind: ClientKind, version: ssl.TL
         kind.refill(api_key="sdk", base_url=server.url, retry=ONCE, transport=transport)
 
 
+def test_a_certificate_may_be_demanded_in_the_middle_of_a_call(kind: ClientKind) -> None:
+    """With post-handshake authentication, TLS answers the server before it has answered us."""
+    demanding = server_context("127.0.0.1")
+    demanding.minimum_version = ssl.TLSVersion.TLSv1_3
+    demanding.verify_mode = ssl.CERT_REQUIRED
+    authority().configure_trust(demanding)
+    demanding.post_handshake_auth = True
+    certified: list[bool] = []
+
+    def talk(connection: socket.socket) -> None:
+        with demanding.wrap_socket(connection, server_side=True) as secure:
+            read_request(secure)
+            secure.verify_client_post_handshake()
+            secure.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")  # the demand goes out with it
+            secure.settimeout(1)
+            with suppress(TimeoutError):
+                secure.recv(1)
+            certified.append(bool(secure.getpeercert()))
+            secure.sendall(OK)
+
+    ours = ssl.create_default_context()
+    authority().configure_trust(ours)
+    ours.post_handshake_auth = True
+    authority().issue_cert("client.test").configure_cert(ours)
+    with talking(talk, "https") as server:
+        transport = own(kind, server.url, ours)
+        kind.refill(api_key="sdk", base_url=server.url, retry=ONCE, transport=transport)
+    assert certified == [True]
+
+
 def test_a_refused_certificate_is_not_offered_again(kind: ClientKind) -> None:
     """A certificate that the server does not accept is NOT_SENT, and tried once."""
     context = ssl.create_default_context()

@@ -107,9 +107,14 @@ WHOLE: dict[str, tuple[bytes, Result]] = {
     ),
     "no chunks": (chunked(b"0\r\n\r\n"), (200, CHUNKED, b"", True)),
     "204": (b"HTTP/1.1 204 No\r\n\r\n", (204, {}, b"", True)),
-    "204, length": (b"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n", (204, LENGTH, b"", True)),
-    "304": (b"HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\n", (304, LENGTH, b"", True)),
-    "304, chunked": (chunked(b"", b"HTTP/1.1 304 No"), (304, CHUNKED, b"", True)),
+    "204, no length": (
+        b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n",
+        (204, {"Content-Length": "0"}, b"", True),
+    ),
+    # A body that the status does not allow may follow later.
+    "204, length": (b"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n", (204, LENGTH, b"", False)),
+    "304": (b"HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\n", (304, LENGTH, b"", False)),
+    "304, chunked": (chunked(b"", b"HTTP/1.1 304 No"), (304, CHUNKED, b"", False)),
     "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, (200, LENGTH, b"{}", True)),
     "many interim": (
         b"HTTP/1.1 103 Hints\r\nLink: a\r\nX: b\r\n\r\nHTTP/1.1 150 \r\n\r\n" * 3 + OK,

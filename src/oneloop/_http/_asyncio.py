@@ -109,7 +109,7 @@ class _LoopHome(Home):
 
     def wake_all_in(self, seconds: float) -> None:
         """Let all calls that wait look at the time then. One timer serves all of them."""
-        when = self.loop.time() + seconds
+        when = self.loop.time() + max(seconds, 0.01)  # as each wakes all of them
         if self._timer is None or not self.loop.time() < self._timer.when() <= when:
             self._timer = self.loop.call_at(when, self.pool.wake_all)
 

@@ -112,6 +112,9 @@ class BlockingStream:
         return work()
 
     def write(self, data: bytes) -> None:
+        if self._unsent:
+            self._unsent = memoryview(bytes(self._unsent) + data)
+            return
         try:
             sent = self._sockets[0].send(data)
         except BlockingIOError:

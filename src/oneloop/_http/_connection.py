@@ -147,7 +147,8 @@ class Connection:
                 raise self._late(deadline)
             if not stream.is_sending:
                 self.doing = _faults.WAITING
-            wire.receive(received)
+            if not wire.receive(received) and (reply := wire.reply()):
+                stream.write(reply)
         if stream.is_sending or not stream.is_open:
             wire.reusable = False
         elif wire.reusable:

@@ -90,6 +90,8 @@ def running_loop() -> "AbstractEventLoop":
 
 def let_through(error: BaseException) -> None:
     """Raise the exception of a signal handler that an error is or was made from, if any."""
-    from oneloop import _signals  # on first use, as most calls do not fail
-
+    try:
+        from oneloop import _signals  # on first use, as most calls do not fail
+    except (ImportError, OSError):  # the interpreter is exiting, or has no file descriptor left
+        return
     _signals.let_through(error)

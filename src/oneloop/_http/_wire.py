@@ -83,6 +83,10 @@ class Wire:
             self._end(ended)
         return self.done
 
+    def reply(self) -> bytes:
+        """Return what TLS has to write in the middle of an exchange, such as our certificate."""
+        return b"" if self._tls is None else self._tls.outgoing.read()
+
     def is_quiet_after(self, data: bytes) -> bool:
         """Return whether an idle connection on which this was read may still be used.
 
@@ -179,10 +183,15 @@ class Wire:
         if isinstance(failure, TransportError):
             failure.sent = failure.sent and self.sent
             raise failure
-        bounded = {b"content-length", b"transfer-encoding"}
-        if self._status < 200 or any(name.lower() in bounded for name, _ in self._pairs):
+        if self._status < 200 or self._announces_a_body():
             raise TransportError("the connection was lost while waiting", sent=self.sent)
         self.done = True
+
+    def _announces_a_body(self) -> bool:
+        return bool(self._coding) or any(
+            name.lower() == b"content-length" and value.strip(b" \t0")
+            for name, value in self._pairs[: self._count]
+        )
 
     # What the parser calls, for the response and for interim (1xx) ones before it. It also calls
     # them for what follows the response, which must leave the response as it is.
@@ -218,8 +227,11 @@ class Wire:
             return
         if self._status >= 200:
             self.done, self._size = True, len(self._body)
-            # The end of a chunked response of HTTP/1.0 is not to be trusted (RFC 9112, 6.1).
+            # The end of a chunked response of HTTP/1.0 is not to be trusted (RFC 9112, 6.1), and
+            # a body may follow where headers announce one that the status does not allow.
             is_faulty = self._coding and self._parser.get_http_version() != "1.1"
+            if self._status in (204, 304):
+                is_faulty = self._announces_a_body()
             self.reusable = not is_faulty and self._parser.should_keep_alive()
         elif self._status == 101:
             self._problem = "a switch to another protocol"
