@@ -138,7 +138,7 @@ class _LoopHome(Home):
                 cast("AsyncioStream", connection.stream).disown()
             _inherited.append(self.foreign)
         elif self.pool.forget() or self.foreign is not None:
-            self.foreign = None
+            self._made.clear()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)
                 gc.collect()

@@ -204,7 +204,6 @@ class Home:
 
     Attributes:
         pool: The connections.
-        foreign: The transport by httpx, if that sends the requests, from the first call on.
     """
 
     is_async = False
@@ -221,7 +220,7 @@ class Home:
             options.max_connections,
             lambda: Connection(make_stream(), route, options.ssl_context),
         )
-        self.foreign: Any = None
+        self._made: dict[str, Any] = {}  # not an attribute: two threads may make one at once
         self._by_httpx = options.by_httpx or route.needs_httpx
 
     async def send(self, request: Request, limits: Limits) -> Response:
@@ -255,6 +254,11 @@ class Home:
                 self.pool.discard(connection)
         raise failure
 
+    @property
+    def foreign(self) -> Any:
+        """The transport by httpx, if that sends the requests, from the first call on."""
+        return self._made.get("httpx")
+
     def drop(self) -> None:
         """Close what this process has inherited from its parent, which goes on to use it."""
         for connection in self.pool.connections():
@@ -274,8 +278,9 @@ class Home:
         make = await self._make_stream().call(prepare, until)
         if self.pool.is_closed:
             raise _faults.closed()
-        if self.foreign is None:  # another call may have been faster
-            self.foreign = make(base_url, ssl_context, max_connections, is_async=self.is_async)
+        if self.foreign is None:
+            made = make(base_url, ssl_context, max_connections, is_async=self.is_async)
+            self._made.setdefault("httpx", made)  # another thread may have been faster
         return self.foreign
 
     async def _queued(self, until: float | None) -> Connection:
