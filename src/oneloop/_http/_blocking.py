@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from oneloop.transport import Limits, Request, Response, TransportError
@@ -59,9 +60,8 @@ class BlockingTransport:
         home = self._homes.setdefault(this, home)
         for other in [*self._homes]:
             if other != this:
-                old = self._homes.pop(other, None)
-                if old is not None:  # no other thread was faster
-                    old.drop()
+                with suppress(KeyError):  # another thread was faster
+                    self._homes.pop(other).drop()
         return home
 
     def close(self) -> None:

@@ -152,8 +152,6 @@ def _plain_client(
         # Servers close idle connections after 5 seconds or more.
         limits = httpx.Limits(max_connections=max_connections, keepalive_expiry=4.0)
         return kind(verify=context, proxy=through, limits=limits, trust_env=False)
-    except TransportError:
-        raise
     except Exception as error:  # noqa: BLE001 - such as a missing package for SOCKS
         _faults.let_through(error)
         failure = _faults.unopened(error)
