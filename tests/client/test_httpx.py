@@ -208,11 +208,10 @@ def test_the_client_of_a_closed_event_loop_leaves_nothing_open(
     assert len(sandbox.requests) == 9
 
 
-def test_closing_lets_calls_in_flight_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`close` during a call does not end the call, whose answer arrives; then all is closed."""
-    made = clients_made(monkeypatch)
-    release = threading.Event()
-    arrived = threading.Event()
+@contextmanager
+def holding() -> Iterator[tuple[Any, threading.Event, threading.Event]]:
+    """Serve; yield events for the arrival of a request and for its answer, which waits for that."""
+    arrived, release = threading.Event(), threading.Event()
 
     def talk(connection: Any) -> None:
         read_request(connection)
@@ -221,6 +220,13 @@ def test_closing_lets_calls_in_flight_end(monkeypatch: pytest.MonkeyPatch) -> No
         connection.sendall(ANSWER)
 
     with talking(talk) as server:
+        yield server, arrived, release
+
+
+def test_closing_lets_calls_in_flight_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`close` during a call does not end the call, whose answer arrives; then all is closed."""
+    made = clients_made(monkeypatch)
+    with holding() as (server, arrived, release):
         client = Oneloop(api_key="sdk", base_url=server.url, transport="httpx")
         answers: list[Any] = []
         thread = threading.Thread(
@@ -258,16 +264,8 @@ def test_closing_while_the_client_is_made_refuses_the_call(
 def test_closing_lets_async_calls_in_flight_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for `aclose`."""
     made = clients_made(monkeypatch)
-    release = threading.Event()
-    arrived = threading.Event()
 
-    def talk(connection: Any) -> None:
-        read_request(connection)
-        arrived.set()
-        release.wait(10)
-        connection.sendall(ANSWER)
-
-    async def main(url: str) -> None:
+    async def main(url: str, arrived: threading.Event, release: threading.Event) -> None:
         client = AsyncOneloop(api_key="sdk", base_url=url, transport="httpx")
         call = asyncio.create_task(client.refill_billing_limit(**REFILL))
         await asyncio.to_thread(arrived.wait, 10)
@@ -278,8 +276,8 @@ def test_closing_lets_async_calls_in_flight_end(monkeypatch: pytest.MonkeyPatch)
         assert (await call).billing is None
         assert used.is_closed
 
-    with talking(talk) as server:
-        asyncio.run(main(server.url))
+    with holding() as (server, *events):
+        asyncio.run(main(server.url, *events))
 
 
 FORK = """
