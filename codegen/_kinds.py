@@ -344,6 +344,7 @@ class Property:
     kind: Kind
     in_place: bool = False
     """Whether its schema is written where it is used, not referred to."""
+    deprecated: bool = False
 
 
 @define(eq=False)
