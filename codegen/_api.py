@@ -95,6 +95,12 @@ class Endpoint:
     extensions: Mapping[str, Any]
     """The operation as it is written, for our extensions."""
 
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds that its code needs."""
+        parts: list[Property] = [*self.parameters, *([self.body.property] if self.body else ())]
+        return [one.kind for one in parts] + [one.kind for one in self.answers if one.kind]
+
 
 @frozen
 class Api:
