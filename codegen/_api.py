@@ -72,7 +72,9 @@ class Endpoint:
     """Method and path, for errors."""
     name: str
     method: str
+    """In upper case."""
     path: str
+    """The path with the Python names of its parameters in braces."""
     tag: str
     summary: str
     description: str

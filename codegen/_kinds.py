@@ -146,6 +146,13 @@ class Uuid(Kind):
     type = "str"
 
 
+class Binary(Kind):
+    """A file, or a body that is not text."""
+
+    codec = "file"
+    type = "bytes"
+
+
 class Digits(Kind):
     """A string of digits: an `int` of any size."""
 
@@ -481,7 +488,7 @@ class Union(Kind):
         models, decode = [], source
         if name:
             entries = ", ".join(f"{literal(k)}: {v.function('decode')}" for k, v in table.items())
-            rest = (self.other.function("decode") if self.other else "UnknownObject.from_dict")
+            rest = self.other.function("decode") if self.other else "UnknownObject.from_dict"
             of = source if not others else "item"
             decode = f"decode_tagged({of}, {literal(name)}, {{{entries}}}, {rest})"
             if not others:

@@ -12,7 +12,6 @@ a document is rewritten as far as operations use it, and each part in time linea
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
 from itertools import product
 from typing import Any
 
@@ -160,7 +159,10 @@ def siblings(rules: Rules, schema: Schema, place: Place) -> Schema:
     found = rules.target(schema["$ref"], place)
     if isinstance(found, dict) and all(found.get(key) == beside[key] for key in _said(beside)):
         return without(schema, _said(beside))
-    return {"allOf": [{"$ref": schema["$ref"]}, without(beside, ANNOTATIONS)], **annotations(beside)}
+    return {
+        "allOf": [{"$ref": schema["$ref"]}, without(beside, ANNOTATIONS)],
+        **annotations(beside),
+    }
 
 
 def _said(schema: Schema) -> list[str]:
@@ -261,7 +263,9 @@ def all_of(rules: Rules, schema: Schema, place: Place) -> Schema:
     rest = without(beside, ANNOTATIONS)
     if says_something(rest):
         expanded.append(rules.normal(rest, place))
-    merged = reduce(lambda one, other: _both(rules, one, other, place), expanded, {})
+    merged: Schema = {}
+    for one in expanded:
+        merged = _both(rules, merged, one, place)
     all_null = bool(expanded) and all(one.get("nullable") for one in expanded)
     kept = without(merged, (*ANNOTATIONS, *NAMING))
     if beside.get("nullable") or all_null:
@@ -294,6 +298,8 @@ def _both(rules: Rules, one: Schema, other: Schema, place: Place) -> Schema:
     types = {one.get("type"), other.get("type")} - {None}
     if types == {"integer", "number"}:
         types = {"integer"}
+    if "null" in types and len(types) > 1:  # vendors mean: of this type, but always null here
+        return {**one, **other, "type": (types - {"null"}).pop(), "nullable": True}
     if len(types) > 1:
         text = " and ".join(sorted(map(str, types)))
         raise Unsupported(place, f"allOf asks for {text} at the same time; correct one of them")

@@ -7,8 +7,10 @@ operations use them. What cannot be generated is refused with each operation tha
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urljoin
+
+from attrs import evolve
 
 from . import _kinds, _naming
 from ._api import Answer, Api, Body, Endpoint, Media, Parameter, Reads, Style
@@ -21,7 +23,9 @@ from ._normal import Rules, Schema, says_something
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
-JSON = re.compile(r"(application|text)/(?:[\w.+-]*\+)?json(?:;.*)?|\*/\*(?:;.*)?|application/\*", re.I)
+JSON = re.compile(
+    r"(application|text)/(?:[\w.+-]*\+)?json(?:;.*)?|\*/\*(?:;.*)?|application/\*", re.I
+)
 """Media types whose content is JSON; `*/*` is, unless the schema says that it is binary."""
 
 DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
@@ -47,6 +51,19 @@ def parse(
     reader.name(taken)
     endpoints = reader.sound(endpoints)
     return Api(endpoints, reader.known(), reader.refused, reader.findings)
+
+
+def refusal(method: str, path: str, operation: Any, fault: GenerationError) -> Refusal:
+    """Return why an operation is not generated, with an action that mends it or leaves it out."""
+    given = operation.get("operationId") if isinstance(operation, Mapping) else None
+    quote = "'" if "'" not in path else '"'
+    leave_out = {
+        "target": f"$.paths[{quote}{path}{quote}]" + (f".{method.lower()}" if method else ""),
+        "description": one_line(fault),
+        "remove": True,
+    }
+    action = (isinstance(fault, Unsupported) and fault.action) or leave_out
+    return Refusal(method.upper(), path, given, one_line(fault), action)
 
 
 class _Reader:
@@ -88,11 +105,12 @@ class _Reader:
                     raise operation
                 found.append(self.endpoint(where, method, path, item, operation, names[where]))
             except GenerationError as fault:
-                self.refuse(method, path, operation, fault)
+                self.refused.append(refusal(method, path, operation, fault))
         self.fill()
-        for key in ("webhooks",):
-            for name in self.document.get(key) or {}:
-                self.rules.drop((key, name), "webhooks are not operations: only models are made")
+        webhooks = self.document.get("webhooks") or {}
+        if webhooks:
+            problem = f"{len(webhooks)} webhooks are no operations; only their components are made"
+            self.rules.drop(("webhooks",), problem)
         return sorted(found, key=lambda one: one.name)
 
     def operations(self) -> Iterator[tuple[Place, str, str, Any, Any]]:
@@ -124,32 +142,18 @@ class _Reader:
 
     def method_names(self) -> dict[Place, str]:
         """Return the name of each operation's method."""
-        wanted: dict[Place, tuple[str, str]] = {}
+        wanted: dict[tuple[str, Place], str] = {}
         for where, method, path, _, operation in self.operations():
             if isinstance(operation, dict):
                 given = operation.get("operationId")
                 given = given if isinstance(given, str) and given else None
-                own = operation.get("x-python-name")
-                name = own or _naming.method_name(given, method, path)
-                wanted[where] = (given or f"{method} {path}", name)
-        names = _naming.distinct(wanted)
-        for where, name in names.items():
-            if name != wanted[where][1]:
-                other = wanted[where][1]
-                self.rules.drop(where, f"its method is {name}, as another one is {other}")
-        return names
-
-    def refuse(self, method: str, path: str, operation: Any, fault: GenerationError) -> None:
-        """Record that an operation is not generated."""
-        given = operation.get("operationId") if isinstance(operation, dict) else None
-        quote = "'" if "'" not in path else '"'
-        leave_out = {
-            "target": f"$.paths[{quote}{path}{quote}]" + (f".{method}" if method else ""),
-            "description": one_line(fault),
-            "remove": True,
-        }
-        action = (isinstance(fault, Unsupported) and fault.action) or leave_out
-        self.refused.append(Refusal(method.upper(), path, given, one_line(fault), action))
+                name = operation.get("x-python-name") or _naming.method_name(given, method, path)
+                wanted[given or f"{method} {path}", where] = str(name)
+        names = _naming.distinct(wanted.items())
+        for (text, where), name in names.items():
+            if name != wanted[text, where]:
+                self.rules.drop(where, f"its method is {name}: {wanted[text, where]} is taken")
+        return {where: name for (_, where), name in names.items()}
 
     def endpoint(
         self, where: Place, method: str, path: str, item: Any, operation: Any, name: str
@@ -161,18 +165,23 @@ class _Reader:
         tag = tags[0] if isinstance(tags, list) and tags and isinstance(tags[0], str) else "default"
         owner = _naming.class_name(name)
         answers, description, accept, errors = self.answers(operation, where, owner)
-        for key in operation.get("callbacks") or {}:
-            self.rules.drop((*where, "callbacks", key), "callbacks are not generated")
+        parameters = self.parameters(operation, item, where, path, owner)
+        in_path = {
+            f"{{{p.wire_name}}}": f"{{{p.name}}}" for p in parameters if p.location == "path"
+        }
+        shown = re.sub(r"\{[^{}]*\}", lambda found: in_path.get(found[0], found[0]), path)
+        if operation.get("callbacks"):
+            self.rules.drop((*where, "callbacks"), "callbacks are no operations")
         return Endpoint(
             where=f"{method.upper()} {path}",
             name=name,
             method=method.upper(),
-            path=path,
-            tag=_naming.folder_name(tag),
+            path=shown,
+            tag=_naming.module_name(tag),
             summary=_text(operation.get("summary") or item.get("summary")),
             description=_text(operation.get("description") or item.get("description")),
             deprecated=operation.get("deprecated") is True,
-            parameters=self.parameters(operation, item, where, path, owner),
+            parameters=parameters,
             body=self.body(operation, where, owner),
             answers=answers,
             accept=accept,
@@ -236,7 +245,9 @@ class _Reader:
                     self.rules.drop(at, f"OpenAPI ignores a header parameter {name}")
                 else:
                     parameters.append(self.parameter(part, at, owner))
-        return parameters
+        wanted = {(one.wire_name, one.location): one.name for one in parameters}
+        names = _naming.distinct(wanted.items())
+        return [evolve(one, name=names[one.wire_name, one.location]) for one in parameters]
 
     def parameter(self, part: Schema, at: Place, owner: str) -> Parameter:
         """Return one parameter."""
@@ -256,7 +267,11 @@ class _Reader:
         described = part.get("description") or written.get("description")
         return Parameter(
             name,
-            str(written.get("x-python-name") or part.get("x-python-name") or _naming.field_name(name)),
+            str(
+                written.get("x-python-name")
+                or part.get("x-python-name")
+                or _naming.field_name(name)
+            ),
             part.get("required") is True or location == "path",
             _remarked(_text(described), written),
             kind,
@@ -317,7 +332,7 @@ class _Reader:
         node = self.rules.expanded(schema, place)
         if node.get("type") != "object" or not node.get("properties"):
             return self.kind(schema, place, naming, WRITE)
-        model = self.new(Model, node, naming)
+        model = self.new(Model, node, naming, flags=node.get("x-python-flags", {}))
         self.waiting.append((model, node, place, media))
         return model
 
@@ -327,7 +342,7 @@ class _Reader:
         """Return the successful answers, their description, what to accept, and other kinds."""
         responses = operation.get("responses")
         found: dict[str, tuple[Schema, Place]] = {}
-        for code, one in (responses.items() if isinstance(responses, dict) else ()):
+        for code, one in responses.items() if isinstance(responses, dict) else ():
             if not str(code).startswith("x-"):
                 found[str(code).upper()] = self.resolved(one, (*where, "responses", code))
         good = [code for code in found if re.fullmatch("2[0-9X]{2}", code)]
@@ -352,9 +367,7 @@ class _Reader:
         description = _text(found[good[0]][0].get("description")) if good else ""
         return answers, description, ", ".join(accept) or "application/json", errors
 
-    def content(
-        self, part: Schema, at: Place, naming: "Naming"
-    ) -> tuple[Reads, Kind | None, str]:
+    def content(self, part: Schema, at: Place, naming: "Naming") -> tuple[Reads, Kind | None, str]:
         """Return how the body of an answer is read, the kind of its JSON, and its media type."""
         content = {k: v for k, v in (part.get("content") or {}).items() if isinstance(v, dict)}
         if not content:
@@ -412,9 +425,7 @@ class _Reader:
         """Return the kind of a schema."""
         return self.of_node(schema, self.rules.normal(schema, place), place, naming, way)
 
-    def of_node(
-        self, schema: Any, node: Schema, place: Place, naming: "Naming", way: str
-    ) -> Kind:
+    def of_node(self, schema: Any, node: Schema, place: Place, naming: "Naming", way: str) -> Kind:
         """Return the kind of a schema whose normal form is known."""
         kind = self.bare(schema, node, place, naming, way)
         is_null = isinstance(kind, _kinds.Constant) and kind.value is None
@@ -468,7 +479,9 @@ class _Reader:
             rest = [] if items in (False, None) else [items]
             items = {"oneOf": [*node["prefixItems"], *rest]}
             self.rules.drop(place, "which item has which type is left to the server")
-        return _kinds.ListOf(self.kind({} if items is None else items, (*place, "items"), item, way))
+        return _kinds.ListOf(
+            self.kind({} if items is None else items, (*place, "items"), item, way)
+        )
 
     def object(self, node: Schema, place: Place, naming: "Naming", way: str) -> Kind:
         """Return the kind of an object: a class, or a map if no field has a name."""
@@ -484,7 +497,9 @@ class _Reader:
                 return _kinds.MapOf(self.kind(values, (*place, "additionalProperties"), name, way))
             if values is True or (values is None and naming[0] is not None):
                 return _kinds.MapOf(_kinds.Anything())
-        model = self.new(Model, node, naming, closed=values is False)
+        model = self.new(
+            Model, node, naming, closed=values is False, flags=node.get("x-python-flags", {})
+        )
         self.waiting.append((model, {**node, "additionalProperties": values}, place, way))
         return model
 
@@ -577,12 +592,14 @@ class _Reader:
 
     def family(self, model: Model, name: str, schema: Schema, place: Place, way: str) -> Kind:
         """Return a model, or the alternatives of a parent: its children, told apart by a tag."""
-        found = schema.get("discriminator")
-        tag = found.get("propertyName") if isinstance(found, dict) else None
+        given_by = schema.get("discriminator")
+        found: dict[str, Any] = given_by if isinstance(given_by, dict) else {}
+        tag = found.get("propertyName")
         if not isinstance(tag, str):
             return model
         mapping = found.get("mapping")
-        mapped = [str(to).rsplit("/", 1)[-1] for to in mapping.values()] if mapping else []
+        values = mapping.values() if isinstance(mapping, dict) else ()
+        mapped = [str(to).rsplit("/", 1)[-1] for to in values]
         names = dict.fromkeys([*self.children.get(name, ()), *mapped])
         parts: list[Kind] = []
         given: dict[str, Kind] = {}
@@ -602,11 +619,9 @@ class _Reader:
                 given.setdefault(value, one)
         return Union([*parts, model], tag, given, model) if parts else model
 
-    def new(self, of: Any, node: Schema, naming: "Naming", **more: Any) -> Any:
+    def new(self, of: "type[C]", node: Schema, naming: "Naming", **more: Any) -> "C":
         """Make a class, which is named later."""
         made = of(naming, naming[1], _text(node.get("description")), **more)
-        if of is Model:
-            made.flags = node.get("x-python-flags", {})
         self.found.append(made)
         return made
 
@@ -626,6 +641,7 @@ class _Reader:
         required = [one for one in asked if isinstance(one, str)] if isinstance(asked, list) else []
         hidden = "writeOnly" if way == READ else "readOnly"
         every = {**written, **{name: {} for name in required if name not in written}}
+        fields: list[Property] = []
         for name in sorted(every, key=lambda one: one not in required):
             at = (*place, "properties", name)
             noted = self.annotated(every[name])
@@ -635,7 +651,7 @@ class _Reader:
             naming = (model, name)
             binary = way in ("form", "multipart") and self.binary(normal, at)
             inner = WRITE if way in ("form", "multipart") else way
-            model.properties.append(
+            fields.append(
                 Property(
                     name,
                     str(noted.get("x-python-name") or _naming.field_name(name)),
@@ -646,6 +662,8 @@ class _Reader:
                     noted.get("deprecated") is True,
                 )
             )
+        names = _naming.distinct(((one.wire_name, one.name) for one in fields))
+        model.properties = [evolve(one, name=names[one.wire_name]) for one in fields]
         more = node.get("additionalProperties")
         if isinstance(more, dict) and says_something(more):
             at = (*place, "additionalProperties")
@@ -677,38 +695,23 @@ class _Reader:
         """Name all classes: those of components first, then those inside them."""
         components = [one for one in self.found if one.naming[0] is None]
         both = {one.naming[1] for one in components if getattr(one, "use", "") == READ}
-        wanted: dict[int, tuple[str, str]] = {}
+        wanted: dict[tuple[str, int], str] = {}
         for one in components:
-            text = _naming.class_name(one.naming[1])
-            if getattr(one, "use", "") == WRITE and one.naming[1] in both:
-                text += "Input"
-            text = f"{text}Model" if text in taken else text
-            wanted[id(one)] = one.naming[1], text
-        names = _naming.distinct(wanted)
-        used = {name.casefold() for name in names.values()}
-        files: set[str] = set()
+            is_input = getattr(one, "use", "") == WRITE and one.naming[1] in both
+            text = f"{one.naming[1]}Input" if is_input else one.naming[1]
+            wanted[text, id(one)] = _naming.class_name(text)
+        names = _naming.distinct(wanted.items(), _naming.pascal, taken)
+        chosen = {key: name for (_, key), name in names.items()}
+        used = {_naming.module_name(name) for name in (*chosen.values(), *taken)}
         for one in [*components, *(one for one in self.found if one.naming[0] is not None)]:
-            text = names.get(id(one), "")
-            if not text:
-                owner, inner = one.naming
-                prefix = owner.name if isinstance(owner, Class) else str(owner)
-                wish = prefix + _naming.class_name(inner)
-                wish = f"{wish}Model" if wish in taken else wish
-                text, number = wish, 2
-                while text.casefold() in used:
-                    text, number = f"{wish}{number}", number + 1
-                used.add(text.casefold())
-                if text != wish:
-                    self.rules.drop((), f"a class is named {text}, as there is another {wish}")
-            elif text != wanted[id(one)][1]:
-                place = ("components", "schemas", one.naming[1])
-                self.rules.drop(place, f"its class is {text}, as another is {wanted[id(one)][1]}")
-            one.name = text
-            one.file = file = _naming.file_name(text)
-            number = 2
-            while one.file.casefold() in files:
-                one.file, number = f"{file}_{number}", number + 1
-            files.add(one.file.casefold())
+            owner, inner = one.naming
+            prefix = owner.name if isinstance(owner, Class) else owner or ""
+            wish = prefix + _naming.class_name(inner)
+            one.name = chosen.get(id(one)) or _free(wish, used)
+            one.file = _naming.module_name(one.name)
+            used.add(one.file)
+            if one.name != wish and not getattr(one, "use", ""):
+                self.rules.drop((), f"a class is named {one.name}: {wish} is taken")
 
     def sound(self, endpoints: list[Endpoint]) -> list[Endpoint]:
         """Refuse the operations whose classes cannot be generated; return the others."""
@@ -731,13 +734,15 @@ class _Reader:
                 continue
             method, path = endpoint.where.split(" ", 1)
             first = min(faults, key=str)
-            self.refuse(method.lower(), path, endpoint.extensions, first)
+            self.refused.append(refusal(method, path, endpoint.extensions, first))
         return kept
 
     def known(self) -> list[Class]:
         """Return the classes that can be generated."""
         return [one for one in self.found if not one.broken]
 
+
+C = TypeVar("C", bound=Class)
 
 Naming = tuple[Class | str | None, str]
 """The class or the prefix before the name of a class, and that name as the document has it."""
@@ -806,6 +811,14 @@ def _children(schemas: Mapping[str, Any]) -> dict[str, list[str]]:
             if isinstance(reference, str):
                 found.setdefault(reference.rsplit("/", 1)[-1], []).append(name)
     return found
+
+
+def _free(wish: str, used: Collection[str]) -> str:
+    """Return the name of a class whose module has no other."""
+    name, number = wish, 2
+    while _naming.module_name(name) in used:
+        name, number = f"{wish}{number}", number + 1
+    return name
 
 
 def escaped(name: str) -> str:

@@ -7,10 +7,10 @@ from operator import attrgetter
 from attrs import asdict, frozen
 
 import oneloop_core
+from codegen._api import Endpoint
 from codegen._errors import GenerationError
 from codegen._kinds import Class, ListOf, Model, Nullable, Property, classes
 from codegen._literals import quoted
-from codegen._parser import Endpoint
 
 from . import names
 from .docstrings import item, layout, line, sentence
@@ -90,6 +90,14 @@ class OperationView(Endpoint):
 
     arguments: list[Argument]
     """In the order of the signature."""
+
+    @property
+    def kinds_of_answers(self):
+        return [one.kind for one in self.answers if one.kind]
+
+    @property
+    def answer(self):
+        return self.answers[0].kind if self.answers else None
 
     def at(self, location: str) -> list[Argument]:
         """Return the arguments with one location."""
@@ -194,7 +202,7 @@ def operation(endpoint: Endpoint) -> OperationView:
     Raises:
         GenerationError: It needs something that the templates do not support.
     """
-    where, body = endpoint.where, endpoint.body
+    where, body = endpoint.where, endpoint.body and endpoint.body.property
     if endpoint.name in names.CLIENT_NAMES | names.types().keys():
         raise GenerationError(f"{where}: the clients have a {endpoint.name} already")
     if not PATH.fullmatch(endpoint.path):
@@ -202,8 +210,10 @@ def operation(endpoint: Endpoint) -> OperationView:
     taken = names.of_calls()
     arguments = [
         argument
-        for location, found in endpoint.parameters.items()
-        for argument in _arguments(found, location, taken)
+        for location in ("path", "query", "header", "cookie")
+        for argument in _arguments(
+            [p for p in endpoint.parameters if p.location == location], location, taken
+        )
     ]
     for one in arguments:
         if not _fits_text(one):

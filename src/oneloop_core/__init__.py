@@ -15,7 +15,6 @@ from ._codecs import (
     decode_number,
     decode_object,
     decode_string,
-    decode_union,
     encode_boolean,
     encode_constant,
     encode_integer,
@@ -25,7 +24,6 @@ from ._codecs import (
     encode_model,
     encode_number,
     encode_string,
-    encode_union,
 )
 from ._errors import (
     ArgumentError,
@@ -49,6 +47,14 @@ from ._operation import (
     encode_query,
 )
 from ._secrets import MAX_SECRET_LENGTH, Secret, encode_secret, given_secrets, hide, strings_in
+from ._unions import (
+    UnknownObject,
+    decode_choice,
+    decode_tagged,
+    decode_union,
+    encode_choice,
+    encode_union,
+)
 from ._unset import UNSET, Unset
 
 __all__ = [
@@ -64,8 +70,10 @@ __all__ = [
     "Outcome",
     "Response",
     "Secret",
+    "UnknownObject",
     "Unset",
     "decode_boolean",
+    "decode_choice",
     "decode_constant",
     "decode_integer",
     "decode_list",
@@ -73,9 +81,11 @@ __all__ = [
     "decode_number",
     "decode_object",
     "decode_string",
+    "decode_tagged",
     "decode_union",
     "encode_body",
     "encode_boolean",
+    "encode_choice",
     "encode_constant",
     "encode_header",
     "encode_integer",
