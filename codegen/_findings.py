@@ -47,7 +47,7 @@ class Unsupported(GenerationError):
     """
 
     def __init__(self, place: Place, problem: str, action: dict[str, Any] | None = None) -> None:
-        super().__init__(f"{dotted(place)}: {problem}")
+        super().__init__(f"{dotted(place)}: {problem}" if place else problem)
         self.place, self.problem, self.action = place, problem, action
 
 

@@ -69,12 +69,14 @@ class Kind:
     @property
     def annotation(self) -> str:
         """The type of a field or an answer."""
-        return _filled(self.type, (part.annotation for part in self.parts))
+        parts = self.parts
+        return _filled(self.type, (one.annotation for one in parts)) if parts else self.type
 
     @property
     def argument(self) -> str:
         """The type of an argument."""
-        return _filled(self.argument_type or self.type, (part.argument for part in self.parts))
+        parts, form = self.parts, self.argument_type or self.type
+        return _filled(form, (one.argument for one in parts)) if parts else form
 
     @property
     def bounds(self) -> str:

@@ -16,7 +16,7 @@ from . import _kinds, _naming
 from ._api import Answer, Api, Body, Endpoint, Media, Parameter, Reads, Style
 from ._document import one_line
 from ._errors import GenerationError
-from ._findings import Finding, Place, Refusal, Unsupported
+from ._findings import Finding, Place, Refusal, Unsupported, dotted
 from ._kinds import Class, Enum, Kind, Model, Property, Union, classes
 from ._literals import literal, quoted
 from ._normal import Rules, Schema, says_something
@@ -104,7 +104,7 @@ class _Reader:
                 if isinstance(operation, Exception):
                     raise operation
                 found.append(self.endpoint(where, method, path, item, operation, names[where]))
-            except GenerationError as fault:
+            except Unsupported as fault:
                 self.refused.append(refusal(method, path, operation, fault))
         self.fill()
         webhooks = self.document.get("webhooks") or {}
@@ -122,7 +122,7 @@ class _Reader:
                 continue
             try:
                 item = self.item(item, ("paths", path))
-            except GenerationError as fault:
+            except Unsupported as fault:
                 yield ("paths", path), "", path, {}, fault
                 continue
             for method in METHODS:
@@ -147,8 +147,8 @@ class _Reader:
             if isinstance(operation, dict):
                 given = operation.get("operationId")
                 given = given if isinstance(given, str) and given else None
-                name = operation.get("x-python-name") or _naming.method_name(given, method, path)
-                wanted[given or f"{method} {path}", where] = str(name)
+                name = _naming.method_name(given, method, path)
+                wanted[given or f"{method} {path}", where] = name
         names = _naming.distinct(wanted.items())
         for (text, where), name in names.items():
             if name != wanted[text, where]:
@@ -245,9 +245,12 @@ class _Reader:
                     self.rules.drop(at, f"OpenAPI ignores a header parameter {name}")
                 else:
                     parameters.append(self.parameter(part, at, owner))
-        wanted = {(one.wire_name, one.location): one.name for one in parameters}
-        names = _naming.distinct(wanted.items())
-        return [evolve(one, name=names[one.wire_name, one.location]) for one in parameters]
+        named = []
+        for location in DEFAULT_STYLES:
+            here = [one for one in parameters if one.location == location]
+            names = _naming.distinct((one.wire_name, one.name) for one in here)
+            named += [evolve(one, name=names[one.wire_name]) for one in here]
+        return named
 
     def parameter(self, part: Schema, at: Place, owner: str) -> Parameter:
         """Return one parameter."""
@@ -440,10 +443,13 @@ class _Reader:
         given = node.get("x-python-class")
         if given is not None:
             for written, known in self.shared.get(str(given), ()):
-                if written == schema:
-                    return known
+                if written != schema:
+                    problem = f"x-python-class: there is another schema {given!r}"
+                    raise GenerationError(f"{dotted(place)}: {problem}; give one another name")
+                return known
             if str(given) != _naming.class_name(str(given)):
-                raise Unsupported(place, f"x-python-class: {given!r} cannot be a class")
+                problem = f"x-python-class: {given!r} cannot be a class"
+                raise GenerationError(f"{dotted(place)}: {problem}")
             naming = (None, str(given))
         elif isinstance(node.get("title"), str) and naming[0] is not None:
             naming = (naming[0], node["title"])
@@ -654,7 +660,7 @@ class _Reader:
             fields.append(
                 Property(
                     name,
-                    str(noted.get("x-python-name") or _naming.field_name(name)),
+                    _given_name(noted, at) or _naming.field_name(name),
                     name in required,
                     _remarked(_text(noted.get("description")), noted),
                     binary or self.of_node(every[name], normal, at, naming, inner),
@@ -687,7 +693,7 @@ class _Reader:
             if not any((reference, way) in self.kinds for way in (READ, WRITE)):
                 try:
                     self.component(reference, (), READ)
-                except GenerationError as fault:
+                except Unsupported as fault:
                     self.rules.drop(("components", "schemas", name), f"no class of it: {fault}")
         self.fill()
 
@@ -811,6 +817,14 @@ def _children(schemas: Mapping[str, Any]) -> dict[str, list[str]]:
             if isinstance(reference, str):
                 found.setdefault(reference.rsplit("/", 1)[-1], []).append(name)
     return found
+
+
+def _given_name(schema: Schema, place: Place) -> str | None:
+    """Return the name that an overlay gives to a field or an argument."""
+    given = schema.get("x-python-name")
+    if given is not None and _naming.field_name(str(given)) != given:
+        raise GenerationError(f"{dotted(place)}: x-python-name: {given!r} cannot be a name")
+    return None if given is None else str(given)
 
 
 def _free(wish: str, used: Collection[str]) -> str:
