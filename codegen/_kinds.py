@@ -157,6 +157,14 @@ class Date(Kind):
     type = "date"
 
 
+class Binary(Kind):
+    """The content of a file, in a form or as a body. In JSON, `format: binary` is a string."""
+
+    codec = "file"
+    type = "bytes | File"
+    plain = False
+
+
 @frozen
 class Limited(Kind):
     """A scalar with limits, which are keyword arguments of its `encode_<codec>`."""

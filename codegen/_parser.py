@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
 from openapi_python_client import schema as oai
 from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData, properties
@@ -21,6 +20,7 @@ from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.strings import PythonIdentifier
 
 from . import _kinds
+from ._api import Answer, Api, Body, Endpoint, Parameter, Style
 from ._document import one_line
 from ._errors import GenerationError
 from ._kinds import Enum, Kind, Model, Property
@@ -28,32 +28,7 @@ from ._literals import identifier, literal
 from ._schemas import PREFIX, Wrapper, install, raw
 
 
-@frozen
-class Endpoint:
-    """An operation of the document, with Python's names and our kinds."""
-
-    where: str
-    """Method and path, for errors."""
-    name: str
-    method: str
-    path: str
-    tag: str
-    summary: str
-    description: str
-    parameters: dict[str, list[Property]]
-    """By location: `path`, `query` and `header`."""
-    body: Property | None
-    answer: Kind | None
-    answer_description: str
-    answers: list[Kind]
-    """The kinds of all answers, errors included."""
-    extensions: Mapping[str, Any]
-    """The operation as it is written: openapi-python-client keeps no extensions."""
-
-
-def parse(
-    document: dict[str, Any], taken: Collection[str]
-) -> tuple[list[Endpoint], list[Model | Enum]]:
+def parse(document: dict[str, Any], taken: Collection[str]) -> Api:
     """Return the operations of a patched document, sorted by name, and its classes.
 
     Args:
@@ -84,7 +59,7 @@ def parse(
                 raise _problem(warning)
         for model in parsed.models:
             reader.fill(model)
-        return endpoints, list(reader.classes.values())
+        return Api(endpoints, list(reader.classes.values()), [], [])
     except RecursionError:
         problem = "its schemas refer to each other through too many levels"
         raise GenerationError(f"the document: {problem}") from None
@@ -163,16 +138,37 @@ class _Reader:
             identifier(str(parsed.tags[0])),
             raw(parsed.summary),
             raw(parsed.description),
-            {
-                location: [self.property(one) for one in getattr(parsed, f"{location}_parameters")]
+            deprecated=False,
+            parameters=[
+                self.parameter(one, location)
                 for location in ("path", "query", "header")
-            },
-            self.property(found[0].prop) if found else None,
-            answer,
-            answer_description,
-            [self.kind(one.prop) for one in answers if one],
-            _written(parsed, document),
+                for one in getattr(parsed, f"{location}_parameters")
+            ],
+            body=self.body(found[0]) if found else None,
+            answers=[Answer(200, 299, "json", answer)] if answer else [],
+            accept="application/json",
+            answer_description=answer_description,
+            errors=[self.kind(one.prop) for one in answers if one],
+            security=None,
+            server=None,
+            extensions=_written(parsed, document),
         )
+
+    def parameter(self, prop: Any, location: str) -> Parameter:
+        one = self.property(prop)
+        style = Style("form" if location == "query" else "simple", location == "query")
+        return Parameter(
+            one.wire_name,
+            one.name,
+            one.required,
+            one.description,
+            one.kind,
+            location=location,
+            style=style,
+        )
+
+    def body(self, found: Any) -> Body:
+        return Body(self.property(found.prop), "json", "application/json", {}, {})
 
     def answer(self, parsed: Any, where: str) -> tuple[Kind | None, str]:
         successes = [

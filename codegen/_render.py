@@ -40,13 +40,16 @@ def render(document: dict[str, Any], package: Path) -> str:
     Raises:
         GenerationError: The parser warned or failed, or the output is not sound Python.
     """
-    endpoints, found = parse(document, names.of_classes())
-    views = [operations.operation(one) for one in endpoints]
+    api = parse(document, names.of_classes())
+    views = [operations.operation(one) for one in api.endpoints]
     sent = classes((a.source.kind for one in views for a in one.arguments), nested=True)
-    answered = classes((kind for one in views for kind in one.answers), nested=True)
-    bodies = classes((one.body.kind for one in views if one.body), nested=True)
+    kinds = (
+        kind for one in views for kind in (*one.errors, *(a.kind for a in one.answers)) if kind
+    )
+    answered = classes(kinds, nested=True)
+    bodies = classes((one.body.property.kind for one in views if one.body), nested=True)
     # A body whose fields are arguments needs no class.
-    used = [one for one in found if one in sent | answered or one not in bodies]
+    used = [one for one in api.classes if one in sent | answered or one not in bodies]
     files: dict[str, tuple[str, dict[str, Any]]] = {
         "__init__.py": ("package.py", {"title": document["info"]["title"]}),
         "client.py": ("client.py", {"server_url": _server_url(document)}),
