@@ -148,13 +148,6 @@ class Uuid(Kind):
     type = "str"
 
 
-class Binary(Kind):
-    """A file, or a body that is not text."""
-
-    codec = "file"
-    type = "bytes"
-
-
 class Digits(Kind):
     """A string of digits: an `int` of any size."""
 
@@ -182,6 +175,14 @@ class Date(Kind):
     codec = "date"
     module = "datetime"
     type = "date"
+
+
+class Binary(Kind):
+    """The content of a file, in a form or as a body. In JSON, `format: binary` is a string."""
+
+    codec = "file"
+    type = "bytes | File"
+    plain = False
 
 
 @frozen

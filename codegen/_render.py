@@ -51,7 +51,8 @@ def render(api: Api, document: dict[str, Any], package: Path, source: str = OURS
     """
     views = list(_views(api))
     sent = classes((a.source.kind for one in views for a in one.arguments), nested=True)
-    answers = (kind for one in views for kind in (*one.kinds_of_answers, *one.errors))
+    answers = [one.kind for view in views for one in view.answers if one.kind]
+    answers += [kind for view in views for kind in view.errors]
     answered = classes(answers, nested=True)
     bodies = classes((one.body.property.kind for one in views if one.body), nested=True)
     # A body whose fields are arguments needs no class.

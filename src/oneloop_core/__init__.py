@@ -6,6 +6,16 @@ A codec is a pair of functions. `decode_*` takes parsed JSON and returns a Pytho
 raises what `mismatch` and `wrong_type` return. Applications import `oneloop` instead.
 """
 
+from ._bodies import (
+    File,
+    decode_file,
+    encode_body,
+    encode_bytes,
+    encode_file,
+    encode_form_body,
+    encode_multipart,
+    encode_text,
+)
 from ._codecs import (
     decode_boolean,
     decode_constant,
@@ -25,6 +35,14 @@ from ._codecs import (
     encode_number,
     encode_string,
 )
+from ._encoding import (
+    encode_cookie,
+    encode_form,
+    encode_header,
+    encode_path,
+    encode_path_segment,
+    encode_query,
+)
 from ._errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -37,15 +55,7 @@ from ._errors import (
     required_with,
     wrong_type,
 )
-from ._operation import (
-    Call,
-    Operation,
-    Response,
-    encode_body,
-    encode_header,
-    encode_path_segment,
-    encode_query,
-)
+from ._operation import Answer, Call, Operation, Response
 from ._secrets import MAX_SECRET_LENGTH, Secret, encode_secret, given_secrets, hide, strings_in
 from ._unions import (
     UnknownObject,
@@ -60,11 +70,13 @@ from ._unset import UNSET, Unset
 __all__ = [
     "MAX_SECRET_LENGTH",
     "UNSET",
+    "Answer",
     "ArgumentError",
     "ArgumentTypeError",
     "ArgumentValueError",
     "Call",
     "DecodeError",
+    "File",
     "OneloopError",
     "Operation",
     "Outcome",
@@ -75,6 +87,7 @@ __all__ = [
     "decode_boolean",
     "decode_choice",
     "decode_constant",
+    "decode_file",
     "decode_integer",
     "decode_list",
     "decode_map",
@@ -85,19 +98,27 @@ __all__ = [
     "decode_union",
     "encode_body",
     "encode_boolean",
+    "encode_bytes",
     "encode_choice",
     "encode_constant",
+    "encode_cookie",
+    "encode_file",
+    "encode_form",
+    "encode_form_body",
     "encode_header",
     "encode_integer",
     "encode_json",
     "encode_list",
     "encode_map",
     "encode_model",
+    "encode_multipart",
     "encode_number",
+    "encode_path",
     "encode_path_segment",
     "encode_query",
     "encode_secret",
     "encode_string",
+    "encode_text",
     "encode_union",
     "given_secrets",
     "hide",
