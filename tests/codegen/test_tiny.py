@@ -1,0 +1,92 @@
+"""Each tiny document, which has one feature, becomes what its verdict says."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from codegen import _render
+from tests import ROOT
+from tests.codegen.verdicts import KEYS, Package, generate, wrongs
+
+HERE = Path(__file__).parent
+DOCUMENTS = {path.stem: path for path in sorted((HERE / "tiny").iterdir())}
+VERDICTS: dict[str, list[dict[str, Any]]] = yaml.safe_load(
+    (HERE / "tiny_verdicts.yaml").read_text("utf-8")
+)
+ALIKE = {"chain-50", "chain-100", "chain-150", "chain-200"}
+"""Documents whose classes are all in chain-400 too, and are not checked twice."""
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Package]]:
+    """Generate the packages of all documents, and format them together."""
+    folder = tmp_path_factory.mktemp("tiny")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_render, "_format", lambda _package: None)
+        made = {name: generate(path, folder) for name, path in DOCUMENTS.items()}
+    _render._format(folder)
+    sys.path.insert(0, str(folder))
+    yield made
+    sys.path.remove(str(folder))
+    for name in [name for name in sys.modules if name.startswith("tiny_")]:
+        del sys.modules[name]
+
+
+def test_each_document_has_a_verdict() -> None:
+    """No document is without a verdict, no verdict without a document, and no check misspelt."""
+    assert set(DOCUMENTS) == set(VERDICTS)
+    checks = [check for verdict in VERDICTS.values() for check in verdict]
+    checks += [one for check in checks for either in check.get("either", ()) for one in either]
+    assert {key for check in checks for key in check} <= KEYS
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_becomes_what_is_right(name: str, packages: dict[str, Package]) -> None:
+    """What the package does, or why there is none, is as the verdict says."""
+    assert [*wrongs(packages[name], VERDICTS[name])] == []
+
+
+@pytest.fixture(scope="module")
+def problems(packages: dict[str, Package], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return what mypy and pyright, both strict, find in all packages."""
+    folder = Path(sys.path[0])
+    names = [one.name for key, one in packages.items() if not one.failure and key not in ALIKE]
+    roots = [str(ROOT / name) for name in ("src", "overrides")]
+    settings = tmp_path_factory.mktemp("types") / "pyrightconfig.json"
+    listed = ", ".join(f'"{folder / name}"' for name in names)
+    listed_roots = ", ".join(f'"{root}"' for root in roots)
+    settings.write_text(
+        f'{{"include": [{listed}], "extraPaths": [{listed_roots}], "typeCheckingMode": "strict",'
+        f' "pythonVersion": "3.11", "venvPath": "{ROOT}", "venv": ".venv"}}',
+        "utf-8",
+    )
+    # Without this pyright's wrapper asks a registry for a newer version of itself.
+    quiet = {"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1", "MYPYPATH": os.pathsep.join(roots)}
+    commands = [
+        ["pyright", "--project", str(settings)],
+        ["mypy", "--strict", "--no-incremental", "--explicit-package-bases", *names],
+    ]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env=os.environ | quiet,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for command in commands
+    ]
+    printed = [one.communicate()[0] for one in running]
+    return [line for text in printed for line in text.splitlines() if "error" in line.split(":")[-2:][0]]
+
+
+def test_type_checkers_find_nothing(problems: list[str]) -> None:
+    """The packages of all documents are clean under mypy and pyright, both strict."""
+    assert problems == []
