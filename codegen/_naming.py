@@ -52,6 +52,9 @@ SYMBOLS = {
     '"': "double quote", "`": "backtick", "\n": "newline", "\t": "tab", "_": "underscore",
 }  # fmt: skip
 
+EDGES = re.compile(r"^[+-](?=\d)|^[<>=!]+(?=\w)|(?<=\w)(?:\+|#)+$|(?<=[\w.:/-])(?:\*|%)$")
+"""Symbols that mean something at the beginning or end of a text: `-1`, `<5`, `c++`, `users.*`."""
+
 
 def snake(text: str) -> str:
     """Return a text as lower-case words with underscores between them."""
@@ -65,7 +68,7 @@ def constant(text: str) -> str:
 
 def pascal(text: str) -> str:
     """Return a text as capitalized words; acronyms stay as they are."""
-    parts = [word if word.isupper() else word.capitalize() for word in words(text)]
+    parts = (f"{word[0].upper()}{word[1:]}" for word in words(text))
     return unicodedata.normalize("NFKC", "".join(parts))
 
 
@@ -73,11 +76,11 @@ def words(text: str) -> list[str]:
     """Split a text into words of letters and digits.
 
     A word ends before a capital letter that starts the next one, as in `HTTPStatus`. Digits belong
-    to the letters before them. The plural of an acronym is one word, as in `allowedIPs`. A leading
-    sign of a number is a word, and a text of symbols only consists of their names.
+    to the letters before them. The plural of an acronym is one word, as in `allowedIPs`. Of a
+    text of symbols only the words are their names.
     """
     text = re.sub("['\u2019]", "", unicodedata.normalize("NFKC", text)) or text
-    text = re.sub(r"^\s*([+-])(?=\d)", lambda sign: f"{SYMBOLS[sign[1]]} ", text)
+    text = EDGES.sub(lambda edge: f" {_spelled(edge[0])} ", text)
     kept = "".join(one if f"a{one}".isidentifier() and one != "_" else " " for one in text)
     if not kept.strip():
         kept = _spelled(text) or "empty"
