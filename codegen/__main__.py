@@ -147,8 +147,8 @@ def _generate(options: argparse.Namespace) -> list[str]:
             _progress(options, f"2/4 patch    {len(actions)} overrides")
             patched = _document.patch(document, actions)
             name = f"{source.name} as patched by the overlays"
-            _structure.refuse(name, _structure.slow_patterns(patched))
             _document.check_document(patched, name)
+            _structure.refuse(name, _document.problems(patched))
             _progress(options, "3/4 generate")
             new = draft / "oneloop_api"
             api = _parser.parse(patched, names.of_classes())

@@ -20,6 +20,8 @@ class Finding:
     """What is wrong, dropped or changed there, as a sentence without a full stop."""
     action: dict[str, Any] | None = None
     """An overlay action that would mend it, if there is one."""
+    refuses: bool = False
+    """Whether the operations that use the part are refused, as nobody can say what it means."""
 
 
 @frozen
