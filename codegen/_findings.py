@@ -20,6 +20,8 @@ class Finding:
     """What is wrong, dropped or changed there, as a sentence without a full stop."""
     action: dict[str, Any] | None = None
     """An overlay action that would mend it, if there is one."""
+    rule: str = ""
+    """The rule of the quirk check that found it; empty: another part of the run found it."""
 
 
 @frozen

@@ -13,7 +13,7 @@ from ._errors import GenerationError
 from ._patterns import STEPS, Time, judge
 from ._yaml import depth_first
 
-OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred")
+OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred", "x-quirk-answers")
 """Prefixes of the extensions that only overrides/ may use."""
 
 NAMES = frozenset(
