@@ -18,7 +18,6 @@ from ._patterns import Time, judge
 from ._structure import MOST_STEPS, objects, python_pattern, target
 
 ANSWERS = "x-quirk-answers"
-METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 PARTS = ("allOf", "anyOf", "oneOf")
 IDENTIFIER = re.compile(r"(?!where)[A-Za-z_]\w*", re.ASCII)
 """A key that JSONPath takes without quotes."""
@@ -50,7 +49,7 @@ DIGITS = (r"^\d+$", "^[0-9]+$", r"^-?\d+$", "^-?[0-9]+$")
 EXPLAINED = re.compile(
     r"\b(?:optional|omit|omitted|default|defaults|without|unless|if not)\b", re.I
 )
-"""In the description of a field: what happens without the field."""
+"""In the schema of a field: what happens without the field."""
 LOST = re.compile(r"\[\^?[dws.,_ -]+\](?=[+*{])|(?<![a-z_])(?:[dws](?=[+*{])|d{2,}(?![a-z_]))")
 """Classes of characters that lack their backslashes, in a pattern that has not a single one."""
 
@@ -148,7 +147,7 @@ class _Check:
 
     def run(self) -> None:
         for place, part in self.parts.items():
-            if place[:1] == ("paths",) and len(place) == 3 and place[2] in METHODS:
+            if place[:1] == ("paths",) and len(place) == 3:
                 self._operation(place, part)
             if place[:2] == ("components", "schemas") and len(place) == 3:
                 self._component(place, part)
@@ -271,7 +270,7 @@ class _Check:
         optional = [name for name in fields if name not in required]
         for name in optional if moved or (required and len(optional) == 1) else ():
             _, schema = self._follow(fields[name])
-            told = schema.keys() & {"default", "nullable", "readOnly"}
+            told = schema.keys() & {"nullable", "readOnly"}
             if AMOUNT.search(_words(name)) and not told | {*EXPLAINED.findall(str(schema))}:
                 problem = f"the field {name} can be left out, without a word on what happens then"
                 at, change = (*place, "properties", name), {"required": [name]}
@@ -308,9 +307,9 @@ class _Check:
             self.find("pattern-rejects", place, problem, where=(*place, "pattern"))
 
     def _component(self, place: Place, schema: dict[str, Any]) -> None:
-        uses = self.uses[f"#/components/schemas/{place[2].replace('~', '~0').replace('/', '~1')}"]
+        uses = self.uses[f"#/components/schemas/{place[2]}"]
         types = schema.get("type")
-        where: Place = (*place, "nullable") if schema.get("nullable") is True else ()
+        where: Place = (*place, "nullable") if schema.get("nullable") else ()
         if isinstance(types, list) and "null" in types and len(types) > 1:
             where = (*place, "type", types.index("null"))
         if uses and where:

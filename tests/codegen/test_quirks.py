@@ -107,7 +107,7 @@ def refill(body: Any, path: str = "/refill", method: str = "post", **more: Any) 
 
 def uses(component: Any, version: str = "3.0.3", name: str = "A") -> Document:
     """Return a document with two references to a component."""
-    one = ref(name.replace("~", "~0").replace("/", "~1"))
+    one = ref(name)
     return schemas(version, **{name: component, "B": model(x=one, y=one)})
 
 
@@ -194,6 +194,12 @@ QUIRKS: dict[str, list[tuple[Document, list[tuple[Any, ...]], str | None]]] = {
             None,
         ),
         (fields(sentAt={**TEXT, "example": "2026-01-31T10:00:00Z"}), [(*FIELD, "sentAt")], None),
+        # Another field of this name has a format already.
+        (
+            fields(sentAt=TEXT, b=model(sentAt={**TEXT, "format": "date"})),
+            [(*FIELD, "sentAt")],
+            "$..[?(@.sentAt.type == 'string' && !@.sentAt.format)].sentAt",
+        ),
         # Only some of the fields of this name have the quirk, or it has another form.
         (
             fields(createdAt={**TEXT, "example": "2026-01-31T10:00:00Z"})
@@ -307,6 +313,14 @@ QUIRKS: dict[str, list[tuple[Document, list[tuple[Any, ...]], str | None]]] = {
             ),
             [BODY],
             "$.paths['/things'].post.requestBody",
+        ),
+        (
+            document(
+                operation(requestBody=ref("R", "requestBodies")),
+                components={"requestBodies": {"R": takes(model("a", a=TEXT))}},
+            ),
+            [("components", "requestBodies", "R")],
+            "$.components.requestBodies.R",
         ),
         # A body that two operations share is one finding.
         (
@@ -458,6 +472,7 @@ NEIGHBOURS: dict[str, list[Document]] = {
         fields(createdAt={"type": "integer"}, timezone=TEXT, updated=TEXT),
         fields(sentAt={**TEXT, "example": "1769853600"}, dueDate={**TEXT, "example": "31/01/26"}),
         fields(sentAt={**TEXT, "description": "Seconds of the Unix epoch"}),
+        fields("3.1.0", sentAt={**TEXT, "examples": ["2026-01-31", "tomorrow"]}),
         fields(sentAt={**TEXT, "pattern": "^.+Z$"}, dueDate={**TEXT, "description": "DDMMYY"}),
     ],
     "fractional-count": [
@@ -495,6 +510,10 @@ NEIGHBOURS: dict[str, list[Document]] = {
         calls(requestBody=takes(model(a=TEXT))),
         calls(requestBody=takes({})),
         calls(requestBody={"content": {}}),
+        *(
+            calls(requestBody={"content": {JSON: {"schema": one}, "text/plain": {"schema": {}}}})
+            for one in (model("a", a=TEXT), {"type": "array", "items": TEXT})
+        ),
         calls(
             method="put",
             requestBody=takes(model(a=TEXT)),
