@@ -20,6 +20,7 @@ from ._findings import Finding, Place, Refusal, Unsupported, dotted
 from ._kinds import Class, Enum, Kind, Model, Property, Union, classes
 from ._literals import literal, quoted
 from ._normal import Rules, Schema, says_something
+from ._structure import Blame
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
@@ -76,9 +77,7 @@ class _Reader:
         self.findings: list[Finding] = []
         self.refused: list[Refusal] = []
         self.rules = Rules(document, self.findings)
-        self.blamed: dict[Place, Finding] = {}
-        for one in problems:
-            self.blamed.setdefault(_owner(one.place), one)
+        self.blame = Blame(problems)
         self.kinds: dict[tuple[str, str], Kind | Unsupported] = {}
         """The kinds of components, by their references and uses."""
         self.open: set[tuple[str, str]] = set()
@@ -99,7 +98,7 @@ class _Reader:
         names = self.method_names()
         for where, method, path, item, operation in self.operations():
             try:
-                self.check(("paths", path))
+                self.check(("paths", path, "parameters"))
                 self.check(where)
                 if isinstance(operation, Exception):
                     raise operation
@@ -401,8 +400,8 @@ class _Reader:
 
     def check(self, place: Place) -> None:
         """Refuse a part of which something is wrong."""
-        if place in self.blamed:
-            one = self.blamed[place]
+        one = self.blame.inside(place)
+        if one:
             raise Unsupported(one.place, one.problem, one.action)
 
     def annotated(self, schema: Any) -> Schema:
@@ -772,13 +771,6 @@ def _media(content_type: str, content: Schema) -> Media:
     if plain.startswith("multipart/"):
         return "multipart"
     return "text" if plain.startswith("text/") else "bytes"
-
-
-def _owner(place: Place) -> Place:
-    """Return the operation or the component that a place is part of."""
-    if place[:1] == ("paths",):
-        return place[:3] if len(place) > 2 and place[2] in METHODS else place[:2]
-    return place[:3] if place[:1] == ("components",) else place
 
 
 def _split(schemas: Mapping[str, Any]) -> set[str]:

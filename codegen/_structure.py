@@ -16,7 +16,7 @@ from ._errors import GenerationError
 from ._findings import Finding, Place, dotted
 from ._patterns import STEPS, Time, judge
 
-OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred")
+OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred", "x-quirk-answers")
 """Prefixes of the extensions that only overrides/ may use."""
 
 NAMES = frozenset(

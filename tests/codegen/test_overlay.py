@@ -353,7 +353,7 @@ def test_a_fix_changes_what_it_is_for_and_nothing_else(quirk: str) -> None:
 def test_an_annotation_adds_words_and_changes_nothing(action: dict[str, Any]) -> None:
     """Annotations change only descriptions and provenance, and nothing that affects a call."""
     for place, published, _ in CHANGES[action["x-quirk"]]:
-        assert place[-1] in ("description", "x-certainty", "x-inferred")
+        assert place[-1] in ("description", "x-certainty", "x-inferred", "x-quirk-answers")
         assert published is MISSING or action["update"]["description"].startswith(published)
     assert set(action) == {"x-quirk", "target", "update", "x-overlay"}
 
