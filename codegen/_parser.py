@@ -6,7 +6,7 @@ Only this module and `_schemas` import it, so only they change when it is update
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 from openapi_python_client import schema as oai
@@ -21,8 +21,10 @@ from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.strings import PythonIdentifier
 
 from . import _kinds
+from ._api import Api
 from ._document import one_line
 from ._errors import GenerationError
+from ._findings import Finding
 from ._kinds import Enum, Kind, Model, Property
 from ._literals import identifier, literal
 from ._schemas import PREFIX, Wrapper, install, raw
@@ -52,13 +54,14 @@ class Endpoint:
 
 
 def parse(
-    document: dict[str, Any], taken: Collection[str]
-) -> tuple[list[Endpoint], list[Model | Enum]]:
+    document: dict[str, Any], taken: Collection[str], problems: Collection[Finding] = ()
+) -> Api:
     """Return the operations of a patched document, sorted by name, and its classes.
 
     Args:
         document: As `check_document` accepts it.
         taken: Names that are in use. A class with one of them gets the suffix `Model`.
+        problems: What is wrong with parts of the document.
 
     Raises:
         GenerationError: Something in it is not supported.
@@ -84,7 +87,7 @@ def parse(
                 raise _problem(warning)
         for model in parsed.models:
             reader.fill(model)
-        return endpoints, list(reader.classes.values())
+        return Api(cast("Any", endpoints), list(reader.classes.values()), [], list(problems))
     except RecursionError:
         problem = "its schemas refer to each other through too many levels"
         raise GenerationError(f"the document: {problem}") from None
