@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import combinations, product
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -114,6 +115,11 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     modes = parser.add_argument_group("instead of regenerating")
     option(modes, "check", "change nothing; list the files that would change, and exit with 1")
     option(modes, "dry-run", "change nothing; print what would change")
+    text = "compare with an older document or git revision; exit with 1 on breaking changes"
+    option(modes, "diff", text, metavar="OTHER")
+    option(modes, "lint", "list likely mistakes in the document, each with an action that mends it")
+    forms = ("text", "markdown", "json")
+    option(modes, "format", "of --diff and --lint", choices=forms, metavar="|".join(forms))
     more = parser.add_argument_group("in addition")
     option(more, "prune", "remove stale overrides from the overlays")
     option(more, "report", "write what became of each operation as JSON, even on failure", **file)
@@ -125,20 +131,24 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     return options
 
 
+MODES = ("check", "dry_run", "diff", "lint")
 CONTRADICTIONS = (
-    ("check", "dry_run", "demo"),
-    ("check", "add"),
-    ("check", "prune"),
+    *combinations(MODES, 2),
+    *product(MODES, ["demo"]),
+    *product(("check", "diff", "lint"), ("add", "prune")),
     ("overlay", "no_overlays"),
 )
-"""Options of which only one may be given."""
+"""Pairs of options that cannot be given together."""
 
 
 def _refuse_contradictions(parser: _Parser, options: argparse.Namespace) -> None:
-    for names in CONTRADICTIONS:
-        given = [f"--{name.replace('_', '-')}" for name in names if vars(options)[name]]
-        if len(given) > 1:
-            parser.error(f"argument {given[1]}: not allowed with argument {given[0]}")
+    for pair in CONTRADICTIONS:
+        first, second = (f"--{name.replace('_', '-')}" for name in pair)
+        if all(vars(options)[name] for name in pair):
+            parser.error(f"argument {second}: not allowed with argument {first}")
+    if options.format and not (options.diff or options.lint):
+        parser.error("argument --format: only allowed with argument --diff or --lint")
+    options.format = options.format or "text"
     if options.prefer and not options.add:
         parser.error(f"argument --{options.prefer}: only allowed with argument --add")
 

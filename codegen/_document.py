@@ -17,6 +17,7 @@ from ._structure import (
     long_lists,
     refuse,
     reserved_extensions,
+    slow_patterns,
     without_slow_parts,
     wrong_references,
 )
@@ -116,6 +117,12 @@ def check_document(document: dict[str, Any], name: str) -> None:
     if error is not None:
         at = dotted(error.absolute_path)
         raise GenerationError(f"{name}: {at}: {one_line(error.message)}")
+
+
+def problems(document: dict[str, Any]) -> list[Any]:
+    """Return what is wrong with parts of a document."""
+    refuse("the document", slow_patterns(document))
+    return []
 
 
 def one_line(text: object) -> str:

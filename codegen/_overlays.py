@@ -18,11 +18,11 @@ from ._document import one_line, parse_yaml, read_text
 from ._errors import GenerationError
 from ._jsonpath import JsonPath, Match, compiled
 
-WORDS = frozenset({"description", "summary", "x-certainty", "x-inferred"})
-"""Members of a part of a document that only add to its documentation."""
+WORDS = frozenset({"description", "summary", "x-certainty", "x-inferred", "x-quirk-answers"})
+"""Members of a part of a document that do not affect calls."""
 MOST_ADDED = 1_000_000
 """The most values that all actions may add: each could multiply what those before it added."""
-PLAIN = re.compile(r"[^\W\d][\w$./()-]*(?: [\w$./()-]+)*|\$?\w*[^\W\d][\w-]*", re.ASCII)
+PLAIN = re.compile(r"[^\W\d][\w$./()-]*(?: [\w$./()-]+)*|\$?[^\W\d][\w-]*", re.ASCII)
 """Texts that need no quotes in YAML, except the words that it reserves."""
 RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
@@ -229,12 +229,7 @@ def _without(path: Path, indexes: set[int]) -> str:
     content["actions"] = [a for i, a in enumerate(content["actions"]) if i not in indexes]
     root = YAML(typ="safe", pure=True).compose(text)
     node = next(value for key, value in root.value if key.value == "actions")
-    cut = _cut_flow if node.flow_style else _cut_lines
-    if content["actions"]:
-        new = "".join(cut(text, node, indexes))
-    else:  # `end_mark` of a block is where the next token begins
-        end = node.end_mark.index if node.flow_style else len(text[: node.end_mark.index].rstrip())
-        new = f"{text[: node.start_mark.index]}[]{text[end:]}"
+    new = "".join((_cut_flow if node.flow_style else _cut_lines)(text, node, indexes))
     try:
         if parse_yaml(new, path.name) == content:
             return new
@@ -246,6 +241,9 @@ def _without(path: Path, indexes: set[int]) -> str:
 
 def _cut_flow(text: str, node: Any, indexes: set[int]) -> Iterator[str]:
     items = node.value
+    if len(indexes) == len(items):
+        yield f"{text[: node.start_mark.index]}[]{text[node.end_mark.index :]}"
+        return
     at = 0
     for index in sorted(indexes):
         first = not any(one not in indexes for one in range(index))
@@ -274,6 +272,9 @@ def _cut_lines(text: str, node: Any, indexes: set[int]) -> Iterator[str]:
             while start and not lines[start - 1].strip():
                 start -= 1
         yield from lines[at:start]
+        if index == 0 and len(indexes) == len(starts):
+            item = lines[starts[0]]  # its line end is that of the file
+            yield f"  {' ' * column}[]{item[len(item.rstrip()) :]}"
         at = end
     yield from lines[at:]
 

@@ -1,15 +1,19 @@
 """What a run tells about a document: refusals and stale overrides as text, all findings as JSON."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._api import Api
-from ._errors import GenerationError
-from ._findings import Refusal, dotted
+from ._errors import GenerationError, say
+from ._findings import Finding, Refusal, dotted
 from ._overlays import Stale, difference, overlay, yaml_lines
 from ._project import shown
+
+if TYPE_CHECKING:
+    from ._changes import Changes
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 REMOVED = "an overlay removes it"
@@ -85,10 +89,7 @@ def as_json(
         "document": {**about, **told, "openapi": published.get("openapi")},
         "error": error,
         "operations": listed,
-        "findings": [
-            {"place": dotted(one.place), "problem": one.problem, "action": one.action}
-            for one in (api.findings if api else ())
-        ],
+        "findings": as_dicts(api.findings if api else ()),
     }
     return json.dumps(report, indent=2, ensure_ascii=False, default=str) + "\n"
 
@@ -100,6 +101,51 @@ def refusal(name: str, refused: list[Refusal], count: int) -> GenerationError:
     lines.append("--leave-out generates the others. Or apply this overlay (--overlay FILE):")
     comments = [(f"{one.method} {one.path}: {one.reason}", one.action) for one in refused]
     return GenerationError(*lines, *overlay(comments, name))
+
+
+def show_changes(changes: "Changes", form: str) -> None:
+    """Print a change report as `text`, `markdown` or `json`."""
+    if form == "text":
+        from rich.console import Console
+
+        changes.show(Console())
+        return
+    text = json.dumps(changes.json(), indent=2) if form == "json" else changes.markdown()
+    print_lines(text)
+
+
+def show_findings(findings: list[Finding], name: str, form: str) -> None:
+    """Print the findings of the quirk check, each with the action that would mend it."""
+    if form == "json":
+        print_lines(json.dumps(as_dicts(findings), indent=2, ensure_ascii=False, default=str))
+        return
+    fence = form == "markdown" and bool(findings)
+    lines = [f"{'- ' if fence else ''}{line(one)}" for one in findings]
+    lines.append(f"{len(findings)} quirks in {name} that no override answers")
+    actions = [(line(one), one.action) for one in findings if one.action]
+    if actions:
+        written = overlay(actions, name)
+        lines += ["", *(["```yaml", *written, "```"] if fence else written)]
+    print_lines("\n".join(lines))
+
+
+def print_lines(text: str) -> None:
+    """Print lines to stdout."""
+    for one in text.split("\n"):
+        say(one, sys.stdout)
+
+
+def line(finding: Finding) -> str:
+    """Return a finding on one line."""
+    return f"{dotted(finding.place)}: {finding.problem}"
+
+
+def as_dicts(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Return findings as JSON."""
+    return [
+        {"place": dotted(one.place), "problem": one.problem, "action": one.action}
+        for one in findings
+    ]
 
 
 def left_out(refused: Iterable[Refusal]) -> list[str]:
