@@ -46,7 +46,7 @@ def parse(
         problems: What is wrong with the document, by place. Operations that use such a part are
             refused.
     """
-    reader = _Reader(document, problems)
+    reader = _Reader(document, list(problems))
     endpoints = reader.endpoints()
     reader.unused()
     reader.name(taken)
@@ -70,11 +70,11 @@ def refusal(method: str, path: str, operation: Any, fault: GenerationError) -> R
 class _Reader:
     """Reads one document."""
 
-    def __init__(self, document: dict[str, Any], problems: Iterable[Finding]) -> None:
+    def __init__(self, document: dict[str, Any], problems: list[Finding]) -> None:
         self.document = document
         self.components: dict[str, Any] = document.get("components") or {}
         self.schemas: dict[str, Any] = self.components.get("schemas") or {}
-        self.findings: list[Finding] = []
+        self.findings: list[Finding] = [*problems]
         self.refused: list[Refusal] = []
         self.rules = Rules(document, self.findings)
         self.blame = Blame(problems)

@@ -1,9 +1,7 @@
 """Reading a document: every error is one line that says what is wrong and where."""
 
 import json
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 

@@ -125,9 +125,9 @@ def generate(path: Path, folder: Path) -> Package:
         problems = _document.problems(document)
         api = _parser.parse(document, names.of_classes(), problems)
         package.refused = [f"{one.method} {one.path}: {one.reason}" for one in api.refused]
-        _render.render(api, document, folder / package.name)
+        _render.render(api, document, folder / package.name, path.name)
         package.refused = [f"{one.method} {one.path}: {one.reason}" for one in api.refused]
-        package.findings = [f"{one.place}: {one.problem}" for one in (*problems, *api.findings)]
+        package.findings = [f"{one.place}: {one.problem}" for one in api.findings]
     except GenerationError as error:
         package.failure = str(error)
     except Exception as bug:  # noqa: BLE001 - a document that ends in a traceback is a finding
