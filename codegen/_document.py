@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import distribution
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,10 @@ def _validator(version: str) -> Any:
 
 
 def _schema_errors(document: dict[str, Any]) -> list[Finding]:
-    errors = _validator(str(document["openapi"])[:3]).iter_errors(document)
+    validator = _validator(str(document["openapi"])[:3])
     found: dict[tuple[Place, str], Finding] = {}
     unknown: list[tuple[Place, str]] = []
-    for error in (leaf for error in errors for leaf in _leaves(error)):
+    for error in chain.from_iterable(map(_leaves, validator.iter_errors(document))):
         place, kind = tuple(error.instance_path), error.kind.name
         if kind in ("additionalProperties", "unevaluatedProperties"):
             unknown += [(place, key) for key in error.kind.unexpected]
@@ -194,7 +195,7 @@ def _is_mended(error: Any, place: Place) -> bool:
     draft3 = key == "required" and isinstance(value, bool)
     other = key in BOUNDS and isinstance(value, bool | int | float)
     types = value if isinstance(value, list) else [value]
-    named = key == "type" and all(one in {*TYPES, "file"} for one in types)
+    named = key == "type" and all(one in [*TYPES, "file"] for one in types)
     return draft3 or other or named
 
 
