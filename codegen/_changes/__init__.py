@@ -6,22 +6,23 @@ is printed as Markdown, for the changelog, for a terminal, or as JSON.
 
 import tomllib
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from attrs import asdict, frozen
 from rich.console import Console
 
+from .. import _quirks
 from .._findings import Finding, dotted
 from . import _document, _python, _text
-from ._document import EFFECTS, Change
+from ._document import EFFECTS, Change, Effect
 from ._sides import Side, side_of
 
 __all__ = ["Change", "Changes", "Side", "Stale", "compare", "side_of"]
 
 PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 Bump = Literal["major", "minor", "patch"]
+PARTS: tuple[Bump, ...] = get_args(Bump)
 Stale = tuple[str, str, str]
 """A stale override: its name, its file, and what to do about it."""
 
@@ -45,44 +46,46 @@ class Changes:
     """The version of the project before the changes."""
 
     @property
+    def effect(self) -> Effect:
+        """The worst effect of all changes."""
+        effects = [one.effect for one in (*self.python, *self.document)]
+        return max(effects, key=EFFECTS.index, default="neutral")
+
+    @property
     def breaking(self) -> bool:
         """Whether applications may have to be changed."""
-        return any(one.effect == "broken" for one in (*self.python, *self.document))
+        return self.effect == "broken"
 
     @property
     def bump(self) -> Bump | None:
-        """The part of the version that the changes raise; None if nothing changed.
+        """The part of the version that the changes raise, by Semantic Versioning.
 
-        Semantic Versioning, where a version 0.x raises the minor part for a breaking change, and
-        the patch part for all others.
+        Before 1.0 a breaking change raises the minor version, and any other the patch version. None
+        if nothing changes for applications.
         """
-        changes = [*self.python, *self.document]
-        if not changes:
+        if self.effect == "neutral":
             return None
-        worst = max((one.effect for one in changes), key=EFFECTS.index)
-        if self.version.startswith("0."):
-            return "minor" if worst == "broken" else "patch"
-        bumps: dict[str, Bump] = {"broken": "major", "added": "minor", "changed": "patch"}
-        return bumps[worst]
+        early = self.version.startswith("0.")
+        bumps: dict[Effect, Bump] = {"added": "patch" if early else "minor", "changed": "patch"}
+        return bumps.get(self.effect, "minor" if early else "major")
 
     @property
     def next_version(self) -> str:
         """The version that follows."""
-        numbers = [int(part) for part in self.version.split(".")[:3]]
+        numbers = [int(part) for part in self.version.split(".")]
         if self.bump:
-            at = ("major", "minor", "patch").index(self.bump)
+            at = PARTS.index(self.bump)
             numbers = [*numbers[:at], numbers[at] + 1, 0, 0][:3]
         return ".".join(map(str, numbers))
 
     @property
     def reason(self) -> str:
-        """Why the version is raised as `bump` says, as a sentence."""
-        rule = "before 1.0, a breaking change raises the minor version and any other the patch version"
-        if not self.version.startswith("0."):
-            rule = "a breaking change raises the major version, an addition the minor version"
+        """Why the version is raised, as a sentence."""
         count = sum(one.effect == "broken" for one in (*self.python, *self.document))
-        found = f"{count} breaking change{'s' * (count != 1)}" if count else "No breaking change"
-        return f"{found} ({rule})."
+        if not count:
+            return "Nothing breaks."
+        before = "; before 1.0 that raises the minor version" * self.version.startswith("0.")
+        return f"{count} change{'s' * (count > 1)} can break applications{before}."
 
     def markdown(self) -> str:
         """Return the report for a pull request."""
@@ -102,8 +105,9 @@ class Changes:
         Returns:
             `old` and `new` (names of the sides); `version`, `next_version`, `bump` (`major`,
             `minor`, `patch` or null) and `breaking`; `document` and `python`: changes, each with
-            `of`, `part`, `name`, `what`, `before`, `after`, `effect` (`broken`, `added` or
-            `changed`) and `operations`; `descriptions`: places of other words; `quirks`, each with
+            `of`, `part`, `name`, `what`, `before`, `after`, `effect` (`broken`, `added`,
+            `changed` or
+            `neutral`) and `operations`; `descriptions`: places of other words; `quirks`, each with
             `place`, `problem` and `action`; `stale`, each with `name`, `file` and `remedy`.
         """
         return {
@@ -120,7 +124,9 @@ class Changes:
                 {"place": dotted(one.place), "problem": one.problem, "action": one.action}
                 for one in self.quirks
             ],
-            "stale": [dict(zip(("name", "file", "remedy"), one, strict=True)) for one in self.stale],
+            "stale": [
+                dict(zip(("name", "file", "remedy"), one, strict=True)) for one in self.stale
+            ],
         }
 
 
@@ -132,18 +138,15 @@ def compare(
     Args:
         old: The version that applications use.
         new: The version that replaces it.
-        sources: The folder of the hand-written packages, to compare what `oneloop` exports. A side
-            may have sources of its own.
+        sources: The folder of the hand-written packages, to compare what `oneloop` exports with what
+            the sources of the old side export, if it has any.
         stale: Stale overrides, to be listed in the report.
     """
-    from .. import _quirks
-
     document, words = _document.compare(old.document, new.document)
     python = _python.compare(old.package, new.package)
-    if sources:
-        before, after = old.sources or sources, new.sources or sources
-        python += _python.public((before, old.package), (after, new.package))
-    was = {(one.place, one.problem) for one in _quirks.quirks(old.document)}
-    quirks = [one for one in _quirks.quirks(new.document) if (one.place, one.problem) not in was]
+    if sources and old.sources:
+        python += _python.public(old.sources, sources)
+    was = {(one.place, one.rule) for one in _quirks.quirks(old.document)}
+    quirks = [one for one in _quirks.quirks(new.document) if (one.place, one.rule) not in was]
     version = tomllib.loads(PROJECT.read_text("utf-8"))["project"]["version"]
     return Changes(old.name, new.name, document, words, python, quirks, list(stale), version)

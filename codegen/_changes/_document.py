@@ -1,5 +1,6 @@
 """What changed between two versions of a document, by name, and what it means for callers."""
 
+import re
 from collections.abc import Mapping
 from difflib import SequenceMatcher
 from typing import Any, Literal, TypeVar, get_args
@@ -8,8 +9,9 @@ from attrs import evolve, frozen
 
 from ._parts import Document, Part
 
-Effect = Literal["changed", "added", "broken"]
-"""What a change means for an application, in increasing order. Only `broken` can need an edit."""
+Effect = Literal["neutral", "changed", "added", "broken"]
+"""What a change means for applications, in increasing order: nothing, another behaviour, something
+new, or an error that has to be mended in their code."""
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
 Ways = frozenset[str]
 """Whether something is `sent`, `received`, or both."""
@@ -76,10 +78,10 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[Change
         before = Document(old, renamed)
     found = _Comparison(before, after)
     for name, now in renamed.items():
-        found.add(_At(now, "component", name, frozenset()), "renamed", name, now, "broken")
+        found.changes.append(Change(now, "component", name, "renamed", name, now, "broken"))
     found.parts(_At("", "document", "", frozenset()), before.whole, after.whole)
-    for one, other in ((before.operations, after.operations), (before.components, after.components)):
-        found.named(one, other)
+    found.named(before.operations, after.operations)
+    found.named(before.components, after.components)
     return found.changes, found.words
 
 
@@ -99,20 +101,20 @@ class _Comparison:
         more = [name for name in new if name not in old and name not in renamed.values()]
         for name in [*old, *more]:
             one, other = old.get(name), new.get(renamed.get(name, name))
-            part = other or one
-            assert part is not None  # it is of either side
+            part = other or old[name]
             ways, users = self._uses.get(name, (frozenset[str](), ()))
-            at, told = _At(part.name, part.kind, "", ways), len(self.changes)
+            at, start = _At(part.name, part.kind, "", ways), len(self.changes)
             if other is None:
-                self.add(at, "removed", part.label, "", "broken")
+                unused = part.kind == "component" and not users
+                self.add(at, "removed", part.label, "", "changed" if unused else "broken")
             elif one is None:
                 self.add(at, "added", "", part.label, "added")
             else:
-                if one.name != other.name:
-                    self.add(at, "renamed", one.name, other.name, "broken")
+                if name in renamed:
+                    self.add(evolve(at, name=name), "renamed", name, part.name, "broken")
                 self.parts(at, one, other)
             if part.kind == "component":
-                self.changes[told:] = [evolve(c, operations=users) for c in self.changes[told:]]
+                self.changes[start:] = [evolve(c, operations=users) for c in self.changes[start:]]
 
     def parts(self, at: _At, old: Part, new: Part) -> None:
         """Compare a part, and then the parts that it consists of."""
@@ -120,58 +122,40 @@ class _Comparison:
             self.words.append(" ".join(filter(None, (at.of, at.part, at.name))))
         for what in {**old.facts, **new.facts}:
             before, after = old.facts.get(what, ""), new.facts.get(what, "")
-            if before == after:
-                continue
-            effect = _effect(what, before, after, at.ways)
-            if what == "type" and self._same(old, new):
-                effect = "changed"
-            if what == "null":
-                before, after = before or "never null", after or "never null"
-            self.add(at, what, before, after, effect)
-            if what == "type":
-                return
+            if before != after:
+                same = what == "type" and self._same(old, new)
+                effect = "changed" if same else _effect(what, before, after, at.ways)
+                self.add(at, what, before, after, effect)
+                if what == "type":
+                    return
         one = {(part.kind, part.name): part for part in old.parts}
         other = {(part.kind, part.name): part for part in new.parts}
         renamed = _renames(one, other)
         for key, part in one.items():
-            now = other.get(renamed.get(key, key))
-            here = at.inside(now or part)
-            if now is None:
-                self._one(at, part, before=part.label or part.name)
-            else:
+            if now := other.get(renamed.get(key, key)):
                 if key in renamed:
-                    self.add(evolve(here, name=at.inside(part).name), "renamed", part.name, now.name, "broken")
-                self.parts(here, part, now)
+                    self.add(at.inside(part), "renamed", part.name, now.name, "broken")
+                self.parts(at.inside(now), part, now)
+            else:
+                self._one(at, part, "removed")
         for key, part in other.items():
             if key not in one and key not in renamed.values():
-                self._one(at, part, after=part.label or part.name)
+                self._one(at, part, "added")
 
-    def _one(self, at: _At, part: Part, before: str = "", after: str = "") -> None:
+    def _one(self, at: _At, part: Part, what: str) -> None:
         """Report a part that was added or removed."""
-        here = at.inside(part)
-        worst: Effect = "broken" if before else "added"
+        here, effect = at.inside(part), _effect_of(part, what, at.inside(part).ways)
+        label, before = part.label, what == "removed"
         if part.kind in ("enum value", "alternative"):
-            # Enums are open: a value that is not listed is read all the same.
-            if part.kind == "alternative":
-                way = "sent" if before else "received"
-                worst = "broken" if way in at.ways else "changed" if before else "added"
-            self.add(at, part.kind, before and part.name, after and part.name, worst)
-            return
-        if part.kind in ("status", "header"):
-            worst = "changed" if before else "added"
+            here, what, label = at, part.kind, part.name
+        elif part.kind in ("status", "header"):
             here = evolve(here, part=part.kind, name=part.name)
-        elif after and part.facts.get("presence") == "required" and "sent" in here.ways:
-            worst = "broken"
-        self.add(here, "removed" if before else "added", before, after, worst)
+        self.add(here, what, label if before else "", "" if before else label, effect)
 
     def _same(self, old: Part, new: Part) -> bool:
         """Whether an object was given a name, or written out, and is the same otherwise."""
-        inner = [self._components.get(part.facts["type"], part) for part in (old, new)]
-        return inner != [old, new] and _inside(inner[0]) == _inside(inner[1]) != frozenset()
-
-
-def _inside(part: Part) -> frozenset[tuple[str, int]]:
-    return frozenset((one.name, one.digest) for one in part.parts)
+        one, other = (self._components.get(part.facts["type"], part) for part in (old, new))
+        return (one, other) != (old, new) and one.inside == other.inside != frozenset()
 
 
 def _renames(old: Mapping[K, Part], new: Mapping[K, Part]) -> dict[K, K]:
@@ -183,37 +167,50 @@ def _renames(old: Mapping[K, Part], new: Mapping[K, Part]) -> dict[K, K]:
     found: dict[K, K] = {}
     for key, part in old.items():
         if key not in new and (among := candidates.get((part.kind, part.digest))):
-            alike = [SequenceMatcher(None, part.name, new[one].name).ratio() for one in among[:TRIED]]
+            names = [new[one].name for one in among[:TRIED]]
+            alike = [SequenceMatcher(None, part.name, name).ratio() for name in names]
             found[key] = among.pop(alike.index(max(alike)))
     return found
 
 
+def _effect_of(part: Part, what: str, ways: Ways) -> Effect:
+    """Return what it means for callers that a part was added or removed."""
+    if part.kind == "alternative":
+        breaks = ("sent" if what == "removed" else "received") in ways
+    elif what == "removed":
+        breaks = part.kind not in ("status", "header")
+    else:
+        # Enums are open: a value that the old document does not list was read all the same.
+        breaks = part.facts.get("presence") == "required" and "sent" in ways
+    return "broken" if breaks else "changed" if what == "removed" else "added"
+
+
 def _effect(what: str, before: str, after: str, ways: Ways) -> Effect:
     """Return what another value of a fact means for callers."""
-    sent, received = _sides(what, before, after)
+    sent, received = _effects(what, before, after)
     both = [sent] * ("sent" in ways) + [received] * ("received" in ways)
-    return max(both, key=EFFECTS.index, default="changed" if ways else sent)
+    return max(both or [sent, received], key=EFFECTS.index)
 
 
-def _sides(what: str, before: str, after: str) -> tuple[Effect, Effect]:
+def _effects(what: str, before: str, after: str) -> tuple[Effect, Effect]:
     """Return what it means where the part is sent, and where it is received."""
-    opposite: tuple[Effect, Effect] = ("changed", "broken")
+    wider = narrower = True  # than before; what is neither breaks both ways
+    if what in ("OpenAPI", "version"):
+        return "neutral", "neutral"
     if what in ("presence", "null"):
-        return opposite if after in ("optional", "may be null") else ("broken", "changed")
-    if what == "type":
-        old, new = set(before.split(" | ")), set(after.split(" | "))
-        wider = old <= new or "any" in new or (before, after) == ("integer", "number")
-        narrower = new <= old or "any" in old or (before, after) == ("number", "integer")
-        return ("changed" if wider else "broken"), ("changed" if narrower else "broken")
-    if what == "security":
-        kept = set(before.split(" or ")) <= set(after.split(" or "))
-        return ("changed", "changed") if kept else ("broken", "broken")
-    if what == "values" or (what == "format" and {before, after} & TYPED):
-        return "broken", "broken"
-    if what in ("pattern", "multipleOf", "uniqueItems"):
-        return ("broken" if after else "changed"), "changed"
-    if what.lower().startswith(("min", "max", "exclusive")):
-        lower = "min" in what.lower()
-        tighter = not before or (after != "" and (float(after) > float(before)) == lower)
-        return ("broken" if tighter else "changed"), "changed"
-    return "changed", "changed"
+        wider = after in ("optional", "may be null")
+        narrower = not wider
+    elif what in ("type", "security"):
+        old, new = (set(re.split(r" \| | or ", text)) for text in (before, after))
+        numbers = before, after
+        wider = old <= new or "any" in new or numbers == ("integer", "number")
+        narrower = new <= old or "any" in old or numbers == ("number", "integer")
+        narrower = wider if what == "security" else narrower
+    elif what == "values" or (what == "format" and {before, after} & TYPED):
+        wider = narrower = False
+    elif what in ("pattern", "multipleOf", "uniqueItems"):
+        wider = not after
+    elif what.lower().startswith(("min", "max", "exclusive")):
+        rises = bool(before and after) and float(after) > float(before)
+        wider = bool(before) and (not after or rises == ("max" in what.lower()))
+    return "changed" if wider else "broken", "changed" if narrower else "broken"

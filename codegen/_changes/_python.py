@@ -1,9 +1,10 @@
 """What changed in the Python API between two generated packages, with the names that users type.
 
-griffe reads the code and imports nothing. Generated files with equal bytes are not read.
+griffe reads the code; nothing is imported. Files with equal bytes are not read.
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from ._document import Change, Effect
 
 Names = Mapping[str, griffe.Object]
 """What users see, by the names that they type."""
-READ_ONLY = {"list", "dict", "tuple", "Sequence", "Mapping"}
-"""Containers that are wider if the types in them are. Callers only read those that they get."""
-WORDS = {"object removed": "removed", "parameter removed": "removed", "parameter added": "added"}
+CONTAINERS = frozenset({"list", "dict", "tuple", "Sequence", "Mapping"})
+"""Containers that are wider if the types in them are, as callers only read those that they get."""
+REMOVED = (griffe.BreakageKind.OBJECT_REMOVED, griffe.BreakageKind.PARAMETER_REMOVED)
 
 
 def compare(old: Path, new: Path) -> list[Change]:
@@ -25,21 +26,14 @@ def compare(old: Path, new: Path) -> list[Change]:
         before, after = _files(old / folder), _files(new / folder)
         for name in sorted(before.keys() | after.keys()):
             if before.get(name) != after.get(name):
-                one, other = (_members(folder, name, side.get(name)) for side in (before, after))
+                one, other = (_members(name, files.get(name), folder) for files in (before, after))
                 found += _changes(one, other)
     return found
 
 
-def public(old: tuple[Path, Path], new: tuple[Path, Path]) -> list[Change]:
-    """Return the changes of what `oneloop` exports, except the operations and models.
-
-    Args:
-        old: The folder of the sources, and the generated package.
-        new: The same.
-    """
-    package = new[1].name
-    ours = (f"{package}.api.", f"{package}.client.", f"{package}.models.")
-    return list(_changes(_exports(*old), _exports(*new), ours))
+def public(old: Path, new: Path) -> list[Change]:
+    """Return the changes of what `oneloop` exports, from its sources in two folders."""
+    return list(_changes(_exports(old), _exports(new)))
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -47,80 +41,82 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {path.stem: path.read_bytes() for path in files}
 
 
-def _members(folder: str, name: str, code: bytes | None) -> Names:
-    if code is None:
-        return {}
-    module = griffe.visit(name, filepath=Path(f"{name}.py"), code=code.decode())
-    if folder == "api":
-        return {f"client.{name}": module.functions["call"]}
-    return {f"models.{key}": one for key, one in module.classes.items()}
+def _members(name: str, code: bytes | None, folder: str) -> Names:
+    module = griffe.visit(name, filepath=Path(f"{name}.py"), code=(code or b"").decode())
+    if folder == "models":
+        return {f"models.{key}": one for key, one in module.classes.items()}
+    return {f"client.{name}": one for key, one in module.functions.items() if key == "call"}
 
 
-def _exports(sources: Path, package: Path) -> Names:
-    loader = griffe.GriffeLoader(search_paths=[sources, package.parent], allow_inspection=False)
-    modules = [loader.load(name) for name in ("oneloop_core", package.name, "oneloop")]
+def _exports(sources: Path) -> Names:
+    loader = griffe.GriffeLoader(search_paths=[sources], allow_inspection=False)
+    module = [loader.load(name) for name in ("oneloop_core", "oneloop")][-1]
     found: dict[str, griffe.Object] = {}
-    for name in map(str, modules[-1].exports or ()):
-        member = modules[-1].members.get(name)
-        try:
-            target = member.final_target if isinstance(member, griffe.Alias) else member
-        except griffe.AliasResolutionError:
-            continue  # it is reported as removed
-        if target is not None and not target.is_module:
-            found[f"oneloop.{name}"] = target
+    for name in map(str, module.exports or ()):
+        member = module.members.get(name)
+        if isinstance(member, griffe.Alias):
+            try:
+                member = member.final_target
+            except griffe.AliasResolutionError:  # it is of the generated package
+                continue
+        if member is not None:
+            found[f"oneloop.{name}"] = member
     return found
 
 
-def _changes(old: Names, new: Names, skipped: tuple[str, ...] = ()) -> Iterator[Change]:
+def _changes(old: Names, new: Names) -> Iterator[Change]:
     names = {one.path: name for name, one in (*old.items(), *new.items())}
     for breakage in griffe.find_breaking_changes(_module(old), _module(new)):
-        if not breakage.obj.path.startswith(skipped or ("-",)):
-            yield _breakage(breakage, _typed(breakage.obj.path, names))
+        yield _breakage(breakage, _typed(breakage.obj.path, names))
     for name, one in new.items():
         if name in old:
             yield from _more(name, old[name], one)
         else:
-            yield Change("", "python", f"{name}()" if one.is_function else name, "added", effect="added")
+            yield _change(_called(name, one), "added", effect="added")
 
 
 def _module(names: Names) -> griffe.Module:
     module = griffe.Module("api")
-    module.members.update({name: one for name, one in names.items()})
+    module.members.update(names)
     return module
 
 
 def _typed(path: str, names: Mapping[str, str]) -> str:
     """Return what a user types for the path of an object."""
     owner, rest = path, ""
-    while owner and owner not in names:
+    while owner not in names:
         owner, _, last = owner.rpartition(".")
         rest = "" if last == "__init__" else f".{last}{rest}"
-    return f"{names.get(owner, '')}{rest}".lstrip(".")
+    return f"{names[owner]}{rest}"
+
+
+def _called(name: str, one: griffe.Object) -> str:
+    return f"{name}()" if one.is_function else name
+
+
+def _change(
+    name: str, what: str, before: object = "", after: object = "", effect: Effect = "broken"
+) -> Change:
+    texts = ("" if one is None else str(one) for one in (before, after))
+    return Change("", "python", name, what, *texts, effect)
 
 
 def _breakage(breakage: griffe.Breakage, name: str) -> Change:
     """Describe what griffe found."""
-    kind = breakage.kind
-    before, after = breakage.old_value, breakage.new_value
-    effect: Effect = "broken"
-    parameter = before if isinstance(before, griffe.Parameter) else after
-    what = "removed"
-    if isinstance(parameter, griffe.Parameter):
-        name = f"{name}({parameter.name}=)"
+    kind, before, after = breakage.kind, breakage.old_value, breakage.new_value
+    if isinstance(before or after, griffe.Parameter):
+        name = f"{name}({(before or after).name}=)"
         if kind == griffe.BreakageKind.PARAMETER_ADDED_REQUIRED:
-            return Change("", "python", name, "added", "", f"{parameter.annotation}, required", "broken")
-        if kind == griffe.BreakageKind.PARAMETER_REMOVED:
-            return Change("", "python", name, "removed", str(parameter.annotation), "", "broken")
-        before, after = (f"{one.kind.value}, default: {one.default}" for one in (before, after))
+            return _change(name, "added", "", f"{after.annotation}, required")
+        if kind == griffe.BreakageKind.PARAMETER_CHANGED_REQUIRED:
+            return _change(name, "presence", "optional", "required")
         if kind == griffe.BreakageKind.PARAMETER_CHANGED_DEFAULT:
-            effect = "changed"
-        what = kind.value.removeprefix("Parameter ").lower()
-    elif kind != griffe.BreakageKind.OBJECT_REMOVED:
-        what = kind.value.lower()
-    else:
-        name = f"{name}()" if breakage.obj.is_function else name
-        before = after = ""
-    return Change("", "python", name, what, str(before), str(after), effect)
+            return _change(name, "default", before.default, after.default, "changed")
+        before = before.annotation
+    if kind in REMOVED:
+        shown = before if kind == griffe.BreakageKind.PARAMETER_REMOVED else ""
+        return _change(name if shown else _called(name, breakage.obj), "removed", shown)
+    return _change(name, kind.value.lower())
 
 
 def _more(name: str, old: griffe.Object, new: griffe.Object) -> Iterator[Change]:
@@ -128,50 +124,42 @@ def _more(name: str, old: griffe.Object, new: griffe.Object) -> Iterator[Change]
     if isinstance(old, griffe.Class) and isinstance(new, griffe.Class):
         for key, one in new.members.items():
             typed = name if key == "__init__" else f"{name}.{key}"
+            before = old.members.get(key)
             if isinstance(one, griffe.Alias) or not one.is_public:
                 continue
-            before = old.members.get(key)
             if before is None:
-                text = "" if one.is_function else _annotation(one)
-                yield Change("", "python", typed, "added", "", text, "added")
+                kind = getattr(one, "annotation", None)
+                yield _change(_called(typed, one), "added", "", kind, "added")
             elif not isinstance(before, griffe.Alias):
                 yield from _more(typed, before, one)
     elif isinstance(old, griffe.Function) and isinstance(new, griffe.Function):
-        before_names = {one.name for one in old.parameters}
+        before_them = {one.name: one for one in old.parameters}
         for parameter in new.parameters:
-            typed = f"{name}({parameter.name}=)"
-            kind = str(parameter.annotation or "")
-            if parameter.name not in before_names:
+            typed, kind = f"{name}({parameter.name}=)", str(parameter.annotation)
+            was = before_them.get(parameter.name)
+            if was is None:
                 if not parameter.required:
-                    yield Change("", "python", typed, "added", "", kind, "added")
-            elif (was := str(old.parameters[parameter.name].annotation or "")) != kind:
-                effect: Effect = "changed" if _accepts(kind, was) else "broken"
-                yield Change("", "python", typed, "type", was, kind, effect)
-        one, other = (str(each.returns or "") for each in (old, new))
-        yield from _value(f"{name}()", "returns", one.removeprefix("Call"), other.removeprefix("Call"))
+                    yield _change(typed, "added", "", kind, "added")
+            elif was.required == parameter.required and str(was.annotation) != kind:
+                wider = _accepts(kind, str(was.annotation))
+                yield _change(typed, "type", was.annotation, kind, "changed" if wider else "broken")
+        yield from _answer(f"{name}()", "returns", old.returns, new.returns)
     elif isinstance(old, griffe.Attribute) and isinstance(new, griffe.Attribute):
-        yield from _value(name, "type", _annotation(old), _annotation(new))
-        if old.annotation is None and str(old.value) != str(new.value):
-            yield Change("", "python", name, "value", str(old.value), str(new.value), "broken")
+        yield from _answer(name, "type", old.annotation, new.annotation)
+        if new.annotation is None and str(old.value) != str(new.value):
+            yield _change(name, "value", old.value, new.value)
 
 
-def _value(name: str, what: str, old: str, new: str) -> Iterator[Change]:
-    """Yield another type of what callers get. A narrower one is no break."""
-    if old != new:
-        effect: Effect = "changed" if _accepts(old, new) else "broken"
-        yield Change("", "python", name, what, old.strip("[]"), new.strip("[]"), effect)
-
-
-def _annotation(attribute: griffe.Object) -> str:
-    return str(getattr(attribute, "annotation", None) or "")
+def _answer(name: str, what: str, old: object, new: object) -> Iterator[Change]:
+    """Yield another type of something that callers get: a narrower one breaks nothing."""
+    one, other = (re.sub(r"^Call\[(.*)\]$", r"\1", str(each)) for each in (old, new))
+    if one != other:
+        yield _change(name, what, one, other, "changed" if _accepts(one, other) else "broken")
 
 
 def _accepts(wide: str, narrow: str) -> bool:
     """Whether a type includes another."""
-    try:
-        return _includes(ast.parse(wide, mode="eval").body, ast.parse(narrow, mode="eval").body)
-    except SyntaxError:
-        return False
+    return _includes(ast.parse(wide, mode="eval").body, ast.parse(narrow, mode="eval").body)
 
 
 def _includes(wide: ast.expr, narrow: ast.expr) -> bool:
@@ -179,11 +167,11 @@ def _includes(wide: ast.expr, narrow: ast.expr) -> bool:
         return _includes(wide, narrow.left) and _includes(wide, narrow.right)
     if isinstance(wide, ast.BinOp):
         return _includes(wide.left, narrow) or _includes(wide.right, narrow)
-    if isinstance(wide, ast.Subscript) and isinstance(narrow, ast.Subscript):
-        one, other = ast.unparse(wide.value), ast.unparse(narrow.value)
-        if one == other and one in READ_ONLY:
-            return _includes(wide.slice, narrow.slice)
-    if isinstance(wide, ast.Tuple) and isinstance(narrow, ast.Tuple):
-        return len(wide.elts) == len(narrow.elts) and all(map(_includes, wide.elts, narrow.elts))
     one, other = ast.unparse(wide), ast.unparse(narrow)
+    if isinstance(wide, ast.Subscript) and isinstance(narrow, ast.Subscript):
+        inner = [part.slice for part in (wide, narrow)]
+        elements = [one.elts if isinstance(one, ast.Tuple) else [one] for one in inner]
+        same = ast.unparse(wide.value) == ast.unparse(narrow.value)
+        if same and ast.unparse(wide.value) in CONTAINERS and len({*map(len, elements)}) == 1:
+            return all(map(_includes, *elements))
     return one in (other, "Any", "object") or (one, other) == ("float", "int")

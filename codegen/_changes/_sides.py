@@ -72,7 +72,9 @@ def side_of(
             files.extractall(folder, filter="data")
         old = folder / paths[0]
         if (old / "document.json").is_file():
-            return Side(other, json.loads((old / "document.json").read_bytes()), old, folder / paths[1])
+            return Side(
+                other, json.loads((old / "document.json").read_bytes()), old, folder / paths[1]
+            )
     copies = []
     for number, path in enumerate((document, *overlays)):
         content = _run(path.resolve().parent, ["git", "show", f"{revision}:./{path.name}"])
