@@ -81,11 +81,13 @@ class Changes:
     @property
     def reason(self) -> str:
         """Why the version is raised, as a sentence."""
-        count = sum(one.effect == "broken" for one in (*self.python, *self.document))
-        if not count:
+        sides = (("Python API", self.python), ("document", self.document))
+        counts = [(sum(one.effect == "broken" for one in found), name) for name, found in sides]
+        parts = [f"{count} of the {name}" for count, name in counts if count]
+        if not parts:
             return "Nothing breaks."
         before = "; before 1.0 that raises the minor version" * self.version.startswith("0.")
-        return f"{count} change{'s' * (count > 1)} can break applications{before}."
+        return f"Changes that can break applications: {' and '.join(parts)}{before}."
 
     def markdown(self) -> str:
         """Return the report for a pull request."""

@@ -106,9 +106,10 @@ class _Comparison:
             at, start = _At(part.name, part.kind, "", ways), len(self.changes)
             if other is None:
                 unused = part.kind == "component" and not users
-                self.add(at, "removed", part.label, "", "changed" if unused else "broken")
+                effect: Effect = "changed" if unused else "broken"
+                self.add(evolve(at, name=part.name), "removed", part.label, "", effect)
             elif one is None:
-                self.add(at, "added", "", part.label, "added")
+                self.add(evolve(at, name=part.name), "added", "", part.label, "added")
             else:
                 if name in renamed:
                     self.add(evolve(at, name=name), "renamed", name, part.name, "broken")

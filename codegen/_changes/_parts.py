@@ -156,7 +156,8 @@ class Document:
 
     def _parameter(self, name: str, where: str, written: Mapping[str, Any]) -> Part:
         content = written.get("content") or {}
-        schema = written.get("schema") or next(iter(content.values()), {}).get("schema")
+        media: Mapping[str, Any] = next(iter(content.values()), written)
+        schema = written.get("schema", media.get("schema"))
         form = written.get("style", "form" if where in ("query", "cookie") else "simple")
         explode = _text(written.get("explode", form == "form"))
         facts = {
@@ -238,7 +239,8 @@ class Document:
         if len(own["options"]) == 1:  # a way to write "or null"
             inner, own["options"] = [*inner, *own["options"]], []
         for one in map(self._merged, inner):
-            both = {key: [*own[key], *one[key]] for key in ("refs", "options", "required")}
+            both: dict[str, Any] = {}
+            both |= {key: [*own[key], *one[key]] for key in ("refs", "options", "required")}
             both |= {key: own[key] or one[key] for key in ("types", "enum")}
             both["properties"] = {**one["properties"], **own["properties"]}
             both["nullable"] = own["nullable"] or (one["nullable"] and len(inner) == 1)

@@ -97,8 +97,8 @@ def _called(name: str, one: griffe.Object) -> str:
 def _change(
     name: str, what: str, before: object = "", after: object = "", effect: Effect = "broken"
 ) -> Change:
-    texts = ("" if one is None else str(one) for one in (before, after))
-    return Change("", "python", name, what, *texts, effect)
+    one, other = ("" if each is None else str(each) for each in (before, after))
+    return Change("", "python", name, what, one, other, effect)
 
 
 def _breakage(breakage: griffe.Breakage, name: str) -> Change:
@@ -119,7 +119,7 @@ def _breakage(breakage: griffe.Breakage, name: str) -> Change:
     return _change(name, kind.value.lower())
 
 
-def _more(name: str, old: griffe.Object, new: griffe.Object) -> Iterator[Change]:
+def _more(name: str, old: griffe.Object | griffe.Alias, new: griffe.Object) -> Iterator[Change]:
     """Yield what griffe does not look for: additions, and other types and values."""
     if isinstance(old, griffe.Class) and isinstance(new, griffe.Class):
         for key, one in new.members.items():
@@ -130,7 +130,7 @@ def _more(name: str, old: griffe.Object, new: griffe.Object) -> Iterator[Change]
             if before is None:
                 kind = getattr(one, "annotation", None)
                 yield _change(_called(typed, one), "added", "", kind, "added")
-            elif not isinstance(before, griffe.Alias):
+            else:
                 yield from _more(typed, before, one)
     elif isinstance(old, griffe.Function) and isinstance(new, griffe.Function):
         before_them = {one.name: one for one in old.parameters}
@@ -140,6 +140,8 @@ def _more(name: str, old: griffe.Object, new: griffe.Object) -> Iterator[Change]
             if was is None:
                 if not parameter.required:
                     yield _change(typed, "added", "", kind, "added")
+            elif was.required > parameter.required:
+                yield _change(typed, "presence", "required", "optional", "changed")
             elif was.required == parameter.required and str(was.annotation) != kind:
                 wider = _accepts(kind, str(was.annotation))
                 yield _change(typed, "type", was.annotation, kind, "changed" if wider else "broken")
@@ -169,9 +171,12 @@ def _includes(wide: ast.expr, narrow: ast.expr) -> bool:
         return _includes(wide.left, narrow) or _includes(wide.right, narrow)
     one, other = ast.unparse(wide), ast.unparse(narrow)
     if isinstance(wide, ast.Subscript) and isinstance(narrow, ast.Subscript):
+        names = {ast.unparse(part.value) for part in (wide, narrow)}
         inner = [part.slice for part in (wide, narrow)]
         elements = [one.elts if isinstance(one, ast.Tuple) else [one] for one in inner]
-        same = ast.unparse(wide.value) == ast.unparse(narrow.value)
-        if same and ast.unparse(wide.value) in CONTAINERS and len({*map(len, elements)}) == 1:
-            return all(map(_includes, *elements))
+        return (
+            len(names) == len({*map(len, elements)}) == 1
+            and names <= CONTAINERS
+            and all(map(_includes, *elements))
+        ) or one == other
     return one in (other, "Any", "object") or (one, other) == ("float", "int")

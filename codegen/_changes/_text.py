@@ -43,7 +43,7 @@ def markdown(changes: "Changes") -> str:
         f"## API changes: {code(changes.old)} to {code(changes.new)}",
         _summary(changes, code),
     ]
-    for level, heading, lines in _sections(changes, code):
+    for level, heading, lines in _sections(changes, code, _escaped):
         blocks.append(f"### {heading}" if level else f"{heading}:")
         listed = [f"- **{word}** {text}" if word else f"- {text}" for word, text in lines]
         blocks += ["\n".join(listed)] if listed else []
@@ -80,7 +80,7 @@ def show(changes: "Changes", console: Console) -> None:
     """Print the report in a terminal; it is readable at 80 columns and without colour."""
     console.print(Text(f"API changes: {_cut(changes.old)} to {_cut(changes.new)}", "bold"))
     console.print(Text(_summary(changes, _cut)))
-    for level, heading, lines in _sections(changes, _cut):
+    for level, heading, lines in _sections(changes, _cut, _cut):
         console.print(Text(f"\n{heading}", "bold underline" if level else "bold"))
         for word, text in lines:
             line = Text(f"{word:<8}" if word else "", STYLES.get(word, "")).append(text, "default")
@@ -97,13 +97,13 @@ def _summary(changes: "Changes", code: Code) -> str:
     return f"{changes.reason} {after} ({changes.bump})."
 
 
-def _sections(changes: "Changes", code: Code) -> Iterator[tuple[int, str, Lines]]:
+def _sections(changes: "Changes", code: Code, words: Code) -> Iterator[tuple[int, str, Lines]]:
     """Yield sections, each with its level, its heading and its lines."""
     stale: Lines = [
-        ("stale", f"{code(name)} in {code(file)}: {code(what)}")
+        ("stale", f"{code(name)} in {code(file)}: {words(what)}")
         for name, file, what in changes.stale
     ]
-    quirks: Lines = [("", f"{code(dotted(q.place))}: {code(q.problem)}") for q in changes.quirks]
+    quirks: Lines = [("", f"{code(dotted(q.place))}: {words(q.problem)}") for q in changes.quirks]
     ranked = sorted(changes.python, key=lambda one: -EFFECTS.index(one.effect))
     python: Lines = [(one.effect, _line(one, code)) for one in ranked]
     titles = ("Stale overrides", QUIRKS, "Python API")
@@ -113,8 +113,8 @@ def _sections(changes: "Changes", code: Code) -> Iterator[tuple[int, str, Lines]
     if changes.document or changes.words:
         count = len(changes.words)
         places = f"{count} place{'s' * (count > 1)}"
-        words = [("", f"descriptions or examples changed in {places}")] if count else []
-        yield 1, "Document", words
+        noted: Lines = [("", f"descriptions or examples changed in {places}")] if count else []
+        yield 1, "Document", noted
         shown = changes.document[:MOST]
         yield from ((0, heading, lines) for heading, lines in _groups(shown, code).items())
         if more := _more(len(changes.document)):
@@ -138,6 +138,9 @@ def _groups(changes: Iterable[Change], code: Code) -> dict[str, Lines]:
             groups["several operations"].append((one.effect, f"{_line(one, code)} in {names}"))
             continue
         for each in (one, *others):
+            if each.part in ("operation", "component") and each.what in ("added", "removed"):
+                groups[f"{each.part}s"].append((each.effect, _line(each, code)))
+                continue
             component = each.operations or each.part in ("component", "field")
             used = _listed([code(name) for name in each.operations])
             heading = f"{'component' if component else 'operation'} {code(each.of)}"
@@ -159,7 +162,9 @@ def _line(change: Change, code: Code) -> str:
         return f"{subject} {what}".rstrip() + value
     if before and after:
         return f"{subject}: {what}{before} -> {after}"
-    return f"{subject}: {what}{before or after} {'removed' if before else 'added'}"
+    if before or after:
+        return f"{subject}: {what}{before or after} {'removed' if before else 'added'}"
+    return f"{subject}: {what}".rstrip()
 
 
 def code(text: object) -> str:
@@ -168,6 +173,10 @@ def code(text: object) -> str:
     longest = max(map(len, re.findall("`+", shown)), default=0)
     fence, pad = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def _escaped(text: object) -> str:
+    return re.sub(r"([\\`*_\[\]<>&#@~|])", r"\\\1", _cut(text))
 
 
 def _cut(text: object) -> str:
@@ -187,5 +196,6 @@ def _listed(names: Sequence[str], most: int = NAMED) -> str:
 
 
 def _wrapped(entry: str) -> str:
-    how = {"break_long_words": False, "break_on_hyphens": False}
-    return textwrap.fill(entry, 120, initial_indent="- ", subsequent_indent="  ", **how)
+    filler = textwrap.TextWrapper(120, initial_indent="- ", subsequent_indent="  ")
+    filler.break_long_words = filler.break_on_hyphens = False
+    return filler.fill(entry)

@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from urllib.parse import parse_qs
 import pytest
 from attrs import frozen
 
-from codegen import _document, _overlays, _parser, _project, _render
+from codegen import _document, _project
 from codegen._changes import Changes, Side, compare
 from codegen._tree import differences
-from codegen._views import names
 from oneloop_core import ArgumentError
+from tests import ROOT
+from tests.tools.changes import generated, ours, page
 
 Document = dict[str, Any]
 METER = {
@@ -73,19 +74,6 @@ Edit = Callable[[Document], object]
 Make = Callable[[Edit], Version]
 
 
-OVERLAYS = cache(partial(_overlays.read_actions, *_project.OVERLAYS))
-
-
-def generated(document: Document, package: Path) -> tuple[Document, list[str]]:
-    """Patch a document, generate a package, and return the patched document and stale overrides."""
-    patched, stale = _overlays.patch(document, OVERLAYS())
-    _document.check_document(patched, "the changed document")
-    api = _parser.parse(patched, names.of_classes())
-    assert not api.refused
-    _render.render(api, patched, package, "openapi.yaml")
-    return patched, [one.action.name for one in stale]
-
-
 @pytest.fixture(scope="module")
 def published() -> Document:
     """Return our document as published."""
@@ -93,18 +81,9 @@ def published() -> Document:
 
 
 @pytest.fixture(scope="module")
-def ours(published: Document) -> Side:
-    """Return the side that all versions are compared with: our document and our package."""
-    patched, _ = _overlays.patch(published, OVERLAYS())
-    return Side("openapi.yaml", patched, _project.PACKAGE)
-
-
-@pytest.fixture(scope="module")
-def make(
-    published: Document, ours: Side, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Make]:
+def make(published: Document, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
     """Return a function that edits the document and generates a package, once for each edit."""
-    folder, made = tmp_path_factory.mktemp("versions"), dict[Edit, Version]()
+    folder, made, old = tmp_path_factory.mktemp("versions"), dict[Edit, Version](), ours()
     sys.path.insert(0, str(folder))
 
     def version(edit: Edit) -> Version:
@@ -113,7 +92,7 @@ def make(
             document = copy.deepcopy(published)
             edit(document)
             patched, stale = generated(document, package)
-            changes = compare(ours, Side(edit.__name__, patched, package))
+            changes = compare(old, Side(edit.__name__, patched, package))
             made[edit] = Version(package, changes, stale)
         return made[edit]
 
@@ -359,7 +338,7 @@ EXPECTED: dict[Edit, tuple[str | None, list[str], list[str]]] = {
         "patch",
         [
             "**added** `client.get_spend_limits()`",
-            "**added** operation: `GET /api/v1/customer-billing/{bid}/limits`",
+            "**added** operation `getSpendLimits`: `GET /api/v1/customer-billing/{bid}/limits`",
         ],
         [],
     ),
@@ -369,7 +348,7 @@ EXPECTED: dict[Edit, tuple[str | None, list[str], list[str]]] = {
             "**broken** `client.verify_jwt()` removed",
             "**broken** `models.JwtStatus` removed",
             "**broken** `models.VerifyJwtResponse` removed",
-            "**broken** operation removed: `POST /api/v1/jwt/verify`",
+            "**broken** operation `verifyJwt` removed: `POST /api/v1/jwt/verify`",
         ],
         [
             "unnamed-jwt-status",
@@ -413,7 +392,7 @@ EXPECTED: dict[Edit, tuple[str | None, list[str], list[str]]] = {
     ),
     form_added: (
         "patch",
-        ["**added** `client.set_label()`", "**added** operation: `POST /api/v1/label`"],
+        ["**added** `client.set_label()`", "**added** operation `setLabel`: `POST /api/v1/label`"],
         [],
     ),
     union_added: (
@@ -425,8 +404,8 @@ EXPECTED: dict[Edit, tuple[str | None, list[str], list[str]]] = {
             "**added** `models.UserOwner`",
             "**added** `models.UserOwnerKind`",
             "**added** field `owner`: `UserOwner | TeamOwner, optional`",
-            "**added** component: `object`",
-            "**added** component: `object`",
+            "**added** component `UserOwner`: `object`",
+            "**added** component `TeamOwner`: `object`",
         ],
         [],
     ),
@@ -580,3 +559,8 @@ def test_a_quirk_that_no_override_covers(make: Make) -> None:
     assert quirk.place == ("components", "schemas", "CustomerBillingMeter", "properties", "label")
     assert "      - x-quirk: lost-backslash" in report.markdown()
     assert not make(quirk_in_a_new_field).changes.quirks
+
+
+def test_the_page_with_the_example_is_up_to_date() -> None:
+    """docs/changes.md is what scripts/changes prints."""
+    assert (ROOT / "docs" / "changes.md").read_text(encoding="utf-8") == page()
