@@ -143,7 +143,7 @@ class _Check:
             target = _path(where or place)
             action: dict[str, Any] = {"x-quirk": rule, "target": target, "description": told}
             action |= {"remove": True} if change is None else {"update": change}
-            self.findings[rule, place] = Finding(place, problem, action, rule), general
+            self.findings[rule, place] = Finding(place, problem, action, rule=rule), general
 
     def run(self) -> None:
         for place, part in self.parts.items():
