@@ -150,10 +150,14 @@ def _generate(options: argparse.Namespace) -> list[str]:
             _document.check_document(patched, name)
             _progress(options, "3/4 generate")
             new = draft / "oneloop_api"
-            page = _render.render(patched, new)
-            inputs = {
+            sources = {
                 "openapi.yaml": text.encode(),
                 **{f"overrides/{path.name}": path.read_bytes() for path in OVERLAYS},
+            }
+            is_ours = output.resolve() == PACKAGE
+            page = _render.render(patched, new, sources, has_clients=not is_ours)
+            inputs = {
+                **sources,
                 **{f"codegen/{name}": code for name, code in _render.templates().items()},
             }
             _render.write_manifest(new, inputs)

@@ -26,6 +26,8 @@ from ._errors import GenerationError
 from ._kinds import Enum, Kind, Model, Property
 from ._literals import identifier, literal
 from ._schemas import PREFIX, Wrapper, install, raw
+from ._security import Alternatives, security
+from ._servers import servers
 
 
 @frozen
@@ -49,6 +51,9 @@ class Endpoint:
     """The kinds of all answers, errors included."""
     extensions: Mapping[str, Any]
     """The operation as it is written: openapi-python-client keeps no extensions."""
+    deprecated: bool
+    security: Alternatives | None
+    server: str | None
 
 
 def parse(
@@ -77,7 +82,7 @@ def parse(
             raise _problem(parsed)
         for error in parsed.errors:
             raise _problem(error)
-        reader = _Reader(parsed)
+        reader = _Reader(parsed, document)
         endpoints = _endpoints(parsed, document, reader)
         for collection in parsed.endpoint_collections_by_tag.values():
             for warning in collection.parse_errors:
@@ -101,7 +106,8 @@ def _problem(problem: GeneratorError) -> GenerationError:
 class _Reader:
     """Turns what openapi-python-client parsed into our terms."""
 
-    def __init__(self, parsed: GeneratorData) -> None:
+    def __init__(self, parsed: GeneratorData, document: dict[str, Any]) -> None:
+        self.security, self.servers = security(document), servers(document)
         found = (*map(_model, parsed.models), *map(_enum, parsed.enums))
         self.classes: dict[str, Any] = {one.name: one for one in found}
 
@@ -155,6 +161,8 @@ class _Reader:
             raise GenerationError(f"{where}: only one JSON request body is supported")
         answer, answer_description = self.answer(parsed, where)
         answers = [*parsed.responses.patterns, parsed.responses.default]
+        item, written = _written(parsed, document)
+        place = ("paths", raw(parsed.path), parsed.method)
         return Endpoint(
             where,
             name,
@@ -171,7 +179,10 @@ class _Reader:
             answer,
             answer_description,
             [self.kind(one.prop) for one in answers if one],
-            _written(parsed, document),
+            written,
+            bool(written.get("deprecated")),
+            self.security.of(written, place),
+            self.servers.of(item, written, place),
         )
 
     def answer(self, parsed: Any, where: str) -> tuple[Kind | None, str]:
@@ -224,12 +235,12 @@ def _endpoints(parsed: GeneratorData, document: dict[str, Any], reader: _Reader)
     return [reader.endpoint(found[name], document) for name in sorted(found)]
 
 
-def _written(parsed: Any, document: dict[str, Any]) -> Mapping[str, Any]:
+def _written(parsed: Any, document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     for item in document["paths"].values():
         written: dict[str, Any] = item.get(parsed.method, {})
         if PythonIdentifier(written.get("operationId", ""), PREFIX) == parsed.name:
-            return written
-    return {}
+            return item, written
+    return {}, {}
 
 
 # --- what openapi-python-client would silently ignore --------------------------------------------
@@ -244,8 +255,6 @@ def _refuse_ignored(document: dict[str, Any]) -> None:
         parts[path] = item
         parts |= {f"{key.upper()} {path}": v for key, v in item.items() if isinstance(v, dict)}
     for where, part in parts.items():
-        if "servers" in part:
-            raise GenerationError(f"{where}: a server of its own is not supported")
         for parameter in part.get("parameters", []):
             plain = parameter.get("style", "form") in ("form", "simple")
             if "content" in parameter or not plain or parameter.get("explode") is False:

@@ -111,6 +111,11 @@ class OperationView(Endpoint):
         return self.method in SAFE_METHODS or bool(self.remark("x-safe-to-repeat"))
 
     @property
+    def warning(self) -> str:
+        """The words of a DeprecationWarning."""
+        return f"{self.name} is deprecated" if self.deprecated else ""
+
+    @property
     def secrets(self) -> list[str]:
         """The names of the arguments that must not be shown."""
         return [one.name for one in self.arguments if one.source.kind.secret]

@@ -6,6 +6,16 @@ A codec is a pair of functions. `decode_*` takes parsed JSON and returns a Pytho
 raises what `mismatch` and `wrong_type` return. Applications import `oneloop` instead.
 """
 
+from ._clients import (
+    AsyncMethods,
+    AsyncWithResponse,
+    BlockingMethods,
+    Definition,
+    Scheme,
+    WithResponse,
+    add_methods,
+    warn_deprecated,
+)
 from ._codecs import (
     decode_boolean,
     decode_constant,
@@ -57,14 +67,21 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "ArgumentValueError",
+    "AsyncMethods",
+    "AsyncWithResponse",
+    "BlockingMethods",
     "Call",
     "DecodeError",
+    "Definition",
     "OneloopError",
     "Operation",
     "Outcome",
     "Response",
+    "Scheme",
     "Secret",
     "Unset",
+    "WithResponse",
+    "add_methods",
     "decode_boolean",
     "decode_constant",
     "decode_integer",
@@ -95,5 +112,6 @@ __all__ = [
     "missing",
     "required_with",
     "strings_in",
+    "warn_deprecated",
     "wrong_type",
 ]

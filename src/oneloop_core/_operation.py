@@ -27,6 +27,11 @@ class Operation(Generic[T_co]):
         safe: Whether sending a request twice has the same effect as sending it once.
         decode: Function that turns the parsed JSON of a 2xx answer into a model or raises
             `DecodeError`; `None` if the answer has no body.
+        accept: Value of the header `Accept`.
+        security: The alternatives of credentials, as in `Definition.security`; `None` if they are
+            those of the document.
+        server: URL of a server of its own, or `None`.
+        deprecated: Words of a `DeprecationWarning`; empty if it is not deprecated.
     """
 
     name: str
@@ -34,6 +39,10 @@ class Operation(Generic[T_co]):
     path: str
     safe: bool
     decode: Callable[[Any], T_co] | None
+    accept: str = "application/json"
+    security: tuple[tuple[str, ...], ...] | None = None
+    server: str | None = None
+    deprecated: str = ""
 
 
 @define  # not frozen, which makes instances twice as slow to create
@@ -48,6 +57,8 @@ class Call(Generic[T_co]):
         body: The JSON body, or `None`.
         headers: Header parameters. Secret ones are wrapped.
         secrets: Secret arguments, which are redacted in errors wherever an answer echoes them.
+        content_type: Media type of the body; `None` means `application/json`.
+        cookies: Cookie parameters. Secret ones are wrapped.
     """
 
     operation: Operation[T_co]
@@ -55,6 +66,8 @@ class Call(Generic[T_co]):
     body: bytes | None = field(default=None, repr=False)
     headers: tuple[tuple[str, "str | Secret"], ...] = field(default=(), repr=False)
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    content_type: str | None = None
+    cookies: tuple[tuple[str, "str | Secret"], ...] = field(default=(), repr=False)
 
 
 @define(kw_only=True)
