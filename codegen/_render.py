@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
@@ -18,9 +18,11 @@ from ._errors import GenerationError, printable
 from ._kinds import Kind, Model, classes
 from ._literals import literal, quoted
 from ._parser import refusal
-from ._views import names, operations
+from ._security import security
+from ._servers import servers
+from ._views import clients, names, operations
 from ._views.docstrings import escaped
-from ._views.models import ModelView, summary
+from ._views.models import ModelView, enum_docstring
 from ._views.operations import OperationView
 
 HERE = Path(__file__).parent
@@ -38,7 +40,15 @@ def mark(name: str) -> str:
     return MARK.format(printable(name), changed)
 
 
-def render(api: Api, document: dict[str, Any], package: Path, name: str) -> str:
+def render(
+    api: Api,
+    document: dict[str, Any],
+    package: Path,
+    name: str,
+    sources: Mapping[str, bytes] = MappingProxyType({}),
+    *,
+    has_clients: bool = True,
+) -> str:
     """Generate the package for a patched document into a folder that does not exist yet.
 
     An operation that the templates cannot express is added to `api.refused`.
@@ -48,6 +58,8 @@ def render(api: Api, document: dict[str, Any], package: Path, name: str) -> str:
         document: The document, to be written beside the code.
         package: The folder.
         name: The file name of the document.
+        sources: The document as published, and the overlays in their order, by their names.
+        has_clients: Whether the package gets clients of its own. `oneloop` has those of ours.
 
     Returns:
         The list of its operations, as Markdown.
@@ -64,11 +76,15 @@ def render(api: Api, document: dict[str, Any], package: Path, name: str) -> str:
     # A body whose fields are arguments needs no class.
     used = [one for one in api.classes if one in sent | answered or one not in bodies]
     files: dict[str, tuple[str, dict[str, Any]]] = {
-        "__init__.py": ("package.py", {"title": document["info"]["title"]}),
-        "client.py": ("client.py", {"server_url": _server_url(document)}),
+        "__init__.py": ("package.py", {}),
+        "client.py": ("client.py", {}),
+        "client.pyi": ("client.pyi", {}),
+        "spec.py": ("spec.py", {}),
         "api/__init__.py": ("api.py", {"members": {view.tag for view in views}}),
         "models/__init__.py": ("models.py", {}),
     }
+    if has_clients:
+        files["clients.py"] = ("clients.py", {"description": clients.descriptions(document)})
     for view in views:
         members = {one.name for one in views if one.tag == view.tag}
         files[f"api/{view.tag}/__init__.py"] = ("api.py", {"members": members})
@@ -85,13 +101,18 @@ def render(api: Api, document: dict[str, Any], package: Path, name: str) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - it prints Python
     )
-    environment.filters.update(escaped=escaped, literal=literal, quoted=quoted, summary=summary)
+    environment.filters.update(escaped=escaped, literal=literal, quoted=quoted, docstring=enum_docstring)
     environment.globals.update(
         modules={one.file: one.name for one in used},
         packages=names.PACKAGES,
         types=names.types(),
         operations=views,
         certainties=operations.CERTAINTIES,
+        security=security(document),
+        servers=servers(document),
+        spec=_spec(sources),
+        title=document["info"]["title"],
+        version=document["info"]["version"],
     )
     try:
         for path, (template, variables) in files.items():
@@ -147,12 +168,14 @@ def templates() -> dict[str, bytes]:
     }
 
 
-def _server_url(document: dict[str, Any]) -> str:
-    servers = document.get("servers") or [{"url": ""}]
-    url: str = servers[0]["url"]
-    if not re.fullmatch(r"https?://[\w.~:/?#\[\]@!$&'()*+,;=%-]+", url):
-        raise GenerationError("servers: the first one needs a whole URL, without variables")
-    return url
+def _spec(sources: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return digests of what a package is made from, as `oneloop_core.spec.Spec` has them."""
+    ours = templates()
+    return {
+        "sha256": hashlib.sha256(b"".join(sources.values())).hexdigest(),
+        "sources": {name: hashlib.sha256(text).hexdigest() for name, text in sources.items()},
+        "generator": hashlib.sha256(b"".join(ours[name] for name in sorted(ours))).hexdigest()[:8],
+    }
 
 
 def _format(package: Path) -> None:

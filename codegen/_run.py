@@ -144,24 +144,26 @@ class Run:
     def render(self, new: Path, pruned: dict[Path, bytes]) -> str:
         """Generate the package into a folder; return the page of operations."""
         self.progress("3/4 generate")
+        sources = {self.name: self.text.encode()}
+        for path in self.overlays:
+            content = pruned[path] if path in pruned else path.read_bytes()
+            ours = path.resolve().is_relative_to(_project.ROOT / "overrides")
+            name = f"overrides/{path.name}" if ours else _file_name(path)
+            sources[_unused(name, sources)] = content
+        is_ours = self.options.output.resolve() == _project.PACKAGE
         try:
             self.api = api = _parser.parse(self.patched, names.of_classes(), self.problems)
-            page = _render.render(api, self.patched, new, self.name)
+            page = _render.render(
+                api, self.patched, new, self.name, sources, has_clients=not is_ours
+            )
             if api.refused and not (self.options.leave_out or self.options.diff):
                 count = len(_report.operations(self.patched))
                 raise _report.refusal(self.name, api.refused, count)
         except GenerationError:
             self.refuse_stale_fixes()
             raise
-        inputs = {self.name: self.text.encode()}
-        for path in self.overlays:
-            content = pruned[path] if path in pruned else path.read_bytes()
-            ours = path.resolve().is_relative_to(_project.ROOT / "overrides")
-            inputs[_unused(f"overrides/{path.name}" if ours else _file_name(path), inputs)] = (
-                content
-            )
-        inputs |= {f"codegen/{name}": code for name, code in _render.templates().items()}
-        _render.write_manifest(new, inputs)
+        ours = {f"codegen/{name}": code for name, code in _render.templates().items()}
+        _render.write_manifest(new, sources | ours)
         return page
 
     def compare(self, new: Path, folder: Path) -> None:
