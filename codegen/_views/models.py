@@ -121,12 +121,12 @@ class ModelView:
     def docstring(self) -> str:
         """Its docstring, without the quotes."""
         attributes = [
-            item(f"{one.name} ({one.annotation})", text(one.source.description))
+            item(line(f"{one.name} ({one.annotation})"), text(one.source.description))
             for one in self.fields
         ]
         attributes.append(
             item(
-                f"additional_properties (dict[str, {self.source.additional.annotation}])",
+                line(f"additional_properties (dict[str, {self.source.additional.annotation}])"),
                 "What the server sent beyond the document; sent back as it came.",
             )
         )
