@@ -194,11 +194,17 @@ def structural(document: dict[str, Any]) -> Iterator[Finding]:
     parts = list(objects(document))
     resolve = cache(partial(target, document))
     v31 = str(document.get("openapi")).startswith("3.1")
+    names: dict[str, Place] = {}
     for where, part in parts:
         yield from _reference(resolve, where, part)
         yield from _schema(where, part, v31=v31)
         if len(where) == 2 and where[0] == "paths":
             yield from _parameters(resolve, where, part)
+        name = part.get("operationId")
+        if len(where) == 3 and where[0] == "paths" and isinstance(name, str):
+            if names.setdefault(name, where) is not where:
+                problem = f"{dotted(names[name])} has the operationId {name[:100]!r} as well"
+                yield Finding((*where, "operationId"), problem)
     yield from _endless(resolve, parts)
     yield from slow_patterns(parts)
 
