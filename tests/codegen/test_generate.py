@@ -105,6 +105,7 @@ def quick(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_document, "read_document", lambda _: {})
     monkeypatch.setattr(_document, "read_actions", lambda *_: [])
     monkeypatch.setattr(_document, "check_document", lambda *_: None)
+    monkeypatch.setattr(_document, "problems", lambda *_: [])
 
 
 def test_the_committed_package_is_what_is_generated(first: Path) -> None:

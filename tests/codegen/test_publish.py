@@ -93,6 +93,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
             "read_actions": lambda *_: [],
             "patch": lambda document, _: document,
             "check_document": lambda *_: None,
+            "problems": lambda *_: [],
         },
         _merge: {"read_pages": lambda _: [], "merge": lambda *_: new},
         _render: {"render": rendered, "templates": dict, "write_manifest": manifest},
