@@ -111,7 +111,7 @@ def quick(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_render, "render", render)
     monkeypatch.setattr(_document, "read_document", lambda _: {})
     monkeypatch.setattr(_document, "check_document", lambda *_: None)
-    monkeypatch.setattr(_document, "problems", lambda _: [])
+    monkeypatch.setattr(_document, "problems", lambda *_: [])
     monkeypatch.setattr(_overlays, "read_actions", lambda *_: [])
     monkeypatch.setattr(_parser, "parse", lambda *_: Api([], [], [], []))
     monkeypatch.setattr(_run, "quirks", lambda _: [])
