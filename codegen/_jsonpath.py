@@ -24,7 +24,9 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 LONGEST = 2000
-"""The most characters of a target; this bounds its nesting, too."""
+"""The most characters of a target."""
+MOST_NESTED = 100
+"""The most `(` and `!` of a target, which are handled by recursion."""
 ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 WORDS = {"true": True, "false": False, "null": None}
 NOTHING = object()
@@ -102,8 +104,9 @@ def _equal(left: Any, right: Any) -> bool:
 
 def _ordered(sign: str, left: Any, right: Any) -> bool:
     """Compare numbers with numbers and texts with texts; all other values are only equal or not."""
+    flags = isinstance(left, bool) or isinstance(right, bool)
     for kind in ((int, float), str):
-        if isinstance(left, kind) and isinstance(right, kind) and not {left, right} & {True, False}:
+        if isinstance(left, kind) and isinstance(right, kind) and not flags:
             return bool(ORDER[sign](left, right))
     return "=" in sign and _equal(left, right)
 
@@ -112,6 +115,8 @@ def _tokens(text: str) -> list[tuple[str, str, int]]:
     """Return the kind, the text and the start of each token; the last one is the end."""
     if len(text) > LONGEST:
         raise ValueError(f"it is longer than {LONGEST} characters")
+    if text.count("(") + text.count("!") > MOST_NESTED:
+        raise ValueError(f"more than {MOST_NESTED} parentheses and negations")
     tokens, at = [], 0
     while at < len(text.rstrip()):
         found = TOKEN.match(text, at)
