@@ -10,6 +10,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
 
 from attrs import frozen
@@ -26,9 +27,10 @@ TOKEN = re.compile(
 LONGEST = 2000
 """The most characters of a target."""
 MOST_NESTED = 100
-"""The most `(` and `!` of a target, which are handled by recursion."""
+"""The most `(`, `!`, `&&` and `||` of a target, which are evaluated by recursion."""
 ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 WORDS = {"true": True, "false": False, "null": None}
+CONTAINERS = (dict, list)
 NOTHING = object()
 """The value of a query that matches nothing."""
 
@@ -73,13 +75,13 @@ def compiled(text: str) -> JsonPath:
 def _containers(parts: list[Any]) -> list[Any]:
     """Return all mappings and lists among some values and inside them, each once."""
     found: dict[int, Any] = {}
-    waiting = parts[::-1]
+    waiting = [part for part in reversed(parts) if isinstance(part, CONTAINERS)]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, dict | list) and id(part) not in found:
+        if id(part) not in found:
             found[id(part)] = part
-            inner = list(part.values()) if isinstance(part, dict) else part
-            waiting += [one for one in reversed(inner) if isinstance(one, dict | list)]
+            inner = part.values() if isinstance(part, dict) else part
+            waiting += [one for one in inner if isinstance(one, CONTAINERS)][::-1]
     return list(found.values())
 
 
@@ -115,8 +117,8 @@ def _tokens(text: str) -> list[tuple[str, str, int]]:
     """Return the kind, the text and the start of each token; the last one is the end."""
     if len(text) > LONGEST:
         raise ValueError(f"it is longer than {LONGEST} characters")
-    if text.count("(") + text.count("!") > MOST_NESTED:
-        raise ValueError(f"more than {MOST_NESTED} parentheses and negations")
+    if sum(map(text.count, ("(", "!", "&&", "||"))) > MOST_NESTED:
+        raise ValueError(f"more than {MOST_NESTED} parentheses and operators")
     tokens, at = [], 0
     while at < len(text.rstrip()):
         found = TOKEN.match(text, at)
@@ -213,16 +215,16 @@ class _Compiler:
     # --- filters -------------------------------------------------------------------------------
 
     def either(self) -> Test:
-        tests = [self.both()]
+        test = self.both()
         while self.take("||"):
-            tests.append(self.both())
-        return tests[0] if len(tests) == 1 else lambda value: any(one(value) for one in tests)
+            test = partial(_any, test, self.both())
+        return test
 
     def both(self) -> Test:
-        tests = [self.single()]
+        test = self.single()
         while self.take("&&"):
-            tests.append(self.single())
-        return tests[0] if len(tests) == 1 else lambda value: all(one(value) for one in tests)
+            test = partial(_all, test, self.single())
+        return test
 
     def single(self) -> Test:
         if self.take("!"):
@@ -273,6 +275,8 @@ class _Compiler:
 
         def get(value: Any) -> Any:
             for key in keys:
+                if not isinstance(value, CONTAINERS):
+                    return NOTHING
                 value = _member(key, value)
             return value
 
@@ -293,6 +297,14 @@ class _Compiler:
             return isinstance(text, str) and search(text) is not None
 
         return test
+
+
+def _any(one: Test, other: Test, value: Any) -> Any:
+    return one(value) or other(value)
+
+
+def _all(one: Test, other: Test, value: Any) -> Any:
+    return one(value) and other(value)
 
 
 def _length(value: Any) -> Any:

