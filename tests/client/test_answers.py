@@ -76,7 +76,13 @@ def test_answers_are_read_by_status(answers: Any, status: int, body: bytes, valu
         ([NUMBER], 204, b"", Unreadable, "a body that is not JSON"),
         ([NUMBER, WORD], 202, b"5", DecodeError, "expected a string, got 5"),
         ([NUMBER, NOTHING], 201, b"a", Unreadable, "a body that is not JSON"),
-        ([NOTHING, Answer(202, 202, "nothing")], 200, b"a", Unreadable, "where the document has none"),
+        (
+            [NOTHING, Answer(202, 202, "nothing")],
+            200,
+            b"a",
+            Unreadable,
+            "where the document has none",
+        ),
         ([TEXT], 201, b"\xff", Unreadable, "not in the charset that its headers declare"),
     ],
 )
@@ -104,7 +110,9 @@ def test_text_has_the_charset_of_its_headers(content_type: str, body: bytes) -> 
     assert read([TEXT], 201, body, content_type) == "\u00e4"
 
 
-@pytest.mark.parametrize("charset", ["idna", "punycode", "hex", "unicode_escape", "utf-7", "cp9999"])
+@pytest.mark.parametrize(
+    "charset", ["idna", "punycode", "hex", "unicode_escape", "utf-7", "cp9999"]
+)
 def test_other_charsets_are_refused(charset: str) -> None:
     """Python has codecs that are no charsets, or that take quadratic time."""
     started = time.process_time()
@@ -169,7 +177,7 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Log nothing."""
 
 

@@ -115,7 +115,7 @@ def test_queries_are_as_openapi_shows_them(
 @pytest.mark.parametrize("explode", [False, True])
 @pytest.mark.parametrize("value", [[], {}, [None], {"a": None}], ids=repr)
 def test_nothing_is_sent_for_nothing(style: str, explode: bool, value: Any) -> None:
-    """Empty lists and objects are left out, and so is null inside them (RFC 6570, section 3.2.1)."""
+    """Empty lists and objects are left out, and so is null inside them (RFC 6570)."""
     text = encode_form("color", value, style, explode=explode)
     assert (text, encode_query([text, ("a", None)])) == ("", "")
 
@@ -165,8 +165,10 @@ def test_a_path_is_not_empty(style: str, explode: bool, value: Any) -> None:
         ("simple", False, [".."]),
         ("label", False, ""),
         ("label", False, "."),
-    ]
-    + [("label", True, [""]), ("label", True, ["."]), ("label", True, ["", ""])],
+        ("label", True, [""]),
+        ("label", True, ["."]),
+        ("label", True, ["", ""]),
+    ],
 )
 def test_a_path_is_no_dot_segment(style: str, explode: bool, value: Any) -> None:
     """Servers resolve dot segments to another path, also if the dots are percent-encoded."""
