@@ -338,6 +338,7 @@ class A(Base):
     x: int
     y: dict[str, str | None]
     z: dict[str, int]
+    k: int
     ONE = "one"
     @property
     def flag(self) -> bool: ...
@@ -357,6 +358,7 @@ class A:
     x: int | None
     y: dict[str, str]
     z: dict[int, int]
+    def k(self) -> int: ...
     w: int
     ONE = "two"
     TWO = "two"
@@ -397,6 +399,7 @@ def test_python(tmp_path: Path) -> None:
         "changed: client.call(): returns A | None -> A",
         "added: client.other()",
         "broken: models.A: base class was removed",
+        "broken: models.A.k: public object points to a different kind of object",
         "broken: models.B removed",
         "broken: models.C removed",
         "broken: models.A.x: type int -> int | None",
