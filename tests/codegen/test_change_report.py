@@ -209,9 +209,10 @@ def test_lists_and_maps() -> None:
         "broken: field m{}: type string -> integer",
     ]
     assert lines(document(A={}), listed(TEXT))[0] == "broken: component: type any -> B"
-    added = document(A={"type": "object", "properties": {"a": {"type": "array", "items": TEXT}}})
+    day = {"type": "array", "items": {**TEXT, "format": "date"}}
+    added = document(A={"type": "object", "properties": {"a": day}})
     assert lines(document(A={"type": "object"}), added) == [
-        "added: field a: array of string, optional"
+        "added: field a: array of string (date), optional"
     ]
 
 
