@@ -127,7 +127,8 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
 def _generate(options: argparse.Namespace) -> list[str]:
     """Generate, publish unless it is a --check, and return the differences from the old client."""
     # Not at the top: --help must work before the toolchain is installed.
-    from . import _document, _merge, _render, _structure, _tree
+    from . import _document, _merge, _parser, _render, _structure, _tree
+    from ._views import names
 
     source, output = options.document, options.output
     if output.exists() and not _replaceable(output):
@@ -146,11 +147,13 @@ def _generate(options: argparse.Namespace) -> list[str]:
             _progress(options, f"2/4 patch    {len(actions)} overrides")
             patched = _document.patch(document, actions)
             name = f"{source.name} as patched by the overlays"
-            _structure.refuse(name, _structure.slow_patterns(patched))
             _document.check_document(patched, name)
+            _structure.refuse(name, _document.problems(patched))
             _progress(options, "3/4 generate")
             new = draft / "oneloop_api"
-            page = _render.render(patched, new)
+            api = _parser.parse(patched, names.of_classes())
+            page = _render.render(api, patched, new)
+            [say(str(x)[:300], sys.stdout) for x in (*api.refused, *api.findings)]
             inputs = {
                 "openapi.yaml": text.encode(),
                 **{f"overrides/{path.name}": path.read_bytes() for path in OVERLAYS},

@@ -72,7 +72,9 @@ class Endpoint:
     """Method and path, for errors."""
     name: str
     method: str
+    """In upper case."""
     path: str
+    """The path with the Python names of its parameters in braces."""
     tag: str
     summary: str
     description: str
@@ -94,6 +96,12 @@ class Endpoint:
     """The URL of a server of its own; None: the document's servers apply."""
     extensions: Mapping[str, Any]
     """The operation as it is written, for our extensions."""
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds that its code needs."""
+        parts: list[Property] = [*self.parameters, *([self.body.property] if self.body else ())]
+        return [one.kind for one in parts] + [one.kind for one in self.answers if one.kind]
 
 
 @frozen

@@ -1,67 +1,49 @@
 """Read and check the document, and patch it by the overlays. All of it happens in memory."""
 
-import os
-import re
-import warnings
+import json
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.ext import parse
-from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from . import _yaml
 from ._errors import GenerationError
-from ._structure import (
-    dotted,
-    endless_references,
-    long_lists,
-    refuse,
-    reserved_extensions,
-    without_slow_parts,
-    wrong_references,
-)
-from ._yaml import Constructor, TooDeepError
+from ._findings import Finding, Place
+from ._structure import TYPES, Blame, is_unused, refuse, reserved_extensions, structural
 
-# The validator prefers another engine, whose messages differ, where one happens to be installed.
-os.environ["OPENAPI_SPEC_VALIDATOR_SCHEMA_VALIDATOR_BACKEND"] = "jsonschema"
+MOST_FINDINGS = 1000
+"""The most remarks on a document. What refuses operations is never left out."""
 
-BRACKETS = re.compile(r"(?:[\[{]\s*){200}")
-"""More brackets in a row than any document has. ruamel.yaml takes quadratic time for them."""
+DECISIVE = frozenset({"content", "in", "name", "propertyName", "scheme", "type"})
+"""Keywords without which nobody can say what a part means."""
 
-HANDLERS: dict[str, Any] = {}
-"""A validator's handlers for references. Without any, it reads no files and no network."""
+WORDS = frozenset({"deprecated", "description", "operationId", "summary", "title"})
+"""Keywords whose value only documents a part."""
 
-
-class _Validator30(OpenAPIV30SpecValidator):
-    resolver_handlers = HANDLERS
-
-
-class _Validator31(OpenAPIV31SpecValidator):
-    resolver_handlers = HANDLERS
+BOUNDS = frozenset({"exclusiveMaximum", "exclusiveMinimum"})
+"""Keywords that are booleans in OpenAPI 3.0 and numbers in 3.1, and that vendors mix up."""
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read and check an OpenAPI 3 document as published.
+    """Read an OpenAPI 3 document as published. `problems` finds what is wrong in it.
 
     Raises:
-        GenerationError: It cannot be used. The message says what is wrong, and where.
+        GenerationError: It cannot be used at all. The message says what is wrong, and where.
     """
     return parse_document(read_text(path), path.name)
 
 
 def parse_document(text: str, name: str) -> dict[str, Any]:
-    """Parse and check the text of a document. Messages call it by the given name."""
+    """Parse the text of a document. Messages call it by the given name."""
     document = parse_yaml(text, name)
-    version = str(document.get("openapi", document.get("swagger", "")))
-    if "openapi" not in document or not version.startswith(("3.0", "3.1")):
-        found = f"its version is {version[:50]}" if version else "it has no openapi version"
-        raise GenerationError(f"{name} is not an OpenAPI 3.0 or 3.1 document: {found}")
-    refuse(name, reserved_extensions(document))
     check_document(document, name)
+    refuse(name, reserved_extensions(document))
     return document
 
 
@@ -74,28 +56,152 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """Parse YAML (or JSON) whose top level is a mapping."""
-    if BRACKETS.search(text):
-        raise GenerationError(f"{name} is nested too deeply")
+    """Parse YAML or JSON whose top level is a mapping."""
     try:
-        # As openapi-python-client reads it; ruamel's parser in C words errors differently.
-        yaml = YAML(typ="safe", pure=True)
-        yaml.Constructor = Constructor
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about YAML 1.1
-            content = yaml.load(text)
-    except MarkedYAMLError as error:
-        at = error.problem_mark
-        where = f" line {at.line + 1}, column {at.column + 1}:" if at else ""
-        problem = one_line(error.problem or error.context)
-        raise GenerationError(f"{name}:{where} {problem}") from None
-    except (TooDeepError, RecursionError):
-        raise GenerationError(f"{name} is nested too deeply") from None
-    except (YAMLError, ValueError) as error:
-        raise GenerationError(f"{name} cannot be read: {one_line(error)}") from None
+        content = _yaml.parse(text)
+    except _yaml.UnreadableError as error:
+        problem, index = error.args
+        if index is None:
+            raise GenerationError(f"{name} cannot be read: {one_line(problem)}") from None
+        line, column = text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
+        where = f"line {line}, column {column}"
+        raise GenerationError(f"{name}: {where}: {one_line(problem)}") from None
     if not isinstance(content, dict):
         raise GenerationError(f"{name} is not a mapping")
     return content
+
+
+def check_document(document: dict[str, Any], name: str) -> None:
+    """Raise `GenerationError` if a document cannot be used at all."""
+    version = str(document.get("openapi", document.get("swagger", "")))
+    if "openapi" not in document or not version.startswith(("3.0", "3.1")):
+        found = f"its version is {version[:50]}" if version else "it has no openapi version"
+        raise GenerationError(f"{name} is not an OpenAPI 3.0 or 3.1 document: {found}")
+    for key, value in document.items():
+        if key in ("info", "paths", "components", "webhooks") and not isinstance(value, dict):
+            raise GenerationError(f"{name}: {key}: expected a mapping")
+    if "info" not in document:
+        raise GenerationError(f"{name} has no info, which would give it a title and a version")
+    if not document.keys() & {"paths", "components", "webhooks"}:
+        raise GenerationError(f"{name} has no paths: there is nothing to call")
+
+
+# --- what is wrong in it -------------------------------------------------------------------------
+
+
+def problems(document: dict[str, Any]) -> list[Finding]:
+    """Return everything that is wrong in a document that `check_document` accepts, by place."""
+    found = [*_schema_errors(document), *structural(document)]
+    found.sort(key=lambda one: [(isinstance(key, str), key) for key in one.place])
+    remarks = [one for one in found if not one.refuses]
+    if more := remarks[MOST_FINDINGS:]:
+        left = {id(one) for one in more}
+        found = [one for one in found if id(one) not in left]
+        found.append(Finding((), f"{len(more)} more remarks are not listed"))
+    return found
+
+
+@cache
+def _validator(version: str) -> Any:
+    # Read as a file: to import its package takes a second.
+    schema = f"openapi_spec_validator/resources/schemas/v{version}/schema.json"
+    path = distribution("openapi-spec-validator").locate_file(schema)
+    content = json.loads(Path(str(path)).read_bytes())
+    if version == "3.1":  # the schema of OpenAPI leaves out what is in schemas
+        content["$defs"]["schema"] = {
+            "$dynamicAnchor": "meta",
+            "$ref": "https://json-schema.org/draft/2020-12/schema",
+        }
+    return jsonschema_rs.validator_for(content, validate_formats=False, offline=True)
+
+
+def _schema_errors(document: dict[str, Any]) -> list[Finding]:
+    errors = _validator(str(document["openapi"])[:3]).iter_errors(document)
+    found: dict[tuple[Place, str], Finding] = {}
+    unknown: list[tuple[Place, str]] = []
+    for error in (leaf for error in errors for leaf in _leaves(error)):
+        place, kind = tuple(error.instance_path), error.kind.name
+        if kind in ("additionalProperties", "unevaluatedProperties"):
+            unknown += [(place, key) for key in error.kind.unexpected]
+        else:
+            finding = Finding(place, _words(error), refuses=not _is_mended(error, place))
+            found[place, finding.problem] = finding
+    # A part that is wrong counts as unknown as well, as no rule applies to it then.
+    wrong = Blame([Finding(place, "", refuses=True) for place, _ in found])
+    for place, key in unknown:
+        if not wrong.inside((*place, key)):
+            refuses = place == ("paths",)
+            problem = "a path must begin with /" if refuses else "this key is not in OpenAPI"
+            found[(*place, key), ""] = Finding((*place, key), problem, refuses=refuses)
+    return list(found.values())
+
+
+def _leaves(error: Any) -> Iterator[Any]:
+    """Yield the errors behind one that says only that no alternative fits."""
+    branches = getattr(error.kind, "context", None)
+    if not branches or not all(branches):
+        yield error
+        return
+
+    def unlikely(branch: list[Any]) -> tuple[bool, int]:
+        # The alternative is for another type, another kind of part, or for references.
+        other = any(
+            one.kind.name in ("const", "enum")
+            or (one.kind.name == "type" and one.instance_path == error.instance_path)
+            or (one.kind.name == "required" and one.kind.property == "$ref")
+            for one in branch
+        )
+        return other, -max(len(one.instance_path) for one in branch)
+
+    for one in min(branches, key=unlikely):
+        yield from _leaves(one)
+
+
+def _words(error: Any) -> str:
+    kind, value = error.kind, error.instance
+    shown = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict | list) and value:
+        shown = "a mapping" if isinstance(value, dict) else "a list"
+    match kind.name:
+        case "required":
+            return f"{kind.property} is missing"
+        case "type":
+            return one_line(f"expected {' or '.join(kind.types)}, got {shown}")
+        case "enum":
+            return one_line(f"expected one of {', '.join(map(str, kind.options))}, got {shown}")
+        case "not":
+            return one_line(f"these exclude each other: {', '.join(kind.schema['required'])}")
+        case "minItems" | "minProperties":
+            return "must not be empty"
+        case "oneOf":
+            return "OpenAPI has alternatives here, and more than one fits"
+    if isinstance(value, dict | list):
+        return f"OpenAPI does not allow this (its rule {kind.name})"
+    return one_line(error.message)
+
+
+def _is_mended(error: Any, place: Place) -> bool:
+    """Whether an error does not matter, or there is one obvious reading of what it is about."""
+    key, kind, value = place[-1] if place else "", error.kind, error.instance
+    if is_unused(place) or key in WORDS:
+        return True
+    match kind.name:
+        case "required":
+            return kind.property not in DECISIVE
+        case "not":
+            return "examples" in kind.schema.get("required", ())
+        case "uniqueItems" | "propertyNames":
+            return True
+        case "minItems" | "minProperties":
+            return key in ("required", "responses")
+    draft3 = key == "required" and isinstance(value, bool)
+    other = key in BOUNDS and isinstance(value, bool | int | float)
+    types = value if isinstance(value, list) else [value]
+    named = key == "type" and all(one in {*TYPES, "file"} for one in types)
+    return draft3 or other or named
+
+
+# --- overlays ------------------------------------------------------------------------------------
 
 
 def read_actions(*paths: Path) -> list[dict[str, Any]]:
@@ -113,30 +219,6 @@ def _actions(path: Path) -> Iterator[dict[str, Any]]:
         if len(action.keys() & {"update", "remove"}) != 1:
             raise GenerationError(f"{path.name}: {_quirk(action)}: needs either update or remove")
         yield {**action, "x-overlay": path.name}
-
-
-def check_document(document: dict[str, Any], name: str) -> None:
-    """Raise `GenerationError` unless a document is valid and can be processed in bounded time."""
-    refuse(name, wrong_references(document))
-    refuse(name, endless_references(document))
-    refuse(name, long_lists(document))
-    v31 = str(document["openapi"]).startswith("3.1")
-    validator = (_Validator31 if v31 else _Validator30)(without_slow_parts(document))
-    try:
-        # The first error only: the validator itself may fail on what comes after a broken part.
-        error = next(validator.iter_errors(), None)
-    except RecursionError:
-        raise GenerationError(f"{name}: its references are nested too deeply") from None
-    except KeyError as fault:
-        raise GenerationError(
-            f"{name} is not valid OpenAPI, or the validator does not support it: it fails at"
-            f" {one_line(fault)}: find that name and remove what uses it"
-        ) from None
-    except Exception as fault:  # noqa: BLE001, the validator raises anything on broken documents
-        raise GenerationError(f"{name} is not valid OpenAPI: {one_line(fault)}") from None
-    if error is not None:
-        at = dotted(error.absolute_path)
-        raise GenerationError(f"{name}: {at}: {one_line(error.message)}")
 
 
 def patch(document: dict[str, Any], actions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ class Finding:
     """What is wrong, dropped or changed there, as a sentence without a full stop."""
     action: dict[str, Any] | None = None
     """An overlay action that would mend it, if there is one."""
+    refuses: bool = False
+    """Whether the operations that use the part are refused, as nobody can say what it means."""
 
 
 @frozen
@@ -47,7 +49,7 @@ class Unsupported(GenerationError):
     """
 
     def __init__(self, place: Place, problem: str, action: dict[str, Any] | None = None) -> None:
-        super().__init__(f"{dotted(place)}: {problem}")
+        super().__init__(f"{dotted(place)}: {problem}" if place else problem)
         self.place, self.problem, self.action = place, problem, action
 
 

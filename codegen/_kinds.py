@@ -5,11 +5,14 @@ that `oneloop_core` or `oneloop_overrides` exports. A class with a `schema` is f
 kind is listed nowhere else.
 """
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from attrs import define, field, frozen
 
+from ._findings import Unsupported
 from ._literals import literal
 from ._patterns import Time, judge
 from ._structure import python_pattern
@@ -19,6 +22,12 @@ Way = Literal["decode", "encode"]
 
 LONGEST_CHECKED = 1000
 """Texts up to this length are checked against patterns whose time grows with the cube of it."""
+
+
+LETTERS = {str: "s", int: "i", float: "n", bool: "b", list: "a", dict: "o", type(None): "0"}
+"""The types of JSON, as unions name them."""
+DEPTH = 2
+"""How many levels of objects are compared to tell the alternatives of a union apart."""
 
 
 class Kind:
@@ -35,6 +44,10 @@ class Kind:
     """The type of arguments, if it is a wider one."""
     module: ClassVar[str] = ""
     """The module of the standard library that the type is imported from."""
+    letters: Any = "s"
+    """The types of JSON that its values may have."""
+    detail: Any = None
+    """The values that it lists: a tuple, or a set where there are no others."""
     sample: ClassVar[str] = ""
     """A string of its schemas, for the sandbox, which knows only the formats of JSON Schema."""
 
@@ -45,7 +58,7 @@ class Kind:
 
     @classmethod
     def of(cls, schema: Any) -> Self:  # noqa: ARG003 - not all kinds have limits
-        """Make the kind for one schema, which has the keywords of JSON Schema as attributes."""
+        """Make the kind for one normal schema."""
         return cls()
 
     @property
@@ -56,12 +69,14 @@ class Kind:
     @property
     def annotation(self) -> str:
         """The type of a field or an answer."""
-        return _filled(self.type, (part.annotation for part in self.parts))
+        parts = self.parts
+        return _filled(self.type, (one.annotation for one in parts)) if parts else self.type
 
     @property
     def argument(self) -> str:
         """The type of an argument."""
-        return _filled(self.argument_type or self.type, (part.argument for part in self.parts))
+        parts, form = self.parts, self.argument_type or self.type
+        return _filled(form, (one.argument for one in parts)) if parts else form
 
     @property
     def bounds(self) -> str:
@@ -77,6 +92,10 @@ class Kind:
     def plain(self) -> bool:
         """Whether a value can be sent in a path, a query or a header."""
         return True
+
+    def detail_to(self, depth: int) -> Any:  # noqa: ARG002 - only objects have levels
+        """Return what tells its values from others of the same type, for `decode_union`."""
+        return self.detail
 
     def code(self, way: Way, source: str) -> str:
         """Return an expression that decodes parsed JSON, or that checks and encodes a value.
@@ -118,6 +137,7 @@ class Boolean(Kind):
     schema = ("boolean", "")
     codec = "boolean"
     type = "bool"
+    letters = "b"
 
 
 class Uuid(Kind):
@@ -157,6 +177,14 @@ class Date(Kind):
     type = "date"
 
 
+class Binary(Kind):
+    """The content of a file, in a form or as a body. In JSON, `format: binary` is a string."""
+
+    codec = "file"
+    type = "bytes | File"
+    plain = False
+
+
 @frozen
 class Limited(Kind):
     """A scalar with limits, which are keyword arguments of its `encode_<codec>`."""
@@ -191,22 +219,26 @@ class Number(Limited):
     schema = ("number", "")
     codec = "number"
     type = "float"
+    letters = "in"
 
     @classmethod
     def of(cls, schema: Any) -> Self:
+        get = schema.get
+        # In OpenAPI 3.0 exclusiveMinimum is true or false and says what minimum means.
+        above, below = get("exclusiveMinimum"), get("exclusiveMaximum")
         limits = {
-            "minimum": schema.minimum,
-            "above": schema.exclusiveMinimum,
-            "maximum": schema.maximum,
-            "below": schema.exclusiveMaximum,
-            "multiple_of": schema.multipleOf,
+            "minimum": None if above is True else get("minimum"),
+            "above": get("minimum") if above is True else above,
+            "maximum": None if below is True else get("maximum"),
+            "below": get("maximum") if below is True else below,
+            "multiple_of": get("multipleOf"),
         }
-        # The parser reads every bound as a float; 2**53 - 1 and all below are exact in one.
         return cls(
             {
                 key: int(bound) if float(bound).is_integer() and abs(bound) < 1e40 else bound
                 for key, bound in limits.items()
-                if bound is not None and not isinstance(bound, bool)
+                if isinstance(bound, int | float) and not isinstance(bound, bool)
+                if key != "multiple_of" or bound > 0
             }
         )
 
@@ -217,6 +249,7 @@ class Integer(Number):
     schema = ("integer", "")
     codec = "integer"
     type = "int"
+    letters = "i"
 
 
 class Text(Limited):
@@ -228,12 +261,20 @@ class Text(Limited):
 
     @classmethod
     def of(cls, schema: Any) -> Self:
-        lengths = {"min_length": schema.minLength, "max_length": schema.maxLength}
-        limits: dict[str, Any] = {key: limit for key, limit in lengths.items() if limit is not None}
-        if schema.pattern is not None:
-            pattern = python_pattern(schema.pattern.get_untrusted_value())
-            time, _ = judge(pattern)
+        limits: dict[str, Any] = {
+            key: int(schema[keyword])
+            for key, keyword in (("min_length", "minLength"), ("max_length", "maxLength"))
+            if isinstance(schema.get(keyword), int | float) and schema[keyword] >= 0
+        }
+        if limits.get("min_length") == 0:
+            del limits["min_length"]
+        if isinstance(schema.get("pattern"), str):
+            pattern = python_pattern(schema["pattern"])
             short = limits.get("max_length", LONGEST_CHECKED + 1) <= LONGEST_CHECKED
+            try:
+                time, _ = judge(pattern)
+            except re.error:  # ECMAScript knows more than Python
+                time = Time.COMPLEX
             checked = time == Time.LINEAR or (time == Time.POLYNOMIAL and short)
             limits["pattern" if checked else "unchecked"] = pattern
         return cls(limits)
@@ -251,6 +292,7 @@ class Anything(Kind):
 
     codec = "json"
     plain = False
+    letters = "sinbao0"
 
     def code(self, way: Way, source: str) -> str:
         return source if way == "decode" else super().code(way, source)
@@ -265,10 +307,63 @@ class Constant(Kind):
 
     @property
     def type(self) -> str:
-        return "None" if self.value is None else "Any"
+        if self.value is None:
+            return "None"
+        return f"Literal[{self.default}]" if self.default else "Any"
+
+    @property
+    def default(self) -> str:
+        """The value as code, if it can stand in a type; then arguments need not be given."""
+        return literal(self.value) if type(self.value) in (str, int, bool) else ""
+
+    @property
+    def plain(self) -> bool:
+        return not isinstance(self.value, list | dict)
+
+    @property
+    def letters(self) -> str:
+        return LETTERS[type(self.value)]
+
+    @property
+    def detail(self) -> Any:
+        return {self.value} if self.default else None
 
     def options(self, way: Way) -> list[str]:
         return [literal(self.value)]
+
+
+@frozen
+class Choice(Kind):
+    """One of several values that are not all texts or all whole numbers."""
+
+    codec = "choice"
+    values: list[Any]
+
+    @property
+    def type(self) -> str:
+        names = dict.fromkeys(type(one).__name__ for one in self.values)
+        return " | ".join(names) if names.keys() <= {"str", "int", "float", "bool"} else "Any"
+
+    @property
+    def bounds(self) -> str:
+        return f"One of {', '.join(json.dumps(one, ensure_ascii=False) for one in self.values)}."
+
+    @property
+    def plain(self) -> bool:
+        return self.type != "Any"
+
+    @property
+    def letters(self) -> str:
+        found = {letter for one in self.values for letter in LETTERS[type(one)]}
+        return "".join(sorted(found))
+
+    @property
+    def detail(self) -> Any:
+        return tuple(self.values) if self.plain else None
+
+    def options(self, way: Way) -> list[str]:
+        # Read leniently: only values that are sent are checked.
+        return [literal(self.values)] if way == "encode" else [literal(self.letters)]
 
 
 # --- kinds that consist of others ----------------------------------------------------------------
@@ -295,6 +390,14 @@ class Nullable(Wrapper):
     type = "{} | None"
 
     @property
+    def letters(self) -> str:
+        return f"{self.inner.letters}0"
+
+    def detail_to(self, depth: int) -> Any:
+        found = self.inner.detail_to(depth)
+        return found if isinstance(found, dict | list) else None
+
+    @property
     def plain(self) -> bool:
         return self.inner.plain
 
@@ -307,8 +410,12 @@ class ListOf(Wrapper):
 
     codec = "list"
     type = "list[{}]"
+    letters = "a"
     argument_type = "Sequence[{}]"
     plain = False
+
+    def detail_to(self, depth: int) -> Any:
+        return [(self.inner.letters, self.inner.detail_to(depth))]
 
 
 class MapOf(Wrapper):
@@ -316,18 +423,106 @@ class MapOf(Wrapper):
 
     codec = "map"
     type = "dict[str, {}]"
+    letters = "o"
     argument_type = "Mapping[str, {}]"
     plain = False
 
 
 @frozen
 class Union(Kind):
-    """One of several kinds."""
+    """One of several kinds.
+
+    Which one a JSON value is of is decided by its type, and for objects by a tag (a field with
+    other values in each of them), else by the fields they have; never by trying one after the
+    other, which could take exponential time.
+    """
 
     codec = "union"
-    type = "{}"
-    plain = False
     parts: list[Kind]
+    named: str | None = None
+    """The tag that a discriminator names."""
+    given: dict[str, Kind] = field(factory=dict)
+    """The kinds by the values that a discriminator gives them."""
+    other: Kind | None = None
+    """The kind of objects with another value of the tag."""
+
+    @property
+    def models(self) -> list["Model"]:
+        return [one for one in self.parts if isinstance(one, Model)]
+
+    @property
+    def tagged(self) -> tuple[str, dict[Any, Kind]]:
+        """The tag, and the kinds by its values; empty if there is none."""
+        models = [one for one in self.models if one is not self.other]
+        names = [self.named] if self.named else models[0].tags if len(models) > 1 else ()
+        for name in names:
+            table: dict[Any, Kind] = dict(self.given) if name == self.named else {}
+            values = {id(one): one.values_of(name) for one in models}
+            for one in models:
+                for value in values[id(one)]:
+                    table.setdefault(value, one)
+            listed = sum(map(len, values.values()))
+            distinct = len({value for found in values.values() for value in found}) == listed
+            if table and {id(one) for one in table.values()} >= {id(one) for one in models}:
+                if name == self.named or (distinct and all(values.values())):
+                    return name, table
+        return "", {}
+
+    @property
+    def type(self) -> str:
+        return "{} | UnknownObject" if self.tagged[0] and not self.other else "{}"
+
+    @property
+    def plain(self) -> bool:
+        return all(one.plain for one in self.parts)
+
+    @property
+    def letters(self) -> str:
+        return "".join(dict.fromkeys("".join(one.letters for one in self.parts)))
+
+    def code(self, way: Way, source: str) -> str:
+        name, table = self.tagged
+        others = [one for one in self.parts if not (name and isinstance(one, Model))]
+        if way == "encode":
+            options = [one.function("encode") for one in self.parts]
+            if name and not self.other:
+                options.append("lambda item: encode_model(item, UnknownObject)")
+            return f"encode_union({', '.join([source, *options])})"
+        models, decode = [], source
+        if name:
+            entries = ", ".join(f"{literal(k)}: {v.function('decode')}" for k, v in table.items())
+            rest = self.other.function("decode") if self.other else "UnknownObject.from_dict"
+            of = source if not others else "item"
+            decode = f"decode_tagged({of}, {literal(name)}, {{{entries}}}, {rest})"
+            if not others:
+                return decode
+            models = [f"(lambda item: {decode}, 'o', None)"]
+        alike = self.alike() if not name else set()
+        models += [
+            f"({one.function('decode')}, {one.letters!r}, {_pruned(one.detail_to(DEPTH), alike)!r})"
+            for one in others
+        ]
+        return f"decode_union({', '.join([source, *models])})"
+
+    def alike(self) -> set[str]:
+        """The fields that are the same in all objects, and so tell nothing."""
+        details = [one.detail_to(DEPTH) for one in self.models]
+        if len(details) < 2 or any(one.closed for one in self.models):
+            return set()
+        return {
+            name
+            for name, fit in details[0].items()
+            if name
+            and all(other.get(name) == fit for other in details)
+            and len({name in other[""] for other in details}) == 1
+        }
+
+
+def _pruned(detail: Any, alike: set[str]) -> Any:
+    if not isinstance(detail, dict):
+        return detail
+    kept = {name: fit for name, fit in detail.items() if name not in alike}
+    return {**kept, "": tuple(name for name in detail[""] if name not in alike)}
 
 
 # --- classes of the generated package ------------------------------------------------------------
@@ -351,12 +546,17 @@ class Property:
 class Class(Kind):
     """A class of its own: a model or an enum."""
 
-    name: str
-    file: str
-    """The name of its module."""
+    naming: tuple["Class | str | None", str]
+    """The class or the prefix before its name, and that name as the document has it."""
     wire_name: str
     """The name of its schema in the document."""
     description: str
+    name: str = field(default="", kw_only=True)
+    """Its name in Python, which is given when all classes are known."""
+    file: str = field(default="", kw_only=True)
+    """The name of its module."""
+    broken: Unsupported | None = field(default=None, kw_only=True)
+    """Why it cannot be generated."""
 
     @property
     def type(self) -> str:
@@ -373,7 +573,19 @@ class Enum(Class):
     codec = "enum"
     members: dict[str, str]
     """The values by name, as literals."""
-    value_type: str
+    values: list[Any]
+
+    @property
+    def value_type(self) -> str:
+        return type(self.values[0]).__name__
+
+    @property
+    def letters(self) -> str:
+        return LETTERS[type(self.values[0])]
+
+    @property
+    def detail(self) -> Any:
+        return tuple(self.values)
 
     @property
     def argument_type(self) -> str:
@@ -386,11 +598,40 @@ class Model(Class):
 
     codec = "model"
     plain = False
-    flags: Any
+    letters = "o"
+    closed: bool = False
+    """Whether the document says that there are no other fields."""
+    flags: Any = field(factory=dict)
     """The extension `x-python-flags`, as it is written."""
     properties: list[Property] = field(factory=list)
     additional: Kind = field(factory=Anything)
     """The kind of fields that the document does not name."""
+    use: str = ""
+    """What it is used for, if its fields are others in requests than in answers."""
+
+    @property
+    def tags(self) -> list[str]:
+        """The fields that may tell it from other models: required ones with listed values."""
+        return [one.wire_name for one in self.properties if one.required and one.kind.detail]
+
+    def values_of(self, name: str) -> list[Any]:
+        """Return the values that the document lists for a field."""
+        for one in self.properties:
+            if one.wire_name == name:
+                bare = one.kind.inner if isinstance(one.kind, Nullable) else one.kind
+                found = bare.detail
+                return [*found] if isinstance(found, tuple | set) else []
+        return []
+
+    def detail_to(self, depth: int) -> Any:
+        if not depth:
+            return None
+        found = {
+            one.wire_name: (one.kind.letters, one.kind.detail_to(depth - 1))
+            for one in self.properties
+        }
+        required = tuple(one.wire_name for one in self.properties if one.required)
+        return {**found, "": (*required, None) if self.closed else required}
 
     @property
     def inside(self) -> list[Kind]:

@@ -5,7 +5,7 @@ import math
 import unicodedata
 from typing import Any
 
-from ._errors import GenerationError
+from ._findings import Unsupported
 
 LONGEST_NAME = 120
 """Names of files, with what is added to them, have to be shorter than 255 bytes."""
@@ -21,7 +21,7 @@ def literal(value: Any) -> str:
     if type(value) is float and math.isfinite(value):
         return repr(value)
     shown = "a number" if type(value) is int else f"{value!r:.50}, a {type(value).__name__},"
-    raise GenerationError(f"{shown} cannot be written into code: use a text or a usual number")
+    raise Unsupported((), f"{shown} cannot be written into code: use a text or a usual number")
 
 
 def quoted(value: Any) -> str:
@@ -38,7 +38,7 @@ def identifier(name: str) -> str:
         or (name.startswith("__") and name.endswith("__"))
         or name != unicodedata.normalize("NFKC", name)
     ):
-        raise GenerationError(f"{name[:50]!r} cannot be a name in Python: give it another one")
+        raise Unsupported((), f"{name[:50]!r} cannot be a name in Python: give it another one")
     if len(name.encode()) > LONGEST_NAME:
-        raise GenerationError(f"the name {name[:50]}... is too long: give it a shorter one")
+        raise Unsupported((), f"the name {name[:50]}... is too long: give it a shorter one")
     return name

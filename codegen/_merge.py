@@ -25,8 +25,9 @@ from ruamel.yaml.emitter import Emitter
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
-from ._document import check_document, parse_document, parse_yaml, read_text
+from ._document import parse_document, parse_yaml, problems, read_text
 from ._errors import GenerationError
+from ._structure import refuse
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LANGUAGES = ("yaml", "yml", "json")
@@ -94,7 +95,7 @@ def merge(
             return Merged(ours.document, text, "nothing new")
         merged = _placed(ours.document, list(chosen.items()))
         text, document = _spliced(text, ours, merged)
-        check_document(document, f"{ours.name} with the pages added")
+        refuse(f"{ours.name} with the pages added", problems(document))
     except RecursionError:
         raise GenerationError("what is added is nested too deeply") from None
     return Merged(document, text, _summary(chosen, known))

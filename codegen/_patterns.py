@@ -12,7 +12,6 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from functools import cache
 from itertools import product
 from re import _compiler as compiler  # type: ignore[attr-defined]
 from re import _constants as op  # type: ignore[attr-defined]
@@ -48,20 +47,26 @@ class Time(Enum):
     STEEP = "it can take more than cubic time"
     EXPONENTIAL = "it can take exponential time"
     BACKREFERENCE = "it has a backreference, so its time cannot be bounded"
-    COMPLEX = "it is too complex to be checked"
+    COMPLEX = "it is too complex to be judged"
+    FOREIGN = "Python cannot read it"
+
+
+JUDGED: dict[str, tuple[Time, int]] = {}
+"""What `judge` has found. A check of a whole document fills it, within a limit for all patterns."""
 
 
 class _UnboundedError(Exception):
     """The time cannot be bounded, or only at too high a cost. Its argument is a `Time`."""
 
 
-@cache
 def judge(pattern: str) -> tuple[Time, int]:
-    """Return how long searching a text for a pattern can take, and the steps of the analysis.
+    """Return how long searching a text for a pattern can take, and the steps of the analysis."""
+    if pattern not in JUDGED:
+        JUDGED[pattern] = _judged(pattern)
+    return JUDGED[pattern]
 
-    Raises:
-        re.error: The pattern is not one of Python's.
-    """
+
+def _judged(pattern: str) -> tuple[Time, int]:
     if len(pattern) > LONGEST:
         return Time.COMPLEX, 0
     try:
@@ -72,8 +77,8 @@ def judge(pattern: str) -> tuple[Time, int]:
             judgement = automaton.judged(tree), automaton.steps
             re.compile(pattern, re.ASCII)  # last, as only its limits bound the time that this takes
             return judgement
-    except (OverflowError, ValueError) as error:
-        raise re.error(str(error)) from None
+    except (re.error, OverflowError, ValueError):
+        return Time.FOREIGN, 0
     except RecursionError:
         return Time.COMPLEX, STEPS
     except _UnboundedError as unbounded:

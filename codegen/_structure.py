@@ -1,17 +1,20 @@
-"""Checks that a document passes before other tools process it.
+"""Checks of what a JSON Schema cannot express: references, parameters, defaults and patterns.
 
-A document may not use the extensions of our overrides, because those are trusted. Its references
-must end, and all parts must be small enough for the tools that follow to finish quickly.
+A document may not use the extensions of our overrides, because those are trusted. Whatever else is
+wrong stays where it is, and only the operations that use it are refused.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any
+from urllib.parse import unquote
 
+from . import _patterns
 from ._errors import GenerationError
+from ._findings import Finding, Place, dotted
 from ._patterns import STEPS, Time, judge
-from ._yaml import depth_first
 
 OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred")
 """Prefixes of the extensions that only overrides/ may use."""
@@ -29,11 +32,16 @@ NAMES = frozenset(
 DATA = frozenset({"const", "default", "enum", "example", "examples"})
 """Keywords whose value is data, so that the keys in it are not keywords."""
 
-UNSUPPORTED = (
-    *("$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"),
-    *("$dynamicRef", "$recursiveRef"),
+UNUSED = frozenset(
+    {
+        *(*DATA, "callbacks", "externalDocs", "info", "jsonSchemaDialect", "links", "openapi"),
+        *("servers", "tags", "webhooks", "xml"),
+    }
 )
-"""Keywords that change the meaning of references, or are references out of the document."""
+"""Keywords whose value does not decide how a call is encoded or its answer is read."""
+
+FOREIGN = frozenset({"$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"})
+"""Keywords that would change the meaning of references if those were not paths in the document."""
 
 EXPANDED = (
     *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
@@ -45,30 +53,27 @@ EXPANDED_INSIDE = (
     *("unevaluatedItems", "unevaluatedProperties"),
 )
 """Keywords whose schemas apply to parts of a value; the parser expands them in place."""
-LONGEST_CHAIN = 100
+LONGEST_CHAIN = 500
 MOST_EXPANDED = 10_000
-
-MOST_MIXED = 500
-"""The most entries of a list that cannot be sorted, as the validator compares each with each."""
-
-MOST_DEFAULT = 100
-"""The most entries of a default that the validator tries."""
 
 MOST_STEPS = 5 * STEPS
 """The most steps spent on the patterns of a document. All others count as too complex."""
+CHARACTER = 4
+"""The cost of parsing one character of a pattern, in steps."""
+MOST_SHOWN = 100
 
 DOLLARS = re.compile(r"(\\.|\[(?:\\.|[^]\\])*+(?:]|\\?\Z))|\$", re.DOTALL)
 """A `$`; or an escape or a set, closed or not, in which a `$` is only a character."""
 
-CHARACTER = 4
-"""The cost of parsing one character of a pattern, in steps."""
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
-Place = tuple[Any, ...]
-Problem = tuple[Place, str]
-"""Where in a document something is wrong, and what."""
+TYPES: dict[str, tuple[type, ...]] = {
+    **{"array": (list,), "boolean": (bool,), "integer": (int,), "null": (type(None),)},
+    **{"number": (int, float), "object": (dict,), "string": (str,)},
+}
 
 
-def objects(document: dict[str, Any]) -> Iterator[tuple[Place, dict[Any, Any]]]:
+def objects(document: dict[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Yield each mapping whose keys are keywords of OpenAPI, with its location.
 
     The target of a reference counts as one, even where it is part of data.
@@ -88,31 +93,67 @@ def objects(document: dict[str, Any]) -> Iterator[tuple[Place, dict[Any, Any]]]:
                 referred.append(((*where, "$ref"), target(document, part["$ref"])))
             for key, value in part.items():
                 if key in NAMES and isinstance(value, dict):
-                    inner += [((*where, key, name), item) for name, item in value.items()]
+                    named = value.items()
+                    if key == "paths":
+                        named = [(name, item) for name, item in named if not name.startswith("x-")]
+                    inner += [((*where, key, name), item) for name, item in named]
                 elif key not in DATA and not key.startswith("x-"):
                     inner.append(((*where, key), value))
         waiting += reversed(inner)
 
 
 def target(document: Any, reference: str) -> Any:
-    """Return the target of a reference, or None.
+    """Return the target of a reference (RFC 6901, percent-encoded or not), or None."""
+    base, _, fragment = reference.partition("#")
+    if base or (fragment and not fragment.startswith("/")):
+        return None
+    for pointer in dict.fromkeys((fragment, unquote(fragment))):
+        part = document
+        for key in pointer.split("/")[1:]:
+            key = key.replace("~1", "/").replace("~0", "~")
+            if isinstance(part, list) and re.fullmatch("[0-9]{1,9}", key) and int(key) < len(part):
+                part = part[int(key)]
+            else:
+                part = part.get(key) if isinstance(part, dict) else None
+        if part is not None:
+            return part
+    return None
 
-    Percent escapes and indexes of lists are not followed: tools differ in how they read those.
-    """
-    part = document
-    for key in reference.partition("#")[2].split("/")[1:]:
-        key = key.replace("~1", "/").replace("~0", "~")
-        part = part.get(key) if isinstance(part, dict) else None
-    return part
+
+def refuse(name: str, findings: Iterable[Finding]) -> None:
+    """Raise `GenerationError` with all findings in a document, if there are any."""
+    lines = [f"{name}: {dotted(one.place)}: {one.problem}" for one in findings]
+    if more := len(lines) - MOST_SHOWN:
+        lines[MOST_SHOWN:] = [f"{name}: {more} more problems"] if more > 0 else []
+    if lines:
+        raise GenerationError(*lines)
 
 
-def refuse(name: str, problems: Iterable[Problem]) -> None:
-    """Raise `GenerationError` for the first of the problems of a document, if there are any."""
-    for where, problem in problems:
-        raise GenerationError(f"{name}: {dotted(where)}: {problem}")
+class Blame:
+    """The findings that refuse operations, for a reader to look up at each part that it reads."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self._inside: dict[Place, Finding] = {}
+        for one in findings:
+            for length in range(len(one.place) + 1) if one.refuses else ():
+                self._inside.setdefault(one.place[:length], one)
+
+    def inside(self, place: Place) -> Finding | None:
+        """Return the first finding at a place or below it, without following references."""
+        return self._inside.get(place)
 
 
-def reserved_extensions(document: dict[str, Any]) -> Iterator[Problem]:
+def is_unused(place: Place) -> bool:
+    """Whether a part does not decide how a call is encoded or its answer is read."""
+    name = False  # whether the next key is a name, not a keyword
+    for key in place:
+        if not name and isinstance(key, str) and (key in UNUSED or key.startswith("x-")):
+            return True
+        name = not name and key in NAMES
+    return False
+
+
+def reserved_extensions(document: dict[str, Any]) -> Iterator[Finding]:
     """Find the extensions of our overrides in a published document."""
     for where, part in objects(document):
         keys: list[Place] = [(key,) for key in part]
@@ -121,109 +162,125 @@ def reserved_extensions(document: dict[str, Any]) -> Iterator[Problem]:
         for key in keys:
             if key[-1].casefold().startswith(OURS):
                 problem = "this extension belongs to overrides/; remove it from the document"
-                yield (*where, *key), problem
+                yield Finding((*where, *key), problem, refuses=True)
 
 
-def slow_patterns(document: dict[str, Any]) -> Iterator[Problem]:
-    """Find the patterns for which matching could take practically forever."""
-    spent = 0
-    for where, part in objects(document):
-        patterns = [("pattern", part.get("pattern"))]
-        patterns += [("patternProperties", one) for one in part.get("patternProperties") or ()]
-        for key, pattern in patterns:
-            if not isinstance(pattern, str):
-                continue
-            time, steps = Time.COMPLEX, 0
-            if spent <= MOST_STEPS:
-                spent += CHARACTER * len(pattern)
-                try:
-                    time, steps = judge(python_pattern(pattern))
-                except re.error:
-                    continue  # not valid in Python: reported where code for it is generated
-            spent += steps
-            if time not in (Time.LINEAR, Time.POLYNOMIAL, Time.STEEP):
-                yield (
-                    (*where, key),
-                    f"the pattern {pattern[:80]!r} is refused, as {time.value}: replace it by an"
-                    " action in overrides/overlay.yaml",
-                )
+def structural(document: dict[str, Any]) -> Iterator[Finding]:
+    """Find everything that is wrong in a document and that no JSON Schema can express."""
+    parts = list(objects(document))
+    for where, part in parts:
+        yield from _reference(document, where, part)
+        yield from _schema(where, part, v31=str(document.get("openapi")).startswith("3.1"))
+        yield from _parameters(document, where, part)
+    yield from _endless(document, parts)
+    yield from slow_patterns(parts)
 
 
-def without_slow_parts(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy without patterns and large defaults, which a validator would try."""
-    return cast("dict[str, Any]", _without(document, {id(part) for _, part in objects(document)}))
+def _reference(document: dict[str, Any], where: Place, part: dict[str, Any]) -> Iterator[Finding]:
+    for key in FOREIGN & part.keys():
+        if isinstance(part[key], str | bool):
+            problem = f"{key} is ignored: each $ref is read as a path in this document"
+            yield Finding((*where, key), problem)
+    for key in ("$dynamicRef", "$recursiveRef"):
+        if isinstance(part.get(key), str):
+            problem = f"{key} is not supported: use a $ref to a part of components"
+            yield Finding((*where, key), problem, refuses=True)
+    reference = part.get("$ref")
+    if isinstance(reference, str) and target(document, reference) is None:
+        remedy = "refer to a part of this document, such as #/components/schemas/Name"
+        problem = f"$ref {reference[:200]!r} has no target: {remedy}"
+        yield Finding((*where, "$ref"), problem, refuses=True)
 
 
-def _without(part: Any, schemas: set[int]) -> Any:
-    if isinstance(part, list):
-        return [_without(item, schemas) for item in part]
-    if not isinstance(part, dict):
-        return part
-    kept = {key: _without(value, schemas) for key, value in part.items()}
-    if id(part) in schemas:
-        if isinstance(kept.get("pattern"), str):
-            del kept["pattern"]
-        if isinstance(kept.get("patternProperties"), dict):
-            del kept["patternProperties"]
-            # Without the patterns, names that match one of them would count as additional.
-            kept.pop("additionalProperties", None)
-            kept.pop("unevaluatedProperties", None)
-        if not _is_small(kept.get("default")):
-            del kept["default"]
-    return kept
+def _schema(where: Place, part: dict[str, Any], *, v31: bool) -> Iterator[Finding]:
+    if v31 and isinstance(part.get("nullable"), bool):
+        yield Finding((*where, "nullable"), "nullable is not in OpenAPI 3.1; read as in 3.0")
+    default, types, enum = part.get("default"), part.get("type"), part.get("enum")
+    allowed = types if isinstance(types, list) else [types]
+    if default is None or not all(isinstance(one, str) and one in TYPES for one in allowed):
+        return
+    if not any(_has_type(default, one) for one in allowed):
+        problem = f"the default is not of type {' or '.join(allowed)}"
+        yield Finding((*where, "default"), problem)
+    elif isinstance(enum, list) and default not in enum:
+        yield Finding((*where, "default"), "the default is not in the enum")
 
 
-def _is_small(value: Any) -> bool:
-    """Whether a default can be tried quickly: it is short and has one level."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return len(inner) <= MOST_DEFAULT and not any(isinstance(one, dict | list) for one in inner)
+def _has_type(value: Any, name: str) -> bool:
+    if isinstance(value, bool):
+        return name == "boolean"
+    whole = name == "integer" and isinstance(value, float) and value.is_integer()
+    return whole or isinstance(value, TYPES[name])
 
 
-def wrong_references(document: dict[str, Any]) -> Iterator[Problem]:
-    """Find the references that have no target, or one outside of the document."""
-    for where, part in objects(document):
-        for key in UNSUPPORTED:
-            if isinstance(part.get(key), str | bool):
-                problem = "this keyword is not supported: remove it and use a $ref to a part of"
-                yield (*where, key), f"{problem} components"
-        reference = part.get("$ref")
-        if isinstance(reference, str) and (
-            not reference.startswith("#/") or target(document, reference) is None
-        ):
-            remedy = "refer to a part of components by its name, without an index or %20"
-            yield where, f"$ref {reference[:200]!r} has no target: {remedy}"
+def _parameters(document: dict[str, Any], where: Place, part: dict[str, Any]) -> Iterator[Finding]:
+    """Find parameters that are declared twice, and path templates and parameters that differ."""
+    if len(where) != 2 or where[0] not in ("paths", "webhooks"):
+        return
+    shared = dict(_declared(document, (*where, "parameters"), part))
+    for method in METHODS:
+        operation = part.get(method)
+        if not isinstance(operation, dict):
+            continue
+        own: dict[tuple[Any, Any], tuple[Place, Any]] = {}
+        for key, (place, one) in _declared(document, (*where, method, "parameters"), operation):
+            if key in own:
+                problem = f"the {key[1]} parameter {str(key[0])[:100]!r} is declared twice"
+                yield Finding(place, problem, refuses=own[key][1] != one)
+            own.setdefault(key, (place, one))
+        template = set(re.findall(r"\{([^{}]*)\}", where[1]))
+        declared = {name: place for (name, at), (place, _) in (shared | own).items() if at == "path"}
+        for name in sorted(template - declared.keys()) if where[0] == "paths" else ():
+            problem = f"the path has {{{name[:100]}}}, which is not declared: read as a string"
+            yield Finding((*where, method), problem)
+        for name in declared.keys() - template if where[0] == "paths" else ():
+            yield Finding(declared[name], f"the path has no {{{name[:100]}}}")
 
 
-def python_pattern(pattern: str) -> str:
-    """Return a pattern of ECMAScript in Python's syntax."""
-    # In ECMAScript $ matches at the very end only; in Python also before a final newline.
-    return DOLLARS.sub(lambda match: match[1] or r"\Z", pattern)
+def _declared(
+    document: dict[str, Any], where: Place, part: dict[str, Any]
+) -> Iterator[tuple[tuple[Any, Any], tuple[Place, Any]]]:
+    """Yield name and location of each parameter, and its place and what it is."""
+    parameters = part.get("parameters")
+    for index, one in enumerate(parameters if isinstance(parameters, list) else ()):
+        if isinstance(one, dict) and isinstance(one.get("$ref"), str):
+            one = target(document, one["$ref"])
+        if isinstance(one, dict) and isinstance(one.get("name"), str):
+            yield (one["name"], str(one.get("in"))), ((*where, index), one)
 
 
-def endless_references(document: dict[str, Any]) -> Iterator[Problem]:
+# --- what would not end --------------------------------------------------------------------------
+
+
+def _endless(
+    document: dict[str, Any], objects: list[tuple[Place, dict[str, Any]]]
+) -> Iterator[Finding]:
     """Find the references that are circular, or expand to too much."""
+    places = {id(part): where for where, part in objects}
     # A part of a value may have the schema of the whole, as in a tree.
     for keys, circles in ((EXPANDED, False), ((*EXPANDED, *EXPANDED_INSIDE), True)):
         parts = partial(_parts, document, keys)
         # Of each finished mapping: how many it expands to, and the length of its longest chain.
         sizes: dict[int, tuple[int, int]] = {}
-        for where, root in objects(document):
-            for one, circular in depth_first(root, parts, sizes):
-                if circular and circles:
-                    continue
+        for _, root in objects:
+            for one, circular in _depth_first(root, parts, sizes):
+                problem = ""
                 if circular:
-                    yield where, "its references are circular"
-                inner = [sizes.get(id(part), (0, 0)) for part in parts(one)]
-                size = 1 + sum(size for size, _ in inner)
-                depth = 1 + max((depth for _, depth in inner), default=0)
-                sizes[id(one)] = size, depth
-                if size > MOST_EXPANDED:
-                    yield where, f"it expands to more than {MOST_EXPANDED} schemas"
-                if depth > LONGEST_CHAIN and not circles:
-                    yield where, f"a chain of more than {LONGEST_CHAIN} references"
+                    problem = "" if circles else "its references are circular"
+                else:
+                    inner = [sizes.get(id(part), (0, 0)) for part in parts(one)]
+                    size = 1 + sum(size for size, _ in inner)
+                    depth = 1 + max((depth for _, depth in inner), default=0)
+                    sizes[id(one)] = min(size, MOST_EXPANDED + 1), depth
+                    if size > MOST_EXPANDED:
+                        problem = f"it expands to more than {MOST_EXPANDED} schemas"
+                    if depth > LONGEST_CHAIN and not circles:
+                        problem = f"a chain of more than {LONGEST_CHAIN} references"
+                if problem:
+                    yield Finding(places[id(one)], problem, refuses=True)
 
 
-def _parts(document: dict[str, Any], keys: tuple[str, ...], part: dict[Any, Any]) -> list[Any]:
+def _parts(document: dict[str, Any], keys: tuple[str, ...], part: dict[str, Any]) -> list[Any]:
     """Return the mappings behind the reference and the keywords of a mapping."""
     reference = part.get("$ref")
     others = [target(document, reference)] if isinstance(reference, str) else []
@@ -236,23 +293,53 @@ def _parts(document: dict[str, Any], keys: tuple[str, ...], part: dict[Any, Any]
     return [one for one in others if isinstance(one, dict)]
 
 
-def long_lists(document: dict[str, Any]) -> Iterator[Problem]:
-    """Find the lists in which it would take long to look for equal entries."""
-    for where, part in objects(document):
-        dependent = part.get("dependentRequired")
-        lists = [*part.items(), *(dependent.items() if isinstance(dependent, dict) else ())]
-        for key, value in lists:
-            if (
-                isinstance(value, list)
-                and len(value) > MOST_MIXED
-                and key not in ("default", "example", "examples")
-                and not all(isinstance(one, str) for one in value)
-                and not all(isinstance(one, int | float) for one in value)
-            ):
-                problem = f"a list of {len(value)} entries that are not all texts or all numbers"
-                yield (*where, key), f"{problem}: at most {MOST_MIXED} are supported"
+def _depth_first(
+    root: Any, parts: Callable[[Any], list[Any]], finished: Mapping[int, object]
+) -> Iterator[tuple[Any, bool]]:
+    """Yield a root and all its parts, each after its own parts, without recursion.
+
+    A node that contains itself is also yielded where it recurs, with True. The caller records each
+    node that is yielded with False in `finished`, by its id, so that it is not visited again.
+    """
+    inside: set[int] = set()
+    waiting: list[tuple[Any, bool]] = [(root, False)]
+    while waiting:
+        one, last = waiting.pop()
+        if last:
+            inside.remove(id(one))
+            yield one, False
+        elif id(one) in inside:
+            yield one, True
+        elif id(one) not in finished:
+            inside.add(id(one))
+            waiting.append((one, True))
+            waiting += [(part, False) for part in reversed(parts(one))]
 
 
-def dotted(path: Any) -> str:
-    """Return a location in a document as text, for messages."""
-    return ".".join(str(key) for key in path) or "the document"
+# --- patterns ------------------------------------------------------------------------------------
+
+
+def python_pattern(pattern: str) -> str:
+    """Return a pattern of ECMAScript in Python's syntax."""
+    # In ECMAScript $ matches at the very end only; in Python also before a final newline.
+    return DOLLARS.sub(lambda match: match[1] or r"\Z", pattern)
+
+
+def slow_patterns(objects: list[tuple[Place, dict[str, Any]]]) -> Iterator[Finding]:
+    """Find the patterns that only the server can check. Each pattern is judged here first."""
+    found: dict[str, list[Place]] = defaultdict(list)
+    for where, part in objects:
+        if isinstance(part.get("pattern"), str):
+            found[part["pattern"]].append((*where, "pattern"))
+        for one in part.get("patternProperties") or ():
+            found[str(one)].append((*where, "patternProperties"))
+    _patterns.JUDGED.clear()
+    spent = 0
+    for pattern, places in found.items():
+        if spent > MOST_STEPS:
+            _patterns.JUDGED[python_pattern(pattern)] = Time.COMPLEX, 0
+        time, steps = judge(python_pattern(pattern))
+        spent += steps + CHARACTER * len(pattern)
+        if time not in (Time.LINEAR, Time.POLYNOMIAL, Time.STEEP):
+            problem = f"only the server checks the pattern {pattern[:80]!r}, as {time.value}"
+            yield from (Finding(place, problem) for place in places)

@@ -23,7 +23,7 @@ DOCUMENT = json.loads((ROOT / "generated" / "oneloop_api" / "document.json").rea
 SAMPLES = Samples(DOCUMENT)
 VIEWS = {
     (view.method, re.sub("{.*?}", "{}", view.path)): view
-    for view in map(operation, parse(DOCUMENT, names.of_classes())[0])
+    for view in map(operation, parse(DOCUMENT, names.of_classes()).endpoints)
 }
 """What the generator makes of each operation, with the names and kinds of its arguments."""
 CODE = {

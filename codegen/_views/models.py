@@ -5,7 +5,7 @@ from operator import attrgetter
 from attrs import frozen
 
 from codegen._errors import GenerationError
-from codegen._kinds import Class, MapOf, Model, Nullable, Property, classes
+from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property, classes
 from codegen._literals import identifier, literal
 
 from . import names
@@ -39,6 +39,8 @@ class FieldView:
     def declaration(self) -> str:
         """Its line in the class."""
         default = "" if self.source.required else "UNSET" if self.tri_state else "None"
+        if self.source.required and isinstance(self.source.kind, Constant):
+            default = self.source.kind.default
         if self.source.kind.secret:
             default = f"field({f'default={default}, ' if default else ''}repr=False)"
         declared = f"{self.name}: {self.annotation}"

@@ -17,6 +17,11 @@ def types() -> dict[str, str]:
     return {kind.type: kind.module for kind in Kind.by_schema.values() if kind.module}
 
 
+def of_methods() -> set[str]:
+    """Return the names that no operation may have."""
+    return {*CLIENT_NAMES, *types()}
+
+
 def of_calls() -> set[str]:
     """Return the names that no argument may have."""
     return {"call", *(name for package in PACKAGES for name in package.__all__)}

@@ -1,16 +1,27 @@
 """Operations as the templates print them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 import oneloop_core
-from codegen._errors import GenerationError
-from codegen._kinds import Class, ListOf, Model, Nullable, Property, classes
-from codegen._literals import quoted
-from codegen._parser import Endpoint
+from codegen._api import Endpoint, Parameter, Style
+from codegen._findings import Unsupported
+from codegen._kinds import (
+    Anything,
+    Class,
+    Constant,
+    Kind,
+    ListOf,
+    Model,
+    Nullable,
+    Property,
+    Union,
+    classes,
+)
+from codegen._literals import literal, quoted
 
 from . import names
 from .docstrings import item, layout, line, sentence
@@ -26,11 +37,25 @@ CERTAINTIES = {
 }
 """Remarks of docstrings on the values of `x-certainty`; the vendor's own page needs no remark."""
 
-PATH = re.compile(r"/[\w/{}.~!$&'()*+,;=:@%-]*", re.ASCII)
-"""What a path may consist of (RFC 3986), with braces around the names of parameters."""
+PATH = re.compile(r"/(?:[\w/.~!$&'()*+,;=:@%-]|\{\})*", re.ASCII)
+"""What a path without the names of its parameters may consist of (RFC 3986)."""
+
+VARIABLE = re.compile(r"\{([^{}]*)\}")
+"""The name of a parameter in a path."""
+
+MEDIA_TYPE = re.compile(r"[\x20-\x7e]+")
+"""What a header with media types may consist of."""
 
 IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Header parameters that OpenAPI ignores: the client sends these headers by itself."""
+
+ENCODERS = {
+    "form": "encode_form_body",
+    "multipart": "encode_multipart",
+    "text": "encode_text",
+    "bytes": "encode_bytes",
+}
+"""The functions that turn a body into bytes, by `Body.media`; those of JSON are not here."""
 
 
 @frozen
@@ -40,48 +65,128 @@ class Argument:
     name: str
     source: Property
     location: str
-    """`path`, `query`, `header`, `field` (of the body) or `body`."""
+    """`path`, `query`, `header`, `cookie`, `field` (of the body) or `body`."""
+    sends_null: bool
+    """Whether null can be sent: in JSON, not in other texts."""
     group: Property | None = None
     """The object in the body that it is a field of, as `billing_usage` is of `billing`."""
+    container: Property | None = None
+    """The group or body that it is in, if that may be left out."""
+
+    @property
+    def kind(self) -> Kind:
+        """Its kind, without null if that cannot be sent."""
+        kind = self.source.kind
+        return kind.inner if isinstance(kind, Nullable) and not self.sends_null else kind
 
     @property
     def required(self) -> bool:
-        return self.source.required and (self.group is None or self.group.required)
+        return self.source.required and self.container is None
+
+    @property
+    def constant(self) -> bool:
+        """Whether it has only one value and has to be sent, so that users need not pass it."""
+        return self.source.required and isinstance(self.kind, Constant)
+
+    @property
+    def omits_null(self) -> bool:
+        """Whether it may be None, which is not sent."""
+        kind = self.source.kind
+        unsent = not self.sends_null and self.location != "path"
+        return unsent and (_takes_null(kind) or isinstance(kind, Anything))
+
+    @property
+    def nests(self) -> bool:
+        """Whether it has lists or objects in it for which OpenAPI does not define its style."""
+        kind = self.kind
+        parts = [one.kind for one in kind.properties] if isinstance(kind, Model) else kind.parts
+        has_style = isinstance(self.source, Parameter) and self.source.style.style != "deepObject"
+        return has_style and not self.sends_null and not all(one.plain for one in parts)
 
     @property
     def nullable(self) -> bool:
         """Whether None means null, so that "left out" is UNSET."""
-        return isinstance(self.source.kind, Nullable)
+        return self.sends_null and _takes_null(self.source.kind)
 
     @property
     def declaration(self) -> str:
         """Its part of a signature: name, type and, if it may be left out, default."""
-        plain = f"{self.name}: {self.source.kind.argument}"
+        kind = self.kind
+        plain = f"{self.name}: {kind.argument}"
+        optional = plain if plain.endswith(" | None") else f"{plain} | None"
+        if self.constant and isinstance(kind, Constant):
+            return f"{plain} = {literal(kind.value)}"
         if self.required:
-            return plain
-        return f"{plain} | Unset = UNSET" if self.nullable else f"{plain} | None = None"
+            return optional if self.omits_null and not isinstance(kind, Anything) else plain
+        return f"{plain} | Unset = UNSET" if self.nullable else f"{optional} = None"
 
     @property
     def given(self) -> str:
-        """A condition that is true if it was given; empty if it is required."""
-        if self.required:
+        """A condition that is true if it was given; empty if there is always a value to send."""
+        if self.constant or (self.required and not self.omits_null):
             return ""
         name = self.name
         return f"not isinstance({name}, Unset)" if self.nullable else f"{name} is not None"
 
-    def encoded(self, function: str = "{}") -> str:
+    def encoded(self, around: Callable[[str], str] | None = None) -> str:
         """Return an expression that checks and encodes the argument.
 
         Args:
-            function: A call around it, which encodes it further for a path or a header.
+            around: Returns the code of a call that encodes it further, for a path or a header.
         """
-        kind = self.source.kind
+        kind, wrap = self.kind, around or str
         if not kind.secret:
-            return function.format(kind.code("encode", self.name))
+            return wrap(kind.code("encode", self.name))
         encoder = kind.function("encode")
-        if function != "{}":
-            encoder = f"lambda item: {function.format(kind.code('encode', 'item'))}"
+        if around:
+            encoder = f"lambda item: {around(kind.code('encode', 'item'))}"
         return f"encode_secret({self.name}, {encoder})"
+
+    @property
+    def statement(self) -> str:
+        """The code that checks it and writes it where it belongs."""
+        wire, source, kind = literal(self.source.wire_name), self.source, self.kind
+        if not isinstance(source, Parameter):
+            name = f"_group_{self.group.name}" if self.group else "_body"
+            return f"{name}{f'[{wire}]' if self.location == 'field' else ''} = {self.encoded()}"
+        style, is_json = source.style, source.style.style == "json"
+        scalar = kind.plain and not is_json
+        if self.location == "path":
+            options = _options(style, explode=False)
+            if scalar and style.style == "simple":
+                code = self.encoded(lambda one: f"encode_path_segment({one})")
+            else:
+                code = self.encoded(lambda one: f"encode_path({wire}, {one}{options})")
+            return f"_path_{self.name} = {code}"
+        if self.location == "header":
+            options = "" if scalar else _options(style, explode=False)
+            code = self.encoded(lambda one: f"encode_header({one}{options})")
+            return f"_headers.append(({wire}, {code}))"
+        options = "" if scalar else _options(style, explode=True)
+        if self.location == "cookie":
+            return f"_cookies.extend(encode_cookie({wire}, {self.encoded()}{options}))"
+        repeated = isinstance(kind, ListOf) and kind.inner.plain and not options
+        # A secret in a URL is always encoded whole, so that it is found again to be redacted.
+        reserved = style.reserved and not kind.secret
+        if (scalar or repeated) and not reserved:
+            return f"_query.append(({wire}, {self.encoded()}))"
+        options += ", reserved=True" if reserved else ""
+        return f"_query.append({self.encoded(lambda one: f'encode_form({wire}, {one}{options})')})"
+
+
+def _takes_null(kind: Kind) -> bool:
+    return (
+        isinstance(kind, Nullable)
+        or (isinstance(kind, Constant) and kind.value is None)
+        or (isinstance(kind, Union) and any(map(_takes_null, kind.parts)))
+    )
+
+
+def _options(style: Style, *, explode: bool) -> str:
+    """Return the arguments of an encoder for a style, given its default of `explode`."""
+    named = "" if style.style in ("form", "simple") else f', "{style.style}"'
+    plain = style.style in ("json", "deepObject") or style.explode == explode
+    return named if plain else f"{named}, explode={style.explode}"
 
 
 @frozen
@@ -90,6 +195,8 @@ class OperationView(Endpoint):
 
     arguments: list[Argument]
     """In the order of the signature."""
+    schemes: Mapping[str, str]
+    """The names of the arguments of security schemes, by the names of these in the document."""
 
     def at(self, location: str) -> list[Argument]:
         """Return the arguments with one location."""
@@ -102,7 +209,10 @@ class OperationView(Endpoint):
     @property
     def signature(self) -> str:
         """The method with the names of its arguments; in brackets, those that may be left out."""
-        arguments = [one.name if one.required else f"[{one.name}]" for one in self.arguments]
+        arguments = [
+            one.name if one.required and not one.constant else f"[{one.name}]"
+            for one in self.arguments
+        ]
         return f"{self.name}({', '.join(arguments)})"
 
     @property
@@ -121,37 +231,106 @@ class OperationView(Endpoint):
         return list(dict.fromkeys(one.group for one in self.arguments if one.group))
 
     def needed_with(self, argument: Argument) -> list[Argument]:
-        """Return the other fields of an optional object that requires this one."""
+        """Return the other fields of an optional object or body that requires this one."""
         if argument.required or not argument.source.required:
             return []
-        others = self.at("field")
-        return [one for one in others if one.group == argument.group and one != argument]
+        return _others(argument, self.arguments)
+
+    def condition(self, argument: Argument) -> str:
+        """Return a condition that is true if an argument is to be sent, or an empty text."""
+        if not argument.constant:
+            return argument.given
+        return " or ".join(one.given for one in self.needed_with(argument))
+
+    @property
+    def styled(self) -> bool:
+        """Whether its query has more than names with values."""
+        return any("encode_form(" in one.statement for one in self.at("query"))
+
+    @property
+    def encoder(self) -> str:
+        """An expression that returns the body as bytes with its media type; empty for JSON."""
+        body = self.body
+        if not body or body.media == "json":
+            return ""
+        content_type = _concrete(body.content_type) or "application/octet-stream"
+        options = ""
+        if body.media == "text":  # that is how it is encoded
+            content_type = f"{content_type.partition(';')[0].strip()}; charset=utf-8"
+        elif body.media == "form" and body.styles:
+            styles = {name: (s.style, s.explode, s.reserved) for name, s in body.styles.items()}
+            options = f", {styles!r}"
+        elif body.media == "multipart":
+            types = {name: _concrete(one) for name, one in body.content_types.items()}
+            known = {name: one for name, one in types.items() if one}
+            options = f", {known!r}" if known else ""
+        return f"{ENCODERS[body.media]}(_body, {literal(content_type)}{options})"
+
+    @property
+    def content_type(self) -> str:
+        """The media type of a JSON body, if it is not the usual one."""
+        written = _concrete(self.body.content_type) if self.body and not self.encoder else ""
+        return "" if written == "application/json" else written
+
+    @property
+    def has_body(self) -> str:
+        """A condition that is true if the body is sent; empty if it always is."""
+        whole = self.at("body")
+        if whole:
+            return whole[0].given
+        return "_body" if self.body and not self.body.property.required else ""
+
+    @property
+    def decode(self) -> str:
+        """The decoder of all answers, if they are JSON of one kind; else empty."""
+        found = {one.kind.function("decode") if one.kind else "" for one in self.answers}
+        return found.pop() if len(found) == 1 else ""
+
+    @property
+    def distinct(self) -> list[str]:
+        """The code of the answers, unless they are JSON of one kind or have no body."""
+        if self.decode or all(one.reads == "nothing" for one in self.answers):
+            return []
+        return [
+            f'Answer({one.lowest}, {one.highest}, "{one.reads}"'
+            + (f", {one.kind.function('decode')})" if one.kind else ")")
+            for one in self.answers
+        ]
 
     @property
     def returns(self) -> str:
-        """The type of the answer."""
-        return self.answer.annotation if self.answer else "None"
+        """The type of the answer, which is a union if there are several."""
+        types = {"text": "str", "bytes": "bytes", "nothing": "None"}
+        found = [
+            one.kind.annotation if one.kind else types.get(one.reads, "Any") for one in self.answers
+        ]
+        given = dict.fromkeys(one.removesuffix(" | None") for one in found if one != "None")
+        has_none = any(one.endswith("None") for one in found) or not found
+        return " | ".join([*given, *(["None"] if has_none else [])])
+
+    @property
+    def requirement(self) -> str:
+        """The alternatives of security schemes, as a literal."""
+        alternatives = self.security or ()
+        return repr(tuple(tuple(self.schemes.get(n, n) for n in one) for one in alternatives))
 
     @property
     def target(self) -> str:
         """The path as a string literal or an f-string."""
-        by_name = {one.source.name: one for one in self.at("path")}
-        if not by_name:
-            return f'"{quoted(self.path)}"'
-        texts = re.split(r"\{(\w+)\}", self.path)
+        texts = VARIABLE.split(self.path)
         for index, text in enumerate(texts):
             if index % 2:
-                reveal = ".reveal()" if by_name[text].source.kind.secret else ""
-                texts[index] = f"{{_path_{by_name[text].name}{reveal}}}"
+                one = _by_name(self.at("path"))[text]
+                texts[index] = f"{{_path_{one.name}{'.reveal()' if one.kind.secret else ''}}}"
             else:
                 texts[index] = quoted(text).replace("{", "{{").replace("}", "}}")
-        return f'f"{"".join(texts)}"'
+        return f'{"f" if len(texts) > 1 else ""}"{"".join(texts)}"'
 
     @property
     def classes(self) -> list[Class]:
         """The models and enums that its signature and its code refer to."""
         kinds = [one.source.kind for one in self.arguments]
-        kinds += [self.answer] if self.answer else []
+        kinds += [one.kind for one in self.answers if one.kind]
         return sorted(classes(kinds), key=attrgetter("file"))
 
     @property
@@ -168,10 +347,11 @@ class OperationView(Endpoint):
         sections = [
             [sentence(line(self.summary) or self.name.replace("_", " "))],
             [line(self.description)],
+            ["Deprecated: the API may remove it." if self.deprecated else ""],
             [f"`{self.method} {line(self.path)}`. {repeat} {reason}".strip()],
             [CERTAINTIES.get(self.remark("x-certainty"), "")],
-            ["Args:", *(item(one.name, _description(one.source)) for one in self.arguments)],
-            ["Returns:", f"    {answer}"] if self.answer else [""],
+            ["Args:", *(item(one.name, _description(one)) for one in self.arguments)],
+            ["Returns:", f"    {answer}"] if self.returns != "None" else [""],
             [
                 "Raises:",
                 item("ArgumentError", "An argument may not be sent. Nothing was sent."),
@@ -181,71 +361,118 @@ class OperationView(Endpoint):
         return layout([one for one in sections if one[-1] not in ("", "Args:")], indent=8)
 
 
-def _description(source: Property) -> str:
-    kind = source.kind
-    limit = f"At most {oneloop_core.MAX_SECRET_LENGTH} characters." if kind.secret else ""
-    parts = (sentence(line(source.description)), line(kind.bounds), limit)
+def _description(argument: Argument) -> str:
+    source, kind = argument.source, argument.kind
+    parts = (
+        sentence(line(source.description)),
+        line(kind.bounds),
+        f"At most {oneloop_core.MAX_SECRET_LENGTH} characters." if kind.secret else "",
+        "Lists and objects inside it are sent as JSON." if argument.nests else "",
+        "`None` is not sent." if argument.required and argument.omits_null else "",
+        "Deprecated." if source.deprecated else "",
+    )
     return " ".join(part for part in parts if part)
 
 
-def operation(endpoint: Endpoint) -> OperationView:
+def _concrete(content_type: str) -> str:
+    """Return a media type, or an empty text if it is a range or a list of them."""
+    return "" if re.search(r"[*,]", content_type) else content_type
+
+
+def _by_name(arguments: Iterable[Argument]) -> dict[str, Argument]:
+    """Return parameters by what a path may call them: a name in Python or in the document."""
+    found = list(arguments)
+    return {one.source.name: one for one in found} | {one.source.wire_name: one for one in found}
+
+
+def operation(endpoint: Endpoint, schemes: Mapping[str, str] | None = None) -> OperationView:
     """Return the view of an operation.
 
+    Args:
+        endpoint: The operation.
+        schemes: The names of the arguments of security schemes, by those in the document.
+
     Raises:
-        GenerationError: It needs something that the templates do not support.
+        Unsupported: It needs something that the templates do not support.
     """
-    where, body = endpoint.where, endpoint.body
-    if endpoint.name in names.CLIENT_NAMES | names.types().keys():
-        raise GenerationError(f"{where}: the clients have a {endpoint.name} already")
-    if not PATH.fullmatch(endpoint.path):
-        raise GenerationError(f"{where}: the path has characters that a URL's path cannot have")
+    body = endpoint.body
     taken = names.of_calls()
     arguments = [
-        argument
-        for location, found in endpoint.parameters.items()
-        for argument in _arguments(found, location, taken)
+        Argument(
+            names.free(one.name, f"_{one.location}", taken),
+            one,
+            one.location,
+            sends_null=one.style.style == "json",
+        )
+        for one in endpoint.parameters
+        # Path, query and body share one list of arguments, so a name may come twice.
+        if one.location != "header" or one.wire_name.lower() not in IGNORED_HEADERS
     ]
-    for one in arguments:
-        if not _fits_text(one):
-            problem = f"parameter {one.source.wire_name} cannot be sent as text"
-            raise GenerationError(f"{where}: {problem}")
-    if body and isinstance(body.kind, Model) and body.kind.properties:
-        arguments += _field_arguments(body.kind, taken)
-    elif body:
-        arguments += _arguments([body], "body", taken)
+    if body:
+        arguments += _body_arguments(body.property, taken, is_json=body.media == "json")
+    for problem in _problems(endpoint, arguments):
+        raise Unsupported(("paths", endpoint.path, endpoint.method.lower()), problem)
+    shown = asdict(endpoint, recurse=False)
+    return OperationView(**shown, arguments=arguments, schemes=schemes or {})
+
+
+def _problems(endpoint: Endpoint, arguments: list[Argument]) -> Iterable[str]:
+    """Yield what the templates do not support."""
+    if endpoint.name in names.CLIENT_NAMES | names.types().keys():
+        yield f"the clients have a {endpoint.name} already"
+    if not PATH.fullmatch(VARIABLE.sub("{}", endpoint.path)):
+        yield "the path has characters that a URL's path cannot have"
+    in_path = [one for one in arguments if one.location == "path"]
+    used, known = VARIABLE.findall(endpoint.path), _by_name(in_path)
+    for name in used:
+        if name not in known:
+            yield f"the path has {{{name}}}, which is not a parameter"
+    for parameter in in_path:
+        if not {parameter.source.name, parameter.source.wire_name} & set(used):
+            yield f"the path has no {{{parameter.source.wire_name}}}, which is a parameter of it"
+    media_types = [endpoint.accept]
+    if endpoint.body:
+        media_types += [endpoint.body.content_type, *endpoint.body.content_types.values()]
+    for one in media_types:
+        if not MEDIA_TYPE.fullmatch(one):
+            yield f"{one!r} is not a media type"
     certainty = endpoint.extensions.get("x-certainty")
     if certainty is not None and certainty not in CERTAINTIES:
-        raise GenerationError(f"{where}: x-certainty must be one of {', '.join(CERTAINTIES)}")
-    return OperationView(**asdict(endpoint, recurse=False), arguments=arguments)
+        yield f"x-certainty must be one of {', '.join(CERTAINTIES)}"
 
 
-def _arguments(found: Iterable[Property], location: str, taken: set[str]) -> list[Argument]:
-    # Path, query and body share one list of arguments, so a name may come twice.
-    suffix = "_body" if location == "field" else f"_{location}"
-    return [
-        Argument(names.free(one.name, suffix, taken), one, location)
-        for one in found
-        if location != "header" or one.wire_name.lower() not in IGNORED_HEADERS
-    ]
+def _body_arguments(body: Property, taken: set[str], *, is_json: bool) -> list[Argument]:
+    """Make an argument of the body, or of each of its fields.
 
-
-def _field_arguments(body: Model, taken: set[str]) -> list[Argument]:
-    """Make an argument of each field, and of each field of an object that is written in place."""
+    In JSON, an object in it that is written in place is taken apart in the same way.
+    """
+    if not (isinstance(body.kind, Model) and body.kind.properties):
+        return [Argument(names.free(body.name, "_body", taken), body, "body", sends_null=is_json)]
+    outer = None if body.required else body
     arguments: list[Argument] = []
-    for one in body.properties:
-        if not (one.in_place and isinstance(one.kind, Model) and one.kind.properties):
-            arguments += _arguments([one], "field", taken)
+    for one in body.kind.properties:
+        if not (is_json and one.in_place and isinstance(one.kind, Model) and one.kind.properties):
+            name = names.free(one.name, "_body", taken)
+            arguments.append(Argument(name, one, "field", is_json, container=outer))
             continue
         for inner in one.kind.properties:
             name = names.free(f"{one.name}_{inner.name}", "_body", taken)
-            arguments.append(Argument(name, inner, "field", one))
-    return arguments
+            container = outer if one.required else one
+            arguments.append(Argument(name, inner, "field", is_json, one, container))
+    return [
+        # Where nothing else says whether an optional object is sent, its constants do.
+        evolve(one, source=evolve(one.source, required=False))
+        if one.constant and one.container and not _others(one, arguments)
+        else one
+        for one in arguments
+    ]
 
 
-def _fits_text(argument: Argument) -> bool:
-    """Whether an argument can be written into a path, a query or a header."""
-    kind = argument.source.kind
-    bare = kind.inner if isinstance(kind, Nullable) else kind
-    if argument.location == "query" and isinstance(bare, ListOf):
-        return bare.inner.plain  # repeated
-    return kind.plain
+def _others(argument: Argument, arguments: Iterable[Argument]) -> list[Argument]:
+    """Return the other fields that say whether the optional object of an argument is sent."""
+    own = argument.group if argument.group == argument.container else None
+    return [
+        one
+        for one in arguments
+        if one.location == "field" and one.given and one != argument and own in (None, one.group)
+    ]

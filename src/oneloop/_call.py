@@ -14,7 +14,7 @@ from urllib.parse import quote
 from oneloop_core import Call, DecodeError, Outcome, Response, Secret, strings_in
 
 from . import transport
-from ._decoding import TooLarge, Unreadable, lower_headers, plain_body, read_json
+from ._decoding import TooLarge, Unreadable, lower_headers, plain_body, read_answer, read_json
 from ._errors import APIConnectionError, APIError
 from ._http._faults import let_through
 from ._retry import Retry, random_chance, report, seconds_to_next
@@ -358,17 +358,20 @@ def _judge(call: Call[T], reply: Reply, limit: int) -> "tuple[T, None] | tuple[N
 def _judge_by_headers(
     call: Call[T], reply: transport.Response, limit: int
 ) -> "tuple[T, None] | tuple[None, Failure]":
-    """Judge a response that may be compressed or an error."""
+    """Judge a response that may be compressed or an error, or that is not plain JSON."""
     status, headers = reply.status, lower_headers(reply.headers)
     is_success, decode = 200 <= status <= 299, call.operation.decode
+    answers = call.operation.answers
     body, problem = b"", None
     try:
         body = plain_body(reply.body, headers.get("content-encoding", ""), limit)
         if is_success and decode is not None:
             return decode(read_json(body, limit)), None
+        if is_success and answers:
+            return read_answer(answers, status, headers, body, limit), None
     except (DecodeError, TooLarge, Unreadable) as error:
         problem = error.with_traceback(None)
-    if is_success and decode is None and not isinstance(problem, TooLarge):
+    if is_success and decode is None and not answers and not isinstance(problem, TooLarge):
         return cast("T", None), None
     from ._failures import of_response  # on first use, as most calls do not fail
 

@@ -2,9 +2,12 @@
 
 import json
 import math
+import re
 import zlib
 from collections.abc import Sequence
 from typing import Any, NoReturn, cast
+
+from oneloop_core import Answer, DecodeError
 
 MAX_JSON_DEPTH = 100
 """Levels of objects and arrays in a response's JSON. Those of the API have five at most."""
@@ -218,6 +221,66 @@ def _finite(text: str) -> float:
 
 
 _JSON = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+
+
+def read_answer(
+    answers: Sequence[Answer[Any]], status: int, headers: dict[str, str], body: bytes, limit: int
+) -> Any:
+    """Return what a successful response contains, as the document describes it for the status.
+
+    A status that the document does not describe is read as the first answer that fits.
+
+    Args:
+        answers: The answers of the operation, the most specific statuses first.
+        status: The status of the response.
+        headers: Its headers, with names in lower case.
+        body: Its body, decompressed.
+        limit: The client's `max_response_bytes`.
+
+    Raises:
+        DecodeError: The JSON has another shape.
+        Unreadable: The body is not JSON, or not text in the encoding that the headers declare.
+        TooLarge: The JSON has too many values.
+    """
+    documented = [one for one in answers if one.lowest <= status <= one.highest]
+    if not body and (status in (204, 205) or not documented):
+        documented = [one for one in answers if one.reads == "nothing"]
+    candidates = [one for one in documented if one.lowest == documented[0].lowest] or answers
+    problem: Exception | None = None
+    for answer in candidates:
+        if answer.reads == "bytes":
+            return body
+        if answer.reads == "nothing" and documented:
+            return None
+        try:
+            if answer.reads == "text":
+                return _read_text(body, headers.get("content-type", ""))
+            if answer.decode is not None:
+                return answer.decode(read_json(body, limit))
+        except (DecodeError, Unreadable) as error:
+            problem = problem or error.with_traceback(None)
+    raise problem or Unreadable("a body where the document has none")
+
+
+def _read_text(body: bytes, content_type: str) -> str:
+    """Decode text in the charset of its media type, or in UTF-8."""
+    found = _CHARSET.search(content_type)
+    charset = found[1] if found else "utf-8"
+    # Python's other codecs are no charsets of the web, and some take quadratic time.
+    if not _CHARSETS.fullmatch(charset):
+        raise Unreadable("text in an unknown charset")
+    try:
+        return body.decode(charset)
+    except (LookupError, UnicodeDecodeError):
+        raise Unreadable("text that is not in the charset that its headers declare") from None
+
+
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.ASCII | re.IGNORECASE)
+_CHARSETS = re.compile(
+    r"utf-?(8|16|32)(le|be|-le|-be)?|(us-)?ascii|(iso-?8859-|latin-?|windows-|cp)\d{1,4}"
+    r"|koi8-[ru]|macintosh|shift[_-]jis|euc-(jp|kr)|iso-2022-jp|gb(k|2312|18030)|big5",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def error_envelope(body: bytes, limit: int) -> tuple[int | None, str | None]:

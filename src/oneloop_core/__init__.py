@@ -6,6 +6,16 @@ A codec is a pair of functions. `decode_*` takes parsed JSON and returns a Pytho
 raises what `mismatch` and `wrong_type` return. Applications import `oneloop` instead.
 """
 
+from ._bodies import (
+    File,
+    decode_file,
+    encode_body,
+    encode_bytes,
+    encode_file,
+    encode_form_body,
+    encode_multipart,
+    encode_text,
+)
 from ._codecs import (
     decode_boolean,
     decode_constant,
@@ -15,7 +25,6 @@ from ._codecs import (
     decode_number,
     decode_object,
     decode_string,
-    decode_union,
     encode_boolean,
     encode_constant,
     encode_integer,
@@ -25,7 +34,14 @@ from ._codecs import (
     encode_model,
     encode_number,
     encode_string,
-    encode_union,
+)
+from ._encoding import (
+    encode_cookie,
+    encode_form,
+    encode_header,
+    encode_path,
+    encode_path_segment,
+    encode_query,
 )
 from ._errors import (
     ArgumentError,
@@ -39,55 +55,70 @@ from ._errors import (
     required_with,
     wrong_type,
 )
-from ._operation import (
-    Call,
-    Operation,
-    Response,
-    encode_body,
-    encode_header,
-    encode_path_segment,
-    encode_query,
-)
+from ._operation import Answer, Call, Operation, Response
 from ._secrets import MAX_SECRET_LENGTH, Secret, encode_secret, given_secrets, hide, strings_in
+from ._unions import (
+    UnknownObject,
+    decode_choice,
+    decode_tagged,
+    decode_union,
+    encode_choice,
+    encode_union,
+)
 from ._unset import UNSET, Unset
 
 __all__ = [
     "MAX_SECRET_LENGTH",
     "UNSET",
+    "Answer",
     "ArgumentError",
     "ArgumentTypeError",
     "ArgumentValueError",
     "Call",
     "DecodeError",
+    "File",
     "OneloopError",
     "Operation",
     "Outcome",
     "Response",
     "Secret",
+    "UnknownObject",
     "Unset",
     "decode_boolean",
+    "decode_choice",
     "decode_constant",
+    "decode_file",
     "decode_integer",
     "decode_list",
     "decode_map",
     "decode_number",
     "decode_object",
     "decode_string",
+    "decode_tagged",
     "decode_union",
     "encode_body",
     "encode_boolean",
+    "encode_bytes",
+    "encode_choice",
     "encode_constant",
+    "encode_cookie",
+    "encode_file",
+    "encode_form",
+    "encode_form_body",
     "encode_header",
     "encode_integer",
     "encode_json",
     "encode_list",
     "encode_map",
     "encode_model",
+    "encode_multipart",
     "encode_number",
+    "encode_path",
     "encode_path_segment",
     "encode_query",
     "encode_secret",
     "encode_string",
+    "encode_text",
     "encode_union",
     "given_secrets",
     "hide",

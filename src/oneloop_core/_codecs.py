@@ -206,16 +206,6 @@ def decode_map(value: Any, decode: Callable[[Any], T]) -> dict[str, T]:
     return dict(_each(items.items(), decode))
 
 
-def decode_union(value: Any, *decoders: Callable[[Any], T]) -> T:
-    """Decode a value as the first of several types that accepts it, or raise `DecodeError`."""
-    for decode in decoders:
-        try:
-            return decode(value)
-        except DecodeError:
-            continue
-    raise mismatch(f"one of {len(decoders)} known types", value)
-
-
 def encode_list(value: Any, encode: Callable[[Any], T]) -> list[T]:
     """Encode each item of a list or tuple.
 
@@ -244,20 +234,6 @@ def encode_map(value: Any, encode: Callable[[Any], T]) -> dict[str, T]:
             raise refused(ArgumentTypeError, "must have strings as keys", key)
         encode_string(key)
     return dict(_each(items.items(), encode))
-
-
-def encode_union(value: Any, *encoders: Callable[[Any], T]) -> T:
-    """Encode a value as the first of several types that accepts it.
-
-    Raises:
-        ArgumentTypeError: None of them does.
-    """
-    for encode in encoders:
-        try:
-            return encode(value)
-        except ArgumentError:
-            continue
-    raise wrong_type(f"of one of {len(encoders)} known types", value)
 
 
 MAX_JSON_LEVELS = 100

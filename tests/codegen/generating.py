@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from codegen import _render
+from codegen import _parser, _render
 from codegen._document import check_document
 from codegen._errors import GenerationError
+from codegen._views import names
 
 TEXT = {"type": "string"}
 NOTHING = {"204": {"description": "Done"}}
@@ -59,7 +60,10 @@ class Api:
     def render(self, document: dict[str, Any]) -> None:
         """Generate the package from a document."""
         check_document(document, "the test's document")
-        self.listing = _render.render(document, self.folder / self.package)
+        api = self.api = _parser.parse(document, names.of_classes())
+        self.listing = _render.render(api, document, self.folder / self.package)
+        for refused in api.refused:
+            raise GenerationError(f"{refused.method} {refused.path}: {refused.reason}")
 
     def module(self, name: str) -> ModuleType:
         """Import one of the package's modules."""
