@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -130,16 +131,33 @@ def _converted(value: Any, annotation: Any) -> Iterator[Any]:
     elif hasattr(annotation, "from_dict"):
         if isinstance(value, dict):
             try:
-                made = annotation.from_dict(value)
-            except ValueError as error:
-                raise Unmapped(f"{annotation.__name__}: {error}") from None
-            yield made
+                yield _model(value, annotation)
+            except (Unmapped, ValueError):
+                return
     elif isinstance(value, list) and origin in (list, Sequence):
         yield [to_python(one, parts[0]) for one in value]
     elif isinstance(value, dict) and origin in (dict, Mapping):
         yield {key: to_python(one, parts[1]) for key, one in value.items()}
     elif isinstance(annotation, type):
         yield from _scalar(value, annotation)
+
+
+def _model(value: dict[str, Any], model: Any) -> Any:
+    """Return a model with these fields, as an application makes it."""
+    names = {plain(one.name): one.name for one in model.__attrs_attrs__}
+    spelt = [plain(name) for name in value]
+    if len(names) < len(model.__attrs_attrs__) or len({*spelt}) < len(spelt):
+        return model.from_dict(value)  # two names differ in their spelling only
+    kinds = typing.get_type_hints(model, {**vars(typing), **vars(sys.modules[model.__module__])})
+    known = {names[plain(key)]: one for key, one in value.items() if plain(key) in names}
+    made = {name: to_python(one, kinds[name]) for name, one in known.items()}
+    rest = {key: one for key, one in value.items() if plain(key) not in names}
+    if rest:
+        made["additional_properties"] = to_python(rest, kinds["additional_properties"])
+    try:
+        return model(**made)
+    except TypeError as error:
+        raise Unmapped(f"{model.__name__}: {error}") from None
 
 
 def _scalar(value: Any, kind: type) -> Iterator[Any]:

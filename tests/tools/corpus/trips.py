@@ -202,6 +202,8 @@ class Trips:
             return values, None
         media = _preferred(content)
         value = self._asks.make(content[media].get("schema", True), mode)
+        if value == {} and not body.get("required"):
+            return values, None  # no field of an optional body: it need not be sent
         values[("body",)] = value
         return values, media
 
