@@ -1,16 +1,14 @@
-"""Read and check the document, and patch it by the overlays. All of it happens in memory."""
+"""Read and check the document. All of it happens in memory."""
 
 import json
 from collections.abc import Iterator
-from copy import deepcopy
 from functools import cache
 from importlib.metadata import distribution
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.ext import parse
 
 from . import _yaml
 from ._errors import GenerationError
@@ -116,10 +114,10 @@ def _validator(version: str) -> Any:
 
 
 def _schema_errors(document: dict[str, Any]) -> list[Finding]:
-    errors = _validator(str(document["openapi"])[:3]).iter_errors(document)
+    validator = _validator(str(document["openapi"])[:3])
     found: dict[tuple[Place, str], Finding] = {}
     unknown: list[tuple[Place, str]] = []
-    for error in (leaf for error in errors for leaf in _leaves(error)):
+    for error in chain.from_iterable(map(_leaves, validator.iter_errors(document))):
         place, kind = tuple(error.instance_path), error.kind.name
         if kind in ("additionalProperties", "unevaluatedProperties"):
             unknown += [(place, key) for key in error.kind.unexpected]
@@ -197,83 +195,8 @@ def _is_mended(error: Any, place: Place) -> bool:
     draft3 = key == "required" and isinstance(value, bool)
     other = key in BOUNDS and isinstance(value, bool | int | float)
     types = value if isinstance(value, list) else [value]
-    named = key == "type" and all(one in {*TYPES, "file"} for one in types)
+    named = key == "type" and all(one in [*TYPES, "file"] for one in types)
     return draft3 or other or named
-
-
-# --- overlays ------------------------------------------------------------------------------------
-
-
-def read_actions(*paths: Path) -> list[dict[str, Any]]:
-    """Read the actions of OpenAPI Overlays, in the order of the files."""
-    return [action for path in paths for action in _actions(path)]
-
-
-def _actions(path: Path) -> Iterator[dict[str, Any]]:
-    actions = parse_yaml(read_text(path), path.name).get("actions")
-    if not isinstance(actions, list) or not actions:
-        raise GenerationError(f"{path.name} has no list of actions")
-    for index, action in enumerate(actions):
-        if not (isinstance(action, dict) and isinstance(action.get("target"), str)):
-            raise GenerationError(f"{path.name}: actions.{index} has no target")
-        if len(action.keys() & {"update", "remove"}) != 1:
-            raise GenerationError(f"{path.name}: {_quirk(action)}: needs either update or remove")
-        yield {**action, "x-overlay": path.name}
-
-
-def patch(document: dict[str, Any], actions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Apply the actions of overlays one by one and return the patched document.
-
-    Raises:
-        GenerationError: An action cannot be applied, or would change nothing: it is stale.
-    """
-    patched = deepcopy(document)
-    for action in actions:
-        try:
-            target = parse(action["target"])
-            matches = target.find(patched)
-            if not matches:
-                raise _stale(action, "it matches nothing")
-            if "remove" in action:
-                target.filter(lambda _: True, patched)
-                continue
-            update = action["update"]
-            if all(_merged(match.value, update) == match.value for match in matches):
-                raise _stale(action, "what it fixes is right already")
-            for match in matches:
-                # The match may be inside of one that has been updated, so its value is old.
-                (current,) = match.full_path.find(patched)
-                patched = match.full_path.update(patched, _merged(current.value, update))
-        except (JSONPathError, KeyError, TypeError, ValueError, AttributeError) as error:
-            overlay = action.get("x-overlay", "overlay.yaml")
-            raise GenerationError(f"{overlay}: {_quirk(action)}: {one_line(error)}") from None
-    return patched
-
-
-def _quirk(action: dict[str, Any]) -> str:
-    return str(action.get("x-quirk", action["target"]))
-
-
-def _stale(action: dict[str, Any], why: str) -> GenerationError:
-    overlay = action.get("x-overlay", "overlay.yaml")
-    return GenerationError(
-        f"{overlay}: the override {_quirk(action)} is stale, {why}: the document no longer has"
-        f" this quirk, or the part that had it. Remove the action from overrides/{overlay}"
-    )
-
-
-def _merged(value: Any, update: Any) -> Any:
-    """Return a value with an update merged into it, as the Overlay Specification defines that.
-
-    One difference: a list gets only those entries that it lacks.
-    """
-    if isinstance(value, dict) and isinstance(update, dict):
-        new = {key: _merged(value[key], part) for key, part in update.items() if key in value}
-        return {**value, **deepcopy(update), **new}
-    if isinstance(value, list):
-        more = update if isinstance(update, list) else [update]
-        return [*value, *deepcopy([one for one in more if one not in value])]
-    return deepcopy(update)
 
 
 def one_line(text: object) -> str:

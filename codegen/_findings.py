@@ -22,6 +22,8 @@ class Finding:
     """An overlay action that would mend it, if there is one."""
     refuses: bool = False
     """Whether the operations that use the part are refused, as nobody can say what it means."""
+    rule: str = ""
+    """The rule of the quirk check that found it; empty: another part of the run found it."""
 
 
 @frozen
@@ -39,7 +41,7 @@ class Refusal:
     """An overlay action that leaves the operation out, or mends the part."""
 
 
-class Unsupported(GenerationError):
+class Unsupported(GenerationError):  # noqa: N818 - it ends no run
     """A part of a document that cannot be generated. Whoever handles an operation refuses it.
 
     Args:

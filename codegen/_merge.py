@@ -206,7 +206,7 @@ def _choose(
 
 def _canonical(value: Any) -> str:
     """Return a text that is the same for equal values only; 1, 1.0 and true are different."""
-    return json.dumps(value, sort_keys=True, default=repr)  # repr: dates, which YAML has
+    return json.dumps(value, sort_keys=True)
 
 
 def _named(where: Place) -> str:

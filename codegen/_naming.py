@@ -9,28 +9,16 @@ import hashlib
 import keyword
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
-from itertools import count
+from itertools import count, zip_longest
 from typing import TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
 NEEDED = frozenset(
-    [
-        "self",
-        "bool",
-        "bytes",
-        "classmethod",
-        "dict",
-        "float",
-        "int",
-        "isinstance",
-        "list",
-        "object",
-        "property",
-        "str",
-        "tuple",
-    ]
+    {"self", "bool", "bytes", "classmethod", "dict", "float", "int", "isinstance", "list"}
+    | {"property", "str", "tuple"}
 )
 """Names that generated code uses where a field, an argument or a method would hide them. Those of
 other builtins are free: a field `type` or `format` hides nothing that is used beside it."""
@@ -40,17 +28,16 @@ DEVICES = frozenset(
 """Names that no file can have on Windows."""
 LONGEST = 100
 """Longer names are cut; in bytes, as a file's name has at most 255 of them."""
+MOST = 500
+"""Characters of a text that are read for its name."""
 
 SYMBOLS = {
-    "+": "plus", "-": "minus", "*": "asterisk", "/": "slash", "\\": "backslash", "%": "percent",
+    "+": "plus", "-": "minus", "/": "slash", "\\": "backslash", "%": "percent", ".": "dot",
     "<": "less", ">": "greater", "=": "equal", "<=": "less or equal", ">=": "greater or equal",
-    "==": "equal", "!=": "not equal", "<>": "not equal", "=~": "matches", "!~": "matches not",
-    "!": "not", "&": "and", "&&": "and", "|": "or", "||": "or", "^": "caret", "~": "tilde",
-    ".": "dot", ",": "comma", ":": "colon", ";": "semicolon", "?": "question mark", "@": "at",
-    "#": "hash", "$": "dollar", "(": "left parenthesis", ")": "right parenthesis", " ": "space",
-    "[": "left bracket", "]": "right bracket", "{": "left brace", "}": "right brace", "'": "quote",
-    '"': "double quote", "`": "backtick", "\n": "newline", "\t": "tab", "_": "underscore",
+    "==": "equal", "!=": "not equal", "<>": "not equal", "!": "not", "&": "and", "&&": "and",
+    "|": "or", "||": "or", "@": "at", "#": "hash", "$": "dollar", "_": "underscore",
 }  # fmt: skip
+"""The names of symbols. Others get those that Unicode gives them."""
 
 EDGES = re.compile(r"^[+-](?=\d)|^[<>=!]+(?=\w)|(?<=\w)(?:\+|#)+$|(?<=[\w.:/-])(?:\*|%)$")
 """Symbols that mean something at the beginning or end of a text: `-1`, `<5`, `c++`, `users.*`."""
@@ -79,6 +66,7 @@ def words(text: str) -> list[str]:
     to the letters before them. The plural of an acronym is one word, as in `allowedIPs`. Of a
     text of symbols only the words are their names.
     """
+    text = text[:MOST]
     text = re.sub("['\u2019]", "", unicodedata.normalize("NFKC", text)) or text
     text = EDGES.sub(lambda edge: f" {_spelled(edge[0])} ", text)
     kept = "".join(one if f"a{one}".isidentifier() and one != "_" else " " for one in text)
@@ -93,7 +81,6 @@ def words(text: str) -> list[str]:
 
 
 def _spelled(symbols: str) -> str:
-    """Return the names of symbols: ours, or else those that Unicode gives them."""
     symbols = symbols if symbols == " " else symbols.strip() or symbols
     if symbols in SYMBOLS:
         return SYMBOLS[symbols]
@@ -193,57 +180,57 @@ def distinct(
 
 
 def _settled(group: dict[K, str], case: Callable[[str], str], used: set[str]) -> dict[K, str]:
-    """Name the keys of a group that want the same name, and add the names to `used`."""
-    texts = {key: key if isinstance(key, str) else str(key[0]) for key in group}  # type: ignore[index]
+    """Name the keys that want the same name, and add the names to `used`."""
+    texts = {key: (key if isinstance(key, str) else str(key[0]))[:MOST] for key in group}  # type: ignore[index]
+    times = Counter(texts.values())
+    cases = Counter(_letters(text).casefold() for text in {*map(_letters, times)})
     runs = {key: re.split(r"[^\W_]+", text) for key, text in texts.items()}
-    found: dict[K, str] = {}
+    aligned = len({len(of) for of in runs.values()}) == 1
+    alike = [aligned and len({*column}) == 1 for column in zip_longest(*runs.values())]
+    numbers = count(2)
 
-    def unlike(key: K) -> tuple[bool, bool, bool, int, str]:
+    def rank(key: K) -> tuple[bool, bool, bool, int, str]:
         text, name = texts[key], group[key].rstrip("_")
-        unspelled = text.casefold() != name.casefold()
-        return text != name, unspelled, not text.islower(), len(text), str(key)
+        other = text.casefold() != name.casefold() or times[text] > 1
+        return text != name, other, not text.islower(), len(text), str(key)
 
-    for key in sorted(group, key=unlike):
-        text, name, others = texts[key], group[key], {**texts}
-        del others[key]
-        exact = not unlike(key)[1] and text not in others.values()
-        if exact and not any(unlike(other) < unlike(key) for other in others):
-            found[key] = name
-            continue
-        for candidate in _candidates(key, name, texts, runs, case):
-            if snake(candidate) not in used or (candidate == name and name not in found.values()):
-                break
-        used.add(snake(candidate))
-        found[key] = candidate
+    def candidates(key: K) -> Iterator[str]:
+        text, name = texts[key], group[key]
+        if key == first and not rank(key)[1]:
+            yield name
+        parts = [*re.findall(r"[^\W_]+", text), ""]
+        spelled = [
+            "" if alike[at]
+            else "dash" if run == "-" and parts[at][:1].isalpha()
+            else _spelled(run.strip("_") or run[:1] * (at == 0))
+            for at, run in enumerate(runs[key])
+        ]  # fmt: skip
+        in_place = case(" ".join(f"{a} {b}" for a, b in zip(spelled, parts, strict=True)))
+        if any(spelled) and in_place.isidentifier():
+            yield _safe(in_place, "", ())
+        if cases[_letters(text).casefold()] > 1:
+            mixed = "capital" if text[0].isupper() else "camel"
+            shape = "lower" if text.islower() else "upper" if text.isupper() else mixed
+            yield _extended(name, shape, case)
+        if times[text] > 1 and not isinstance(key, str):
+            yield _extended(name, str(key[1]), case)  # type: ignore[index]
+        if snake(name) not in mine:
+            yield name
+        yield from (_extended(name, str(number), case) for number in numbers)
+
+    found: dict[K, str] = {}
+    mine: set[str] = set()
+    first, *_ = order = sorted(group, key=rank)
+    for key in order:
+        name = next(one for one in candidates(key) if snake(one) not in used or one == group[key])
+        found[key] = name
+        mine.add(snake(name))
+        used.add(snake(name))
     return found
 
 
-def _candidates(
-    key: K, name: str, texts: dict[K, str], runs: dict[K, list[str]], case: Callable[[str], str]
-) -> Iterator[str]:
-    """Yield names for a key that collides with others, the best one first."""
-    text, others = texts[key], [text for other, text in texts.items() if other != key]
-    aligned = {len(of) for of in runs.values()} == {len(runs[key])}
-    parts = [*re.findall(r"[^\W_]+", text), ""]
-    spelled = [
-        "" if aligned and len({of[at] for of in runs.values()}) == 1
-        else "dash" if run == "-" and parts[at][:1].isalpha()
-        else _spelled(run.strip("_") or run[:1] * (at == 0))
-        for at, run in enumerate(runs[key])
-    ]  # fmt: skip
-    if any(spelled):
-        in_place = case(" ".join(f"{a} {b}" for a, b in zip(spelled, parts, strict=True)))
-        if in_place.isidentifier():
-            yield _safe(in_place, "", NEEDED)
-    letters, *more = (re.sub(r"[\W_]", "", one) for one in (text, *others))
-    if any(letters != one and letters.casefold() == one.casefold() for one in more):
-        shape = "lower" if text.islower() else "upper" if text.isupper() else "camel"
-        yield _extended(name, "capital" if text[:1].isupper() and shape == "camel" else shape, case)
-    if text in others and not isinstance(key, str):
-        yield _extended(name, str(key[1]), case)  # type: ignore[index]
-    yield name
-    for number in count(2):
-        yield _extended(name, str(number), case)
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]", "", text)
 
 
 def _extended(name: str, word: str, case: Callable[[str], str]) -> str:

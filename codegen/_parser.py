@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import unquote, urljoin
+from urllib.parse import unquote
 
 from attrs import evolve
 
@@ -20,6 +20,10 @@ from ._findings import Finding, Place, Refusal, Unsupported, dotted
 from ._kinds import Class, Enum, Kind, Model, Property, Union, classes
 from ._literals import literal, quoted
 from ._normal import Rules, Schema, says_something
+from ._security import security
+from ._servers import servers
+from ._structure import Blame
+from ._views.names import of_methods, of_models
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
@@ -45,7 +49,7 @@ def parse(
         problems: What is wrong with the document, by place. Operations that use such a part are
             refused.
     """
-    reader = _Reader(document, problems)
+    reader = _Reader(document, list(problems))
     endpoints = reader.endpoints()
     reader.unused()
     reader.name(taken)
@@ -69,16 +73,15 @@ def refusal(method: str, path: str, operation: Any, fault: GenerationError) -> R
 class _Reader:
     """Reads one document."""
 
-    def __init__(self, document: dict[str, Any], problems: Iterable[Finding]) -> None:
+    def __init__(self, document: dict[str, Any], problems: list[Finding]) -> None:
         self.document = document
         self.components: dict[str, Any] = document.get("components") or {}
         self.schemas: dict[str, Any] = self.components.get("schemas") or {}
-        self.findings: list[Finding] = []
+        self.findings: list[Finding] = [*problems]
         self.refused: list[Refusal] = []
         self.rules = Rules(document, self.findings)
-        self.blamed: dict[Place, Finding] = {}
-        for one in problems:
-            self.blamed.setdefault(_owner(one.place), one)
+        self.blame = Blame(problems)
+        self.security, self.servers = security(document), servers(document)
         self.kinds: dict[tuple[str, str], Kind | Unsupported] = {}
         """The kinds of components, by their references and uses."""
         self.open: set[tuple[str, str]] = set()
@@ -99,7 +102,7 @@ class _Reader:
         names = self.method_names()
         for where, method, path, item, operation in self.operations():
             try:
-                self.check(("paths", path))
+                self.check(("paths", path, "parameters"))
                 self.check(where)
                 if isinstance(operation, Exception):
                     raise operation
@@ -149,7 +152,7 @@ class _Reader:
                 given = given if isinstance(given, str) and given else None
                 name = _naming.method_name(given, method, path)
                 wanted[given or f"{method} {path}", where] = name
-        names = _naming.distinct(wanted.items())
+        names = _naming.distinct(wanted.items(), taken=of_methods())
         for (text, where), name in names.items():
             if name != wanted[text, where]:
                 self.rules.drop(where, f"its method is {name}: {wanted[text, where]} is taken")
@@ -187,18 +190,10 @@ class _Reader:
             accept=accept,
             answer_description=description,
             errors=errors,
-            security=None,
-            server=self.server(operation.get("servers") or item.get("servers")),
+            security=self.security.of(operation, where),
+            server=self.servers.of(item, operation, where),
             extensions=operation,
         )
-
-    def server(self, servers: Any) -> str | None:
-        """Return the URL of an operation's own server, unless it is the document's."""
-        own = self.document.get("servers") or [{"url": "/"}]
-        if not servers or [one.get("url") for one in servers] == [one.get("url") for one in own]:
-            return None
-        url = urljoin(_url(own[0]), _url(servers[0]))
-        return None if url == _url(own[0]) else url
 
     def resolved(self, part: Any, place: Place) -> tuple[dict[str, Any], Place]:
         """Return a parameter, body or answer, with what a reference in it points to."""
@@ -401,8 +396,8 @@ class _Reader:
 
     def check(self, place: Place) -> None:
         """Refuse a part of which something is wrong."""
-        if place in self.blamed:
-            one = self.blamed[place]
+        one = self.blame.inside(place)
+        if one:
             raise Unsupported(one.place, one.problem, one.action)
 
     def annotated(self, schema: Any) -> Schema:
@@ -668,7 +663,7 @@ class _Reader:
                     noted.get("deprecated") is True,
                 )
             )
-        names = _naming.distinct(((one.wire_name, one.name) for one in fields))
+        names = _naming.distinct(((one.wire_name, one.name) for one in fields), taken=of_models())
         model.properties = [evolve(one, name=names[one.wire_name]) for one in fields]
         more = node.get("additionalProperties")
         if isinstance(more, dict) and says_something(more):
@@ -774,13 +769,6 @@ def _media(content_type: str, content: Schema) -> Media:
     return "text" if plain.startswith("text/") else "bytes"
 
 
-def _owner(place: Place) -> Place:
-    """Return the operation or the component that a place is part of."""
-    if place[:1] == ("paths",):
-        return place[:3] if len(place) > 2 and place[2] in METHODS else place[:2]
-    return place[:3] if place[:1] == ("components",) else place
-
-
 def _split(schemas: Mapping[str, Any]) -> set[str]:
     """Return references to the components that are different in requests and in answers."""
     direct: set[str] = set()
@@ -842,16 +830,6 @@ def escaped(name: str) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _url(server: Any) -> str:
-    """Return the URL of a server, with the defaults of its variables."""
-    variables = server.get("variables") or {}
-    return re.sub(
-        r"\{([^{}]*)\}",
-        lambda found: str((variables.get(found[1]) or {}).get("default", found[0])),
-        str(server.get("url", "/")),
-    )
 
 
 def _remarked(description: str, schema: Schema) -> str:

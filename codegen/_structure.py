@@ -7,7 +7,7 @@ wrong stays where it is, and only the operations that use it are refused.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,7 +16,7 @@ from ._errors import GenerationError
 from ._findings import Finding, Place, dotted
 from ._patterns import STEPS, Time, judge
 
-OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred")
+OURS = ("x-python-", "x-safe-to-repeat", "x-certainty", "x-inferred", "x-quirk-answers")
 """Prefixes of the extensions that only overrides/ may use."""
 
 NAMES = frozenset(
@@ -32,29 +32,34 @@ NAMES = frozenset(
 DATA = frozenset({"const", "default", "enum", "example", "examples"})
 """Keywords whose value is data, so that the keys in it are not keywords."""
 
+FOREIGN = frozenset({"$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"})
+"""Keywords that would change the meaning of references if those were not paths in the document."""
+
 UNUSED = frozenset(
     {
-        *(*DATA, "callbacks", "externalDocs", "info", "jsonSchemaDialect", "links", "openapi"),
-        *("servers", "tags", "webhooks", "xml"),
+        *(*DATA, *FOREIGN, "$schema", "callbacks", "externalDocs", "info", "jsonSchemaDialect"),
+        *("links", "openapi", "servers", "tags", "webhooks", "xml"),
     }
 )
 """Keywords whose value does not decide how a call is encoded or its answer is read."""
 
-FOREIGN = frozenset({"$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"})
-"""Keywords that would change the meaning of references if those were not paths in the document."""
-
-EXPANDED = (
-    *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
-    *("dependencies", "dependentSchemas"),
+EXPANDED = frozenset(
+    {
+        *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
+        *("dependencies", "dependentSchemas"),
+    }
 )
 """Keywords whose schemas apply to the same value."""
-EXPANDED_INSIDE = (
-    *("additionalProperties", "contains", "items", "prefixItems", "propertyNames"),
-    *("unevaluatedItems", "unevaluatedProperties"),
+EXPANDED_INSIDE = frozenset(
+    {
+        *("additionalProperties", "contains", "items", "prefixItems", "propertyNames"),
+        *("unevaluatedItems", "unevaluatedProperties"),
+    }
 )
 """Keywords whose schemas apply to parts of a value; the parser expands them in place."""
-LONGEST_CHAIN = 500
+LONGEST_CHAIN = 1_000
 MOST_EXPANDED = 10_000
+"""In mappings."""
 
 MOST_STEPS = 5 * STEPS
 """The most steps spent on the patterns of a document. All others count as too complex."""
@@ -68,9 +73,20 @@ DOLLARS = re.compile(r"(\\.|\[(?:\\.|[^]\\])*+(?:]|\\?\Z))|\$", re.DOTALL)
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 TYPES: dict[str, tuple[type, ...]] = {
-    **{"array": (list,), "boolean": (bool,), "integer": (int,), "null": (type(None),)},
-    **{"number": (int, float), "object": (dict,), "string": (str,)},
+    "array": (list,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "null": (type(None),),
+    "number": (int, float),
+    "object": (dict,),
+    "string": (str,),
 }
+
+
+PARTS = (dict, list)
+
+Resolve = Callable[[str], Any]
+"""Returns the target of a reference, or None."""
 
 
 def objects(document: dict[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
@@ -80,23 +96,31 @@ def objects(document: dict[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
     """
     seen: set[int] = set()
     waiting: list[tuple[Place, Any]] = [((), document)]
-    referred: list[tuple[Place, Any]] = []  # last: a part is reported in its own place if possible
+    referred: dict[str, Place] = {}  # last: a part is reported in its own place if possible
     while waiting or referred:
-        where, part = waiting.pop() if waiting else referred.pop()
+        if waiting:
+            where, part = waiting.pop()
+        else:
+            reference, where = referred.popitem()
+            part = target(document, reference)
         inner: list[tuple[Place, Any]] = []
         if isinstance(part, list):
-            inner = [((*where, index), item) for index, item in enumerate(part)]
+            inner = [((*where, i), one) for i, one in enumerate(part) if isinstance(one, PARTS)]
         elif isinstance(part, dict) and id(part) not in seen:
             seen.add(id(part))
             yield where, part
             if isinstance(part.get("$ref"), str):
-                referred.append(((*where, "$ref"), target(document, part["$ref"])))
+                referred.setdefault(part["$ref"], (*where, "$ref"))
             for key, value in part.items():
+                if not isinstance(value, PARTS):
+                    continue
                 if key in NAMES and isinstance(value, dict):
-                    named = value.items()
-                    if key == "paths":
-                        named = [(name, item) for name, item in named if not name.startswith("x-")]
-                    inner += [((*where, key, name), item) for name, item in named]
+                    extended = key == "paths"
+                    inner += [
+                        ((*where, key, name), item)
+                        for name, item in value.items()
+                        if not (extended and name.startswith("x-"))
+                    ]
                 elif key not in DATA and not key.startswith("x-"):
                     inner.append(((*where, key), value))
         waiting += reversed(inner)
@@ -156,27 +180,30 @@ def is_unused(place: Place) -> bool:
 def reserved_extensions(document: dict[str, Any]) -> Iterator[Finding]:
     """Find the extensions of our overrides in a published document."""
     for where, part in objects(document):
-        keys: list[Place] = [(key,) for key in part]
+        named = [((*where, key), key) for key in part if key[:2] in ("x-", "X-")]
         if not where and isinstance(part.get("paths"), dict):  # extensions are allowed beside paths
-            keys += [("paths", key) for key in part["paths"]]
-        for key in keys:
-            if key[-1].casefold().startswith(OURS):
+            named += [(("paths", key), key) for key in part["paths"]]
+        for place, key in named:
+            if key.casefold().startswith(OURS):
                 problem = "this extension belongs to overrides/; remove it from the document"
-                yield Finding((*where, *key), problem, refuses=True)
+                yield Finding(place, problem, refuses=True)
 
 
 def structural(document: dict[str, Any]) -> Iterator[Finding]:
     """Find everything that is wrong in a document and that no JSON Schema can express."""
     parts = list(objects(document))
+    resolve = cache(partial(target, document))
+    v31 = str(document.get("openapi")).startswith("3.1")
     for where, part in parts:
-        yield from _reference(document, where, part)
-        yield from _schema(where, part, v31=str(document.get("openapi")).startswith("3.1"))
-        yield from _parameters(document, where, part)
-    yield from _endless(document, parts)
+        yield from _reference(resolve, where, part)
+        yield from _schema(where, part, v31=v31)
+        if len(where) == 2 and where[0] == "paths":
+            yield from _parameters(resolve, where, part)
+    yield from _endless(resolve, parts)
     yield from slow_patterns(parts)
 
 
-def _reference(document: dict[str, Any], where: Place, part: dict[str, Any]) -> Iterator[Finding]:
+def _reference(resolve: Resolve, where: Place, part: dict[str, Any]) -> Iterator[Finding]:
     for key in FOREIGN & part.keys():
         if isinstance(part[key], str | bool):
             problem = f"{key} is ignored: each $ref is read as a path in this document"
@@ -186,7 +213,7 @@ def _reference(document: dict[str, Any], where: Place, part: dict[str, Any]) -> 
             problem = f"{key} is not supported: use a $ref to a part of components"
             yield Finding((*where, key), problem, refuses=True)
     reference = part.get("$ref")
-    if isinstance(reference, str) and target(document, reference) is None:
+    if isinstance(reference, str) and resolve(reference) is None:
         remedy = "refer to a part of this document, such as #/components/schemas/Name"
         problem = f"$ref {reference[:200]!r} has no target: {remedy}"
         yield Finding((*where, "$ref"), problem, refuses=True)
@@ -196,7 +223,7 @@ def _schema(where: Place, part: dict[str, Any], *, v31: bool) -> Iterator[Findin
     if v31 and isinstance(part.get("nullable"), bool):
         yield Finding((*where, "nullable"), "nullable is not in OpenAPI 3.1; read as in 3.0")
     default, types, enum = part.get("default"), part.get("type"), part.get("enum")
-    allowed = types if isinstance(types, list) else [types]
+    allowed: list[Any] = types if isinstance(types, list) else [types]
     if default is None or not all(isinstance(one, str) and one in TYPES for one in allowed):
         return
     if not any(_has_type(default, one) for one in allowed):
@@ -213,38 +240,38 @@ def _has_type(value: Any, name: str) -> bool:
     return whole or isinstance(value, TYPES[name])
 
 
-def _parameters(document: dict[str, Any], where: Place, part: dict[str, Any]) -> Iterator[Finding]:
+def _parameters(resolve: Resolve, where: Place, part: dict[str, Any]) -> Iterator[Finding]:
     """Find parameters that are declared twice, and path templates and parameters that differ."""
-    if len(where) != 2 or where[0] not in ("paths", "webhooks"):
-        return
-    shared = dict(_declared(document, (*where, "parameters"), part))
+    shared = dict(_declared(resolve, (*where, "parameters"), part))
     for method in METHODS:
         operation = part.get(method)
         if not isinstance(operation, dict):
             continue
         own: dict[tuple[Any, Any], tuple[Place, Any]] = {}
-        for key, (place, one) in _declared(document, (*where, method, "parameters"), operation):
+        for key, (place, one) in _declared(resolve, (*where, method, "parameters"), operation):
             if key in own:
                 problem = f"the {key[1]} parameter {str(key[0])[:100]!r} is declared twice"
                 yield Finding(place, problem, refuses=own[key][1] != one)
             own.setdefault(key, (place, one))
         template = set(re.findall(r"\{([^{}]*)\}", where[1]))
-        declared = {name: place for (name, at), (place, _) in (shared | own).items() if at == "path"}
-        for name in sorted(template - declared.keys()) if where[0] == "paths" else ():
+        declared = {
+            name: place for (name, at), (place, _) in (shared | own).items() if at == "path"
+        }
+        for name in sorted(template - declared.keys()):
             problem = f"the path has {{{name[:100]}}}, which is not declared: read as a string"
             yield Finding((*where, method), problem)
-        for name in declared.keys() - template if where[0] == "paths" else ():
+        for name in sorted(declared.keys() - template):
             yield Finding(declared[name], f"the path has no {{{name[:100]}}}")
 
 
 def _declared(
-    document: dict[str, Any], where: Place, part: dict[str, Any]
+    resolve: Resolve, where: Place, part: dict[str, Any]
 ) -> Iterator[tuple[tuple[Any, Any], tuple[Place, Any]]]:
     """Yield name and location of each parameter, and its place and what it is."""
     parameters = part.get("parameters")
     for index, one in enumerate(parameters if isinstance(parameters, list) else ()):
         if isinstance(one, dict) and isinstance(one.get("$ref"), str):
-            one = target(document, one["$ref"])
+            one = resolve(one["$ref"])
         if isinstance(one, dict) and isinstance(one.get("name"), str):
             yield (one["name"], str(one.get("in"))), ((*where, index), one)
 
@@ -252,25 +279,23 @@ def _declared(
 # --- what would not end --------------------------------------------------------------------------
 
 
-def _endless(
-    document: dict[str, Any], objects: list[tuple[Place, dict[str, Any]]]
-) -> Iterator[Finding]:
+def _endless(resolve: Resolve, objects: list[tuple[Place, dict[str, Any]]]) -> Iterator[Finding]:
     """Find the references that are circular, or expand to too much."""
     places = {id(part): where for where, part in objects}
     # A part of a value may have the schema of the whole, as in a tree.
-    for keys, circles in ((EXPANDED, False), ((*EXPANDED, *EXPANDED_INSIDE), True)):
-        parts = partial(_parts, document, keys)
+    for keys, circles in ((EXPANDED, False), (EXPANDED | EXPANDED_INSIDE, True)):
+        parts = partial(_parts, resolve, keys)
         # Of each finished mapping: how many it expands to, and the length of its longest chain.
         sizes: dict[int, tuple[int, int]] = {}
         for _, root in objects:
-            for one, circular in _depth_first(root, parts, sizes):
+            for one, inner, circular in _depth_first(root, parts, sizes):
                 problem = ""
                 if circular:
                     problem = "" if circles else "its references are circular"
                 else:
-                    inner = [sizes.get(id(part), (0, 0)) for part in parts(one)]
-                    size = 1 + sum(size for size, _ in inner)
-                    depth = 1 + max((depth for _, depth in inner), default=0)
+                    known = [sizes[id(part)] for part in inner if id(part) in sizes]
+                    size = 1 + sum(size for size, _ in known)
+                    depth = 1 + max((depth for _, depth in known), default=0)
                     sizes[id(one)] = min(size, MOST_EXPANDED + 1), depth
                     if size > MOST_EXPANDED:
                         problem = f"it expands to more than {MOST_EXPANDED} schemas"
@@ -280,40 +305,42 @@ def _endless(
                     yield Finding(places[id(one)], problem, refuses=True)
 
 
-def _parts(document: dict[str, Any], keys: tuple[str, ...], part: dict[str, Any]) -> list[Any]:
+def _parts(resolve: Resolve, keys: frozenset[str], part: dict[str, Any]) -> list[Any]:
     """Return the mappings behind the reference and the keywords of a mapping."""
-    reference = part.get("$ref")
-    others = [target(document, reference)] if isinstance(reference, str) else []
-    for key in keys:
-        value = part.get(key)
-        if isinstance(value, list):
-            others += value
-        elif isinstance(value, dict):
-            others += value.values() if key in NAMES else [value]
+    others: list[Any] = []
+    for key, value in part.items():
+        if key in keys:
+            if isinstance(value, list):
+                others += value
+            elif isinstance(value, dict):
+                others += value.values() if key in NAMES else [value]
+        elif key == "$ref" and isinstance(value, str):
+            others.append(resolve(value))
     return [one for one in others if isinstance(one, dict)]
 
 
 def _depth_first(
     root: Any, parts: Callable[[Any], list[Any]], finished: Mapping[int, object]
-) -> Iterator[tuple[Any, bool]]:
-    """Yield a root and all its parts, each after its own parts, without recursion.
+) -> Iterator[tuple[Any, list[Any], bool]]:
+    """Yield a root and all its parts, each with its parts and after them, without recursion.
 
     A node that contains itself is also yielded where it recurs, with True. The caller records each
     node that is yielded with False in `finished`, by its id, so that it is not visited again.
     """
     inside: set[int] = set()
-    waiting: list[tuple[Any, bool]] = [(root, False)]
+    waiting: list[tuple[Any, list[Any] | None]] = [(root, None)]
     while waiting:
-        one, last = waiting.pop()
-        if last:
+        one, inner = waiting.pop()
+        if inner is not None:
             inside.remove(id(one))
-            yield one, False
+            yield one, inner, False
         elif id(one) in inside:
-            yield one, True
+            yield one, [], True
         elif id(one) not in finished:
             inside.add(id(one))
-            waiting.append((one, True))
-            waiting += [(part, False) for part in reversed(parts(one))]
+            inner = parts(one)
+            waiting.append((one, inner))
+            waiting += [(part, None) for part in reversed(inner)]
 
 
 # --- patterns ------------------------------------------------------------------------------------

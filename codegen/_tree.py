@@ -3,7 +3,9 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +13,9 @@ from tempfile import TemporaryDirectory
 from ._errors import GenerationError
 
 DRAFT = ".draft-"
+LONGEST_WAIT = 300
+POLL = 0.1
+"""Seconds to wait for another run, in all and between two looks."""
 OLD = "old"
 """The name that a package has in the draft folder while it is being replaced."""
 
@@ -26,15 +31,29 @@ def differences(old: Path, new: Path) -> list[str]:
 
 
 @contextmanager
-def draft(package: Path | None) -> Iterator[Path]:
+def signals(how: int) -> Iterator[None]:
+    """Block or unblock the signals that stop a run. Blocked ones are delivered afterwards."""
+    before = signal.pthread_sigmask(how, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def draft(package: Path | None, tell: Callable[[str], None]) -> Iterator[Path]:
     """Yield a temporary folder beside a package, from where its content can be renamed into place.
 
     The folder is removed on exit, and those that killed runs left behind are removed before. A lock
     excludes that one of them belongs to a run that goes on. Without a package the folder is in the
     system's folder for temporary files.
 
+    Args:
+        package: Where the content will be published; None if it will not be.
+        tell: Is called with a line for the user if another run is waited for.
+
     Raises:
-        GenerationError: Another run is writing beside the package.
+        GenerationError: Another run went on writing beside the package for `LONGEST_WAIT` seconds.
     """
     with ExitStack() as stack:
         parent, prefix = None, DRAFT
@@ -43,7 +62,7 @@ def draft(package: Path | None) -> Iterator[Path]:
             parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(parent, os.O_RDONLY)
             stack.callback(os.close, handle)
-            _lock(handle, parent)
+            _lock(handle, parent, tell)
             for left in [path for path in parent.iterdir() if path.name.startswith(prefix)]:
                 if (left / OLD).exists() and not package.exists():  # killed in `publish`
                     (left / OLD).rename(package)
@@ -77,15 +96,27 @@ def publish(package: Path, new: Path, files: Mapping[Path, bytes]) -> None:
         undo.pop_all()
 
 
-def _lock(handle: int, folder: Path) -> None:
+def _lock(handle: int, folder: Path, tell: Callable[[str], None]) -> None:
     """Lock an open folder, where its file system can, until it is closed or the process ends."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        problem = f"another run is writing to {folder}: run it again when that one has ended"
-        raise GenerationError(problem) from None
-    except OSError:
-        pass  # as on some network file systems
+    end = time.monotonic() + LONGEST_WAIT
+    told = False
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        except OSError:
+            return  # as on some network file systems
+        else:
+            return
+        if time.monotonic() > end:
+            problem = f"another run has been writing to {folder} for {LONGEST_WAIT} s"
+            raise GenerationError(f"{problem}: run it again when that one has ended")
+        if not told:
+            tell(f"waiting for another run that is writing to {folder} ...")
+            told = True
+        with signals(signal.SIG_UNBLOCK):
+            time.sleep(POLL)
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from attrs import define, field
 
 LONGEST_NUMBER = 100

@@ -14,9 +14,11 @@ from codegen._errors import UNPRINTABLE
 
 KEPT = "\0"
 """Begins a line that is not wrapped. No text of a document has it, as `escaped` removes it."""
+DEEPEST = 40
+"""Lists and quotes that are indented further are moved to the left, to leave room for text."""
 FENCE = re.compile(r"(`{3,}|~{3,})(?!.*`)")
 MARKER = re.compile(r"(?:[-*+]|\d{1,9}[.)])(?: +|$)")
-QUOTE = re.compile(r"(?:> ?)+")
+QUOTE = re.compile(r"(?:> ?){1,9}")
 TABLE_RULE = re.compile(r"(?=.*\|)\|? *:?-+:? *(?:\| *:?-+:? *)*\|?")
 TITLE_OR_RULE = re.compile(r"#{1,6} .*|=+|--+|\*{3,}|___+")
 TAG = re.compile(r"(`[^`]*`)|</?(br|p|div|ul|ol|li)\b[^<>]*>", re.IGNORECASE)
@@ -160,7 +162,7 @@ class _Markdown:
     def close(self) -> None:
         """Finish the paragraph."""
         if self.open:
-            self.lines.append(self.lead + line(" ".join(self.open)))
+            self.lines.append(self.lead[:DEEPEST] + line(" ".join(self.open)))
         self.open = []
 
     def keep(self, raw: str) -> None:

@@ -9,7 +9,7 @@ from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property, cl
 from codegen._literals import identifier, literal
 
 from . import names
-from .docstrings import item, layout, line, sentence
+from .docstrings import headed, item, layout, line, text
 
 
 @frozen
@@ -121,7 +121,7 @@ class ModelView:
     def docstring(self) -> str:
         """Its docstring, without the quotes."""
         attributes = [
-            item(f"{one.name} ({one.annotation})", line(one.source.description))
+            item(f"{one.name} ({one.annotation})", text(one.source.description))
             for one in self.fields
         ]
         attributes.append(
@@ -130,12 +130,18 @@ class ModelView:
                 "What the server sent beyond the document; sent back as it came.",
             )
         )
-        return layout([[summary(self.source)], ["Attributes:", *attributes]], indent=4)
+        return layout([*described(self.source), ["Attributes:", *attributes]], indent=4)
 
 
-def summary(one: Class) -> str:
-    """Return the first sentences of a class's docstring."""
+def described(one: Class) -> list[list[str]]:
+    """Return the first sections of a class's docstring."""
     default = f"The values of `{line(one.wire_name)}`"
     if isinstance(one, Model):
         default = f"`{one.name}`, which the API's document does not describe"
-    return sentence(line(one.description) or default)
+    return headed("", one.description, default)
+
+
+def enum_docstring(one: Class) -> str:
+    """Return the docstring of an enum, without the quotes."""
+    kept = "Values that are not listed here are kept as they came."
+    return layout([*described(one), [kept]], indent=4)

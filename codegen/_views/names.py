@@ -35,7 +35,7 @@ def of_models() -> set[str]:
 
 def of_classes() -> set[str]:
     """Return the names that no model or enum may have."""
-    own = {"Any", "Final", "Mapping", "Self", "Sequence", "T", "TypeVar"}
+    own = {"Any", "AsyncMethod", "BlockingMethod", "Final", "Mapping", "Self", "Sequence"}
     return own | {name for name in of_calls() | types().keys() if name[0].isupper()}
 
 

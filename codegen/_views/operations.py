@@ -1,7 +1,7 @@
 """Operations as the templates print them."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 
 from attrs import asdict, evolve, frozen
@@ -24,7 +24,7 @@ from codegen._kinds import (
 from codegen._literals import literal, quoted
 
 from . import names
-from .docstrings import item, layout, line, sentence
+from .docstrings import headed, indented, item, layout, line, remarked, sentence, text
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 """Methods that HTTP calls idempotent (RFC 9110, section 9.2.2): they may be sent twice."""
@@ -195,8 +195,6 @@ class OperationView(Endpoint):
 
     arguments: list[Argument]
     """In the order of the signature."""
-    schemes: Mapping[str, str]
-    """The names of the arguments of security schemes, by the names of these in the document."""
 
     def at(self, location: str) -> list[Argument]:
         """Return the arguments with one location."""
@@ -219,6 +217,11 @@ class OperationView(Endpoint):
     def safe(self) -> bool:
         """Whether it may be sent twice: by its method, or as an override says with its reason."""
         return self.method in SAFE_METHODS or bool(self.remark("x-safe-to-repeat"))
+
+    @property
+    def warning(self) -> str:
+        """The words of a DeprecationWarning."""
+        return f"{self.name} is deprecated" if self.deprecated else ""
 
     @property
     def secrets(self) -> list[str]:
@@ -309,21 +312,15 @@ class OperationView(Endpoint):
         return " | ".join([*given, *(["None"] if has_none else [])])
 
     @property
-    def requirement(self) -> str:
-        """The alternatives of security schemes, as a literal."""
-        alternatives = self.security or ()
-        return repr(tuple(tuple(self.schemes.get(n, n) for n in one) for one in alternatives))
-
-    @property
     def target(self) -> str:
         """The path as a string literal or an f-string."""
         texts = VARIABLE.split(self.path)
-        for index, text in enumerate(texts):
+        for index, part in enumerate(texts):
             if index % 2:
-                one = _by_name(self.at("path"))[text]
+                one = _by_name(self.at("path"))[part]
                 texts[index] = f"{{_path_{one.name}{'.reveal()' if one.kind.secret else ''}}}"
             else:
-                texts[index] = quoted(text).replace("{", "{{").replace("}", "}}")
+                texts[index] = quoted(part).replace("{", "{{").replace("}", "}}")
         return f'{"f" if len(texts) > 1 else ""}"{"".join(texts)}"'
 
     @property
@@ -342,16 +339,15 @@ class OperationView(Endpoint):
             else "Not safe to repeat: sent again only if it provably did nothing."
         )
         reason = sentence(self.remark("x-safe-to-repeat"))
-        answer = sentence(line(self.answer_description) or "The answer")
+        answer = sentence(text(self.answer_description) or "The answer")
         failed = "The call failed. Its `outcome` says whether it took effect."
         sections = [
-            [sentence(line(self.summary) or self.name.replace("_", " "))],
-            [line(self.description)],
+            *headed(self.summary, self.description, self.name.replace("_", " ")),
             ["Deprecated: the API may remove it." if self.deprecated else ""],
             [f"`{self.method} {line(self.path)}`. {repeat} {reason}".strip()],
             [CERTAINTIES.get(self.remark("x-certainty"), "")],
             ["Args:", *(item(one.name, _description(one)) for one in self.arguments)],
-            ["Returns:", f"    {answer}"] if self.returns != "None" else [""],
+            ["Returns:", indented(answer)] if self.returns != "None" else [""],
             [
                 "Raises:",
                 item("ArgumentError", "An argument may not be sent. Nothing was sent."),
@@ -363,15 +359,14 @@ class OperationView(Endpoint):
 
 def _description(argument: Argument) -> str:
     source, kind = argument.source, argument.kind
-    parts = (
-        sentence(line(source.description)),
+    return remarked(
+        text(source.description),
         line(kind.bounds),
         f"At most {oneloop_core.MAX_SECRET_LENGTH} characters." if kind.secret else "",
         "Lists and objects inside it are sent as JSON." if argument.nests else "",
         "`None` is not sent." if argument.required and argument.omits_null else "",
         "Deprecated." if source.deprecated else "",
     )
-    return " ".join(part for part in parts if part)
 
 
 def _concrete(content_type: str) -> str:
@@ -385,12 +380,11 @@ def _by_name(arguments: Iterable[Argument]) -> dict[str, Argument]:
     return {one.source.name: one for one in found} | {one.source.wire_name: one for one in found}
 
 
-def operation(endpoint: Endpoint, schemes: Mapping[str, str] | None = None) -> OperationView:
+def operation(endpoint: Endpoint) -> OperationView:
     """Return the view of an operation.
 
     Args:
         endpoint: The operation.
-        schemes: The names of the arguments of security schemes, by those in the document.
 
     Raises:
         Unsupported: It needs something that the templates do not support.
@@ -413,7 +407,7 @@ def operation(endpoint: Endpoint, schemes: Mapping[str, str] | None = None) -> O
     for problem in _problems(endpoint, arguments):
         raise Unsupported(("paths", endpoint.path, endpoint.method.lower()), problem)
     shown = asdict(endpoint, recurse=False)
-    return OperationView(**shown, arguments=arguments, schemes=schemes or {})
+    return OperationView(**shown, arguments=arguments)
 
 
 def _problems(endpoint: Endpoint, arguments: list[Argument]) -> Iterable[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oneloop_api import models
+    from oneloop_api.spec import SPEC
     from oneloop_core import (
         ArgumentError,
         ArgumentTypeError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "SPEC",
     "APIConnectionError",
     "APIError",
     "APIStatusError",
@@ -91,6 +93,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "models":
         value: Any = import_module("oneloop_api.models")
+    elif name == "SPEC":
+        value = import_module("oneloop_api.spec").SPEC
     else:
         homes = map(import_module, _HOMES)
         value = next(getattr(home, name) for home in homes if hasattr(home, name))

@@ -6,8 +6,9 @@ transport, and decide nothing.
 
 import logging
 import math
-import sys
 import time
+from collections.abc import Iterator
+from sys import exception
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from ._decoding import TooLarge, Unreadable, lower_headers, plain_body, read_ans
 from ._errors import APIConnectionError, APIError
 from ._http._faults import let_through
 from ._retry import Retry, random_chance, report, seconds_to_next
+from .transport import Request
 
 if TYPE_CHECKING:
     from ._credentials import Credential
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 logger = logging.getLogger("oneloop")
+_DEBUG = logging.DEBUG
 
 _NOT_SENT, _UNKNOWN, _APPLIED = Outcome.NOT_SENT, Outcome.UNKNOWN, Outcome.APPLIED
 # Python 3.11 takes a function call to find a member of an Enum.
@@ -41,6 +44,8 @@ _EFFECTS = {
     Outcome.APPLIED: "it happened",
 }
 
+_JSON = "application/json"
+
 Reply: TypeAlias = transport.Response | transport.TransportError | transport.ResponseTooLarge
 """What an attempt resulted in: a response, or the exception that the transport raised."""
 
@@ -52,24 +57,43 @@ class Context:
 
     Attributes:
         settings: The settings of the client.
-        credential: The key or link token that the requests are authorized with.
+        credential: What the requests are authorized with.
+        base_url: Where the requests go.
         headers: Headers of a request without a body. It is the same object for all requests, so
             that a transport can recognize headers that it has prepared before.
         json_headers: Headers of a request with a body.
         limits: Limits of a first attempt, which has the whole budget.
+        longest_body: Largest body of a response.
     """
 
-    __slots__ = ("credential", "headers", "json_headers", "limits", "settings")
+    __slots__ = (
+        "base_url",
+        "credential",
+        "headers",
+        "json_headers",
+        "limits",
+        "longest_body",
+        "settings",
+    )
 
-    def __init__(self, settings: "Settings", credential: "Credential") -> None:
+    def __init__(
+        self,
+        settings: "Settings",
+        credential: "Credential",
+        base_url: str | None = None,
+        accept: str = _JSON,
+    ) -> None:
+        """Make a context of calls to the client's server, or to another one, with these answers."""
         self.settings = settings
         self.credential = credential
-        self.headers = (credential.header, *settings.headers)
-        self.json_headers = (credential.header, _JSON_TYPE, *settings.headers)
+        self.base_url = base_url or settings.base_url
+        given = settings.headers
+        if accept != _JSON:
+            given = tuple((k, accept) if (k, v) == ("Accept", _JSON) else (k, v) for k, v in given)
+        self.headers = (*credential.headers, *given)
+        self.json_headers = (*credential.headers, ("Content-Type", _JSON), *given)
         self.limits = _limits(settings, settings.retry.budget)
-
-
-_JSON_TYPE = ("Content-Type", "application/json")
+        self.longest_body = settings.max_response_bytes
 
 
 class Course(Generic[T]):
@@ -114,30 +138,30 @@ class Course(Generic[T]):
         self.outcome = _NOT_SENT
         self.waiting = False
 
-    def request(self) -> transport.Request:
+    def request(self) -> Request:
         """Return the request of each attempt, and start to measure the time of the call."""
         self._started = self.clock()
         call, context = self._call, self._context
-        # The headers are not assigned to a variable, as they contain the key.
-        return transport.Request(
+        if call.headers or call.cookies or call.content_type:
+            return _full_request(call, context)
+        return Request(
             call.operation.method,
-            context.settings.base_url + call.target,
-            (context.headers if call.body is None else context.json_headers)
-            if not call.headers
-            else _all_headers(call, context),
+            context.base_url + call.target,
+            context.headers if call.body is None else context.json_headers,
             call.body,
-            _safe_url(call, context.settings) if call.secrets else None,
+            _safe_url(call, context) if call.secrets else None,
         )
 
     def begin(self) -> transport.Limits:
         """Return the limits of the next attempt, which the caller must make at once."""
         limits = self._context.limits
-        if self._attempts and limits.total is not None:
-            left = max(0.0, limits.total - self._elapsed())
-            limits = _limits(self._context.settings, left)
+        if self._attempts:
+            self.waiting = False
+            if limits.total is not None:
+                left = max(0.0, limits.total - self._elapsed())
+                limits = _limits(self._context.settings, left)
         self._attempts += 1
         self._before = self.outcome
-        self.waiting = False
         self.outcome = _UNKNOWN
         return limits
 
@@ -149,7 +173,7 @@ class Course(Generic[T]):
         """
         model: Any
         try:
-            model, failure = _judge(self._call, reply, self._context.limits.body)
+            model, failure = _judge(self._call, reply, self._context.longest_body)
         except (ImportError, OSError) as problem:
             let_through(problem)
             return self._unjudged(reply, problem)
@@ -157,7 +181,7 @@ class Course(Generic[T]):
             del reply  # error trackers would show what the server sent, which is not redacted
             return self._after(failure)
         self.outcome = _APPLIED
-        if logger.isEnabledFor(logging.DEBUG):
+        if logger.isEnabledFor(_DEBUG):
             name = self._call.operation.name
             logger.debug("%s: done, attempt %d, %.3f s", name, self._attempts, self._elapsed())
         self.result = self._around(model, reply) if self._with_response else model
@@ -229,13 +253,23 @@ class Course(Generic[T]):
         return self.clock() - self._started
 
 
+class SpecialCourse(Course[T]):
+    """A call whose credential may be sent in the URL or in a cookie."""
+
+    __slots__ = ()
+
+    def request(self) -> Request:
+        self._started = self.clock()
+        return _full_request(self._call, self._context)
+
+
 def run(course: Course[T], sender: transport.Transport) -> T:
     """Carry out a call with a blocking transport.
 
     An exception from outside the call, such as one that a signal handler raised, ends it. The
     caller gets that exception unchanged, with a note on the outcome.
     """
-    handled = sys.exception()
+    handled = exception()
     # Cleared as soon as it has been judged: error trackers must not find it in this frame, as it is
     # not redacted.
     reply: Reply | None = None
@@ -264,7 +298,7 @@ def run(course: Course[T], sender: transport.Transport) -> T:
 
 async def run_async(course: Course[T], sender: transport.AsyncTransport) -> T:
     """Carry out a call with an async transport; see `run`."""
-    handled = sys.exception()
+    handled = exception()
     reply: Reply | None = None
     try:
         request = course.request()
@@ -291,25 +325,52 @@ async def run_async(course: Course[T], sender: transport.AsyncTransport) -> T:
         raise
 
 
-def _all_headers(call: Call[Any], context: Context) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a request if the call brings some of its own."""
-    return (
-        *(context.headers if call.body is None else context.json_headers),
-        *(
-            (name, value.reveal() if isinstance(value, Secret) else value)
-            for name, value in call.headers
-        ),
+def _full_request(call: Call[Any], context: Context) -> Request:
+    """Return a request to which the call or the credential adds headers, cookies or a query."""
+    # Neither the headers nor the URL are assigned to a variable, as they may contain the key.
+    return Request(
+        call.operation.method,
+        _url(call, context),
+        tuple(_all_headers(call, context)),
+        call.body,
+        _safe_url(call, context) if call.secrets or context.credential.query else None,
     )
 
 
-def _safe_url(call: Call[Any], settings: "Settings") -> str | None:
+def _url(call: Call[Any], context: Context) -> str:
+    if not context.credential.query:
+        return context.base_url + call.target
+    separator = "&" if "?" in call.target else "?"
+    return f"{context.base_url}{call.target}{separator}{context.credential.query}"
+
+
+def _all_headers(call: Call[Any], context: Context) -> Iterator[tuple[str, str]]:
+    cookies = [f"{name}={_revealed(value)}" for name, value in call.cookies]
+    cookies += [context.credential.cookies] if context.credential.cookies else []
+    for name, value in context.headers if call.body is None else context.json_headers:
+        if name == "Content-Type":
+            yield name, call.content_type or value
+        elif name.lower() == "cookie":
+            cookies.insert(0, value)
+        else:
+            yield name, value
+    if cookies:
+        yield "Cookie", "; ".join(cookies)
+    yield from ((name, _revealed(value)) for name, value in call.headers)
+
+
+def _revealed(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def _safe_url(call: Call[Any], context: Context) -> str | None:
     """Return the URL with the names of the path's parameters, if the URL contains a secret."""
-    if any(
+    if context.credential.query or any(
         quote(text, safe="") in call.target
         for secret in call.secrets
         for text in strings_in(secret.reveal())
     ):
-        return settings.base_url + call.operation.path
+        return context.base_url + call.operation.path
     return None
 
 

@@ -1,24 +1,23 @@
-"""The two clients: arguments in, calls out."""
+"""The two clients of the Oneloop API: their arguments, and what the environment adds to them."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
-
-from attrs import evolve
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from oneloop_api.client import (
-    DEFAULT_BASE_URL,
+    API,
     AsyncOperations,
     AsyncOperationsWithResponse,
     SyncOperations,
     SyncOperationsWithResponse,
 )
-from oneloop_core import UNSET, Call, Response, Unset, hide
+from oneloop_core import UNSET, Unset, hide
 
-from ._call import Context, Course, run, run_async
-from ._credentials import Credential, CredentialSource, credential_source, wrapped
-from ._environment import base_url_from_environment
+from ._credentials import wrapped
+from ._environment import KEY_VARIABLES, base_url_from_environment, key_from_environment
+from ._errors import ConfigurationError
 from ._retry import RetryPolicy, Timeout
-from ._settings import MAX_CONNECTIONS, MAX_RESPONSE_BYTES, Settings, checked, checked_base_url
+from ._settings import MAX_CONNECTIONS, MAX_RESPONSE_BYTES
+from .foundation import AsyncClient, BaseClient, SyncClient
 from .transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
@@ -26,54 +25,9 @@ if TYPE_CHECKING:
 
     from ._http import _httpx
 
-T = TypeVar("T")
 
-
-class _Client:
-    """What both clients have in common: settings, a credential and a transport."""
-
-    _settings: Settings
-    _credentials: CredentialSource
-    _context: Context | None
-    _transport: Any
-    _shares = False
-
-    def _configure(
-        self, api_key: Any, link_token: Any, base_url: Any, allow_http: object, *options: Any
-    ) -> None:
-        if base_url is None:
-            base_url = base_url_from_environment(DEFAULT_BASE_URL)
-        self._settings = Settings(checked_base_url(base_url, allow_http), **checked(*options))
-        self._credentials = credential_source(api_key, link_token)
-        self._context = self._constant_context()
-
-    def _constant_context(self) -> Context | None:
-        """Return the context of all calls, unless a function provides the credential of each."""
-        constant = self._credentials.constant
-        return None if constant is None else Context(self._settings, constant)
-
-    def _opened(
-        self, transport: object, http_client: object, ssl_context: Any, max_connections: Any
-    ) -> Any:
-        """Return the transport for these arguments, importing only what it needs."""
-        base_url, is_async = self._settings.base_url, isinstance(self, AsyncOperations)
-        if ssl_context is not None or max_connections is not MAX_CONNECTIONS:
-            from ._transports import checked_options
-
-            checked_options(ssl_context, max_connections)
-        by_httpx = isinstance(transport, str) and transport == "httpx" and http_client is None
-        if not by_httpx and not (transport is None and http_client is None):
-            from ._transports import chosen_transport
-
-            options = ssl_context, max_connections
-            return chosen_transport(transport, http_client, *options, is_async=is_async)
-        if is_async:
-            from ._http._asyncio import AsyncioTransport
-
-            return AsyncioTransport(base_url, ssl_context, max_connections, by_httpx)
-        from ._http._blocking import BlockingTransport
-
-        return BlockingTransport(base_url, ssl_context, max_connections, by_httpx)
+class _Oneloop(BaseClient):
+    _api = API
 
     def with_options(
         self,
@@ -91,28 +45,16 @@ class _Client:
         constructor.
         """
         api_key, link_token, headers = wrapped(api_key), wrapped(link_token), hide(headers)
-        client = type(self).__new__(type(self))
-        client._settings = evolve(
-            self._settings, **checked(timeout, retry, headers, max_response_bytes)
+        return self._derived(
+            _one_of(api_key, link_token),
+            timeout=timeout,
+            retry=retry,
+            headers=headers,
+            max_response_bytes=max_response_bytes,
         )
-        client._credentials = self._credentials
-        if api_key is not None or link_token is not None:
-            client._credentials = credential_source(api_key, link_token)
-        client._context = client._constant_context()
-        client._transport, client._shares = self._transport, True
-        return client
-
-    def __repr__(self) -> str:
-        """Show the base URL, and nothing of the credential."""
-        settings = getattr(self, "_settings", None)  # not set yet if the constructor has failed
-        return f"{type(self).__name__}(base_url={settings and settings.base_url!r})"
-
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled: a client has a key and open connections."""
-        raise TypeError("a client cannot be pickled; make one in each process")
 
 
-class Oneloop(_Client, SyncOperations):
+class Oneloop(_Oneloop, SyncClient, SyncOperations):
     """A client of the Oneloop API with blocking methods.
 
     One client can be used by all threads of a process. It is a context manager; without `with`,
@@ -172,42 +114,28 @@ class Oneloop(_Client, SyncOperations):
         """Make a client. It opens nothing before the first call."""
         # Wrapped first: if an argument is refused, error trackers show the variables of this frame.
         api_key, link_token = wrapped(api_key), wrapped(link_token)
-        base_url, headers = hide(base_url), hide({} if headers is None else headers)
-        self._configure(
-            api_key, link_token, base_url, allow_http, timeout, retry, headers, max_response_bytes
+        base_url, headers = hide(base_url), hide(headers)
+        super().__init__(
+            _credentials(api_key, link_token),
+            base_url=base_url_from_environment() if base_url is None else base_url,
+            timeout=timeout,
+            retry=retry,
+            headers=headers,
+            max_response_bytes=max_response_bytes,
+            allow_http=allow_http,
+            http_client=http_client,
+            transport=transport,
+            ssl_context=ssl_context,
+            max_connections=max_connections,
         )
-        self._transport = self._opened(transport, http_client, ssl_context, max_connections)
 
     @property
     def with_response(self) -> SyncOperationsWithResponse:
         """The same methods, returning a `Response` with the status, the headers and the model."""
-        return _WithResponse(self._respond)
-
-    def close(self) -> None:
-        """Close all connections except those of an `http_client`, and refuse further calls."""
-        if not self._shares:
-            self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def _respond(self, call: Call[T]) -> Response[T]:
-        context = self._context or self._new_context()
-        course: Course[Response[T]] = Course(call, context, with_response=True)
-        return run(course, self._transport)
-
-    def _perform(self, call: Call[T]) -> T:
-        course: Course[T] = Course(call, self._context or self._new_context())
-        return run(course, self._transport)
-
-    def _new_context(self) -> Context:
-        return Context(self._settings, self._credentials.credential())
+        return SyncOperationsWithResponse(self._respond)
 
 
-class AsyncOneloop(_Client, AsyncOperations):
+class AsyncOneloop(_Oneloop, AsyncClient, AsyncOperations):
     """A client of the Oneloop API for asyncio.
 
     One client can be used by all tasks. In a second event loop it opens separate connections, and
@@ -237,57 +165,44 @@ class AsyncOneloop(_Client, AsyncOperations):
         """Make a client. It opens nothing before the first call."""
         # Wrapped first: if an argument is refused, error trackers show the variables of this frame.
         api_key, link_token = wrapped(api_key), wrapped(link_token)
-        base_url, headers = hide(base_url), hide({} if headers is None else headers)
-        self._configure(
-            api_key, link_token, base_url, allow_http, timeout, retry, headers, max_response_bytes
+        base_url, headers = hide(base_url), hide(headers)
+        super().__init__(
+            _credentials(api_key, link_token),
+            base_url=base_url_from_environment() if base_url is None else base_url,
+            timeout=timeout,
+            retry=retry,
+            headers=headers,
+            max_response_bytes=max_response_bytes,
+            allow_http=allow_http,
+            http_client=http_client,
+            transport=transport,
+            ssl_context=ssl_context,
+            max_connections=max_connections,
         )
-        self._transport = self._opened(transport, http_client, ssl_context, max_connections)
 
     @property
     def with_response(self) -> AsyncOperationsWithResponse:
         """The same methods, returning a `Response` with the status, the headers and the model."""
-        return _AsyncWithResponse(self._respond)
-
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop, and refuse further calls in this loop.
-
-        Calls in flight end first. Those of an `http_client` stay open. The client can still be used
-        in another event loop.
-        """
-        if not self._shares:
-            await self._transport.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
-
-    async def _respond(self, call: Call[T]) -> Response[T]:
-        context = self._context or await self._new_context()
-        course: Course[Response[T]] = Course(call, context, with_response=True)
-        return await run_async(course, self._transport)
-
-    async def _perform(self, call: Call[T]) -> T:
-        course: Course[T] = Course(call, self._context or await self._new_context())
-        return await run_async(course, self._transport)
-
-    async def _new_context(self) -> Context:
-        credential = self._credentials.credential_or_awaitable()
-        if not isinstance(credential, Credential):
-            credential = await credential
-        return Context(self._settings, credential)
+        return AsyncOperationsWithResponse(self._respond)
 
 
-class _Responding:
-    def __init__(self, respond: Callable[[Call[Any]], Any]) -> None:
-        self._respond = respond
-
-    def _perform(self, call: Call[Any]) -> Any:
-        return self._respond(call)
+def _one_of(api_key: Any, link_token: Any) -> dict[str, Any]:
+    if api_key is not None and link_token is not None:
+        raise ConfigurationError("pass either api_key or link_token, not both")
+    return {"api_key": api_key, "link_token": link_token}
 
 
-class _WithResponse(_Responding, SyncOperationsWithResponse): ...
+def _credentials(api_key: Any, link_token: Any) -> dict[str, Any]:
+    """Return the credential that was given, or else the API key of the environment.
 
-
-class _AsyncWithResponse(_Responding, AsyncOperationsWithResponse): ...
+    Raises:
+        ConfigurationError: There are two credentials or none.
+    """
+    credentials = _one_of(api_key, link_token)
+    if api_key is None and link_token is None:
+        credentials["api_key"] = key_from_environment()
+        if credentials["api_key"] is None:
+            raise ConfigurationError(
+                f"there is no API key: pass api_key= or set {KEY_VARIABLES[0]} in the environment"
+            )
+    return credentials

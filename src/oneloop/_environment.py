@@ -30,9 +30,9 @@ def key_from_environment() -> Secret | None:
     return next((Secret(os.environ[name]) for name in KEY_VARIABLES if os.environ.get(name)), None)
 
 
-def base_url_from_environment(default: str) -> Secret:
-    """Return the base URL that the environment names, or the default."""
-    return Secret(os.environ.get(BASE_URL_VARIABLE) or default)
+def base_url_from_environment() -> Secret | None:
+    """Return the base URL that the environment names, if any."""
+    return Secret(os.environ[BASE_URL_VARIABLE]) if os.environ.get(BASE_URL_VARIABLE) else None
 
 
 def split_base_url(url: str) -> tuple[str, str] | None:

@@ -65,7 +65,7 @@ class Failure:
         The secrets of the call and the credential are redacted. `whole` are the arguments of
         `APIError` about the whole call: `outcome`, `attempts` and `elapsed`.
         """
-        redactor = Redactor((credential.secret, *call.secrets))
+        redactor = Redactor((*credential.secrets, *call.secrets))
         clean = redactor.clean
         body = None
         if self.body is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from oneloop_core import Secret, Unset
+from oneloop_core import Definition, Secret, Unset
 
 from . import __version__
 from ._environment import is_loopback, quoted_base_url, split_base_url
@@ -26,7 +26,7 @@ MAX_CONNECTIONS = 100
 
 _RESERVED_HEADERS = {
     *("accept-encoding", "authorization", "connection", "content-encoding", "content-length"),
-    *("content-type", "expect", "host", "te", "transfer-encoding", "upgrade", "x-link-token"),
+    *("content-type", "expect", "host", "te", "transfer-encoding", "upgrade"),
 }
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
@@ -51,15 +51,25 @@ class Settings:
     max_response_bytes: int
 
 
-def checked(*options: Any) -> dict[str, Any]:
-    """Check timeout, retry, headers and max_response_bytes; return those that are not `UNSET`.
+def checked(
+    api: Definition, timeout: Any, retry: Any, headers: Any, max_response_bytes: Any
+) -> dict[str, Any]:
+    """Check these arguments of a client of the API; return those that are not `UNSET`.
 
     Raises:
         ConfigurationError: One of them is not valid.
         ArgumentError: A number is out of bounds.
     """
-    checks = zip(_CHECKS.items(), options, strict=True)
-    return {name: check(given) for (name, check), given in checks if not isinstance(given, Unset)}
+    found: dict[str, Any] = {}
+    if not isinstance(timeout, Unset):
+        found["timeout"] = Timeout.of(timeout)
+    if not isinstance(retry, Unset):
+        found["retry"] = _checked_retry(retry)
+    if not isinstance(headers, Unset):
+        found["headers"] = _all_headers(headers, api)
+    if not isinstance(max_response_bytes, Unset):
+        found["max_response_bytes"] = _checked_size(max_response_bytes)
+    return found
 
 
 def checked_base_url(given: Secret, allow_http: object) -> str:
@@ -104,20 +114,22 @@ def _checked_size(size: object) -> int:
     return size
 
 
-def _all_headers(given: Any) -> tuple[tuple[str, str], ...]:
-    problem, headers = _read_headers(given if isinstance(given, Secret) else Secret(given))
+def _all_headers(given: Any, api: Definition) -> tuple[tuple[str, str], ...]:
+    problem, headers = _read_headers(given if isinstance(given, Secret) else Secret(given), api)
     if problem:
         raise ConfigurationError(f"headers must {problem}")
     return headers
 
 
-def _read_headers(given: Secret) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _read_headers(given: Secret, api: Definition) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Return what is wrong with additional headers, or an empty string and all headers."""
+    python = sys.version.partition(" ")[0]
     headers: dict[str, str] = {
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
-        "User-Agent": f"oneloop/{__version__} Python/{sys.version.partition(' ')[0]}",
+        "User-Agent": f"oneloop/{__version__} spec/{api.spec} Python/{python}",
     }
+    credentials = {one.name.lower() for one in api.schemes.values() if one.place == "header"}
     more = given.reveal()
     if not isinstance(more, Mapping):
         return "be a mapping of names to values", ()
@@ -133,16 +145,8 @@ def _read_headers(given: Secret) -> tuple[str, tuple[tuple[str, str], ...]]:
         if not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
             must = "have values of printable ASCII without leading or trailing spaces"
             return f"{must}; that of {name!r} is not valid (and not shown here)", ()
-        if name.lower() in _RESERVED_HEADERS:
+        if name.lower() in _RESERVED_HEADERS | credentials:
             return f"not include {name}, which the client sets itself", ()
         headers = {key: old for key, old in headers.items() if key.lower() != name.lower()}
         headers[name] = value
     return "", tuple(headers.items())
-
-
-_CHECKS = {
-    "timeout": Timeout.of,
-    "retry": _checked_retry,
-    "headers": _all_headers,
-    "max_response_bytes": _checked_size,
-}

@@ -32,10 +32,11 @@ from oneloop._call import Context, Course, Reply
 from oneloop._credentials import Credential
 from oneloop._settings import Settings
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
-from oneloop_core import Call, Secret
+from oneloop_core import Call, Scheme, Secret
 from tests.calling import an_operation
 
 KEY = "sdk_of_the_test"
+BEARER = Scheme(("api_key",), "header", "Authorization", "Bearer ")
 SETTINGS = Settings("https://api.test", (("X-Team", "a"),), Timeout(), RetryPolicy(), 1000)
 GET = Call(an_operation("GET"), "/thing?q=1")
 POST = Call(an_operation("POST"), "/thing", b"{}", (("X-More", "b"),))
@@ -66,7 +67,8 @@ def begin(call: Call[Any], clock: Clock | None = None, *, key: str = KEY, **chan
         chance = staticmethod(lambda: 0.5)
 
     Timed.clock = staticmethod(clock or Clock())
-    context = Context(evolve(SETTINGS, **changed), Credential(Secret(key)))
+    credential = Credential([(BEARER, Secret(key))], (Secret(key),))
+    context = Context(evolve(SETTINGS, **changed), credential)
     return steps_of(Timed(call, context, with_response=True))
 
 
@@ -134,7 +136,7 @@ def test_the_request_is_all_that_the_call_and_the_client_bring() -> None:
 
 def test_calls_of_one_client_share_their_headers_and_first_limits() -> None:
     """Headers and limits are made once per client, so that a transport can recognize the former."""
-    context = Context(SETTINGS, Credential(Secret(KEY)))
+    context = Context(SETTINGS, Credential([(BEARER, Secret(KEY))], (Secret(KEY),)))
     for call in (GET, evolve(POST, headers=())):
         first, again = (Course[Any](call, context) for _ in range(2))
         assert first.request().headers is again.request().headers

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -140,7 +141,7 @@ def test_an_async_function_needs_the_async_client(sandbox: Sandbox) -> None:
     async def key() -> str:
         return sandbox.api_key
 
-    with pytest.raises(ConfigurationError, match="which only AsyncOneloop supports"):
+    with pytest.raises(ConfigurationError, match="which only an async client supports"):
         ClientKind("sync").refill(api_key=key, base_url=sandbox.url)
 
 
@@ -378,7 +379,8 @@ def test_plain_http_is_allowed_if_asked_for(client_class: Any) -> None:
 def test_each_request_says_who_sends_it_and_what_it_takes() -> None:
     """Requests have a User-Agent with the version, ask for JSON, and accept gzip and deflate."""
     headers = dict(sent_with(api_key="sdk").headers)
-    assert headers["User-Agent"].startswith(f"oneloop/{__version__} Python/3.")
+    agent = rf"oneloop/{re.escape(__version__)} spec/[0-9a-f]{{8}} Python/3\.[\w.+]+"
+    assert re.fullmatch(agent, headers["User-Agent"])
     assert headers["Accept"] == "application/json"
     assert headers["Accept-Encoding"] == "gzip, deflate"
     assert headers["Content-Type"] == "application/json"

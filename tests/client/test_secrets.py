@@ -214,7 +214,7 @@ def test_an_interruption_does_not_show_the_key(kind: ClientKind) -> None:
     else:
         with talking(lambda _: time.sleep(1) is None) as server:
             asyncio.run(main(server.url))
-    assert Path(frames[-1].f_code.co_filename).name == "_client.py"
+    assert Path(frames[-1].f_code.co_filename).name == "foundation.py"
     assert not [frame for frame in frames[1:] if KEY in shown(frame.f_locals)]
 
 

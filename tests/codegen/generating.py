@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from codegen import _parser, _render
-from codegen._document import check_document
+from codegen._document import check_document, problems
 from codegen._errors import GenerationError
 from codegen._views import names
 
@@ -60,8 +60,8 @@ class Api:
     def render(self, document: dict[str, Any]) -> None:
         """Generate the package from a document."""
         check_document(document, "the test's document")
-        api = self.api = _parser.parse(document, names.of_classes())
-        self.listing = _render.render(api, document, self.folder / self.package)
+        api = self.api = _parser.parse(document, names.of_classes(), problems(document))
+        self.listing = _render.render(api, document, self.folder / self.package, "things.yaml")
         for refused in api.refused:
             raise GenerationError(f"{refused.method} {refused.path}: {refused.reason}")
 

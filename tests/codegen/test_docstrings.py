@@ -65,6 +65,7 @@ MARKDOWN = st.lists(
         ("a\n    b", "a b"),
         ("> a\n> b\n>\n> - c\n> - d\ne", "> a b\n>\n> - c\n> - d\ne"),
         ("- a\n  > b\n  > c\n- d", "- a\n  > b c\n- d"),
+        (f"- a\n{' ' * 60}- b", f"- a\n{' ' * 40}- b"),
         ("a  \nb\\\nc", "a\nb\nc"),
         ("- a  \n  b", "- a\n  b"),
         ("a<br>b<BR />c `<br>`", "a\nb\nc `<br>`"),

@@ -1,9 +1,7 @@
 """Reading a document: every error is one line that says what is wrong and where."""
 
 import json
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -69,7 +67,10 @@ UNREADABLE = [
     ("", "api.yaml is not a mapping"),
     ("# nothing\n", "api.yaml is not a mapping"),
     ("a: " + "[" * 500, f"api.yaml: line 1, column 103: {DEEP}"),
-    (GOOD + "x-a: &a [*a]\n", "api.yaml: line 4, column 10: an alias refers to a node that contains"),
+    (
+        GOOD + "x-a: &a [*a]\n",
+        "api.yaml: line 4, column 10: an alias refers to a node that contains",
+    ),
     (GOOD + "x-a: *b\n", "api.yaml: line 4, column 6: found undefined alias 'b'"),
     (GOOD + "x: {0x1F: 1}\n", "api.yaml: line 4, column 5: the key 0x1F needs quotes"),
     (GOOD + "x: {[a]: 1}\n", "api.yaml: line 4, column 5: the key that is a mapping or a list"),
@@ -210,12 +211,12 @@ WRONG = {
     "a word as type": (
         ONE_SCHEMA % "{type: strin}",
         "components.schemas.A.type!: expected one of array, boolean, integer, number, object,"
-        " string, got \"strin\"",
+        ' string, got "strin"',
     ),
     "a word as type in 3.1": (
         (ONE_SCHEMA % "{type: strin}").replace("3.0.3", "3.1.0"),
         "components.schemas.A.type!: expected one of array, boolean, integer, null, number, object,"
-        " string, got \"strin\"",
+        ' string, got "strin"',
     ),
     "deep inside": (
         ONE_SCHEMA % "{properties: {a: {items: {oneOf: [{minLength: -1}]}}}}",
@@ -229,7 +230,7 @@ WRONG = {
     "a file": (
         ONE_SCHEMA % "{type: file}",
         "components.schemas.A.type: expected one of array, boolean, integer, number, object,"
-        " string, got \"file\"",
+        ' string, got "file"',
     ),
     "nullable in 3.1": (
         (ONE_SCHEMA % "{nullable: true}").replace("3.0.3", "3.1.0"),
@@ -249,7 +250,8 @@ WRONG = {
         "paths./a.get.parameters.0: these exclude each other: example, examples",
     ),
     "schema beside content": (
-        ONE_PATH % "{responses: {}, parameters: [{name: a, in: query, schema: {}, content: {a/b: {}}}]}",
+        ONE_PATH
+        % "{responses: {}, parameters: [{name: a, in: query, schema: {}, content: {a/b: {}}}]}",
         "paths./a.get.parameters.0!: OpenAPI has alternatives here, and more than one fits",
         "paths./a.get.parameters.0!: these exclude each other: schema, content",
         "paths./a.get.responses: must not be empty",
@@ -263,7 +265,8 @@ WRONG = {
         "paths.a!: a path must begin with /",
     ),
     "a path parameter that is not declared": (
-        ONE_PATH.replace("/a:", "'/a/{b}/{c}':") % "{parameters: [{name: b, in: path, schema: {}}]}",
+        ONE_PATH.replace("/a:", "'/a/{b}/{c}':")
+        % "{parameters: [{name: b, in: path, schema: {}}]}",
         "paths./a/{b}/{c}.get: responses is missing",
         "paths./a/{b}/{c}.get: the path has {c}, which is not declared: read as a string",
         "paths./a/{b}/{c}.get.parameters.0: required is missing",
@@ -271,7 +274,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("text", "wrong"), [(one[0], one[1:]) for one in WRONG.values()], ids=WRONG)
+@pytest.mark.parametrize(
+    ("text", "wrong"), [(one[0], one[1:]) for one in WRONG.values()], ids=WRONG
+)
 def test_what_is_wrong_is_found_with_its_place(text: str, wrong: tuple[str, ...]) -> None:
     """Every fault is found, with its place; `!` marks those that refuse operations."""
     marked = [

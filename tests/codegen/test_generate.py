@@ -1,5 +1,6 @@
 """./generate.sh: reproducible, atomic, and with one-line errors."""
 
+import hashlib
 import json
 import os
 import re
@@ -17,18 +18,24 @@ from typing import Any
 
 import pytest
 
-import codegen.__main__
-from codegen import _document, _render, _tree
-from codegen.__main__ import OVERLAYS, PAGE, main
+from codegen import _document, _overlays, _parser, _project, _render, _run, _tree
+from codegen.__main__ import main
+from codegen._api import Api
 from codegen._document import read_document
 from codegen._errors import GenerationError
+from codegen._project import OVERLAYS, PAGE
+from codegen._views import names as taken
 from tests import ROOT
 
 DOCUMENT = ROOT / "openapi.yaml"
 PACKAGE = ROOT / "generated" / "oneloop_api"
 GENERATOR = ROOT / "codegen"
 SOURCES = [ROOT / "src", ROOT / "overrides"]
-OPTIONS = ("--help", "--check", "--demo", "--document", "--output", "--quiet")
+OPTIONS = (
+    *("--help", "--check", "--demo", "--document", "--output", "--quiet", "--overlay"),
+    *("--no-overlays", "--leave-out", "--add", "--ours", "--theirs", "--dry-run", "--diff"),
+    *("--lint", "--format", "--prune", "--report", "--patched", "exit codes:"),
+)
 
 Result = subprocess.CompletedProcess[str]
 
@@ -78,9 +85,9 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("first") / "new" / "folder" / "oneloop_api"
     result = generate("--output", output)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == [
-        "1/4 read     openapi.yaml",
-        f"2/4 patch    {len(_document.read_actions(*OVERLAYS))} overrides",
+    assert result.stdout.splitlines()[:4] == [
+        "1/4 read     openapi.yaml, overrides/overlay.yaml, overrides/annotations.yaml",
+        f"2/4 patch    {len(_overlays.read_actions(*OVERLAYS))} overrides",
         "3/4 generate",
         f"4/4 write    {len(files(output))} files changed in {output}",
     ]
@@ -97,14 +104,17 @@ def output(first: Path, tmp_path: Path) -> Path:
 def quick(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `main` skip reading and validation, and copy the package instead of generating it."""
 
-    def render(_: object, package: Path) -> str:
+    def render(_: object, __: object, package: Path, name: str) -> str:
         shutil.copytree(first, package)
         return PAGE.read_text("utf-8")
 
     monkeypatch.setattr(_render, "render", render)
     monkeypatch.setattr(_document, "read_document", lambda _: {})
-    monkeypatch.setattr(_document, "read_actions", lambda *_: [])
     monkeypatch.setattr(_document, "check_document", lambda *_: None)
+    monkeypatch.setattr(_document, "problems", lambda _: [])
+    monkeypatch.setattr(_overlays, "read_actions", lambda *_: [])
+    monkeypatch.setattr(_parser, "parse", lambda *_: Api([], [], [], []))
+    monkeypatch.setattr(_run, "quirks", lambda _: [])
 
 
 def test_the_committed_package_is_what_is_generated(first: Path) -> None:
@@ -117,8 +127,8 @@ def test_the_page_of_operations_belongs_to_the_package(
 ) -> None:
     """docs/operations.md is written and compared together with the committed package."""
     page = tmp_path / "operations.md"
-    monkeypatch.setattr(codegen.__main__, "PACKAGE", output)
-    monkeypatch.setattr(codegen.__main__, "PAGE", page)
+    monkeypatch.setattr(_project, "PACKAGE", output)
+    monkeypatch.setattr(_project, "PAGE", page)
     arguments = ["--quiet", "--output", str(output)]
     assert main(arguments) == 0
     assert page.read_bytes() == PAGE.read_bytes()
@@ -133,7 +143,7 @@ def test_every_file_is_marked_as_generated(first: Path) -> None:
     for path in sources:
         text = path.read_text("utf-8")
         if path.suffix == ".py":
-            assert text.startswith(f"{_render.MARK}\n")
+            assert text.startswith(f"# {_render.mark('openapi.yaml')}\n\n")
         else:
             assert path.name in ("manifest.json", "document.json")
             assert "./generate.sh" in next(iter(json.loads(text).values()))
@@ -204,8 +214,8 @@ def test_a_package_in_the_working_folder_does_not_change_the_bytes(
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(codegen.__main__, "PACKAGE", Path("api"))
-    monkeypatch.setattr(codegen.__main__, "PAGE", Path("operations.md"))
+    monkeypatch.setattr(_project, "PACKAGE", Path("api"))
+    monkeypatch.setattr(_project, "PAGE", Path("operations.md"))
     assert main(["--quiet", "--output", "api"]) == 0
     assert files(tmp_path / "api") == files(first)
     assert Path("operations.md").read_bytes() == PAGE.read_bytes()
@@ -278,7 +288,7 @@ FAILURES = {
     ),
     "stale override": (
         PLAIN.replace("^d+$", r"^\d+$"),
-        "overlay.yaml: the override lost-backslash is stale, it matches nothing:",
+        "overlay.yaml: the fix lost-backslash is stale: it matches nothing\n",
     ),
     "invalid once patched": (
         PLAIN.replace("type: number\n", "type: number\n              default: 1.5\n"),
@@ -303,9 +313,7 @@ FAILURES = {
 def test_a_failing_run_changes_nothing(
     output: Path, tmp_path: Path, monkeypatch: Any, capsys: Any, document: str | None, message: str
 ) -> None:
-    """A failed run prints one line, leaves no draft, and does not touch the old package."""
-    if document and document.startswith("{"):  # a small document without our quirks
-        monkeypatch.setattr(codegen.__main__, "OVERLAYS", [])
+    """A failed run prints what is wrong, leaves no draft, and does not touch the old package."""
     (output / "client.py").write_text("# the old one\n", encoding="utf-8")
     before, written = files(output), times(output)
     if document is not None:
@@ -313,7 +321,7 @@ def test_a_failing_run_changes_nothing(
     options = ["--quiet", "--document", str(tmp_path / "api.yaml"), "--output", str(output)]
     assert main(options) == 1
     out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
+    assert (out, err.count("generate.sh: ")) == ("", 1)
     assert err.startswith(f"generate.sh: {message}")
     assert (files(output), times(output)) == (before, written)
     assert names(output.parent) == ["oneloop_api"]
@@ -322,30 +330,58 @@ def test_a_failing_run_changes_nothing(
 def test_a_failing_program_prints_an_error_and_exits_1(output: Path, tmp_path: Path) -> None:
     """The script exits with the status that `main` returns."""
     result = generate("--document", tmp_path / "none.yaml", "--output", output)
-    assert (result.returncode, result.stdout) == (1, "1/4 read     none.yaml\n")
+    assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith("generate.sh: none.yaml cannot be read: [Errno 2]")
 
 
-@pytest.mark.parametrize(
-    ("sent", "moment"),
-    [(signal.SIGTERM, ".draft-*"), (signal.SIGKILL, ".draft-*/oneloop_api/models/*.py")],
-)
-def test_a_killed_run_leaves_the_old_package(
-    quick: None, output: Path, first: Path, sent: signal.Signals, moment: str
-) -> None:
+def started(output: Path, moment: str) -> subprocess.Popen[str]:
+    """Start ./generate.sh and return its process once a file of its draft is there."""
+    command = [ROOT / "generate.sh", "--quiet", "--output", output]
+    process = subprocess.Popen(command, text=True, stderr=subprocess.PIPE)
+    while not any(output.parent.glob(moment)):
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", [".draft-*", ".draft-*/oneloop_api/models/*.py"])
+def test_a_stopped_run_tidies_up(output: Path, sent: signal.Signals, moment: str) -> None:
+    """A signal that asks a run to stop leaves the old package, and no draft."""
+    (output / "client.py").write_text("# the old one\n", encoding="utf-8")
+    before = files(output)
+    with started(output, moment) as process:
+        process.send_signal(sent)
+        _, err = process.communicate()
+    how = "interrupted" if sent == signal.SIGINT else "terminated"
+    assert (process.returncode, err) == (128 + sent, f"generate.sh: {how}; nothing was changed\n")
+    assert (files(output), names(output.parent)) == (before, ["oneloop_api"])
+
+
+def test_a_killed_run_leaves_the_old_package(quick: None, output: Path, first: Path) -> None:
     """A killed run leaves the old package, and the next run removes its draft."""
     (output / "client.py").write_text("# the old one\n", encoding="utf-8")
     before = files(output)
-    with subprocess.Popen([ROOT / "generate.sh", "--quiet", "--output", output]) as process:
-        while not any(output.parent.glob(moment)):
-            time.sleep(0.01)
-        process.send_signal(sent)
-    assert process.returncode == -sent
+    with started(output, ".draft-*/oneloop_api/models/*.py") as process:
+        process.kill()
     assert files(output) == before
     assert len(names(output.parent)) == 2
     assert main(["--quiet", "--output", str(output)]) == 0
     assert files(output) == files(first)
     assert names(output.parent) == ["oneloop_api"]
+
+
+def test_a_second_run_at_once_waits(output: Path, first: Path) -> None:
+    """Two runs at once both succeed, one after the other."""
+    (output / "client.py").write_text("# the old one\n", encoding="utf-8")
+    with started(output, ".draft-*") as process:
+        second = generate("--output", output)
+        assert process.wait() == 0
+    assert second.returncode == 0, second.stderr
+    lines = second.stdout.splitlines()
+    assert lines[0] == f"waiting for another run that is writing to {output.parent} ..."
+    assert f"4/4 write    nothing changed in {output}" in lines
+    assert files(output) == files(first)
 
 
 def test_without_a_formatter_nothing_is_written(output: Path, tmp_path: Path) -> None:
@@ -496,8 +532,8 @@ def test_demo_refills_a_meter_after_the_generation(
     message = capfd.readouterr().out
     assert "4/4 write" in message
     assert message.strip().splitlines()[-1] != f"4/4 write    nothing changed in {output}"
-    monkeypatch.setattr("codegen.__main__.ROOT", ROOT / "tests")  # a folder without the example
-    monkeypatch.setattr("codegen.__main__._generate", lambda *_: [])
+    monkeypatch.setattr(_project, "ROOT", ROOT / "tests")  # a folder without the example
+    monkeypatch.setattr(_run.Run, "generate", lambda _: None)
     assert main(["--demo"]) == 2
 
 
@@ -528,10 +564,340 @@ def test_a_fault_in_a_template_is_reported(
     here = Path(shutil.copytree(GENERATOR, tmp_path / "codegen"))
     (here / "templates" / template).write_text(text, encoding="utf-8")
     monkeypatch.setattr(_render, "HERE", here)
+    api = _parser.parse(small(), taken.of_classes())
     with pytest.raises(GenerationError) as caught:
-        _render.render(small(), tmp_path / "package")
+        _render.render(api, small(), tmp_path / "package", "api.yaml")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+# --- other documents and overlays ----------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Callable[..., list[str]]:
+    """Return a function that writes the document of another API and returns options for it."""
+
+    def written(document: Any = None, **operation: Any) -> list[str]:
+        path = tmp_path / "api.yaml"
+        path.write_text(json.dumps(document or small(**operation)), encoding="utf-8")
+        return ["--document", str(path), "--output", str(tmp_path / "other" / "api")]
+
+    return written
+
+
+def refused(*paths: str) -> Callable[..., Api]:
+    """Return a parser that refuses the operations of some paths."""
+    parse = _parser.parse
+
+    def parsed(document: Any, *more: Any) -> Api:
+        rest = {path: item for path, item in document["paths"].items() if path not in paths}
+        api = parse({**document, "paths": rest}, *more)
+        for path in paths:
+            remove = {"target": f"$.paths['{path}'].get", "remove": True}
+            name = document["paths"][path]["get"].get("operationId")
+            api.refused.append(Refusal("GET", path, name, f"it is {path}", remove))
+        api.findings.append(Finding(("info",), "odd", None))
+        return api
+
+    return parsed
+
+
+def three() -> dict[str, Any]:
+    """Return a document with three operations."""
+    document = small()
+    for name in "bc":
+        one = {**document["paths"]["/a"]["get"], "operationId": name}
+        document["paths"][f"/{name}"] = {"get": one}
+    return document
+
+
+def test_our_overlays_are_applied_to_versions_of_our_document(
+    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Overlays fit one API: a copy of our document gets ours, any other document none."""
+    info = {"title": "Oneloop API", "version": "9"}
+    item = {"get": {"operationId": "getWorkspace"}}
+    overlay = tmp_path / "fix.yaml"
+    overlay.write_text("actions: []", encoding="utf-8")
+    path = tmp_path / "new.yaml"
+    path.touch()
+    ours = "overrides/overlay.yaml, overrides/annotations.yaml"
+    for document, options, told in (
+        ({"info": info, "paths": {"/a": item}}, [], f"{ours} (a version of openapi.yaml)"),
+        ({"info": info, "paths": {"/a": item}}, ["--no-overlays"], "no overlays"),
+        ({"info": info, "paths": {"/a": item}}, ["--overlay", str(overlay)], str(overlay)),
+        ({"info": info, "paths": {"/a": {}}}, [], None),
+        ({"info": {**info, "title": "T"}, "paths": {"/a": item}}, [], None),
+        ({"info": 5, "paths": [], "servers": []}, [], None),
+    ):
+        monkeypatch.setattr(_document, "read_document", lambda _, document=document: document)
+        output = ["--output", str(tmp_path / "api")]
+        assert main(["--dry-run", "--document", str(path), *output, *options]) == 0
+        none = "no overlays (another API than openapi.yaml; --overlay FILE applies one)"
+        assert capsys.readouterr().out.splitlines()[0] == f"1/4 read     new.yaml, {told or none}"
+
+
+def test_files_name_the_document_that_they_were_made_from(
+    foreign: Any, tmp_path: Path, capsys: Any
+) -> None:
+    """Marks and the manifest name the document and the overlays, without their folders."""
+    for folder in "xy":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "fix.yaml").write_text(
+            f"actions: [{{target: $.info, update: {{x-{folder}: 1}}}}]", encoding="utf-8"
+        )
+    overlays = [str(tmp_path / folder / "fix.yaml") for folder in "xy"]
+    assert main([*foreign(), "--overlay", *overlays]) == 0
+    package = tmp_path / "other" / "api"
+    for path in package.rglob("*.py"):
+        assert path.read_text("utf-8").splitlines()[0] == (
+            "# Generated by ./generate.sh from api.yaml. Do not edit: change its overlays and run it"
+            " again."
+        )
+    made_of = json.loads((package / "manifest.json").read_text("utf-8"))["sha256"]
+    assert {name for name in made_of if not name.startswith("codegen/")} == {
+        *("api.yaml", "fix.yaml", "fix.yaml (2)")
+    }
+    patched = json.loads((package / "document.json").read_text("utf-8"))
+    assert patched["x-generated"].startswith("Generated by ./generate.sh from api.yaml.")
+    assert patched["info"] == {"title": "T", "version": "1", "x-x": 1, "x-y": 1}
+    assert str(tmp_path) not in "".join(p.read_text("utf-8") for p in package.rglob("*.json"))
+
+
+def test_all_refusals_are_told_at_once_with_an_overlay(
+    foreign: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """The error lists each refused operation and ends with an overlay that leaves them out."""
+    monkeypatch.setattr(_parser, "parse", refused("/a", "/c"))
+    report = tmp_path / "report.json"
+    options = foreign(three())
+    assert main([*options, "--quiet", "--report", str(report)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "generate.sh: api.yaml: 2 of 3 operations cannot be generated:",
+        "  GET /a: it is /a",
+        "  GET /c: it is /c",
+        "--leave-out generates the others. Or apply this overlay (--overlay FILE):",
+        "overlay: 1.0.0",
+        "info:",
+        "  title: Changes to api.yaml",
+        '  version: "1.0.0"',
+        "actions:",
+        "  # GET /a: it is /a",
+        "  - target: \"$.paths['/a'].get\"",
+        "    remove: true",
+        "  # GET /c: it is /c",
+        "  - target: \"$.paths['/c'].get\"",
+        "    remove: true",
+    ]
+    told = json.loads(report.read_text("utf-8"))
+    assert told["error"] == "api.yaml: 2 of 3 operations cannot be generated:"
+    assert [one["generated"] for one in told["operations"]] == [False] * 3
+    assert [one["reason"] for one in told["operations"]] == [
+        "it is /a",
+        "the run failed: api.yaml: 2 of 3 operations cannot be generated:",
+        "it is /c",
+    ]
+    assert not (tmp_path / "other" / "api").exists()
+    overlay = tmp_path / "leave-out.yaml"
+    overlay.write_text("\n".join(lines[4:]), encoding="utf-8")
+    monkeypatch.undo()
+    assert main([*options, "--quiet", "--overlay", str(overlay), "--report", str(report)]) == 0
+    told = json.loads(report.read_text("utf-8"))
+    assert [one["generated"] for one in told["operations"]] == [False, True, False]
+    assert [one["reason"] for one in told["operations"]] == [
+        "an overlay removes it",
+        None,
+        "an overlay removes it",
+    ]
+
+
+def test_leave_out_generates_the_rest(
+    foreign: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """With --leave-out refused operations are listed, and the others are generated."""
+    monkeypatch.setattr(_parser, "parse", refused("/b"))
+    report = tmp_path / "new" / "report.json"
+    options = foreign(three())
+    assert main([*options, "--leave-out", "--report", str(report)]) == 0
+    assert capsys.readouterr().err == "left out: GET /b: it is /b\n"
+    assert names(tmp_path / "other" / "api" / "api" / "v1") == ["__init__.py", "a.py", "c.py"]
+    digest = hashlib.sha256((tmp_path / "api.yaml").read_bytes()).hexdigest()
+    assert json.loads(report.read_text("utf-8")) == {
+        "document": {
+            "name": "api.yaml",
+            "sha256": digest,
+            "overlays": [],
+            "title": "T",
+            "version": "1",
+            "openapi": "3.0.3",
+        },
+        "error": None,
+        "operations": [
+            {
+                "method": "GET",
+                "path": f"/{name}",
+                "operation_id": name,
+                "generated": name != "b",
+                "reason": "it is /b" if name == "b" else None,
+            }
+            for name in "abc"
+        ],
+        "findings": [{"place": "info", "problem": "odd", "action": None}],
+    }
+
+
+def test_a_report_is_written_even_if_nothing_can_be_read(tmp_path: Path, capsys: Any) -> None:
+    """A document that cannot be read gives a report with the error and no operations."""
+    report = tmp_path / "report.json"
+    assert main(["--document", str(tmp_path / "no.yaml"), "--report", str(report)]) == 1
+    told = json.loads(report.read_text("utf-8"))
+    assert (told["operations"], told["findings"]) == ([], [])
+    assert told["error"].startswith("no.yaml cannot be read")
+    assert told["error"] in capsys.readouterr().err
+    assert main(["--document", str(tmp_path / "no.yaml"), "--report", str(tmp_path)]) == 1
+    assert "generate.sh: [Errno 21]" in capsys.readouterr().err
+
+
+def test_a_report_has_the_operations_behind_references() -> None:
+    """Path items behind references count, also among each other; what is broken does not."""
+    one, two = {"operationId": "one"}, {"operationId": 2}
+    document = {
+        "paths": {
+            "/a": {"$ref": "#/components/pathItems/A", "put": two},
+            "/b": {"$ref": "#/paths/~1c"},
+            "/c": {"$ref": "#/paths/~1b", "trace": {}},
+            "/d": {"$ref": "#/nowhere/x", "get": "text", "summary": "S"},
+            "/e": None,
+        },
+        "components": {"pathItems": {"A": {"get": one, "put": one}}},
+    }
+    assert _report.operations(document) == {
+        ("GET", "/a"): "one",
+        ("PUT", "/a"): "2",
+        ("TRACE", "/b"): None,
+        ("TRACE", "/c"): None,
+    }
+    assert _report.operations({}) == _report.operations({"paths": []}) == {}
+
+
+@pytest.mark.parametrize("name", ["patched.json", "patched.yaml", "patched.yml"])
+def test_patched_writes_the_patched_document(quick: None, tmp_path: Path, name: str) -> None:
+    """--patched writes the document with all overlays applied, as YAML or as JSON."""
+    path = tmp_path / "new" / name
+    result = generate("--dry-run", "--quiet", "--patched", path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    written = _document.parse_yaml(path.read_text("utf-8"), name)
+    committed = json.loads((PACKAGE / "document.json").read_text("utf-8"))
+    assert written == {k: v for k, v in committed.items() if k not in ("x-generated", "x-samples")}
+    assert path.read_text("utf-8").startswith("{\n") is (path.suffix == ".json")
+
+
+# --- stale overrides -----------------------------------------------------------------------------
+
+STALE = """\
+actions:
+  - x-quirk: gone
+    target: $.nothing
+    update: {description: D}   # words
+
+  - x-quirk: stays
+    target: $.info
+    update: {description: D}
+
+  - x-quirk: fixed
+    target: $.nothing
+    remove: true
+"""
+
+
+def overlaid(folder: Path, text: str) -> tuple[Path, list[str]]:
+    """Write an overlay; return its path and options."""
+    path = folder / "fix.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path, ["--overlay", str(path)]
+
+
+def test_a_stale_annotation_is_a_warning_with_a_patch(
+    foreign: Any, tmp_path: Path, capsys: Any
+) -> None:
+    """A stale annotation does not stop a run, and the warning contains the removal as a patch."""
+    overlay, options = overlaid(tmp_path, STALE.partition("  - x-quirk: fixed")[0])
+    assert main([*foreign(), *options]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: fix.yaml: the annotation gone is stale: it matches nothing",
+        "This patch removes them, and so does --prune:",
+        f"--- a/{overlay}",
+        f"+++ b/{overlay}",
+        "@@ -1,8 +1,4 @@",
+        " actions:",
+        "-  - x-quirk: gone",
+        "-    target: $.nothing",
+        "-    update: {description: D}   # words",
+        "-",
+        "   - x-quirk: stays",
+        "     target: $.info",
+        "     update: {description: D}",
+    ]
+    assert overlay.read_text("utf-8") == STALE.partition("  - x-quirk: fixed")[0]
+
+
+def test_stale_fixes_stop_the_run_all_at_once(foreign: Any, tmp_path: Path, capsys: Any) -> None:
+    """A stale fix stops the run, and the error names every stale action and its remedy."""
+    overlay, options = overlaid(tmp_path, STALE)
+    assert main([*foreign(), *options]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "generate.sh: fix.yaml: the annotation gone is stale: it matches nothing",
+        "fix.yaml: the fix fixed is stale: it matches nothing",
+        "Remove these actions (--prune does), or mend their targets if the quirks have moved.",
+    ]
+    assert overlay.read_text("utf-8") == STALE
+    assert not (tmp_path / "other" / "api").exists()
+
+
+def test_stale_fixes_are_told_before_what_follows_from_them(
+    foreign: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """If the document cannot be used without a fix that is stale, the stale fix is told."""
+    _, options = overlaid(tmp_path, STALE)
+
+    def fail(*_: object) -> None:
+        raise GenerationError("consequence")
+
+    for module, name in ((_document, "check_document"), (_parser, "parse")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, fail)
+            if name == "check_document":
+                patch.setattr(_document, "read_document", lambda _: small())
+            assert main([*foreign(), *options]) == 1
+            assert "the fix fixed is stale" in capsys.readouterr().err
+            assert main([*foreign(), "--no-overlays"]) == 1
+            assert capsys.readouterr().err == "generate.sh: consequence\n"
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_prune_removes_stale_actions(
+    foreign: Any, tmp_path: Path, capsys: Any, *, dry: bool
+) -> None:
+    """--prune removes stale actions, fixes included, names each, and leaves the other lines."""
+    overlay, options = overlaid(tmp_path, STALE)
+    overlay.chmod(0o640)
+    assert main([*foreign(), *options, "--prune", *["--dry-run"] * dry]) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        "removed: fix.yaml: the annotation gone is stale: it matches nothing",
+        "removed: fix.yaml: the fix fixed is stale: it matches nothing",
+    ]
+    left = STALE.replace(
+        STALE[STALE.index("  - x-quirk: gone") : STALE.index("  - x-quirk: st")], ""
+    )
+    left = left.partition("\n  - x-quirk: fixed")[0]
+    assert f"  changed: {overlay}" in out.splitlines() or not dry
+    assert overlay.read_text("utf-8") == (STALE if dry else left)
+    assert overlay.stat().st_mode & 0o777 == 0o640
+    if not dry:
+        assert main([*foreign(), *options, "--check"]) == 0
 
 
 # --- a document that has grown -------------------------------------------------------------------

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import oneloop_overrides
-from codegen._document import patch, read_actions, read_document
+from codegen._document import read_document
 from codegen._kinds import Kind
+from codegen._overlays import patch, read_actions
 from oneloop_core import ArgumentError, ArgumentValueError, DecodeError, mismatch
 from tests import ROOT
 from tests.codegen.generating import Api, Generate, answers, generating, parameter, post, ref, takes
@@ -136,7 +137,7 @@ def test_a_new_quirk_of_a_known_kind_is_one_action(
     overlay.write_text(OVERLAYS[0].read_text("utf-8") + action, encoding="utf-8")
     with generating(tmp_path):
         api = Api(tmp_path)
-        api.render(patch(document, read_actions(overlay, OVERLAYS[1])))
+        api.render(patch(document, read_actions(overlay, OVERLAYS[1]))[0])
         plan = api.Plan.from_dict({"seats": "12"})
     assert plan.seats == seats
     assert plan.to_dict() == {"seats": "12"}

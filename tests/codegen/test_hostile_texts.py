@@ -172,7 +172,8 @@ def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
     def rendered(written: dict[str, Any]) -> Any:
         package = tmp_path / str(next(NUMBERS))
         check_document(written, "the document")
-        listing = _render.render(written, package)
+        api = _parser.parse(written, names.of_classes())
+        listing = _render.render(api, written, package, "openapi.yaml")
         texts = [path.read_text("utf-8") for path in package.rglob("*.py")]
         assert {path.parent.parent.name for path in package.rglob("*.py")} <= {
             *(package.name, "api", tmp_path.name)

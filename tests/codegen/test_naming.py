@@ -217,6 +217,13 @@ def test_fields_that_collide(names: dict[str, str]) -> None:
         assert distinct((one, field_name(one)) for one in order) == names
 
 
+def test_texts_that_differ_far_behind() -> None:
+    """Of a long text the beginning is read, so that no text takes long; names stay distinct."""
+    first, second = distinct((one, field_name(one)) for one in ("a" * 998, "a" * 999)).values()
+    assert first != second
+    assert len(first) == len(second) == 100
+
+
 def test_operations_of_one_id() -> None:
     """Operations of one id are told apart by method and path."""
     keys = [("list", "GET /x"), ("list", "GET /y"), ("getThing", "GET /z"), ("get_thing", "GET /q")]

@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
-from codegen._document import check_document, patch, read_actions, read_document
+from codegen import _overlays
+from codegen._document import check_document, parse_yaml, read_document
 from codegen._errors import GenerationError
+from codegen._overlays import Action, Stale, read_actions, yaml_lines
 from codegen._views.operations import CERTAINTIES
 from tests import ROOT
 
-FIXES = read_actions(ROOT / "overrides" / "overlay.yaml")
-ANNOTATIONS = read_actions(ROOT / "overrides" / "annotations.yaml")
+OVERLAY, ANNOTATED = (ROOT / "overrides" / name for name in ("overlay.yaml", "annotations.yaml"))
+WRITTEN = {
+    action["x-quirk"]: action
+    for path in (OVERLAY, ANNOTATED)
+    for action in parse_yaml(path.read_text("utf-8"), path.name)["actions"]
+}
+FIXES = read_actions(OVERLAY)
+ANNOTATIONS = read_actions(ANNOTATED)
 ACTIONS = [*FIXES, *ANNOTATIONS]
-QUIRKS = [action["x-quirk"] for action in ACTIONS]
+QUIRKS = [action.name for action in ACTIONS]
 DOCUMENT = read_document(ROOT / "openapi.yaml")
 REFILL = ("paths", "/api/v1/customer-billing/refill", "post")
 SCHEMAS = ("components", "schemas")
@@ -299,11 +308,25 @@ def holds(part: Any, expected: Any) -> bool:
     return bool(part == expected)
 
 
-def failure(document: dict[str, Any], actions: list[dict[str, Any]]) -> str:
-    """Patch a document and return the error message."""
+def patch(document: dict[str, Any], actions: list[Action]) -> dict[str, Any]:
+    """Patch a document by actions of which none is stale."""
+    patched, stale = _overlays.patch(document, actions)
+    assert stale == []
+    return patched
+
+
+def read(folder: Path, *actions: Any, name: str = "overlay.yaml") -> list[Action]:
+    """Write an overlay and read its actions."""
+    path = folder / name
+    path.write_text("\n".join((*yaml_lines({"actions": list(actions)}), "")), encoding="utf-8")
+    return read_actions(path)
+
+
+def failure(path: Path) -> list[str]:
+    """Read an overlay that cannot be used and return the lines of the error."""
     with pytest.raises(GenerationError) as caught:
-        patch(document, actions)
-    return str(caught.value)
+        read_actions(path)
+    return str(caught.value).split("\n")
 
 
 def changes(before: Any, after: Any, place: tuple[Any, ...] = ()) -> Iterator[Change]:
@@ -333,12 +356,14 @@ def test_the_examples_are_of_fixes_that_there_are() -> None:
     assert len(QUIRKS) == len(set(QUIRKS))
 
 
-@pytest.mark.parametrize("action", FIXES, ids=lambda action: action["x-quirk"])
-def test_a_fix_has_a_name_a_target_and_a_reason(action: dict[str, Any]) -> None:
+@pytest.mark.parametrize("action", FIXES, ids=lambda action: action.name)
+def test_a_fix_has_a_name_a_target_and_a_reason(action: Action) -> None:
     """Each fix has a name, a target, and a description that ends as a sentence."""
-    assert set(action) - {"update", "remove"} == {"x-quirk", "target", "description", "x-overlay"}
-    assert action["target"].startswith("$.")
-    assert action["description"].endswith(".")
+    written = WRITTEN[action.name]
+    assert set(written) - {"update", "remove"} == {"x-quirk", "target", "description"}
+    assert written["target"].startswith("$.")
+    assert written["description"].endswith(".")
+    assert not action.annotates
 
 
 @pytest.mark.parametrize("quirk", SHOWN)
@@ -349,13 +374,14 @@ def test_a_fix_changes_what_it_is_for_and_nothing_else(quirk: str) -> None:
     assert len(CHANGES[quirk]) >= count
 
 
-@pytest.mark.parametrize("action", ANNOTATIONS, ids=lambda action: action["x-quirk"])
-def test_an_annotation_adds_words_and_changes_nothing(action: dict[str, Any]) -> None:
+@pytest.mark.parametrize("action", ANNOTATIONS, ids=lambda action: action.name)
+def test_an_annotation_adds_words_and_changes_nothing(action: Action) -> None:
     """Annotations change only descriptions and provenance, and nothing that affects a call."""
-    for place, published, _ in CHANGES[action["x-quirk"]]:
-        assert place[-1] in ("description", "x-certainty", "x-inferred")
-        assert published is MISSING or action["update"]["description"].startswith(published)
-    assert set(action) == {"x-quirk", "target", "update", "x-overlay"}
+    for place, published, _ in CHANGES[action.name]:
+        assert place[-1] in ("description", "x-certainty", "x-inferred", "x-quirk-answers")
+        assert published is MISSING or action.update["description"].startswith(published)
+    assert set(WRITTEN[action.name]) == {"x-quirk", "target", "update"}
+    assert action.annotates
 
 
 def test_each_operation_has_its_certainty() -> None:
@@ -407,115 +433,380 @@ def test_the_same_quirk_in_a_new_part_is_fixed(
     assert holds(at(grown, place), fixed)
 
 
+# --- stale overrides -----------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("quirk", QUIRKS)
-def test_an_action_whose_quirk_is_gone_fails_by_name(quirk: str) -> None:
-    """Once the vendor has fixed a quirk, the error names the action to remove."""
+def test_an_action_whose_quirk_is_gone_is_stale(quirk: str) -> None:
+    """An action is stale once the document contains what it sets, or lacks what it removes."""
     index = QUIRKS.index(quirk)
-    action, mended = ACTIONS[index], STATES[index + 1]
-    message = failure(mended, [action])
-    overlay = action["x-overlay"]
-    assert message.startswith(f"{overlay}: the override {quirk} is stale, ")
-    assert message.endswith(f"Remove the action from overrides/{overlay}")
+    patched, stale = _overlays.patch(STATES[index + 1], [ACTIONS[index]])
+    assert [one.action for one in stale] == [ACTIONS[index]]
+    assert patched == STATES[index + 1]
 
 
-@pytest.mark.parametrize("quirk", QUIRKS)
-def test_an_action_whose_target_is_gone_fails_by_name(quirk: str) -> None:
-    """An action that matches nothing is stale, like one that changes nothing."""
-    (action,) = (action for action in ACTIONS if action["x-quirk"] == quirk)
+def test_all_stale_actions_are_found_at_once() -> None:
+    """An action that matches nothing is stale, and so is every one after it."""
     empty = {"openapi": "3.0.3", "info": {}, "paths": {}}
-    assert failure(empty, [action]).startswith(
-        f"{action['x-overlay']}: the override {quirk} is stale, it matches nothing:"
-    )
+    patched, stale = _overlays.patch(empty, ACTIONS)
+    assert patched == empty
+    assert [one.action for one in stale] == ACTIONS
+    assert str(stale[0]) == ("overlay.yaml: the fix lost-backslash is stale: it matches nothing")
+    assert str(stale[-1]).startswith("annotations.yaml: the annotation ")
 
 
 @pytest.mark.parametrize(
     "update",
     [{"title": "T"}, {}, {"contact": {"name": "N"}}, {"tags": ["a"]}, {"tags": "a"}],
 )
-def test_an_update_that_changes_nothing_is_stale(update: dict[str, Any]) -> None:
+def test_an_update_that_changes_nothing_is_stale(update: dict[str, Any], tmp_path: Path) -> None:
     """An update that changes nothing, at any depth, is stale."""
     info = {"title": "T", "contact": {"name": "N", "url": "u"}, "tags": ["a", "b"]}
-    action = {"x-quirk": "q", "target": "$.info", "update": update}
-    message = failure({"info": info}, [action])
-    assert "the override q is stale, what it fixes is right already" in message
+    actions = read(tmp_path, {"x-quirk": "q", "target": "$.info", "update": update})
+    patched, (stale,) = _overlays.patch({"info": info}, actions)
+    assert patched == {"info": info}
+    assert stale.why == "the document has what it sets already"
 
 
 @pytest.mark.parametrize(
-    ("update", "info"),
+    ("action", "annotates"),
     [
-        ({"title": "U"}, {"title": "U", "tags": ["a"]}),
-        ({"contact": {"name": "N"}}, {"title": "T", "tags": ["a"], "contact": {"name": "N"}}),
-        ({"tags": ["b"]}, {"title": "T", "tags": ["a", "b"]}),
+        ({"update": {"description": "D", "summary": "S"}}, True),
+        ({"update": {"x-certainty": "inferred", "x-inferred": "All"}}, True),
+        ({"update": {"description": "D", "type": "string"}}, False),
+        ({"update": {"properties": {"description": {}}}}, False),
+        ({"update": "D"}, False),
+        ({"remove": True}, False),
     ],
 )
-def test_an_update_is_merged(update: dict[str, Any], info: dict[str, Any]) -> None:
-    """An update merges mappings, appends to lists, and replaces other values."""
-    document = {"info": {"title": "T", "tags": ["a"]}}
-    patched = patch(document, [{"target": "$.info", "update": update}])
-    assert patched == {"info": info}
+def test_an_annotation_is_known_by_what_it_sets(
+    action: dict[str, Any], annotates: bool, tmp_path: Path
+) -> None:
+    """An action that sets only words is an annotation, whatever the name of its overlay is."""
+    (one,) = read(tmp_path, {"target": "$.info", **action}, name="any.yaml")
+    assert one.annotates is annotates
 
 
-def test_an_update_reaches_values_in_lists() -> None:
-    """A scalar in a list can be the target of an update too."""
-    patched = patch({"a": [1, 2]}, [{"target": "$.a[1]", "update": 3}])
-    assert patched == {"a": [1, 3]}
+# --- updates and removals ------------------------------------------------------------------------
 
 
-def test_two_targets_share_no_part_of_an_update() -> None:
+@pytest.mark.parametrize(
+    ("document", "action", "patched"),
+    [
+        # An update merges mappings, appends to lists, and replaces other values.
+        ({"a": {"b": 1}}, {"target": "$.a", "update": {"b": 2}}, {"a": {"b": 2}}),
+        (
+            {"a": {"b": 1}},
+            {"target": "$.a", "update": {"c": {"d": 2}}},
+            {"a": {"b": 1, "c": {"d": 2}}},
+        ),
+        ({"a": {"b": [1]}}, {"target": "$.a", "update": {"b": [1, 2]}}, {"a": {"b": [1, 2]}}),
+        ({"a": [1, 2]}, {"target": "$.a[1]", "update": 3}, {"a": [1, 3]}),
+        ({"a": [1, 2]}, {"target": "$.a[-1]", "update": 3}, {"a": [1, 3]}),
+        ({"a": "text"}, {"target": "$.a", "update": {"b": 1}}, {"a": {"b": 1}}),
+        ({"a": 1}, {"target": "$", "update": {"b": 2}}, {"a": 1, "b": 2}),
+        # A match inside of another one is updated too.
+        (
+            {"a": {"a": {}}},
+            {"target": "$..a", "update": {"b": 1}},
+            {"a": {"a": {"b": 1}, "b": 1}},
+        ),
+        # Every match is removed, also several of one list and one inside of another.
+        ({"a": {"x": 1, "y": 2}, "x": 3}, {"target": "$..x", "remove": True}, {"a": {"y": 2}}),
+        ({"a": [1, 2, 3, 4]}, {"target": "$.a[2,0]", "remove": True}, {"a": [2, 4]}),
+        ({"a": [{"a": [1]}]}, {"target": "$..a[0]", "remove": True}, {"a": []}),
+    ],
+)
+def test_an_action_is_applied(
+    document: dict[str, Any], action: dict[str, Any], patched: dict[str, Any], tmp_path: Path
+) -> None:
+    """Updates and removals reach every match."""
+    before = deepcopy(document)
+    assert patch(document, read(tmp_path, action)) == patched
+    assert document == before
+
+
+def test_two_targets_share_no_part_of_an_update(tmp_path: Path) -> None:
     """Each target gets its own copy of an update, so that a later action changes only one."""
-    actions = [
+    actions = read(
+        tmp_path,
         {"target": "$.paths.*", "update": {"tags": ["v1"]}},
         {"target": "$.paths.a.tags", "update": ["more"]},
-    ]
+    )
     patched = patch({"paths": {"a": {}, "b": {}}}, actions)
     assert patched == {"paths": {"a": {"tags": ["v1", "more"]}, "b": {"tags": ["v1"]}}}
 
 
-def test_a_remove_takes_out_every_match() -> None:
-    """A remove action removes every match of its target."""
-    patched = patch({"a": {"x": 1, "y": 2}, "x": 3}, [{"target": "$..x", "remove": True}])
-    assert patched == {"a": {"y": 2}}
+def test_an_action_changes_one_place_of_a_part_that_yaml_shares(tmp_path: Path) -> None:
+    """A part that the document has in two places by an alias is updated in one of them."""
+    shared: dict[str, Any] = {"get": {}}
+    actions = read(tmp_path, {"target": "$.paths['/a'].get", "update": {"deprecated": True}})
+    patched = patch({"paths": {"/a": shared, "/b": shared}}, actions)
+    assert patched == {"paths": {"/a": {"get": {"deprecated": True}}, "/b": {"get": {}}}}
+
+
+@pytest.mark.parametrize("action", [{"remove": True}, {"update": 5}])
+def test_the_document_cannot_be_removed(action: dict[str, Any], tmp_path: Path) -> None:
+    """An action that leaves no document is an error."""
+    with pytest.raises(GenerationError, match=r"^overlay.yaml: \$: this leaves no mapping of the"):
+        _overlays.patch({"a": 1}, read(tmp_path, {"target": "$", **action}))
+
+
+def test_actions_cannot_multiply_a_document_without_end(tmp_path: Path) -> None:
+    """Sixty actions that each double the document are refused in a moment."""
+    double = {"target": "$..*", "update": {"a": {"b": {}}, "c": {}}}
+    actions = read(tmp_path, *[double] * 60)
+    with pytest.raises(GenerationError, match="the updates add more than 1000000 values"):
+        _overlays.patch({"a": {}}, actions)
 
 
 @pytest.mark.parametrize(
-    "target", ["$..[?(@.a ==", "$.[", "no path at all", "", "$.info[?(@.a < 1)]"]
-)
-def test_a_broken_target_is_reported_with_the_quirk(target: str) -> None:
-    """A JSONPath that cannot be parsed or evaluated is a one-line error that names the quirk."""
-    action = {"x-quirk": "q", "target": target, "update": {"a": 1}}
-    message = failure({"info": {"a": "text"}}, [action])
-    assert message.startswith("overlay.yaml: ")
-    assert "q" in message
-    assert "\n" not in message
-
-
-@pytest.mark.parametrize("update", [{"a": 1}, ["a"]])
-def test_an_update_that_does_not_fit_replaces_the_value(update: Any) -> None:
-    """An update replaces a value that it cannot be merged with."""
-    action = {"target": "$.info", "update": update}
-    assert patch({"info": "text"}, [action]) == {"info": update}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "messages"),
     [
-        ("overlay: 1.0.0\n", "overlay.yaml has no list of actions"),
-        ("actions: []\n", "overlay.yaml has no list of actions"),
-        ("actions: {a: b}\n", "overlay.yaml has no list of actions"),
-        ("actions: [a]\n", "overlay.yaml: actions.0 has no target"),
-        ("actions: [{x-quirk: q}]\n", "overlay.yaml: actions.0 has no target"),
-        ("actions: [{target: 5}]\n", "overlay.yaml: actions.0 has no target"),
-        ("actions: [{target: $.a}]\n", "overlay.yaml: $.a: needs either update or remove"),
+        ("overlay: 1.0.0\n", ["overlay.yaml has no list of actions"]),
+        ("actions: {a: b}\n", ["overlay.yaml has no list of actions"]),
+        ("actions: [a]\n", ["overlay.yaml: actions.0 has no target"]),
+        ("actions: [{target: 5}]\n", ["overlay.yaml: actions.0 has no target"]),
         (
-            "actions: [{target: $.a, x-quirk: q, update: 1, remove: true}]\n",
-            "overlay.yaml: q: needs either update or remove",
+            "actions:\n- x-quirk: q\n- {target: $.a}\n"
+            "- {target: $.a, x-quirk: p, update: 1, remove: true}\n"
+            "- {target: $.b, remove: false}\n- {target: '$.[', x-quirk: r, remove: true}\n",
+            [
+                "overlay.yaml: actions.0 has no target",
+                "overlay.yaml: $.a: needs either an update or `remove: true`",
+                "overlay.yaml: p: needs either an update or `remove: true`",
+                "overlay.yaml: $.b: needs either an update or `remove: true`",
+                "overlay.yaml: r: target $.[: character 3: expected a name; other names are"
+                " written ['...']",
+            ],
         ),
     ],
 )
-def test_a_malformed_overlay_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    """A malformed action is reported by its position or its name."""
+def test_all_malformed_actions_are_reported(tmp_path: Path, text: str, messages: list[str]) -> None:
+    """Malformed actions are reported at once, each by its position or its name."""
     path = tmp_path / "overlay.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(GenerationError) as caught:
-        read_actions(path)
-    assert str(caught.value) == message
+    assert failure(path) == messages
+
+
+# --- YAML ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {
+            "a": {"b": [1, {"c": None, "d": [[], {}, [[1.5]]]}]},
+            "200": True,
+            "$ref": "#/a",
+            "/x": {},
+        },
+        ["yes", "NO", "null", "~", "", " a", "a: b", "a #b", "1", "1e3", "0o7", "2020-01-01", "-"],
+        [
+            "a b",
+            "é",
+            "\u2028",
+            "\x00",
+            "it's",
+            '"',
+            "\\d",
+            "a\nb",
+            "\N{GRINNING FACE}",
+            "x-y",
+            "<<",
+        ],
+        {"y": 1, "on": 2, "": 3, "- a": 4, "a b": 5, "é": 6},
+        {},
+        [],
+    ],
+)
+def test_yaml_is_read_as_it_was_written(value: Any) -> None:
+    """What is written as YAML is read back equal, also by readers of YAML 1.1."""
+    text = "\n".join(yaml_lines({"value": value}))
+    assert parse_yaml(text, "test") == {"value": value}
+    old = YAML(typ="safe", pure=True)
+    old.version = (1, 1)
+    assert old.load(text) == {"value": value}
+
+
+def test_actions_are_written_as_an_overlay(tmp_path: Path) -> None:
+    """Actions become an overlay that can be read; one action that has two reasons is in it once."""
+    remove = {"target": "$.paths['/a'].get", "remove": True}
+    update = {"target": "$.info", "update": {"version": "2"}}
+    lines = _overlays.overlay([("A", remove), ("B", update), ("C", remove)], "api.yaml")
+    assert lines == [
+        "overlay: 1.0.0",
+        "info:",
+        "  title: Changes to api.yaml",
+        '  version: "1.0.0"',
+        "actions:",
+        "  # A",
+        "  # C",
+        "  - target: \"$.paths['/a'].get\"",
+        "    remove: true",
+        "  # B",
+        '  - target: "$.info"',
+        "    update:",
+        '      version: "2"',
+    ]
+    path = tmp_path / "overlay.yaml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert [one.removes for one in read_actions(path)] == [True, False]
+
+
+# --- pruning -------------------------------------------------------------------------------------
+
+LAID_OUT = """\
+# About this file.
+overlay: 1.0.0
+actions:
+  # A section.
+
+  # About one.
+  - x-quirk: one   # kept, too
+    target: $.one
+
+    description: >-
+      # no comment
+
+      more
+    update: {a: 1}
+    # the end of one
+
+  - x-quirk: two
+    target: $.two
+    update: {a: 1}
+  # About three.
+  - {x-quirk: three, target: $.three, remove: true}
+
+
+# The end.
+info: {title: T}
+"""
+WITHOUT = {
+    (0,): """\
+# About this file.
+overlay: 1.0.0
+actions:
+  # A section.
+
+  - x-quirk: two
+    target: $.two
+    update: {a: 1}
+  # About three.
+  - {x-quirk: three, target: $.three, remove: true}
+
+
+# The end.
+info: {title: T}
+""",
+    (1, 2): """\
+# About this file.
+overlay: 1.0.0
+actions:
+  # A section.
+
+  # About one.
+  - x-quirk: one   # kept, too
+    target: $.one
+
+    description: >-
+      # no comment
+
+      more
+    update: {a: 1}
+    # the end of one
+
+# The end.
+info: {title: T}
+""",
+    (0, 1, 2): """\
+# About this file.
+overlay: 1.0.0
+actions:
+  # A section.
+
+    []
+# The end.
+info: {title: T}
+""",
+}
+
+
+def pruned(path: Path, indexes: tuple[int, ...]) -> str:
+    """Return the text of an overlay without some actions."""
+    actions = read_actions(path)
+    (text,) = _overlays.prune([Stale(actions[index], "why") for index in indexes]).values()
+    return text
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("indexes", WITHOUT)
+def test_pruning_leaves_the_rest_of_an_overlay_as_it_is(
+    tmp_path: Path, indexes: tuple[int, ...], ends: str
+) -> None:
+    """An action goes with the comment right above it; all other lines stay as they are."""
+    path = tmp_path / "overlay.yaml"
+    path.write_bytes(LAID_OUT.replace("\n", ends).encode())
+    assert pruned(path, indexes) == WITHOUT[indexes].replace("\n", ends)
+
+
+def test_pruning_without_a_line_end_at_the_end(tmp_path: Path) -> None:
+    """The last action of a file is removed with the empty lines before it."""
+    path = tmp_path / "overlay.yaml"
+    path.write_text("actions:\n- {target: $.a, update: 1}\n\n- {target: $.b, update: 1}")
+    assert pruned(path, (1,)) == "actions:\n- {target: $.a, update: 1}\n"
+
+
+@pytest.mark.parametrize(
+    ("indexes", "left"),
+    [
+        ((0,), '{"actions": [ B,C], "info": {}}'),
+        ((1,), '{"actions": [A,C], "info": {}}'),
+        ((2,), '{"actions": [A, B], "info": {}}'),
+        ((0, 1), '{"actions": [C], "info": {}}'),
+        ((0, 2), '{"actions": [ B], "info": {}}'),
+        ((1, 2), '{"actions": [A], "info": {}}'),
+        ((0, 1, 2), '{"actions": [], "info": {}}'),
+    ],
+)
+def test_an_overlay_in_flow_style_is_pruned(
+    tmp_path: Path, indexes: tuple[int, ...], left: str
+) -> None:
+    """Actions are also removed from JSON, and from lists on one line."""
+    actions = {name: f'{{"target": "$.{name}", "remove": true}}' for name in "ABC"}
+    path = tmp_path / "overlay.json"
+    path.write_text(f'{{"actions": [{actions["A"]}, {actions["B"]},{actions["C"]}], "info": {{}}}}')
+    text = pruned(path, indexes)
+    for name, action in actions.items():
+        text = text.replace(action, name)
+    assert text.replace("[ ", "[") == left.replace("[ ", "[")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "actions:\n- &a {target: $.a, update: 1}\n- *a\n- {target: $.c, update: 1}\n",
+        "actions:\n- target: $.a\n  update: &a {}\n- target: $.b\n  update: *a\n",
+    ],
+)
+def test_an_action_that_others_need_is_not_pruned(tmp_path: Path, text: str) -> None:
+    """If the rest of an overlay refers to an action, the overlay is to be edited by hand."""
+    path = tmp_path / "overlay.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(
+        GenerationError, match=r"its layout does not allow to remove actions\.0: edit"
+    ):
+        pruned(path, (0,))
+
+
+@pytest.mark.parametrize("path", [OVERLAY, ANNOTATED], ids=lambda path: path.name)
+def test_any_of_our_actions_can_be_pruned(path: Path) -> None:
+    """Each of our own actions can be removed, and a patch shows nothing but removed lines."""
+    actions = read_actions(path)
+    for action in actions[::5]:
+        text = pruned(path, (action.index,))
+        lines = _overlays.difference(path, text, f"overrides/{path.name}")
+        assert lines[:2] == [f"--- a/overrides/{path.name}", f"+++ b/overrides/{path.name}"]
+        assert f"-  - x-quirk: {action.name}" in lines
+        assert not [line for line in lines[2:] if line.startswith("+")]

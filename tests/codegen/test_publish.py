@@ -5,8 +5,9 @@ import fcntl
 import os
 import signal
 import sys
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 import codegen.__main__
-from codegen import _document, _merge, _render, _tree
+from codegen import _document, _merge, _overlays, _parser, _project, _render, _run, _tree
+from codegen._api import Api
 from codegen._errors import GenerationError
 
 PACKAGE = "generated/oneloop_api"
@@ -90,19 +92,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     replaced: dict[Any, dict[str, Any]] = {
         _document: {
             "read_document": lambda _: {},
-            "read_actions": lambda *_: [],
-            "patch": lambda document, _: document,
             "check_document": lambda *_: None,
         },
+        _overlays: {"read_actions": lambda *_: [], "patch": lambda document, _: (document, [])},
+        _parser: {"parse": lambda *_: Api([], [], [], [])},
         _merge: {"read_pages": lambda _: [], "merge": lambda *_: new},
         _render: {"render": rendered, "templates": dict, "write_manifest": manifest},
-        codegen.__main__: {
+        codegen.__main__: {"_options": lambda _: arguments},
+        _project: {
+            "DOCUMENT": arguments.document,
             "OVERLAYS": [],
             "PACKAGE": arguments.output,
             "PAGE": tmp_path / "docs" / "operations.md",
-            "_options": lambda _: arguments,
-            "_demo": lambda: 0,
         },
+        _run: {"_demo": lambda: 0, "quirks": lambda _: []},
     }
     for module, functions in replaced.items():
         for name, function in functions.items():
@@ -110,8 +113,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path)
 
 
-def rendered(_: object, package: Path) -> str:
+def rendered(_: object, __: object, package: Path, name: str) -> str:
     """Write the new package and return the page of operations."""
+    assert name == "openapi.yaml"
     package.mkdir()
     for path, text in NEW.items():
         if path.startswith(PACKAGE) and not path.endswith("json"):
@@ -128,11 +132,11 @@ def manifest(package: Path, _: object) -> None:
 
 
 class Once:
-    """Sends SIGINT at the n-th line of the code that publishes."""
+    """Sends a signal at the n-th line of the code that publishes."""
 
-    def __init__(self, at: int) -> None:
-        self.left = at
-        self.ours = {_tree.__file__, codegen.__main__.__file__}
+    def __init__(self, at: int, number: signal.Signals = signal.SIGINT) -> None:
+        self.left, self.number = at, number
+        self.ours = {_tree.__file__, _run.__file__, codegen.__main__.__file__}
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Any:
         """Trace the lines of our own files, except comprehensions."""
@@ -141,7 +145,7 @@ class Once:
         if event == "line":
             self.left -= 1
             if self.left == 0:
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(self.number)
         return self
 
 
@@ -244,33 +248,79 @@ def failing(*_: object) -> None:
 # --- two runs ------------------------------------------------------------------------------------
 
 
-def test_a_second_run_is_refused_while_one_is_going_on(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    """A second run at the same time is refused and does not disturb the first."""
+@pytest.fixture
+def waiting(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
+    """Yield the process of a run that waits, and the file that makes it go on if written to."""
     started, finish = os.pipe(), os.pipe()
 
-    def waiting(document: object, package: Path) -> str:
+    def wait(*arguments: Any) -> str:
         os.write(started[1], b".")
         os.read(finish[0], 1)
-        return rendered(document, package)
+        return rendered(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_render, "render", waiting)
+        patch.setattr(_render, "render", wait)
         first = project.fork()
     os.read(started[0], 1)
-    (draft,) = project.drafts()
-    assert project.run() == 1
-    assert capsys.readouterr().err == (
-        f"generate.sh: another run is writing to {draft.parent}: run it again when that one has"
-        " ended\n"
-    )
-    assert project.drafts() == [draft]
-    os.write(finish[1], b".")
-    assert os.waitpid(first, 0)[1] == 0
-    assert (project.state(), project.drafts()) == (NEW, [])
+    yield first, finish[1]
     for end in (*started, *finish):
         os.close(end)
+
+
+def test_a_second_run_waits_for_the_first(
+    project: Project, waiting: tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """A second run at the same time says that it waits, and starts when the first has ended."""
+    first, finish = waiting
+    (draft,) = project.drafts()
+    codegen.__main__._options(None).quiet = False
+    seen = []
+
+    def sleep(_: float) -> None:
+        seen.append(project.drafts())
+        if len(seen) == 3:
+            os.write(finish, b".")
+            assert os.waitpid(first, 0)[1] == 0
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert project.run() == 0
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"waiting for another run that is writing to {draft.parent} ..."
+    )
+    assert seen == [[draft]] * 3
+    assert (project.state(), project.drafts()) == (NEW, [])
+
+
+def test_a_run_does_not_wait_forever(
+    project: Project, waiting: tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """After some minutes a run gives up and does not disturb the other one."""
+    first, finish = waiting
+    (draft,) = project.drafts()
+    monkeypatch.setattr(_tree, "LONGEST_WAIT", 0)
+    assert project.run() == 1
+    assert capsys.readouterr().err == (
+        f"generate.sh: another run has been writing to {draft.parent} for 0 s: run it again when"
+        " that one has ended\n"
+    )
+    assert project.drafts() == [draft]
+    os.write(finish, b".")
+    assert os.waitpid(first, 0)[1] == 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_waits_can_be_stopped(
+    project: Project,
+    waiting: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    sent: signal.Signals,
+) -> None:
+    """Signals are not blocked while a run waits for another one."""
+    first, finish = waiting
+    monkeypatch.setattr(time, "sleep", lambda _: signal.raise_signal(sent))
+    assert project.run() == 128 + sent
+    os.write(finish, b".")
+    assert os.waitpid(first, 0)[1] == 0
 
 
 def test_a_file_system_without_locks_needs_none(

@@ -123,12 +123,11 @@ def generate(path: Path, folder: Path) -> Package:
         document = json.loads(text) if hostile else _document.read_document(path)
         package.document = document
         problems = _document.problems(document)
-        if problems:
-            raise GenerationError(*(f"{one.place}: {one.problem}" for one in problems))
-        api = _parser.parse(document, names.of_classes())
+        api = _parser.parse(document, names.of_classes(), problems)
+        package.refused = [f"{one.method} {one.path}: {one.reason}" for one in api.refused]
+        _render.render(api, document, folder / package.name, path.name)
         package.refused = [f"{one.method} {one.path}: {one.reason}" for one in api.refused]
         package.findings = [f"{one.place}: {one.problem}" for one in api.findings]
-        _render.render(document, api, folder / package.name)
     except GenerationError as error:
         package.failure = str(error)
     except Exception as bug:  # noqa: BLE001 - a document that ends in a traceback is a finding

@@ -50,6 +50,7 @@ def signature(function: Any) -> str:
 
 def members(owner: type) -> Iterator[str]:
     """Describe the public attributes that our own classes define, inherited ones included."""
+    inspect.getmembers(owner)  # methods of operations replace their stand-ins when looked up
     found: dict[str, Any] = {}
     for base in reversed(owner.__mro__):
         if base.__module__.split(".")[0] in OURS:

@@ -44,7 +44,7 @@ something, or just when that has happened."""
 PACKAGE = Path(oneloop.__file__).parent
 FILES = frozenset(
     str(PACKAGE / name)
-    for name in ("_call.py", "_client.py", "_decoding.py", "_failures.py", "_retry.py")
+    for name in ("_call.py", "_decoding.py", "_failures.py", "foundation.py", "_retry.py")
 )
 NOTE = re.compile(r"refill_billing_limit was interrupted(?: between attempts)?: (.+)")
 TIMES = {

@@ -6,7 +6,10 @@ from oneloop_overrides import OpenStrEnum
 
 
 class JwtStatus(OpenStrEnum):
-    """What became of the verification of a JWT. Values that are not listed here are kept as they came."""
+    """What became of the verification of a JWT.
+
+    Values that are not listed here are kept as they came.
+    """
 
     VALID = "VALID"
     INVALID = "INVALID"

@@ -6,7 +6,10 @@ from oneloop_overrides import OpenStrEnum
 
 
 class VerificationStatus(OpenStrEnum):
-    """What became of the verification of an API key. Values that are not listed here are kept as they came."""
+    """What became of the verification of an API key.
+
+    Values that are not listed here are kept as they came.
+    """
 
     VALID = "VALID"
     EXPIRED = "EXPIRED"

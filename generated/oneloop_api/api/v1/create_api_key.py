@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -82,3 +84,96 @@ def call(
         "/api/v1/api-key",
         body=encode_body(_body),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`create_api_key` of the blocking clients."""
+
+    __slots__ = ()
+
+    def create_api_key(
+        self,
+        *,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        prefix: str | None = None,
+        expires_at: int | None = None,
+        external_meter_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> CreateApiKeyResponse:
+        """Create an API key.
+
+        The answer shows the key's value, once: no later call does.
+
+        `POST /api/v1/api-key`. Not safe to repeat: sent again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            name: A name, for people to read.
+            workspace_id: The workspace id.
+            scopes: What the key may do.
+            enabled: Whether the key may be used.
+            customer_id: Your own id of the customer that the key is for.
+            prefix: What the key's value begins with.
+            expires_at: When the key expires. Whether in seconds or milliseconds since 1970 is not
+                documented. Greater than 0, at most 9007199254740991.
+            external_meter_id: Your own name for the customer's meter, unique in the workspace.
+            metadata: Your own notes on the key; a verification gives them back.
+
+        Returns:
+            The created key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                prefix=prefix,
+                expires_at=expires_at,
+                external_meter_id=external_meter_id,
+                metadata=metadata,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`create_api_key` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def create_api_key(
+        self,
+        *,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        prefix: str | None = None,
+        expires_at: int | None = None,
+        external_meter_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> CreateApiKeyResponse:
+        return await self._perform(
+            call(
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                prefix=prefix,
+                expires_at=expires_at,
+                external_meter_id=external_meter_id,
+                metadata=metadata,
+            )
+        )

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -66,3 +68,77 @@ def call(
         "/api/v1/customer-billing",
         body=encode_body(_body),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`create_customer_billing` of the blocking clients."""
+
+    __slots__ = ()
+
+    def create_customer_billing(
+        self,
+        *,
+        external_meter_id: str,
+        workspace_id: str,
+        total_credits: int | None = None,
+        allow_overages: bool | None = None,
+        spend_cap: int | None = None,
+    ) -> CreateCustomerBillingMeterResponse:
+        """Create customer billing.
+
+        `POST /api/v1/customer-billing`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            external_meter_id: Your own name for the customer's meter, unique in the workspace.
+            workspace_id: The workspace id.
+            total_credits: Credits to begin with. Left out, the server takes "0". At least 0, of any
+                size.
+            allow_overages: Whether usage beyond the credits is let through. What `spend_cap` does
+                to that is not documented. Left out, the server takes false.
+            spend_cap: The most that may be used where overages are allowed. At least 0, of any
+                size.
+
+        Returns:
+            The created billing.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                external_meter_id=external_meter_id,
+                workspace_id=workspace_id,
+                total_credits=total_credits,
+                allow_overages=allow_overages,
+                spend_cap=spend_cap,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`create_customer_billing` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def create_customer_billing(
+        self,
+        *,
+        external_meter_id: str,
+        workspace_id: str,
+        total_credits: int | None = None,
+        allow_overages: bool | None = None,
+        spend_cap: int | None = None,
+    ) -> CreateCustomerBillingMeterResponse:
+        return await self._perform(
+            call(
+                external_meter_id=external_meter_id,
+                workspace_id=workspace_id,
+                total_credits=total_credits,
+                allow_overages=allow_overages,
+                spend_cap=spend_cap,
+            )
+        )

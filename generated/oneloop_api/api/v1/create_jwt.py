@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -58,3 +60,56 @@ def call(
         "/api/v1/jwt",
         body=encode_body(_body),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`create_jwt` of the blocking clients."""
+
+    __slots__ = ()
+
+    def create_jwt(
+        self, *, payload: Mapping[str, str], aud: str | None = None, exp: int | None = None
+    ) -> CreateJwtResponse:
+        """Create a JWT.
+
+        `POST /api/v1/jwt`. Not safe to repeat: sent again only if it provably did nothing.
+
+        No page was seen: it is known from the vendor's own clients only.
+
+        Args:
+            payload: Claims of your own.
+            aud: The token's audience.
+            exp: When the token expires; a JWT's own `exp` is in seconds since 1970. Greater than 0,
+                at most 9007199254740991.
+
+        Returns:
+            The created JWT.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                payload=payload,
+                aud=aud,
+                exp=exp,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`create_jwt` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def create_jwt(
+        self, *, payload: Mapping[str, str], aud: str | None = None, exp: int | None = None
+    ) -> CreateJwtResponse:
+        return await self._perform(
+            call(
+                payload=payload,
+                aud=aud,
+                exp=exp,
+            )
+        )

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -47,3 +49,45 @@ def call(
         "/api/v1/workspace",
         body=encode_body(_body),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`create_workspace` of the blocking clients."""
+
+    __slots__ = ()
+
+    def create_workspace(self, *, name: str) -> CreateWorkspaceResponse:
+        """Create a workspace.
+
+        `POST /api/v1/workspace`. Not safe to repeat: sent again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            name: A name, for people to read.
+
+        Returns:
+            The created workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                name=name,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`create_workspace` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def create_workspace(self, *, name: str) -> CreateWorkspaceResponse:
+        return await self._perform(
+            call(
+                name=name,
+            )
+        )

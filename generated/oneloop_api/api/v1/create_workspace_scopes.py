@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -58,3 +60,59 @@ def call(
         f"/api/v1/workspace/{_path_workspace_id}/scope",
         body=encode_body(_body),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`create_workspace_scopes` of the blocking clients."""
+
+    __slots__ = ()
+
+    def create_workspace_scopes(
+        self, *, workspace_id: str, name: str, representation: str, description: str | None = None
+    ) -> CreateWorkspaceScopeResponse:
+        """Create a workspace scope.
+
+        `POST /api/v1/workspace/{workspace_id}/scope`. Not safe to repeat: sent again only if it
+        provably did nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            name: A name, for people to read.
+            representation: What names the scope in keys and verifications, unique in the workspace.
+            description: What it is for, for people to read.
+
+        Returns:
+            The created scope.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                name=name,
+                representation=representation,
+                description=description,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`create_workspace_scopes` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def create_workspace_scopes(
+        self, *, workspace_id: str, name: str, representation: str, description: str | None = None
+    ) -> CreateWorkspaceScopeResponse:
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                name=name,
+                representation=representation,
+                description=description,
+            )
+        )

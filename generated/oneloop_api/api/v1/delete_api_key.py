@@ -8,6 +8,8 @@ from typing import Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_path_segment,
@@ -48,3 +50,51 @@ def call(
         OPERATION,
         f"/api/v1/workspace/{_path_workspace_id}/api-key/{_path_api_key_id}",
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`delete_api_key` of the blocking clients."""
+
+    __slots__ = ()
+
+    def delete_api_key(self, *, workspace_id: str, api_key_id: str) -> DeleteApiKeyResponse:
+        """Deletes a key for a given workspace.
+
+        The key stays in lists, as `deleted`, and is not valid any more.
+
+        `DELETE /api/v1/workspace/{workspace_id}/api-key/{api_key_id}`. Safe to repeat: sent again
+        after a failure that may pass.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+
+        Returns:
+            The updated deleted key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`delete_api_key` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def delete_api_key(self, *, workspace_id: str, api_key_id: str) -> DeleteApiKeyResponse:
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )

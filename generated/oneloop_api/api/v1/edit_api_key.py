@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -68,3 +70,74 @@ def call(
         f"/api/v1/workspace/{_path_workspace_id}/api-key/{_path_api_key_id}",
         body=encode_body(_body),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`edit_api_key` of the blocking clients."""
+
+    __slots__ = ()
+
+    def edit_api_key(
+        self,
+        *,
+        workspace_id: str,
+        api_key_id: str,
+        name: str | None = None,
+        enabled: bool | None = None,
+        scopes: Sequence[ApiKeyScope] | None = None,
+    ) -> EditApiKeyResponse:
+        """Edit an API key.
+
+        `PATCH /api/v1/workspace/{workspace_id}/api-key/{api_key_id}`. Not safe to repeat: sent
+        again only if it provably did nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+            name: A name, for people to read.
+            enabled: Whether the key may be used.
+            scopes: What the key may do.
+
+        Returns:
+            The edited key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+                name=name,
+                enabled=enabled,
+                scopes=scopes,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`edit_api_key` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def edit_api_key(
+        self,
+        *,
+        workspace_id: str,
+        api_key_id: str,
+        name: str | None = None,
+        enabled: bool | None = None,
+        scopes: Sequence[ApiKeyScope] | None = None,
+    ) -> EditApiKeyResponse:
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+                name=name,
+                enabled=enabled,
+                scopes=scopes,
+            )
+        )

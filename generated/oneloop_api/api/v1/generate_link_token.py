@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -54,3 +56,56 @@ def call(
         "/api/v1/link-token",
         body=encode_body(_body),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`generate_link_token` of the blocking clients."""
+
+    __slots__ = ()
+
+    def generate_link_token(
+        self, *, customer_id: str, workspace_id: str, external_billing_id: str | None = None
+    ) -> GenerateLinkTokenResponse:
+        """Generate a link token.
+
+        `POST /api/v1/link-token`. Not safe to repeat: sent again only if it provably did nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            customer_id: Your own id of the customer whose keys the token is for.
+            workspace_id: The workspace id.
+            external_billing_id: Your own name for the customer's meter: by its name and place the
+                same as `external_meter_id`, but the vendor does not say so.
+
+        Returns:
+            The generated link token.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                customer_id=customer_id,
+                workspace_id=workspace_id,
+                external_billing_id=external_billing_id,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`generate_link_token` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def generate_link_token(
+        self, *, customer_id: str, workspace_id: str, external_billing_id: str | None = None
+    ) -> GenerateLinkTokenResponse:
+        return await self._perform(
+            call(
+                customer_id=customer_id,
+                workspace_id=workspace_id,
+                external_billing_id=external_billing_id,
+            )
+        )

@@ -8,6 +8,8 @@ from typing import Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_path_segment,
@@ -48,3 +50,53 @@ def call(
         OPERATION,
         f"/api/v1/workspace/{_path_workspace_id}/api-key/{_path_api_key_id}",
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`get_api_key_by_id` of the blocking clients."""
+
+    __slots__ = ()
+
+    def get_api_key_by_id(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> RetrieveApiKeyByIdResponse:
+        """Retrieve an API key by id.
+
+        `GET /api/v1/workspace/{workspace_id}/api-key/{api_key_id}`. Safe to repeat: sent again
+        after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            api_key_id: The API key id.
+
+        Returns:
+            The API key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`get_api_key_by_id` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def get_api_key_by_id(
+        self, *, workspace_id: str, api_key_id: str
+    ) -> RetrieveApiKeyByIdResponse:
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                api_key_id=api_key_id,
+            )
+        )

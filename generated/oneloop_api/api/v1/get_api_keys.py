@@ -8,6 +8,8 @@ from typing import Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_path_segment,
@@ -45,3 +47,46 @@ def call(
         OPERATION,
         f"/api/v1/workspace/{_path_workspace_id}/api-key",
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`get_api_keys` of the blocking clients."""
+
+    __slots__ = ()
+
+    def get_api_keys(self, *, workspace_id: str) -> RetrieveApiKeysResponse:
+        """Retrieve API keys for a workspace.
+
+        `GET /api/v1/workspace/{workspace_id}/api-key`. Safe to repeat: sent again after a failure
+        that may pass.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+
+        Returns:
+            The API keys.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`get_api_keys` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def get_api_keys(self, *, workspace_id: str) -> RetrieveApiKeysResponse:
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )

@@ -8,6 +8,8 @@ from typing import Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_path_segment,
@@ -47,3 +49,48 @@ def call(
         OPERATION,
         f"/api/v1/usage/{_path_billing_id}",
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`get_billing_usage` of the blocking clients."""
+
+    __slots__ = ()
+
+    def get_billing_usage(self, *, billing_id: str) -> RetrieveCustomerBillingMeterUsageResponse:
+        """Retrieve billing usage information for a given billing id.
+
+        `GET /api/v1/usage/{billing_id}`. Safe to repeat: sent again after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            billing_id: The billing id. Whether that is a meter's own `id`, a key's `billing_id` or
+                `external_meter_id` is not documented.
+
+        Returns:
+            The billing usage information.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                billing_id=billing_id,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`get_billing_usage` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def get_billing_usage(
+        self, *, billing_id: str
+    ) -> RetrieveCustomerBillingMeterUsageResponse:
+        return await self._perform(
+            call(
+                billing_id=billing_id,
+            )
+        )

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_query,
@@ -49,3 +51,52 @@ def call(
         OPERATION,
         "/api/v1/customer-billing" + encode_query(_query),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`get_customer_billing` of the blocking clients."""
+
+    __slots__ = ()
+
+    def get_customer_billing(
+        self, *, workspace_id: str, external_meter_id: str
+    ) -> GetCustomerBillingMeterResponse:
+        """Retrieve customer billing.
+
+        `GET /api/v1/customer-billing`. Safe to repeat: sent again after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            external_meter_id: The external meter id.
+
+        Returns:
+            Customer billing.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                external_meter_id=external_meter_id,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`get_customer_billing` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def get_customer_billing(
+        self, *, workspace_id: str, external_meter_id: str
+    ) -> GetCustomerBillingMeterResponse:
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                external_meter_id=external_meter_id,
+            )
+        )

@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import Final
 
 from oneloop_core import (
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
 )
@@ -32,3 +34,36 @@ def call() -> Call[RetrieveWorkspaceResponse]:
         OPERATION,
         "/api/v1/workspace",
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`get_workspace` of the blocking clients."""
+
+    __slots__ = ()
+
+    def get_workspace(self) -> RetrieveWorkspaceResponse:
+        """Retrieve a workspace.
+
+        In spite of its name, it answers a list.
+
+        `GET /api/v1/workspace`. Safe to repeat: sent again after a failure that may pass.
+
+        No page was seen: it is known from the vendor's own clients only.
+
+        Returns:
+            Workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(call())
+
+
+class AsyncMethod(AsyncMethods):
+    """`get_workspace` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def get_workspace(self) -> RetrieveWorkspaceResponse:
+        return await self._perform(call())

@@ -8,6 +8,8 @@ from typing import Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_path_segment,
@@ -45,3 +47,46 @@ def call(
         OPERATION,
         f"/api/v1/workspace/{_path_workspace_id}",
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`get_workspace_by_id` of the blocking clients."""
+
+    __slots__ = ()
+
+    def get_workspace_by_id(self, *, workspace_id: str) -> RetrieveWorkspaceByIdResponse:
+        """Retrieve a workspace by id.
+
+        `GET /api/v1/workspace/{workspace_id}`. Safe to repeat: sent again after a failure that may
+        pass.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            workspace_id: The workspace id.
+
+        Returns:
+            Workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`get_workspace_by_id` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def get_workspace_by_id(self, *, workspace_id: str) -> RetrieveWorkspaceByIdResponse:
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+            )
+        )

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -77,3 +79,87 @@ def call(
         body=encode_body(_body),
         secrets=given_secrets(key),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`migrate_api_key` of the blocking clients."""
+
+    __slots__ = ()
+
+    def migrate_api_key(
+        self,
+        *,
+        key: str,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> MigrateApiKeyResponse:
+        """Migrate an API key.
+
+        `POST /api/v1/api-key/migrate`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        Its page was seen as rendered only, not as a document; parts of it were inferred.
+
+        Args:
+            key: The value that the key has already: a secret, never logged. At most 8192
+                characters.
+            name: A name, for people to read.
+            workspace_id: The workspace id.
+            scopes: What the key may do.
+            enabled: Whether the key may be used.
+            customer_id: Your own id of the customer that the key is for.
+            metadata: Your own notes on the key; a verification gives them back.
+
+        Returns:
+            The migrated key.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        key = hide(key)
+        return self._perform(
+            call(
+                key=key,
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                metadata=metadata,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`migrate_api_key` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def migrate_api_key(
+        self,
+        *,
+        key: str,
+        name: str,
+        workspace_id: str,
+        scopes: Sequence[ApiKeyScope],
+        enabled: bool,
+        customer_id: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> MigrateApiKeyResponse:
+        key = hide(key)
+        return await self._perform(
+            call(
+                key=key,
+                name=name,
+                workspace_id=workspace_id,
+                scopes=scopes,
+                enabled=enabled,
+                customer_id=customer_id,
+                metadata=metadata,
+            )
+        )

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -63,3 +65,60 @@ def call(
         body=encode_body(_body),
         secrets=given_secrets(key),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`record_api_key_usage` of the blocking clients."""
+
+    __slots__ = ()
+
+    def record_api_key_usage(
+        self, *, key: str, usage: int | None = None, usage_name: str | None = None
+    ) -> RecordUsageApiKeyResponse:
+        """Record API key usage.
+
+        `POST /api/v1/api-key/record-usage`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            key: The value of the key, as the customer sent it: a secret, never logged. At most 8192
+                characters.
+            usage: Credits to charge to the key's meter. Left out, the server takes "0". At least 0,
+                of any size.
+            usage_name: A name for what was used; daily usage is summed by it.
+
+        Returns:
+            The record usage result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        key = hide(key)
+        return self._perform(
+            call(
+                key=key,
+                usage=usage,
+                usage_name=usage_name,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`record_api_key_usage` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def record_api_key_usage(
+        self, *, key: str, usage: int | None = None, usage_name: str | None = None
+    ) -> RecordUsageApiKeyResponse:
+        key = hide(key)
+        return await self._perform(
+            call(
+                key=key,
+                usage=usage,
+                usage_name=usage_name,
+            )
+        )

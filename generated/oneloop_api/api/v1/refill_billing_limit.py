@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -54,3 +56,58 @@ def call(
         "/api/v1/customer-billing/refill",
         body=encode_body(_body),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`refill_billing_limit` of the blocking clients."""
+
+    __slots__ = ()
+
+    def refill_billing_limit(
+        self, *, workspace_id: str, external_meter_id: str, refill: int
+    ) -> RefillCustomerBillingMeterResponse:
+        """Refill the billing limit.
+
+        The API has no idempotency keys: a refill that is sent twice counts twice.
+
+        `POST /api/v1/customer-billing/refill`. Not safe to repeat: sent again only if it provably
+        did nothing.
+
+        Args:
+            workspace_id: The workspace id.
+            external_meter_id: Your own name for the customer's meter, unique in the workspace.
+            refill: Credits to add. The vendor does not say whether this raises `total_credits` or
+                lowers `used_credits`: read the answer instead of computing the balance. Greater
+                than 0, at most 9007199254740991.
+
+        Returns:
+            The updated billing.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                external_meter_id=external_meter_id,
+                refill=refill,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`refill_billing_limit` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def refill_billing_limit(
+        self, *, workspace_id: str, external_meter_id: str, refill: int
+    ) -> RefillCustomerBillingMeterResponse:
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                external_meter_id=external_meter_id,
+                refill=refill,
+            )
+        )

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -73,3 +75,77 @@ def call(
         f"/api/v1/workspace/{_path_workspace_id}",
         body=encode_body(_body),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`update_workspace` of the blocking clients."""
+
+    __slots__ = ()
+
+    def update_workspace(
+        self,
+        *,
+        workspace_id: str,
+        default_key_prefix: str | None,
+        default_allowed_ips: Sequence[str],
+        default_rate_limit_per_second: int | None,
+        default_expiration: int | None,
+    ) -> UpdateWorkspaceResponse:
+        """Updates a workspace.
+
+        `PATCH /api/v1/workspace/{workspace_id}`. Safe to repeat: sent again after a failure that
+        may pass. It sets every setting to the value given, so that sent twice it leaves what it
+        leaves sent once.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            workspace_id: The workspace id.
+            default_key_prefix: What the values of new keys begin with.
+            default_allowed_ips: Addresses that keys may be used from.
+            default_rate_limit_per_second: How many verifications a key may have in a second.
+                Greater than 0, at most 9007199254740991.
+            default_expiration: How long new keys are valid. The unit is not documented. Greater
+                than 0, at most 9007199254740991.
+
+        Returns:
+            Workspace.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        return self._perform(
+            call(
+                workspace_id=workspace_id,
+                default_key_prefix=default_key_prefix,
+                default_allowed_ips=default_allowed_ips,
+                default_rate_limit_per_second=default_rate_limit_per_second,
+                default_expiration=default_expiration,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`update_workspace` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def update_workspace(
+        self,
+        *,
+        workspace_id: str,
+        default_key_prefix: str | None,
+        default_allowed_ips: Sequence[str],
+        default_rate_limit_per_second: int | None,
+        default_expiration: int | None,
+    ) -> UpdateWorkspaceResponse:
+        return await self._perform(
+            call(
+                workspace_id=workspace_id,
+                default_key_prefix=default_key_prefix,
+                default_allowed_ips=default_allowed_ips,
+                default_rate_limit_per_second=default_rate_limit_per_second,
+                default_expiration=default_expiration,
+            )
+        )

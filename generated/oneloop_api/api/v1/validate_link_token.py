@@ -8,6 +8,8 @@ from typing import Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_path_segment,
@@ -50,3 +52,47 @@ def call(
         f"/api/v1/link-token/{_path_token.reveal()}",
         secrets=given_secrets(token),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`validate_link_token` of the blocking clients."""
+
+    __slots__ = ()
+
+    def validate_link_token(self, *, token: str) -> ValidateLinkTokenResponse:
+        """Validate a link token.
+
+        `GET /api/v1/link-token/{token}`. Safe to repeat: sent again after a failure that may pass.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            token: The link token. At most 8192 characters.
+
+        Returns:
+            The validation result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        token = hide(token)
+        return self._perform(
+            call(
+                token=token,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`validate_link_token` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def validate_link_token(self, *, token: str) -> ValidateLinkTokenResponse:
+        token = hide(token)
+        return await self._perform(
+            call(
+                token=token,
+            )
+        )

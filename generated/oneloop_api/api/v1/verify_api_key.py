@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -98,3 +100,96 @@ def call(
         body=encode_body(_body),
         secrets=given_secrets(key),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`verify_api_key` of the blocking clients."""
+
+    __slots__ = ()
+
+    def verify_api_key(
+        self,
+        *,
+        key: str,
+        requested_scopes: Sequence[ApiKeyScope],
+        route: str | None = None,
+        billing_usage: int | None = None,
+        billing_usage_name: str | None = None,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+    ) -> VerifyApiKeyResponse:
+        """Verify a key for a given workspace.
+
+        A key that may not be used is an answer, not an error: ask the answer's `is_valid`.
+
+        `POST /api/v1/api-key/verify`. Not safe to repeat: sent again only if it provably did
+        nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            key: The value of the key, as the customer sent it: a secret, never logged. At most 8192
+                characters.
+            requested_scopes: What the key has to allow for the verification to be valid; an empty
+                list asks for the key alone.
+            route: The route that was called, such as `/users/{id}`; the vendor's kits send the
+                pattern, not the path.
+            billing_usage: Credits to charge to the key's meter. Whether they are charged when the
+                key is not valid is not documented. Left out, the server takes "0". At least 0, of
+                any size.
+            billing_usage_name: A name for what was used; daily usage is summed by it.
+            rate_limit_config_id: What requests are counted by. The limit takes the place of the
+                workspace's own.
+            rate_limit_config_limit: How many requests are allowed in the time window, which by the
+                name of the workspace's default is a second. Greater than 0, at most
+                9007199254740991.
+
+        Returns:
+            The verification result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        key = hide(key)
+        return self._perform(
+            call(
+                key=key,
+                requested_scopes=requested_scopes,
+                route=route,
+                billing_usage=billing_usage,
+                billing_usage_name=billing_usage_name,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`verify_api_key` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def verify_api_key(
+        self,
+        *,
+        key: str,
+        requested_scopes: Sequence[ApiKeyScope],
+        route: str | None = None,
+        billing_usage: int | None = None,
+        billing_usage_name: str | None = None,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+    ) -> VerifyApiKeyResponse:
+        key = hide(key)
+        return await self._perform(
+            call(
+                key=key,
+                requested_scopes=requested_scopes,
+                route=route,
+                billing_usage=billing_usage,
+                billing_usage_name=billing_usage_name,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+            )
+        )

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
+    AsyncMethods,
+    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -77,3 +79,72 @@ def call(
         body=encode_body(_body),
         secrets=given_secrets(jwt),
     )
+
+
+class BlockingMethod(BlockingMethods):
+    """`verify_jwt` of the blocking clients."""
+
+    __slots__ = ()
+
+    def verify_jwt(
+        self,
+        *,
+        jwt: str,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+        rate_limit_config_interval: str | None = None,
+    ) -> VerifyJwtResponse:
+        """Verify a JWT.
+
+        `POST /api/v1/jwt/verify`. Not safe to repeat: sent again only if it provably did nothing.
+
+        The start of its page was seen; the rest was inferred.
+
+        Args:
+            jwt: The token, encoded and signed: a secret. At most 8192 characters.
+            rate_limit_config_id: What requests are counted by. The limit takes the place of the
+                workspace's own.
+            rate_limit_config_limit: How many requests are allowed in the interval. Greater than 0,
+                at most 9007199254740991.
+            rate_limit_config_interval: The time window of the limit. Its format is not documented.
+
+        Returns:
+            The verification result.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        jwt = hide(jwt)
+        return self._perform(
+            call(
+                jwt=jwt,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+                rate_limit_config_interval=rate_limit_config_interval,
+            )
+        )
+
+
+class AsyncMethod(AsyncMethods):
+    """`verify_jwt` of the async clients; its docstring is that of the blocking one."""
+
+    __slots__ = ()
+
+    async def verify_jwt(
+        self,
+        *,
+        jwt: str,
+        rate_limit_config_id: str | None = None,
+        rate_limit_config_limit: int | None = None,
+        rate_limit_config_interval: str | None = None,
+    ) -> VerifyJwtResponse:
+        jwt = hide(jwt)
+        return await self._perform(
+            call(
+                jwt=jwt,
+                rate_limit_config_id=rate_limit_config_id,
+                rate_limit_config_limit=rate_limit_config_limit,
+                rate_limit_config_interval=rate_limit_config_interval,
+            )
+        )

@@ -1,0 +1,181 @@
+"""What a run tells about a document: refusals and stale overrides as text, all findings as JSON."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._api import Api, Endpoint
+from ._errors import GenerationError, say
+from ._findings import Finding, Refusal, dotted
+from ._overlays import Stale, difference, overlay, yaml_lines
+from ._project import shown
+
+if TYPE_CHECKING:
+    from ._changes import Changes
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+REMOVED = "an overlay removes it"
+Operations = dict[tuple[str, str], str | None]
+"""By method and path: the operation ids."""
+
+
+def operations(document: dict[str, Any]) -> Operations:
+    """Return all operations of a document, those behind references to path items included."""
+    found: Operations = {}
+    paths = document.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        for method, operation in _resolved(document, item).items():
+            if method in METHODS and isinstance(operation, dict):
+                name = operation.get("operationId")
+                found[method.upper(), str(path)] = None if name is None else str(name)
+    return found
+
+
+def _resolved(document: dict[str, Any], item: Any) -> dict[str, Any]:
+    """Return a path item together with what its reference leads to."""
+    whole: dict[str, Any] = {}
+    seen: list[Any] = []
+    while isinstance(item, dict) and item not in seen:
+        whole = {**item, **whole}
+        seen.append(item)
+        reference, item = item.get("$ref"), document
+        keys = str(reference).removeprefix("#/").split("/") if reference else [""]
+        for key in keys:
+            key = key.replace("~1", "/").replace("~0", "~")
+            item = item.get(key) if isinstance(item, dict) else None
+    return whole
+
+
+def as_json(
+    published: dict[str, Any],
+    patched: dict[str, Any],
+    api: Api | None,
+    about: dict[str, Any],
+    error: str | None,
+) -> str:
+    """Return a report on a run with an entry for each operation of the document.
+
+    Args:
+        published: The document as it was read; empty if that failed.
+        patched: The document that the client is generated from; empty if the run ended before.
+        api: What the parser made of it; None if the run ended before.
+        about: The document's name and digest, and the overlays that were applied.
+        error: Why the run failed; None if it did not.
+    """
+    left, generated = operations(patched or published), set()
+    reasons: dict[tuple[str, str], str] = {}
+    if api:
+        reasons = {(one.method, one.path): one.reason for one in api.refused}
+        generated = {_key(one) for one in api.endpoints} if error is None else set()
+    listed = [
+        {
+            "method": method,
+            "path": path,
+            "operation_id": name,
+            "generated": (method, path) in generated,
+            "reason": None
+            if (method, path) in generated
+            else reasons.get((method, path), f"the run failed: {error}")
+            if (method, path) in left
+            else REMOVED,
+        }
+        for (method, path), name in (operations(published) | left).items()
+    ]
+    info = published.get("info")
+    told = {key: info.get(key) for key in ("title", "version")} if isinstance(info, dict) else {}
+    report = {
+        "document": {**about, **told, "openapi": published.get("openapi")},
+        "error": error,
+        "operations": listed,
+        "findings": as_dicts(api.findings if api else ()),
+    }
+    return json.dumps(report, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _key(endpoint: Endpoint) -> tuple[str, str]:
+    method, path = endpoint.where.split(" ", 1)
+    return method, path
+
+
+def refusal(name: str, refused: list[Refusal], count: int) -> GenerationError:
+    """Return the error for the refused ones of the operations of a document."""
+    lines = [f"{name}: {len(refused)} of {count} operations cannot be generated:"]
+    lines += [f"  {line}" for line in left_out(refused)]
+    lines.append("--leave-out generates the others. Or apply this overlay (--overlay FILE):")
+    comments = [(f"{one.method} {one.path}: {one.reason}", one.action) for one in refused]
+    return GenerationError(*lines, *overlay(comments, name))
+
+
+def show_changes(changes: "Changes", form: str) -> None:
+    """Print a change report as `text`, `markdown` or `json`."""
+    if form == "text":
+        from rich.console import Console
+
+        changes.show(Console())
+        return
+    text = json.dumps(changes.json(), indent=2) if form == "json" else changes.markdown()
+    print_lines(text)
+
+
+def show_findings(findings: list[Finding], name: str, form: str) -> None:
+    """Print the findings of the quirk check, each with the action that would mend it."""
+    if form == "json":
+        print_lines(json.dumps(as_dicts(findings), indent=2, ensure_ascii=False, default=str))
+        return
+    fence = form == "markdown" and bool(findings)
+    lines = [f"{'- ' if fence else ''}{line(one)}" for one in findings]
+    lines.append(f"{len(findings)} quirks in {name} that no override answers")
+    actions = [(line(one), one.action) for one in findings if one.action]
+    if actions:
+        written = overlay(actions, name)
+        lines += ["", *(["```yaml", *written, "```"] if fence else written)]
+    print_lines("\n".join(lines))
+
+
+def print_lines(text: str) -> None:
+    """Print lines to stdout."""
+    for one in text.split("\n"):
+        say(one, sys.stdout)
+
+
+def line(finding: Finding) -> str:
+    """Return a finding on one line."""
+    return f"{dotted(finding.place)}: {finding.problem}"
+
+
+def as_dicts(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Return findings as JSON."""
+    return [
+        {"place": dotted(one.place), "problem": one.problem, "action": one.action}
+        for one in findings
+    ]
+
+
+def left_out(refused: Iterable[Refusal]) -> list[str]:
+    """Return a line for each refused operation."""
+    return [f"{one.method} {one.path}: {one.reason}" for one in refused]
+
+
+def document_text(document: dict[str, Any], path: Path) -> str:
+    """Write a document as JSON if the path has that suffix, otherwise as YAML."""
+    if path.suffix.lower() == ".json":
+        return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+    return "\n".join((*yaml_lines(document), ""))
+
+
+def stale_fixes(stale: Iterable[Stale]) -> GenerationError:
+    """Return the error for stale overrides, at least one of which is a fix."""
+    remedy = "Remove these actions (--prune does), or mend their targets if the quirks have moved."
+    return GenerationError(*map(str, stale), remedy)
+
+
+def stale_lines(stale: list[Stale], texts: dict[Path, str], *, pruned: bool) -> Iterator[str]:
+    """Yield what to print about stale overrides whose removal is in `texts`."""
+    for one in stale:
+        yield f"removed: {one}" if pruned else f"warning: {one}"
+    if not pruned:
+        yield "This patch removes them, and so does --prune:"
+        for path, text in texts.items():
+            yield from difference(path, text, shown(path))
