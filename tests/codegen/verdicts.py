@@ -4,7 +4,7 @@ A verdict is a list of checks. The keys of a check, as in tiny_verdicts.yaml:
 
 - `call` (arguments as Python code), `every` (a value for each argument) or `by_type` (values by the
   type of the argument): the call is made and compared with `target`, `queries`, `headers`,
-  `cookies`, `body` (JSON), `bodyless`, `parts` (of multipart), `type` (of the body) and `method`;
+  `cookies`, `body` (JSON), `raw`, `bodyless`, `parts` (of multipart), `type` (of the body) and `method`;
   with `wrong`, it is an `ArgumentError` or `TypeError` that contains these words.
 - `reads` (JSON) or `reads_text`: an answer, with `status` and `type`, is decoded. `as` is a pattern for
   the name of the class of the result, `value` its code, and `holds` an expression about it, in which it is
@@ -253,6 +253,7 @@ def _call(package: Package, check: dict[str, Any]) -> str | None:
         "body": lambda: None if body is None else json.loads(body),
         "bodyless": lambda: body is None,
         "method": lambda: made.operation.method,
+        "raw": lambda: (body or b"").decode(),
         "parts": lambda: _parts(made),
         "type": lambda: (made.content_type or "application/json").partition("; boundary")[0],
     }
@@ -418,12 +419,13 @@ def _client(package: Package, check: dict[str, Any]) -> str | None:
     if "base_url" in check:
         options["base_url"] = check["base_url"]
     parameters = inspect.signature(made).parameters
-    for credential in check["client"].values():
-        if isinstance(credential, list):
-            options |= {"username": credential[0], "password": credential[1]}
-        else:
-            [name] = [one for one in ("api_key", "k") if one in parameters]
-            options[name] = credential
+    names = [
+        one.name
+        for one in parameters.values()
+        if one.kind == one.KEYWORD_ONLY and one.name != "server"
+    ]
+    given = [one for value in check["client"].values() for one in ([value] if isinstance(value, str) else value)]
+    options |= dict(zip(names, given, strict=False))
     name = package.operation().OPERATION.name
     with made(**options) as client:
         getattr(client, name)()
@@ -454,7 +456,7 @@ CHECKS: dict[str, Callable[[Package, dict[str, Any]], str | None]] = {
     "attribute": _attribute,
 }
 KEYS = frozenset(
-    {*CHECKS, *EXPECTED, "op", "target", "queries", "headers", "cookies", "body", "bodyless", "parts"}
+    {*CHECKS, *EXPECTED, "op", "target", "queries", "headers", "cookies", "body", "raw", "bodyless", "parts"}
     | {"type", "method", "wrong", "status", "as", "value", "holds", "back", "at", "url", "base_url"}
     | {"class", "named", "unlike", "whole"}
 )
