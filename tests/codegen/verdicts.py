@@ -9,7 +9,7 @@ A verdict is a list of checks. The keys of a check, as in tiny_verdicts.yaml:
 - `reads` (JSON) or `reads_text`: an answer, with `status` and `type`, is decoded. `as` is a pattern for
   the name of the class of the result, `value` its code, and `holds` an expression about it, in which it is
   `_`. What is written back must equal the JSON, or `back`, except that a field that is null may
-  be left out: models of answers have `None` for both.
+  be left out unless `strict`: models of answers have `None` for both.
 - `unreadable` (JSON) or `unreadable_text`: the answer is an error that contains `at`.
 - `client`: credentials by the names of their schemes; a real client sends the call, and `url` and
   `headers` are compared. null stands for a header that is not sent.
@@ -298,7 +298,7 @@ def _reads(package: Package, check: dict[str, Any]) -> str | None:
     if "value" in check:
         return _differences({"result": (result, ast.literal_eval(str(check["value"])))})
     back, wanted = written(result), check.get("back", check.get("reads"))
-    pairs = {"written back": (back, without_nulls(wanted, back))}
+    pairs = {"written back": (back, wanted if check.get("strict") else without_nulls(wanted, back))}
     if "as" in check:
         name = type(result).__name__
         pairs["class"] = (name, name if re.fullmatch(check["as"], name) else check["as"])
@@ -458,5 +458,5 @@ CHECKS: dict[str, Callable[[Package, dict[str, Any]], str | None]] = {
 KEYS = frozenset(
     {*CHECKS, *EXPECTED, "op", "target", "queries", "headers", "cookies", "body", "raw", "bodyless", "parts"}
     | {"type", "method", "wrong", "status", "as", "value", "holds", "back", "at", "url", "base_url"}
-    | {"class", "named", "unlike", "whole"}
+    | {"class", "named", "unlike", "whole", "strict"}
 )

@@ -375,9 +375,26 @@ def _returned(wanted: tuple[Any, Any] | None, returned: Any) -> str | None:
     if wanted is None:
         return None if returned in (None, "", b"") else f"returned {returned!r:.100}"
     got = written(returned)
-    if same(got, wanted[0]) or same(got, without_nulls(wanted[0], got)):
+    return difference(got, without_nulls(wanted[0], got))
+
+
+def difference(got: Any, wanted: Any, place: str = "the answer") -> str | None:
+    """Return the first place where what was written back differs from the answer."""
+    if same(got, wanted):
         return None
-    return f"answer {json.dumps(wanted[0]):.200} came back as {json.dumps(got, default=repr):.200}"
+    if isinstance(got, dict) and isinstance(wanted, dict):
+        for key in [*wanted, *got]:
+            if key not in got or key not in wanted:
+                value = (wanted if key in wanted else got)[key]
+                how = "is lost" if key in wanted else "was not there"
+                return f"{place}.{key} {how}: {value!r:.80}"
+            if not same(got[key], wanted[key]):
+                return difference(got[key], wanted[key], f"{place}.{key}")
+    if isinstance(got, list) and isinstance(wanted, list) and len(got) == len(wanted):
+        for number, pair in enumerate(zip(got, wanted, strict=True)):
+            if not same(*pair):
+                return difference(*pair, f"{place}[{number}]")
+    return f"{place}: {wanted!r:.80} came back as {got!r:.80}"
 
 
 def without_nulls(value: Any, got: Any) -> Any:
