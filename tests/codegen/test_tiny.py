@@ -1,5 +1,6 @@
 """Each tiny document, which has one feature, becomes what its verdict says."""
 
+import json
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pac
         patched.setattr(_render, "_format", lambda _package: None)
         made = {name: generate(path, folder) for name, path in DOCUMENTS.items()}
     _render._format(folder)
-    sys.path.insert(0, str(folder))
+    sys.path.insert(0, str(folder))  # the type checkers look there too
     yield made
     sys.path.remove(str(folder))
     for name in [name for name in sys.modules if name.startswith("tiny_")]:
@@ -52,41 +53,39 @@ def test_a_document_becomes_what_is_right(name: str, packages: dict[str, Package
     assert [*wrongs(packages[name], VERDICTS[name])] == []
 
 
-@pytest.fixture(scope="module")
-def problems(packages: dict[str, Package], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Return what mypy and pyright, both strict, find in all packages."""
-    folder = Path(sys.path[0])
-    names = [one.name for key, one in packages.items() if not one.failure and key not in ALIKE]
+def type_errors(folder: Path, packages: list[str]) -> list[str]:
+    """Return what mypy and pyright, both strict, find in packages in a folder."""
     roots = [str(ROOT / name) for name in ("src", "overrides")]
-    settings = tmp_path_factory.mktemp("types") / "pyrightconfig.json"
-    listed = ", ".join(f'"{folder / name}"' for name in names)
-    listed_roots = ", ".join(f'"{root}"' for root in roots)
-    settings.write_text(
-        f'{{"include": [{listed}], "extraPaths": [{listed_roots}], "typeCheckingMode": "strict",'
-        f' "pythonVersion": "3.11", "venvPath": "{ROOT}", "venv": ".venv"}}',
-        "utf-8",
-    )
-    # Without this pyright's wrapper asks a registry for a newer version of itself.
-    quiet = {"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1", "MYPYPATH": os.pathsep.join(roots)}
-    commands = [
-        ["pyright", "--project", str(settings)],
-        ["mypy", "--strict", "--no-incremental", "--explicit-package-bases", *names],
-    ]
+    settings = {"include": packages, "extraPaths": roots, "typeCheckingMode": "strict"}
+    settings |= {"pythonVersion": "3.11", "venvPath": str(ROOT), "venv": ".venv"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
+    # Without the first one pyright's wrapper asks a registry for a newer version of itself.
+    environment = {"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1", "MYPYPATH": os.pathsep.join(roots)}
+    mypy = ["mypy", "--strict", "--no-incremental", "--explicit-package-bases", *packages]
     running = [
         subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=folder,
-            env=os.environ | quiet,
+            env=os.environ | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for command in commands
+        for command in (["pyright"], mypy)
     ]
     printed = [one.communicate()[0] for one in running]
-    return [line for text in printed for line in text.splitlines() if "error" in line.split(":")[-2:][0]]
+    assert [one.returncode in (0, 1) for one in running] == [True, True], printed
+    return [line for text in printed for line in text.splitlines() if " error: " in line]
 
 
-def test_type_checkers_find_nothing(problems: list[str]) -> None:
+def test_type_checkers_find_nothing(packages: dict[str, Package]) -> None:
     """The packages of all documents are clean under mypy and pyright, both strict."""
-    assert problems == []
+    names = [one.name for key, one in packages.items() if not one.failure and key not in ALIKE]
+    assert type_errors(Path(sys.path[0]), names) == []
+
+
+def test_type_errors_are_found(tmp_path: Path) -> None:
+    """Both type checkers report a package that is wrong."""
+    (tmp_path / "wrong").mkdir()
+    (tmp_path / "wrong" / "__init__.py").write_text("x: int = 'a'\n", "utf-8")
+    assert len(type_errors(tmp_path, ["wrong"])) == 2

@@ -4,12 +4,12 @@ A verdict is a list of checks. The keys of a check, as in tiny_verdicts.yaml:
 
 - `call` (arguments as Python code), `every` (a value for each argument) or `by_type` (values by the
   type of the argument): the call is made and compared with `target`, `queries`, `headers`,
-  `cookies`, `body` (JSON), `bodyless`, `parts` (of multipart), `type` (of the body) and `method`;
+  `cookies`, `body` (JSON), `raw`, `bodyless`, `parts` (of multipart), `type` (of the body) and `method`;
   with `wrong`, it is an `ArgumentError` or `TypeError` that contains these words.
 - `reads` (JSON) or `reads_text`: an answer, with `status` and `type`, is decoded. `as` is a pattern for
   the name of the class of the result, `value` its code, and `holds` an expression about it, in which it is
   `_`. What is written back must equal the JSON, or `back`, except that a field that is null may
-  be left out: models of answers have `None` for both.
+  be left out unless `strict`: models of answers have `None` for both.
 - `unreadable` (JSON) or `unreadable_text`: the answer is an error that contains `at`.
 - `client`: credentials by the names of their schemes; a real client sends the call, and `url` and
   `headers` are compared. null stands for a header that is not sent.
@@ -253,6 +253,7 @@ def _call(package: Package, check: dict[str, Any]) -> str | None:
         "body": lambda: None if body is None else json.loads(body),
         "bodyless": lambda: body is None,
         "method": lambda: made.operation.method,
+        "raw": lambda: (body or b"").decode(),
         "parts": lambda: _parts(made),
         "type": lambda: (made.content_type or "application/json").partition("; boundary")[0],
     }
@@ -297,7 +298,7 @@ def _reads(package: Package, check: dict[str, Any]) -> str | None:
     if "value" in check:
         return _differences({"result": (result, ast.literal_eval(str(check["value"])))})
     back, wanted = written(result), check.get("back", check.get("reads"))
-    pairs = {"written back": (back, without_nulls(wanted, back))}
+    pairs = {"written back": (back, wanted if check.get("strict") else without_nulls(wanted, back))}
     if "as" in check:
         name = type(result).__name__
         pairs["class"] = (name, name if re.fullmatch(check["as"], name) else check["as"])
@@ -418,12 +419,13 @@ def _client(package: Package, check: dict[str, Any]) -> str | None:
     if "base_url" in check:
         options["base_url"] = check["base_url"]
     parameters = inspect.signature(made).parameters
-    for credential in check["client"].values():
-        if isinstance(credential, list):
-            options |= {"username": credential[0], "password": credential[1]}
-        else:
-            [name] = [one for one in ("api_key", "k") if one in parameters]
-            options[name] = credential
+    names = [
+        one.name
+        for one in parameters.values()
+        if one.kind == one.KEYWORD_ONLY and one.name != "server"
+    ]
+    given = [one for value in check["client"].values() for one in ([value] if isinstance(value, str) else value)]
+    options |= dict(zip(names, given, strict=False))
     name = package.operation().OPERATION.name
     with made(**options) as client:
         getattr(client, name)()
@@ -454,7 +456,7 @@ CHECKS: dict[str, Callable[[Package, dict[str, Any]], str | None]] = {
     "attribute": _attribute,
 }
 KEYS = frozenset(
-    {*CHECKS, *EXPECTED, "op", "target", "queries", "headers", "cookies", "body", "bodyless", "parts"}
+    {*CHECKS, *EXPECTED, "op", "target", "queries", "headers", "cookies", "body", "raw", "bodyless", "parts"}
     | {"type", "method", "wrong", "status", "as", "value", "holds", "back", "at", "url", "base_url"}
-    | {"class", "named", "unlike", "whole"}
+    | {"class", "named", "unlike", "whole", "strict"}
 )
