@@ -1,11 +1,9 @@
 """Models as the templates print them."""
 
-from operator import attrgetter
-
 from attrs import frozen
 
 from codegen._errors import GenerationError
-from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property, classes
+from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property
 from codegen._literals import identifier, literal
 
 from . import names
@@ -111,11 +109,6 @@ class ModelView:
         """An expression that reads what is left in `_rest`."""
         kind = self.source.additional
         return "_rest" if kind.annotation == "Any" else MapOf(kind).code("decode", "_rest")
-
-    @property
-    def classes(self) -> list[Class]:
-        """The other models and enums that its code refers to."""
-        return sorted(classes(self.source.inside) - {self.source}, key=attrgetter("file"))
 
     @property
     def docstring(self) -> str:
