@@ -464,9 +464,14 @@ class _Reader:
         """Return the kind of a normal schema that is no reference."""
         if "oneOf" in node:
             return self.union(node, place, naming, way)
+        listed = [node["const"]] if "const" in node else node.get("enum")
+        if isinstance(listed, list) and any(isinstance(one, list | dict) for one in listed):
+            self.rules.drop(place, "the values that are allowed are left to the server")
+            return _kinds.Anything()
         if "const" in node:
+            literal(node["const"])  # may raise
             return _kinds.Constant(node["const"])
-        if isinstance(node.get("enum"), list):
+        if isinstance(listed, list):
             return self.enum(node, naming)
         kind = node.get("type")
         if kind == "null":
@@ -531,6 +536,8 @@ class _Reader:
                 quotes = ((f'"{quoted(one)}"' if of is str else literal(one)) for one in values)
                 members = dict(zip(names, quotes, strict=True))
                 return self.new(Enum, node, naming, members=members, values=values)
+        for one in values:
+            literal(one)  # may raise
         return _kinds.Choice(values)
 
     def union(self, node: Schema, place: Place, naming: "Naming", way: str) -> Kind:

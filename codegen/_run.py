@@ -164,8 +164,8 @@ class Run:
         except GenerationError:
             self.refuse_stale_fixes()
             raise
-        ours = {f"codegen/{name}": code for name, code in _render.templates().items()}
-        _render.write_manifest(new, sources | ours)
+        code = {f"codegen/{name}": text for name, text in _render.templates().items()}
+        _render.write_manifest(new, sources | code)
         return page
 
     def compare(self, new: Path, folder: Path) -> None:
