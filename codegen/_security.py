@@ -32,9 +32,10 @@ Alternatives = tuple[tuple[str, ...], ...]
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 OPTIONS = frozenset({
     *("allow_http", "base_url", "headers", "http_client", "max_connections", "max_response_bytes"),
-    *("options", "retry", "self", "server", "ssl_context", "timeout", "transport"),
+    *("hide_options", "options", "retry", "self", "server", "ssl_context", "super", "timeout"),
+    *("transport", "wrapped"),
 })  # fmt: skip
-"""Names that other arguments of a client have."""
+"""Names that other arguments of a client have, or that its code uses."""
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 TAKEN_HEADERS = frozenset({
     *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "te"),
@@ -78,7 +79,9 @@ class Security:
         own = operation.get("security")
         found = self.default if own is None else _alternatives(own, self.parts)
         if not found:
-            names = self.parts if own is None else dict.fromkeys(name for one in own for name in one)
+            names = (
+                self.parts if own is None else dict.fromkeys(name for one in own for name in one)
+            )
             reasons = "; ".join(filter(None, (_problem(self.parts, name) for name in names)))
             place = ("security",) if own is None else (*place, "security")
             raise Unsupported(place, f"no credential that can be sent: {reasons}")
@@ -159,9 +162,7 @@ def _sent(name: str, scheme: dict[str, Any]) -> Sent | str | None:
     return place, key, ""
 
 
-def _named(
-    written: dict[str, Any], groups: dict[Sent, list[str]]
-) -> dict[Sent, tuple[str, ...]]:
+def _named(written: dict[str, Any], groups: dict[Sent, list[str]]) -> dict[Sent, tuple[str, ...]]:
     """Return the arguments for each group of schemes that send the same, by the rules above."""
     given = {
         sent: next(filter(None, (written[name].get("x-python-name") for name in names)), "")

@@ -1,4 +1,4 @@
-"""What generated clients are built on: the API as data, and methods that are loaded on first use."""
+"""What generated clients are built on: the API as data, and methods loaded on first use."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib import import_module
