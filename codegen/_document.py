@@ -123,7 +123,9 @@ def _schema_errors(document: dict[str, Any]) -> list[Finding]:
             unknown += [(place, key) for key in error.kind.unexpected]
         else:
             finding = Finding(place, _words(error), refuses=not _is_mended(error, place))
-            found[place, finding.problem] = finding
+            # A value of a wrong type is not in the enum either.
+            about = "" if kind in ("type", "enum") else finding.problem
+            found.setdefault((place, about), finding)
     # A part that is wrong counts as unknown as well, as no rule applies to it then.
     wrong = Blame([Finding(place, "", refuses=True) for place, _ in found])
     for place, key in unknown:

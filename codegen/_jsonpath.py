@@ -10,6 +10,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
 
 from attrs import frozen
@@ -24,9 +25,12 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 LONGEST = 2000
-"""The most characters of a target; this bounds its nesting, too."""
+"""The most characters of a target."""
+MOST_NESTED = 100
+"""The most `(`, `!`, `&&` and `||` of a target, which are evaluated by recursion."""
 ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 WORDS = {"true": True, "false": False, "null": None}
+CONTAINERS = (dict, list)
 NOTHING = object()
 """The value of a query that matches nothing."""
 
@@ -71,13 +75,13 @@ def compiled(text: str) -> JsonPath:
 def _containers(parts: list[Any]) -> list[Any]:
     """Return all mappings and lists among some values and inside them, each once."""
     found: dict[int, Any] = {}
-    waiting = parts[::-1]
+    waiting = [part for part in reversed(parts) if isinstance(part, CONTAINERS)]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, dict | list) and id(part) not in found:
+        if id(part) not in found:
             found[id(part)] = part
-            inner = list(part.values()) if isinstance(part, dict) else part
-            waiting += [one for one in reversed(inner) if isinstance(one, dict | list)]
+            inner = part.values() if isinstance(part, dict) else part
+            waiting += [one for one in inner if isinstance(one, CONTAINERS)][::-1]
     return list(found.values())
 
 
@@ -102,8 +106,9 @@ def _equal(left: Any, right: Any) -> bool:
 
 def _ordered(sign: str, left: Any, right: Any) -> bool:
     """Compare numbers with numbers and texts with texts; all other values are only equal or not."""
+    flags = isinstance(left, bool) or isinstance(right, bool)
     for kind in ((int, float), str):
-        if isinstance(left, kind) and isinstance(right, kind) and not {left, right} & {True, False}:
+        if isinstance(left, kind) and isinstance(right, kind) and not flags:
             return bool(ORDER[sign](left, right))
     return "=" in sign and _equal(left, right)
 
@@ -112,6 +117,8 @@ def _tokens(text: str) -> list[tuple[str, str, int]]:
     """Return the kind, the text and the start of each token; the last one is the end."""
     if len(text) > LONGEST:
         raise ValueError(f"it is longer than {LONGEST} characters")
+    if sum(map(text.count, ("(", "!", "&&", "||"))) > MOST_NESTED:
+        raise ValueError(f"more than {MOST_NESTED} parentheses and operators")
     tokens, at = [], 0
     while at < len(text.rstrip()):
         found = TOKEN.match(text, at)
@@ -208,16 +215,16 @@ class _Compiler:
     # --- filters -------------------------------------------------------------------------------
 
     def either(self) -> Test:
-        tests = [self.both()]
+        test = self.both()
         while self.take("||"):
-            tests.append(self.both())
-        return tests[0] if len(tests) == 1 else lambda value: any(one(value) for one in tests)
+            test = partial(_any, test, self.both())
+        return test
 
     def both(self) -> Test:
-        tests = [self.single()]
+        test = self.single()
         while self.take("&&"):
-            tests.append(self.single())
-        return tests[0] if len(tests) == 1 else lambda value: all(one(value) for one in tests)
+            test = partial(_all, test, self.single())
+        return test
 
     def single(self) -> Test:
         if self.take("!"):
@@ -268,6 +275,8 @@ class _Compiler:
 
         def get(value: Any) -> Any:
             for key in keys:
+                if not isinstance(value, CONTAINERS):
+                    return NOTHING
                 value = _member(key, value)
             return value
 
@@ -288,6 +297,14 @@ class _Compiler:
             return isinstance(text, str) and search(text) is not None
 
         return test
+
+
+def _any(one: Test, other: Test, value: Any) -> Any:
+    return one(value) or other(value)
+
+
+def _all(one: Test, other: Test, value: Any) -> Any:
+    return one(value) and other(value)
 
 
 def _length(value: Any) -> Any:

@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, groupby, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,7 @@ from ruamel.yaml.representer import SafeRepresenter
 
 from ._document import parse_document, parse_yaml, problems, read_text
 from ._errors import GenerationError
+from ._findings import Finding
 from ._structure import refuse
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -54,6 +56,11 @@ class Page:
     name: str
     document: dict[str, Any]
 
+    @cached_property
+    def problems(self) -> list[Finding]:
+        """What is wrong in the document. An overlay may mend what refuses no operation."""
+        return problems(self.document)
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -73,6 +80,8 @@ def read_pages(paths: Iterable[Path]) -> list[Page]:
             pages.append(Page(str(path), parse_document(text, str(path))))
         else:
             pages += _markdown(text, str(path))
+    for page in pages:
+        refuse(page.name, [one for one in page.problems if one.refuses])
     return pages
 
 
@@ -95,7 +104,9 @@ def merge(
             return Merged(ours.document, text, "nothing new")
         merged = _placed(ours.document, list(chosen.items()))
         text, document = _spliced(text, ours, merged)
-        refuse(f"{ours.name} with the pages added", problems(document))
+        before = {(one.place, one.problem) for page in (ours, *pages) for one in page.problems}
+        new = [one for one in problems(document) if (one.place, one.problem) not in before]
+        refuse(f"{ours.name} with the pages added", new)
     except RecursionError:
         raise GenerationError("what is added is nested too deeply") from None
     return Merged(document, text, _summary(chosen, known))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from ruamel.yaml import YAML
 
 from ._document import one_line, parse_yaml, read_text
 from ._errors import GenerationError
@@ -227,6 +226,8 @@ def _without(path: Path, indexes: set[int]) -> str:
     text = read_text(path)
     content = parse_yaml(text, path.name)
     content["actions"] = [a for i, a in enumerate(content["actions"]) if i not in indexes]
+    from ruamel.yaml import YAML  # not at the top: it takes longer to import than this module
+
     root = YAML(typ="safe", pure=True).compose(text)
     node = next(value for key, value in root.value if key.value == "actions")
     new = "".join((_cut_flow if node.flow_style else _cut_lines)(text, node, indexes))

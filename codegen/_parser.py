@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from attrs import evolve
 
@@ -146,10 +146,15 @@ class _Reader:
     def method_names(self) -> dict[Place, str]:
         """Return the name of each operation's method."""
         wanted: dict[tuple[str, Place], str] = {}
+        seen: set[str] = set()
         for where, method, path, _, operation in self.operations():
             if isinstance(operation, dict):
                 given = operation.get("operationId")
                 given = given if isinstance(given, str) and given else None
+                if given in seen:
+                    self.rules.drop(where, f"another operation has the operationId {given!r}")
+                    given = f"{given} {method} {path}"
+                seen.add(given or f"{method} {path}")
                 name = _naming.method_name(given, method, path)
                 wanted[given or f"{method} {path}", where] = name
         names = _naming.distinct(wanted.items(), taken=of_methods())
@@ -173,6 +178,8 @@ class _Reader:
             f"{{{p.wire_name}}}": f"{{{p.name}}}" for p in parameters if p.location == "path"
         }
         shown = re.sub(r"\{[^{}]*\}", lambda found: in_path.get(found[0], found[0]), path)
+        if shown.isprintable():
+            shown = re.sub(r"[^\x21-\x7e]+", lambda found: quote(found[0]), shown)
         if operation.get("callbacks"):
             self.rules.drop((*where, "callbacks"), "callbacks are no operations")
         return Endpoint(
@@ -490,7 +497,7 @@ class _Reader:
         values = node.get("additionalProperties")
         if patterns:
             self.rules.drop(place, "patterns of property names are left to the server")
-            if values in (False, None):
+            if values is False:
                 values = {"anyOf": list(patterns.values())}
         if not node.get("properties") and not node.get("required"):
             if isinstance(values, dict):
@@ -665,6 +672,10 @@ class _Reader:
             )
         names = _naming.distinct(((one.wire_name, one.name) for one in fields), taken=of_models())
         model.properties = [evolve(one, name=names[one.wire_name]) for one in fields]
+        for one in fields:
+            if one.name != names[one.wire_name]:
+                at = (*place, "properties", one.wire_name)
+                self.rules.drop(at, f"the field is {names[one.wire_name]}: {one.name} is taken")
         more = node.get("additionalProperties")
         if isinstance(more, dict) and says_something(more):
             at = (*place, "additionalProperties")

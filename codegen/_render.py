@@ -17,6 +17,7 @@ from ._document import one_line
 from ._errors import GenerationError, printable
 from ._kinds import Kind, Model, classes
 from ._literals import literal, quoted
+from ._order import modules
 from ._parser import refusal
 from ._security import security
 from ._servers import servers
@@ -90,9 +91,14 @@ def render(
         files[f"api/{view.tag}/__init__.py"] = ("api.py", {"members": members})
         files[f"api/{view.tag}/{view.name}.py"] = ("operation.py", {"operation": view})
     for one in used:
-        model = isinstance(one, Model) and ModelView(one, one in sent or one not in answered)
-        template = "model.py" if model else "enum.py"
-        files[f"models/{one.file}.py"] = (template, {"model": model, "enum": one})
+        if not isinstance(one, Model):
+            files[f"models/{one.file}.py"] = ("enum.py", {"enum": one})
+    for module in modules(used):
+        models = [ModelView(one, one in sent or one not in answered) for one in module.models]
+        files[f"models/{module.file}.py"] = ("model.py", {"models": models, "module": module})
+        for one in module.models if len(models) > 1 else ():
+            member = {"name": one.name, "file": module.file}
+            files[f"models/{one.file}.py"] = ("member.py", member)
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         undefined=StrictUndefined,  # a template's typo is an error, not a blank
@@ -101,7 +107,9 @@ def render(
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - it prints Python
     )
-    environment.filters.update(escaped=escaped, literal=literal, quoted=quoted, docstring=enum_docstring)
+    environment.filters.update(
+        escaped=escaped, literal=literal, quoted=quoted, docstring=enum_docstring
+    )
     environment.globals.update(
         modules={one.file: one.name for one in used},
         packages=names.PACKAGES,
@@ -133,7 +141,8 @@ def _views(api: Api) -> Iterator[OperationView]:
         try:
             yield operations.operation(one)
         except GenerationError as fault:
-            api.refused.append(refusal(one.method, one.path, one.extensions, fault))
+            path = one.where.split(" ", 1)[1]
+            api.refused.append(refusal(one.method, path, one.extensions, fault))
 
 
 def write_document(package: Path, document: dict[str, Any], name: str) -> None:

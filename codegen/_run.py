@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _document, _merge, _overlays, _parser, _project, _render, _report, _tree
+from . import _document, _overlays, _parser, _project, _render, _report, _tree
 from ._api import Api
 from ._errors import GenerationError, say
 from ._findings import Finding
@@ -89,6 +89,8 @@ class Run:
         applied = ", ".join(map(shown, self.overlays)) or "no overlays"
         self.progress(f"1/4 read     {self.name}, {applied}{why}")
         if options.add:
+            from . import _merge  # not at the top: most runs do not need its YAML library
+
             ours = _merge.Page(self.name, self.document)
             merged = _merge.merge(old, ours, _merge.read_pages(options.add), options.prefer)
             self.document, self.text = merged.document, merged.text

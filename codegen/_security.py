@@ -78,7 +78,9 @@ class Security:
         own = operation.get("security")
         found = self.default if own is None else _alternatives(own, self.parts)
         if not found:
-            names = self.parts if own is None else dict.fromkeys(name for one in own for name in one)
+            names = (
+                self.parts if own is None else dict.fromkeys(name for one in own for name in one)
+            )
             reasons = "; ".join(filter(None, (_problem(self.parts, name) for name in names)))
             place = ("security",) if own is None else (*place, "security")
             raise Unsupported(place, f"no credential that can be sent: {reasons}")
@@ -159,9 +161,7 @@ def _sent(name: str, scheme: dict[str, Any]) -> Sent | str | None:
     return place, key, ""
 
 
-def _named(
-    written: dict[str, Any], groups: dict[Sent, list[str]]
-) -> dict[Sent, tuple[str, ...]]:
+def _named(written: dict[str, Any], groups: dict[Sent, list[str]]) -> dict[Sent, tuple[str, ...]]:
     """Return the arguments for each group of schemes that send the same, by the rules above."""
     given = {
         sent: next(filter(None, (written[name].get("x-python-name") for name in names)), "")

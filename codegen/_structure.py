@@ -194,17 +194,23 @@ def structural(document: dict[str, Any]) -> Iterator[Finding]:
     parts = list(objects(document))
     resolve = cache(partial(target, document))
     v31 = str(document.get("openapi")).startswith("3.1")
+    names: dict[str, Place] = {}
     for where, part in parts:
         yield from _reference(resolve, where, part)
         yield from _schema(where, part, v31=v31)
         if len(where) == 2 and where[0] == "paths":
             yield from _parameters(resolve, where, part)
+        name = part.get("operationId")
+        operation = len(where) == 3 and where[0] == "paths" and isinstance(name, str)
+        if operation and names.setdefault(str(name), where) is not where:
+            problem = f"{dotted(names[str(name)])} has the operationId {str(name)[:100]!r} as well"
+            yield Finding((*where, "operationId"), problem)
     yield from _endless(resolve, parts)
     yield from slow_patterns(parts)
 
 
 def _reference(resolve: Resolve, where: Place, part: dict[str, Any]) -> Iterator[Finding]:
-    for key in FOREIGN & part.keys():
+    for key in sorted(FOREIGN & part.keys()):
         if isinstance(part[key], str | bool):
             problem = f"{key} is ignored: each $ref is read as a path in this document"
             yield Finding((*where, key), problem)

@@ -73,9 +73,9 @@ class _At:
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[Change], list[str]]:
     """Return the changes, and the places where only descriptions or examples changed."""
-    before, after = Document(old, {}), Document(new, {})
+    before, after = Document(old, new), Document(new, old)
     if renamed := _renames(before.components, after.components):
-        before = Document(old, renamed)
+        before = Document(old, new, renamed)
     found = _Comparison(before, after)
     for name, now in renamed.items():
         found.changes.append(Change(now, "component", name, "renamed", name, now, "broken"))
@@ -89,8 +89,7 @@ class _Comparison:
     def __init__(self, old: Document, new: Document) -> None:
         self.changes: list[Change] = []
         self.words: list[str] = []
-        self._components = {**old.components, **new.components}
-        self._uses = {**old.uses, **new.uses}
+        self._documents = old, new
 
     def add(self, at: _At, what: str, before: str, after: str, effect: Effect) -> None:
         self.changes.append(Change(at.of, at.part, at.name, what, before, after, effect))
@@ -102,10 +101,10 @@ class _Comparison:
         for name in [*old, *more]:
             one, other = old.get(name), new.get(renamed.get(name, name))
             part = other or old[name]
-            ways, users = self._uses.get(name, (frozenset[str](), ()))
-            at, start = _At(part.name, part.kind, "", ways), len(self.changes)
+            document = self._documents[other is not None]
+            at, start = _At(part.name, part.kind, "", document.ways(name)), len(self.changes)
             if other is None:
-                unused = part.kind == "component" and not users
+                unused = part.kind == "component" and not at.ways
                 effect: Effect = "changed" if unused else "broken"
                 self.add(evolve(at, name=part.name), "removed", part.label, "", effect)
             elif one is None:
@@ -114,7 +113,8 @@ class _Comparison:
                 if name in renamed:
                     self.add(evolve(at, name=name), "renamed", name, part.name, "broken")
                 self.parts(at, one, other)
-            if part.kind == "component":
+            if part.kind == "component" and len(self.changes) > start:
+                users = document.users(name)
                 self.changes[start:] = [evolve(c, operations=users) for c in self.changes[start:]]
 
     def parts(self, at: _At, old: Part, new: Part) -> None:
@@ -155,8 +155,9 @@ class _Comparison:
 
     def _same(self, old: Part, new: Part) -> bool:
         """Whether an object was given a name, or written out, and is the same otherwise."""
-        one, other = (self._components.get(part.facts["type"], part) for part in (old, new))
-        return (one, other) != (old, new) and one.inside == other.inside != frozenset()
+        sides = zip(self._documents, (old, new), strict=True)
+        inner = [part.inside or side.component(part.facts["type"]).inside for side, part in sides]
+        return inner[0] == inner[1] != frozenset()
 
 
 def _renames(old: Mapping[K, Part], new: Mapping[K, Part]) -> dict[K, K]:

@@ -60,15 +60,21 @@ class Document:
 
     Args:
         content: The patched document.
+        other: Another one. What is written the same in both is not among the parts.
         renamed: The names that components have by now.
     """
 
-    def __init__(self, content: Mapping[str, Any], renamed: Mapping[str, str]) -> None:
+    def __init__(
+        self, content: Mapping[str, Any], other: Mapping[str, Any], renamed: Mapping[str, str] = {}
+    ) -> None:
         self._content, self._renamed = content, renamed
-        components = content.get("components") or {}
-        schemas = (components.get("schemas") or {}).items()
-        self._schemas = {self._name(name): schema for name, schema in schemas}
+        components, others = (dict(one.get("components") or {}) for one in (content, other))
+        schemas, others_schemas = (one.pop("schemas", None) or {} for one in (components, others))
+        self._schemas = {self._name(name): schema for name, schema in schemas.items()}
+        self._same = {name for name in schemas if schemas[name] == others_schemas.get(name)}
         self._schemes = components.get("securitySchemes") or {}
+        self._others_paths = (other.get("paths") or {}) if components == others else {}
+        self._made: dict[str, Part] = {}
 
     @cached_property
     def whole(self) -> Part:
@@ -88,18 +94,42 @@ class Document:
     @cached_property
     def components(self) -> dict[str, Part]:
         """The schemas of components by name."""
-        return {name: self._schema("component", name, one) for name, one in self._schemas.items()}
+        names = [name for name in self._schemas if name not in self._same]
+        return {name: self.component(name) for name in names}
+
+    def component(self, name: str) -> Part:
+        """Return one schema of the components; an empty part if there is none of that name."""
+        if name not in self._made:
+            self._made[name] = self._schema("component", name, self._schemas.get(name))
+        return self._made[name]
 
     @cached_property
     def operations(self) -> dict[str, Part]:
         """The operations by operationId; by method and path, if that is missing or not unique."""
-        return {name: self._operation(name, *one) for name, one in self._found.items()}
+        return {
+            name: self._operation(name, place, content, listed)
+            for name, (place, content, listed, same) in self._found.items()
+            if not same
+        }
+
+    def ways(self, component: str) -> frozenset[str]:
+        """Return whether a component is sent or received."""
+        mask, sent = self._masks.get(component, 0), int("01" * len(self._found) or "0", 2)
+        return frozenset({"sent"} if mask & sent else ()) | (
+            {"received"} if mask & sent << 1 else set()
+        )
+
+    def users(self, component: str) -> tuple[str, ...]:
+        """Return the operations that send or receive a component."""
+        digits = f"{self._masks.get(component, 0):b}"[::-1]
+        pairs = (digits[at : at + 2] for at in range(0, len(digits), 2))
+        return tuple(name for name, pair in zip(self._found, pairs, strict=False) if "1" in pair)
 
     @cached_property
-    def uses(self) -> dict[str, tuple[frozenset[str], tuple[str, ...]]]:
-        """By component: whether it is sent or received, and the operations that do so."""
-        masks: dict[str, int] = {}  # two bits per operation: sent, received
-        for number, (_, content, parameters) in enumerate(self._found.values()):
+    def _masks(self) -> dict[str, int]:
+        """Two bits per operation for each component: whether it is sent, and whether received."""
+        masks: dict[str, int] = {}
+        for number, (_, content, parameters, _) in enumerate(self._found.values()):
             answers = map(self._resolved, (content.get("responses") or {}).values())
             sent = [*parameters, self._resolved(content.get("requestBody"))]
             for bit, part in ((1, sent), (2, [*answers])):
@@ -113,20 +143,15 @@ class Document:
                 if masks.get(inner, 0) | masks[name] != masks.get(inner):
                     masks[inner] = masks.get(inner, 0) | masks[name]
                     waiting.append(inner)
-        return {name: self._users(mask) for name, mask in masks.items()}
-
-    def _users(self, mask: int) -> tuple[frozenset[str], tuple[str, ...]]:
-        digits = [int(digit, 16) for digit in f"{mask:x}"[::-1]]
-        pairs = [digit >> shift & 3 for digit in digits for shift in (0, 2)]
-        named = [(name, pair) for name, pair in zip(self._found, pairs, strict=False) if pair]
-        ways = {way for bit, way in ((1, "sent"), (2, "received")) if any(p & bit for p in pairs)}
-        return frozenset(ways), tuple(name for name, _ in named)
+        return masks
 
     @cached_property
-    def _found(self) -> dict[str, tuple[str, Mapping[str, Any], list[Mapping[str, Any]]]]:
-        found: dict[str, tuple[str, Mapping[str, Any], list[Mapping[str, Any]]]] = {}
+    def _found(self) -> dict[str, tuple[str, Mapping[str, Any], list[Mapping[str, Any]], bool]]:
+        """The place, the content and the parameters of operations, and whether they are the same."""
+        found: dict[str, tuple[str, Mapping[str, Any], list[Mapping[str, Any]], bool]] = {}
         for path, written in (self._content.get("paths") or {}).items():
             item = self._resolved(written)
+            same = "$ref" not in written and written == self._others_paths.get(path)
             for method in METHODS:
                 if method in item:
                     content = {"servers": item.get("servers"), **item[method]}
@@ -134,7 +159,7 @@ class Document:
                     place = f"{method.upper()} {path}"
                     name = str(content.get("operationId") or place)
                     name = place if name in found else name
-                    found[name] = place, content, [self._resolved(one) for one in listed]
+                    found[name] = place, content, [self._resolved(one) for one in listed], same
         return found
 
     def _operation(

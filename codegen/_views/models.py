@@ -1,11 +1,9 @@
 """Models as the templates print them."""
 
-from operator import attrgetter
-
 from attrs import frozen
 
 from codegen._errors import GenerationError
-from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property, classes
+from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property
 from codegen._literals import identifier, literal
 
 from . import names
@@ -113,20 +111,15 @@ class ModelView:
         return "_rest" if kind.annotation == "Any" else MapOf(kind).code("decode", "_rest")
 
     @property
-    def classes(self) -> list[Class]:
-        """The other models and enums that its code refers to."""
-        return sorted(classes(self.source.inside) - {self.source}, key=attrgetter("file"))
-
-    @property
     def docstring(self) -> str:
         """Its docstring, without the quotes."""
         attributes = [
-            item(f"{one.name} ({one.annotation})", text(one.source.description))
+            item(line(f"{one.name} ({one.annotation})"), text(one.source.description))
             for one in self.fields
         ]
         attributes.append(
             item(
-                f"additional_properties (dict[str, {self.source.additional.annotation}])",
+                line(f"additional_properties (dict[str, {self.source.additional.annotation}])"),
                 "What the server sent beyond the document; sent back as it came.",
             )
         )

@@ -245,7 +245,8 @@ def read_answer(
     documented = [one for one in answers if one.lowest <= status <= one.highest]
     if not body and (status in (204, 205) or not documented):
         documented = [one for one in answers if one.reads == "nothing"]
-    candidates = [one for one in documented if one.lowest == documented[0].lowest] or answers
+    span = documented and (documented[0].lowest, documented[0].highest)
+    candidates = [one for one in documented if (one.lowest, one.highest) == span] or answers
     problem: Exception | None = None
     for answer in candidates:
         if answer.reads == "bytes":

@@ -209,9 +209,10 @@ def test_lists_and_maps() -> None:
         "broken: field m{}: type string -> integer",
     ]
     assert lines(document(A={}), listed(TEXT))[0] == "broken: component: type any -> B"
-    added = document(A={"type": "object", "properties": {"a": {"type": "array", "items": TEXT}}})
+    day = {"type": "array", "items": {**TEXT, "format": "date"}}
+    added = document(A={"type": "object", "properties": {"a": day}})
     assert lines(document(A={"type": "object"}), added) == [
-        "added: field a: array of string, optional"
+        "added: field a: array of string (date), optional"
     ]
 
 
@@ -338,6 +339,7 @@ class A(Base):
     x: int
     y: dict[str, str | None]
     z: dict[str, int]
+    k: int
     ONE = "one"
     @property
     def flag(self) -> bool: ...
@@ -357,6 +359,7 @@ class A:
     x: int | None
     y: dict[str, str]
     z: dict[int, int]
+    def k(self) -> int: ...
     w: int
     ONE = "two"
     TWO = "two"
@@ -397,6 +400,7 @@ def test_python(tmp_path: Path) -> None:
         "changed: client.call(): returns A | None -> A",
         "added: client.other()",
         "broken: models.A: base class was removed",
+        "broken: models.A.k: public object points to a different kind of object",
         "broken: models.B removed",
         "broken: models.C removed",
         "broken: models.A.x: type int -> int | None",

@@ -1,7 +1,9 @@
 """Reading a document: every error is one line that says what is wrong and where."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from codegen import _yaml
 from codegen._document import parse_document, parse_yaml, problems, read_document, read_text
 from codegen._errors import GenerationError
 from codegen._findings import dotted
+from codegen._structure import Blame, refuse, structural
 
 GOOD = 'openapi: 3.0.3\ninfo: {title: T, version: "1"}\npaths: {}\n'
 ONE_PATH = GOOD.removesuffix("paths: {}\n") + "paths: {/a: {get: %s}}\n"
@@ -284,3 +287,110 @@ def test_what_is_wrong_is_found_with_its_place(text: str, wrong: tuple[str, ...]
         for one in problems(parse_document(text, "a"))
     ]
     assert marked == list(wrong)
+
+
+MORE = {
+    "a parameter that the path does not have": (
+        ONE_PATH % "{responses: {}, parameters: [{name: b, in: path, required: true, schema: {}}]}",
+        ["paths./a.get.parameters.0: the path has no {b}"],
+    ),
+    "a parameter that is declared twice": (
+        ONE_PATH % "{parameters: [{$ref: '#/x-a'}, {$ref: '#/x-a'}, {name: a, in: query}]}"
+        + "x-a: {name: a, in: query, schema: {}}\n",
+        [
+            "paths./a.get.parameters.1: the query parameter 'a' is declared twice",
+            "paths./a.get.parameters.2!: the query parameter 'a' is declared twice",
+        ],
+    ),
+    "an operationId that is used twice": (
+        ONE_PATH % "{operationId: b}, put: {operationId: b}",
+        ["paths./a.put.operationId: paths./a.get has the operationId 'b' as well"],
+    ),
+    "a default": (
+        ONE_SCHEMA % "{oneOf: [{type: integer, default: 1.5}, {type: integer, default: 2.0},"
+        " {type: string, default: true}, {type: string, enum: [a], default: b},"
+        " {type: boolean, default: true}, {type: number, default: 1}]}",
+        [
+            "components.schemas.A.oneOf.0.default: the default is not of type integer",
+            "components.schemas.A.oneOf.2.default: the default is not of type string",
+            "components.schemas.A.oneOf.3.default: the default is not in the enum",
+        ],
+    ),
+    "an anchor": (
+        (ONE_SCHEMA % "{$anchor: a, $dynamicRef: '#a'}").replace("3.0.3", "3.1.0"),
+        [
+            "components.schemas.A.$anchor: $anchor is ignored: each $ref is read as a path in this"
+            " document",
+            "components.schemas.A.$dynamicRef!: $dynamicRef is not supported: use a $ref to a part"
+            " of components",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "wrong"), MORE.values(), ids=MORE)
+def test_what_no_schema_expresses_is_found(text: str, wrong: list[str]) -> None:
+    """References, parameters, names and defaults are checked beyond OpenAPI's JSON Schema."""
+    marked = [
+        f"{dotted(one.place)}{'!' * one.refuses}: {one.problem}"
+        for one in structural(parse_document(text, "a"))
+    ]
+    assert marked == wrong
+
+
+def test_what_nothing_uses_refuses_nothing() -> None:
+    """Faults in examples, links, callbacks, webhooks and other words are only remarks."""
+    text = ONE_PATH % (
+        "{responses: {default: {description: a, links: {a: 1}, content: {a/b: {examples: 1}}}},"
+        " callbacks: {a: 1}, tags: 1, externalDocs: 1, x-a: {b: 1}, description: 1}"
+    )
+    assert len(found(text)) == 7
+    assert not refusing(text)
+    assert refusing(ONE_SCHEMA % "{properties: {tags: {type: b}, links: {type: [1]}}}") == [
+        "components.schemas.A.properties.links.type",
+        "components.schemas.A.properties.tags.type",
+    ]
+    text = GOOD.replace("paths: {}", "components: {}")
+    assert found(text) == ["the document: paths is missing"]
+    assert not found(text.replace("3.0.3", "3.1.0"))
+    assert not found(GOOD.replace("paths", "webhooks").replace("3.0.3", "3.1.0"))
+
+
+def test_a_part_finds_what_is_wrong_inside() -> None:
+    """A reader asks for the faults of a part by its place, in time that grows with its depth."""
+    text = ONE_SCHEMA % "{properties: {a: {type: b}, c: {required: true}}}"
+    blame = Blame(problems(parse_document(text, "a")))
+    schema = ("components", "schemas", "A")
+    for place in ((), schema, (*schema, "properties", "a"), (*schema, "properties", "a", "type")):
+        one = blame.inside(place)
+        assert one is not None
+        assert one.place == (*schema, "properties", "a", "type")
+    assert blame.inside((*schema, "properties", "c")) is None
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    """All problems are lines of one error, and very many are counted."""
+    schemas = ", ".join(f"A{n}: {{type: [{n}]}}" for n in range(150))
+    text = GOOD + f"components: {{schemas: {{{schemas}}}}}\n"
+    with pytest.raises(GenerationError) as caught:
+        refuse("api.yaml", problems(parse_document(text, "a")))
+    lines = str(caught.value).split("\n")
+    assert len(lines) == 101
+    assert lines[0].startswith("api.yaml: components.schemas.A0.type: expected")
+    assert lines[-1] == "api.yaml: 50 more problems"
+    assert all(len(line) < 300 for line in lines)
+    refuse("api.yaml", [])
+    remarks = GOOD + "tags: [" + ", ".join("{nam: a}" for _ in range(700)) + "]\n"
+    assert found(remarks)[-1] == "the document: 401 more remarks are not listed"
+    assert len(found(remarks)) == 1001
+
+
+def test_a_document_in_json_of_many_megabytes_is_read_at_once() -> None:
+    """A large document in JSON is read and checked in seconds."""
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
+    schemas = {f"A{n}": {**schema, "description": "x" * 400} for n in range(20_000)}
+    document = {"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": {}}
+    text = json.dumps({**document, "components": {"schemas": schemas}})
+    began = time.monotonic()
+    assert not problems(parse_document(text, "a"))
+    assert time.monotonic() - began < 60  # a guard, not a measurement: in YAML it takes minutes

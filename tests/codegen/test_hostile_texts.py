@@ -16,6 +16,8 @@ import oneloop_overrides
 from codegen import _kinds, _parser, _render
 from codegen._document import check_document
 from codegen._errors import UNPRINTABLE, GenerationError
+from codegen._patterns import Time, judge
+from codegen._structure import python_pattern
 from codegen._views import models, names
 from tests.codegen.generating import NOTHING, TEXT, answers, parameter, ref, takes
 
@@ -206,8 +208,11 @@ def outcomes(printed: Callable[[dict[str, Any]], Any], texts: list[str]) -> Iter
             reasonless = role in ("reason", "inferred_words") and not text.strip()
             if (number + index) % STRIDE or reasonless:
                 continue
+            expected = plain
+            if role == "pattern_value" and judge(python_pattern(text))[0] == Time.FOREIGN:
+                expected = printed(changed(written, role, "("))  # the server checks both
             try:
-                if printed(changed(written, role, text)) != plain:
+                if printed(changed(written, role, text)) != expected:
                     yield f"{role}: {text[:60]!r}"
             except GenerationError as error:
                 message = str(error)

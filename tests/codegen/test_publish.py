@@ -93,6 +93,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         _document: {
             "read_document": lambda _: {},
             "check_document": lambda *_: None,
+            "problems": lambda *_: [],
         },
         _overlays: {"read_actions": lambda *_: [], "patch": lambda document, _: (document, [])},
         _parser: {"parse": lambda *_: Api([], [], [], [])},
