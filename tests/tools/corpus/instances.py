@@ -197,8 +197,11 @@ class Maker:
                 if number < least:
                     raise
                 break
-            if not (whole.get("uniqueItems") and value in made):
-                made.append(value)
+            for _ in range(20):
+                if not (whole.get("uniqueItems") and value in made):
+                    made.append(value)
+                    break
+                value = self._value(one, mode, depth + 1)
         return made
 
     def _string(self, whole: dict[str, Any], mode: Mode) -> str:

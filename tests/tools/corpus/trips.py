@@ -189,6 +189,8 @@ class Trips:
             content = one.get("content")
             schema = next(iter(content.values())).get("schema", {}) if content else one.get("schema", {})
             value = self._asks.make(schema, mode)
+            if where == "path" and value == []:
+                value = self._asks.make(schema, "all")
             if _is_undefined(one, value):
                 continue
             if where in ("header", "cookie") and isinstance(value, str):
