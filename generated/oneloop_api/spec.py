@@ -7,11 +7,11 @@ from oneloop_core.spec import Spec
 SPEC = Spec(
     title="Oneloop API",
     version="1.0.0",
-    sha256="081d6487e3a1d15162cd57f0f28edda83b292deb7a3ee86d859f065dc4748886",
+    sha256="af21d59daf03357e029f486b2fc0e8ec2361f28c1d7b28e415b6eff1bbee8eb6",
     sources={
         "openapi.yaml": "e8f11b6ee504e25db34ff8f4da31a45ba5ef6ac54f17971492a17cb22df831ca",
         "overrides/overlay.yaml": "82d7dacf82f4a9f56da737695c2e1d637220353da3a7e4c2fd3a13b3138e1ee5",
-        "overrides/annotations.yaml": "b97559fc50b70707ca94020f4060e8110a44e1995aad3febd1e77e8632ba57c3",
+        "overrides/annotations.yaml": "b16211710a45823de91196761a3c1001a559fe8f97914e988b32ce01297f5b60",
     },
-    generator="3298a24e",
+    generator="2c210154",
 )
