@@ -211,7 +211,7 @@ class Run:
         options, output = self.options, shown(self.options.output)
         self.write_report(None)
         if options.lint:
-            found = quirks(self.patched)
+            found = _quirks.quirks(self.patched)
             _report.show_findings(found, self.name, options.format)
             return 1 if found else 0
         for line in _report.remarks(self.api) if self.api else ():
@@ -229,7 +229,7 @@ class Run:
             return self.checked(output)
         for line in self.different if options.dry_run else ():
             self.progress(f"  {line}")
-        if found := quirks(self.patched):
+        if found := _quirks.quirks(self.patched):
             command = self.command("--lint")
             self.progress(f"{len(found)} quirks that no override answers: {command} shows them")
         self.show_changes()
@@ -294,15 +294,6 @@ def generated(path: Path, overlays: Sequence[Path], package: Path) -> dict[str, 
     _render.render(api, document, package, path.name)
     read: dict[str, Any] = json.loads((package / "document.json").read_bytes())
     return read
-
-
-def quirks(document: dict[str, Any]) -> list[Finding]:
-    """Return the findings of the quirk check."""
-    try:
-        from ._quirks import quirks
-    except ImportError:  # this branch alone
-        return []
-    return quirks(document)
 
 
 def _given(options: argparse.Namespace, name: str) -> bool:
