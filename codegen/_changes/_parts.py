@@ -147,7 +147,7 @@ class Document:
 
     @cached_property
     def _found(self) -> dict[str, tuple[str, Mapping[str, Any], list[Mapping[str, Any]], bool]]:
-        """The place, the content and the parameters of operations, and whether they are the same."""
+        """Place, content and parameters of operations, and whether they are in both documents."""
         found: dict[str, tuple[str, Mapping[str, Any], list[Mapping[str, Any]], bool]] = {}
         for path, written in _map(self._content.get("paths")).items():
             item = self._resolved(written)
