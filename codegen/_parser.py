@@ -415,7 +415,13 @@ class _Reader:
             seen.append(schema)
             found = {**schema, **{key: found[key] for key in found if key != "$ref"}}
             parts = schema.get("allOf")
-            single = parts[0] if isinstance(parts, list) and len(parts) == 1 else schema
+            parts = (
+                [one for one in parts if isinstance(one, dict)] if isinstance(parts, list) else []
+            )
+            for one in parts:
+                found = found if says_something(one) else {**one, **found}
+            saying = [one for one in parts if says_something(one)]
+            single = saying[0] if len(saying) == 1 else schema
             reference = single.get("$ref") if isinstance(single, dict) else None
             if not isinstance(reference, str):
                 break
@@ -701,6 +707,14 @@ class _Reader:
 
     def unused(self) -> None:
         """Make the classes of components that no operation uses."""
+        titles: dict[str, list[str]] = {}
+        for name, schema in self.schemas.items():
+            if isinstance(schema, dict) and isinstance(schema.get("title"), str):
+                titles.setdefault(schema["title"], []).append(name)
+        for title, same in titles.items():
+            for name in same if len(same) > 1 else ():
+                problem = f"others have the title {title!r} too; the class has the component's name"
+                self.rules.drop(("components", "schemas", name), problem)
         for name in self.schemas:
             reference = f"#/components/schemas/{escaped(name)}"
             if not any((reference, way) in self.kinds for way in (READ, WRITE)):
