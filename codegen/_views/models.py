@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from codegen._errors import GenerationError
-from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property
+from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property, classes
 from codegen._literals import identifier, literal
 
 from . import names
@@ -102,6 +102,13 @@ class ModelView:
         except (AttributeError, KeyError, ValueError):
             problem = "x-python-flags must name one field and its value for each flag"
             raise GenerationError(f"{self.source.name}: {problem}") from None
+
+    @property
+    def factory(self) -> str:
+        """A function that returns an empty dict for the fields that the document does not name."""
+        made = f"dict[str, {self.source.additional.annotation}]"
+        # Classes are imported last, so their names must not be looked up before.
+        return f"lambda: {made}()" if classes([self.source.additional]) else made
 
     @property
     def has_secrets(self) -> bool:
