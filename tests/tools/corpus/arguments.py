@@ -88,7 +88,9 @@ class Method:
 
     def _body(self, value: Any, free: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         names = {plain(name) for name in free}
-        is_flat = isinstance(value, dict) and not ("body" in names and "body" not in map(plain, value))
+        is_flat = isinstance(value, dict) and not (
+            "body" in names and "body" not in map(plain, value)
+        )
         if not is_flat:
             whole = [name for name in free if plain(name) in ("body", "bodybody")]
             if not whole:

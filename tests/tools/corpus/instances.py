@@ -28,10 +28,52 @@ TEXTS = {
     "binary": ["bytes"],
 }
 CANDIDATES = [
-    *("a", "A", "abc", "ABC", "1", "12", "123456", "a1", "A1", "a-b", "a_b", "a.b", "a/b", "Aa1!aaaa"),
-    *("1.5", "+1", "$", "2024-02-29", "7d444840-9dc0-11d1-b245-5ffdce74fad2", "a@x.test", "#ffffff"),
-    *("https://x.test/a", "/a", "en", "en-US", "USD", "12:30", "1h", "PT1H", "0x0a", "sk_a", "1.2.3", "/a/b"),
-    *("01ARZ3NDEKTSV4RRFFQ69G5FAV", "00000000-0000-4000-8000-000000000000", "x.test", "+4912345678", "ab12"),
+    *(
+        "a",
+        "A",
+        "abc",
+        "ABC",
+        "1",
+        "12",
+        "123456",
+        "a1",
+        "A1",
+        "a-b",
+        "a_b",
+        "a.b",
+        "a/b",
+        "Aa1!aaaa",
+    ),
+    *(
+        "1.5",
+        "+1",
+        "$",
+        "2024-02-29",
+        "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+        "a@x.test",
+        "#ffffff",
+    ),
+    *(
+        "https://x.test/a",
+        "/a",
+        "en",
+        "en-US",
+        "USD",
+        "12:30",
+        "1h",
+        "PT1H",
+        "0x0a",
+        "sk_a",
+        "1.2.3",
+        "/a/b",
+    ),
+    *(
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "00000000-0000-4000-8000-000000000000",
+        "x.test",
+        "+4912345678",
+        "ab12",
+    ),
 ]
 
 
@@ -92,7 +134,11 @@ class Maker:
             for key, value in part.items():
                 if key == "properties":
                     old = whole.get(key, {})
-                    both = {k: {"allOf": [old[k], value[k]]} for k in value if k in old and old[k] != value[k]}
+                    both = {
+                        k: {"allOf": [old[k], value[k]]}
+                        for k in value
+                        if k in old and old[k] != value[k]
+                    }
                     whole[key] = {**old, **value, **both}
                 elif key == "required":
                     whole[key] = [*whole.get(key, ()), *value]
@@ -150,7 +196,9 @@ class Maker:
             some = [one for one in kinds if one != "null"]
             kinds = self._random.choice(some if some and mode != "odd" else kinds)
         if kinds == "any":
-            return self._random.choice(["any", 5, {"any": [None, True]}] if mode == "odd" else ["any"])
+            return self._random.choice(
+                ["any", 5, {"any": [None, True]}] if mode == "odd" else ["any"]
+            )
         if kinds == "object":
             return self._object(whole, mode, depth)
         if kinds == "array":
@@ -185,7 +233,11 @@ class Maker:
 
     def _array(self, whole: dict[str, Any], mode: Mode, depth: int) -> list[Any]:
         least, most = whole.get("minItems", 0), whole.get("maxItems", 10**6)
-        count = {"required": least, "all": max(least, 2), "odd": self._random.choice([least, 1, 3])}[mode]
+        count = {
+            "required": least,
+            "all": max(least, 2),
+            "odd": self._random.choice([least, 1, 3]),
+        }[mode]
         items = whole.get("items", True)
         first = whole.get("prefixItems", [])
         made: list[Any] = []
@@ -212,13 +264,18 @@ class Maker:
         elif "pattern" in whole:
             texts = [*CANDIDATES, *("0" * n for n in (least, min(most, 64), 6, 10, 16, 24, 32, 40))]
             texts += ["a" * n for n in (least, min(most, 64), 6, 10, 16, 24, 32)]
-            texts += [whole[key] for key in ("example", "default") if isinstance(whole.get(key), str)]
+            texts += [
+                whole[key] for key in ("example", "default") if isinstance(whole.get(key), str)
+            ]
             texts += [one for one in whole.get("examples", []) if isinstance(one, str)]
         elif mode == "odd":
             texts = [ODD, "x y", "0", "null", ODD[::-1]]
         else:
             texts = ["text", "another"]
-        fitting = [(text + "x" * (least - len(text)) if "pattern" not in whole else text)[:most] for text in texts]
+        fitting = [
+            (text + "x" * (least - len(text)) if "pattern" not in whole else text)[:most]
+            for text in texts
+        ]
         rule = {"minLength": least, "maxLength": most}
         if "pattern" in whole and form not in TEXTS:
             rule["pattern"] = whole["pattern"]
@@ -269,5 +326,7 @@ def discriminated(discriminator: dict[str, Any], member: Any) -> dict[str, Any]:
     if name is None or "propertyName" not in discriminator:
         return {}
     mapping = discriminator.get("mapping") or {}
-    value = next((key for key, target in mapping.items() if target.rsplit("/", 1)[-1] == name), name)
+    value = next(
+        (key for key, target in mapping.items() if target.rsplit("/", 1)[-1] == name), name
+    )
     return {discriminator["propertyName"]: value}

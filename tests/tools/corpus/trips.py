@@ -187,7 +187,9 @@ class Trips:
             if not wanted and (mode == "required" or len(name) % 2):
                 continue
             content = one.get("content")
-            schema = next(iter(content.values())).get("schema", {}) if content else one.get("schema", {})
+            schema = (
+                next(iter(content.values())).get("schema", {}) if content else one.get("schema", {})
+            )
             value = self._asks.make(schema, mode)
             if where == "path" and value == []:
                 value = self._asks.make(schema, "all")
@@ -273,7 +275,11 @@ class Trips:
                 return f"{place[0]} {place[1]} = {value!r:.80}: got {got.target:.200}"
         if ("body",) not in values and got.body:
             return f"a body that was not given: {got.body[:80]!r}"
-        return f"query parameters that were not given: {left}" if left - CREDENTIALS(self._document) else None
+        return (
+            f"query parameters that were not given: {left}"
+            if left - CREDENTIALS(self._document)
+            else None
+        )
 
     def _members(self, schema: Any, value: Any, returned: Any, result: Result) -> None:
         """Count which class each member of a union was read as."""
@@ -330,7 +336,9 @@ def unions(
             yield from unions(maker, whole["items"], one, read, depth + 1)
 
 
-def _decided(maker: Maker, whole: dict[str, Any], members: list[Any], value: dict[str, Any]) -> str | None:
+def _decided(
+    maker: Maker, whole: dict[str, Any], members: list[Any], value: dict[str, Any]
+) -> str | None:
     discriminator = whole.get("discriminator") or {}
     word = value.get(discriminator.get("propertyName"))
     mapping = discriminator.get("mapping") or {}
