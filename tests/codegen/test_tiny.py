@@ -15,7 +15,8 @@ import yaml
 
 from codegen import _render
 from tests import ROOT
-from tests.codegen.verdicts import KEYS, Package, generate, wrongs
+from tests.codegen.tiny_packages import Package, generate
+from tests.codegen.verdicts import KEYS, wrongs
 
 HERE = Path(__file__).parent
 DOCUMENTS = {path.stem: path for path in sorted((HERE / "tiny").iterdir())}

@@ -11,7 +11,7 @@ import pytest
 from tests import ROOT
 from tests.tools.corpus.__main__ import in_another_process, is_wrong, main, show, total
 from tests.tools.corpus.documents import Document, read
-from tests.tools.corpus.instances import Maker, NoInstance
+from tests.tools.corpus.instances import Maker, NoInstanceError
 from tests.tools.corpus.judging import judge, judge_package
 from tests.tools.corpus.wire import Received, body_matches, in_path, in_query, same
 
@@ -164,7 +164,7 @@ def test_instances_fit_the_schema(mode: Any) -> None:
     document = Document({"openapi": "3.1.0", "components": {"schemas": {"Node": schema}}})
     made = [Maker(document, "request", "7").make(schema, mode) for _ in range(2)]
     assert made[0] == made[1]
-    with pytest.raises(NoInstance):
+    with pytest.raises(NoInstanceError):
         Maker(document, "request", "7").make({"type": "string", "pattern": "^q{7}z$"}, mode)
 
 

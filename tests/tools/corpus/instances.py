@@ -77,7 +77,7 @@ CANDIDATES = [
 ]
 
 
-class NoInstance(Exception):
+class NoInstanceError(Exception):
     """No value was found that fits a schema."""
 
 
@@ -90,11 +90,11 @@ class Maker:
         self.validators: dict[int, jsonschema_rs.Draft202012Validator] = {}
 
     def make(self, schema: Any, mode: Mode) -> Any:
-        """Return a value that a validator accepts, or raise `NoInstance`."""
+        """Return a value that a validator accepts, or raise `NoInstanceError`."""
         for _ in range(6):
             try:
                 value = self._value(schema, mode, 0)
-            except (NoInstance, RecursionError):
+            except (NoInstanceError, RecursionError):
                 continue
             if self.fits(schema, value):
                 return value
@@ -102,7 +102,7 @@ class Maker:
         for key in ("example", "default"):
             if isinstance(resolved, dict) and key in resolved and self.fits(schema, resolved[key]):
                 return resolved[key]
-        raise NoInstance
+        raise NoInstanceError
 
     def fits(self, schema: Any, value: Any) -> bool:
         """Whether a value is valid."""
@@ -115,11 +115,11 @@ class Maker:
                     whole, validate_formats=False
                 )
             except (ValueError, jsonschema_rs.ValidationError) as error:
-                raise NoInstance(str(error)) from None
+                raise NoInstanceError(str(error)) from None
         try:
             return self.validators[id(schema)].is_valid(value)
         except ValueError as error:  # a pattern that takes too long, for example
-            raise NoInstance(str(error)) from None
+            raise NoInstanceError(str(error)) from None
 
     def merged(self, schema: Any, depth: int = 0) -> Any:
         """Return a schema with its references and `allOf` in one."""
@@ -150,10 +150,10 @@ class Maker:
 
     def _value(self, schema: Any, mode: Mode, depth: int) -> Any:
         if depth > DEEPEST:
-            raise NoInstance
+            raise NoInstanceError
         whole = self.merged(schema)
         if whole is None or whole is False:
-            raise NoInstance
+            raise NoInstanceError
         if whole is True:
             return "any"
         if "const" in whole:
@@ -219,14 +219,14 @@ class Maker:
                 continue
             try:
                 made[name] = self._value(properties.get(name, True), mode, depth + 1)
-            except NoInstance:
+            except NoInstanceError:
                 if name in required:
                     raise
         more = whole.get("additionalProperties")
         if isinstance(more, dict) and more and (mode != "required" or whole.get("minProperties")):
             try:
                 made["extra_1"] = self._value(more, mode, depth + 1)
-            except NoInstance:
+            except NoInstanceError:
                 if whole.get("minProperties"):
                     raise
         return made
@@ -245,7 +245,7 @@ class Maker:
             one = first[number] if number < len(first) else items
             try:
                 value = self._value(one, mode, depth + 1)
-            except NoInstance:
+            except NoInstanceError:
                 if number < least:
                     raise
                 break
@@ -282,9 +282,9 @@ class Maker:
         try:
             fitting = [text for text in fitting if jsonschema_rs.is_valid(rule, text)]
         except (ValueError, jsonschema_rs.ValidationError):
-            raise NoInstance from None
+            raise NoInstanceError from None
         if not fitting:
-            raise NoInstance
+            raise NoInstanceError
         return self._random.choice(fitting)
 
     def _number(self, whole: dict[str, Any], kind: str, mode: Mode) -> float:
@@ -309,7 +309,7 @@ class Maker:
         if whole.get("format") == "int32":
             fitting = [value for value in fitting if abs(value) < 2**31]
         if not fitting:
-            raise NoInstance
+            raise NoInstanceError
         edges = [value for value in fitting if value in (low, high, -1, 2**53 - 1)]
         return self._random.choice(edges if edges and mode == "odd" else fitting)
 
