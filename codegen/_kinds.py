@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 from attrs import define, field, frozen
 
 from ._findings import Unsupported
-from ._literals import literal
+from ._literals import MOST_DIGITS, literal
 from ._patterns import Time, judge
 from ._structure import python_pattern
 
@@ -238,7 +238,7 @@ class Number(Limited):
                 key: int(bound) if float(bound).is_integer() and abs(bound) < 1e40 else bound
                 for key, bound in limits.items()
                 if isinstance(bound, int | float) and not isinstance(bound, bool)
-                if key != "multiple_of" or bound > 0
+                if abs(bound) < 10**MOST_DIGITS and (key != "multiple_of" or bound > 0)
             }
         )
 
@@ -363,7 +363,8 @@ class Choice(Kind):
 
     def options(self, way: Way) -> list[str]:
         # Read leniently: only values that are sent are checked.
-        return [literal(self.values)] if way == "encode" else [literal(self.letters)]
+        listed = f"[{', '.join(map(literal, self.values))}]"
+        return [listed if way == "encode" else literal(self.letters)]
 
 
 # --- kinds that consist of others ----------------------------------------------------------------

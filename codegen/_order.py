@@ -23,7 +23,7 @@ class Module:
     """A module of models."""
 
     file: str
-    models: list[Class]
+    models: list[Model]
     needed: list[Class]
     """The classes that these refer to, and that are imported from other modules."""
     first: list[str]
@@ -56,7 +56,7 @@ def modules(found: Sequence[Class]) -> list[Module]:
         models = sorted((one for one in circle if isinstance(one, Model)), key=attrgetter("file"))
         if shares:
             needed = sorted(outside, key=attrgetter("file"))
-            result.append(Module(f"_circle_of_{models[0].file}", list(models), needed, first))
+            result.append(Module(f"_circle_of_{models[0].file}", models, needed, first))
         else:
             result += [Module(one.file, [one], needs[one], first) for one in models]
     return result

@@ -415,7 +415,13 @@ class _Reader:
             seen.append(schema)
             found = {**schema, **{key: found[key] for key in found if key != "$ref"}}
             parts = schema.get("allOf")
-            single = parts[0] if isinstance(parts, list) and len(parts) == 1 else schema
+            parts = (
+                [one for one in parts if isinstance(one, dict)] if isinstance(parts, list) else []
+            )
+            for one in parts:
+                found = found if says_something(one) else {**one, **found}
+            saying = [one for one in parts if says_something(one)]
+            single = saying[0] if len(saying) == 1 else schema
             reference = single.get("$ref") if isinstance(single, dict) else None
             if not isinstance(reference, str):
                 break
@@ -464,9 +470,14 @@ class _Reader:
         """Return the kind of a normal schema that is no reference."""
         if "oneOf" in node:
             return self.union(node, place, naming, way)
+        listed = [node["const"]] if "const" in node else node.get("enum")
+        if isinstance(listed, list) and any(isinstance(one, list | dict) for one in listed):
+            self.rules.drop(place, "the values that are allowed are left to the server")
+            return _kinds.Anything()
         if "const" in node:
+            literal(node["const"])  # may raise
             return _kinds.Constant(node["const"])
-        if isinstance(node.get("enum"), list):
+        if isinstance(listed, list):
             return self.enum(node, naming)
         kind = node.get("type")
         if kind == "null":
@@ -531,6 +542,8 @@ class _Reader:
                 quotes = ((f'"{quoted(one)}"' if of is str else literal(one)) for one in values)
                 members = dict(zip(names, quotes, strict=True))
                 return self.new(Enum, node, naming, members=members, values=values)
+        for one in values:
+            literal(one)  # may raise
         return _kinds.Choice(values)
 
     def union(self, node: Schema, place: Place, naming: "Naming", way: str) -> Kind:
@@ -694,6 +707,14 @@ class _Reader:
 
     def unused(self) -> None:
         """Make the classes of components that no operation uses."""
+        titles: dict[str, list[str]] = {}
+        for name, schema in self.schemas.items():
+            if isinstance(schema, dict) and isinstance(schema.get("title"), str):
+                titles.setdefault(schema["title"], []).append(name)
+        for title, same in titles.items():
+            for name in same if len(same) > 1 else ():
+                problem = f"others have the title {title!r} too; the class has the component's name"
+                self.rules.drop(("components", "schemas", name), problem)
         for name in self.schemas:
             reference = f"#/components/schemas/{escaped(name)}"
             if not any((reference, way) in self.kinds for way in (READ, WRITE)):

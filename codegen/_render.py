@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -94,22 +95,12 @@ def render(
         if not isinstance(one, Model):
             files[f"models/{one.file}.py"] = ("enum.py", {"enum": one})
     for module in modules(used):
-        models = [ModelView(one, one in sent or one not in answered) for one in module.models]
+        models = [ModelView(m, m in sent or m not in answered) for m in module.models]
         files[f"models/{module.file}.py"] = ("model.py", {"models": models, "module": module})
         for one in module.models if len(models) > 1 else ():
             member = {"name": one.name, "file": module.file}
             files[f"models/{one.file}.py"] = ("member.py", member)
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        undefined=StrictUndefined,  # a template's typo is an error, not a blank
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - it prints Python
-    )
-    environment.filters.update(
-        escaped=escaped, literal=literal, quoted=quoted, docstring=enum_docstring
-    )
+    environment = _environment()
     environment.globals.update(
         modules={one.file: one.name for one in used},
         packages=names.PACKAGES,
@@ -134,6 +125,21 @@ def render(
     _format(package)
     write_document(package, document, name)
     return listing
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        undefined=StrictUndefined,  # a template's typo is an error, not a blank
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - it prints Python
+    )
+    filters = {"escaped": escaped, "literal": literal, "quoted": quoted}
+    environment.filters.update(filters, docstring=enum_docstring)
+    return environment
 
 
 def _views(api: Api) -> Iterator[OperationView]:

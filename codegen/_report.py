@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ._changes import Changes
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+MOST_SHOWN = 20
+"""The most findings of the parser that a run prints."""
 REMOVED = "an overlay removes it"
 Operations = dict[tuple[str, str], str | None]
 """By method and path: the operation ids."""
@@ -153,6 +155,16 @@ def as_dicts(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     ]
 
 
+def remarks(api: Api) -> Iterator[str]:
+    """Yield a line for each operation that is left out and for each finding, up to a limit."""
+    for one in left_out(api.refused):
+        yield f"left out: {one}"
+    for finding in api.findings[:MOST_SHOWN]:
+        yield f"note: {line(finding)}"
+    if (more := len(api.findings) - MOST_SHOWN) > 0:
+        yield f"note: {more} more remarks, which --report FILE writes"
+
+
 def left_out(refused: Iterable[Refusal]) -> list[str]:
     """Return a line for each refused operation."""
     return [f"{one.method} {one.path}: {one.reason}" for one in refused]
@@ -169,6 +181,12 @@ def stale_fixes(stale: Iterable[Stale]) -> GenerationError:
     """Return the error for stale overrides, at least one of which is a fix."""
     remedy = "Remove these actions (--prune does), or mend their targets if the quirks have moved."
     return GenerationError(*map(str, stale), remedy)
+
+
+def stale_entries(stale: Iterable[Stale]) -> list[tuple[str, str, str]]:
+    """Return the name, the file and the remedy of stale overrides for the change report."""
+    remedy = "remove the action (--prune does), or mend its target if the quirk has moved"
+    return [(one.action.name, shown(one.action.overlay), remedy) for one in stale]
 
 
 def stale_lines(stale: list[Stale], texts: dict[Path, str], *, pruned: bool) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _document, _overlays, _parser, _project, _render, _report, _tree
+from . import _document, _overlays, _parser, _project, _quirks, _render, _report, _tree
 from ._api import Api
 from ._errors import GenerationError, say
 from ._findings import Finding
@@ -21,10 +21,6 @@ from ._views import names
 
 if TYPE_CHECKING:
     from ._changes import Changes
-
-
-MOST_NOTES = 20
-"""The most findings that a run prints. The file of --report has all."""
 
 
 class Run:
@@ -62,11 +58,12 @@ class Run:
                     return
                 new = draft / "oneloop_api"
                 page = self.render(new, files)
-                if not self.options.check:
-                    self.compare(new, draft / "other")
-                self.refuse_stale_fixes()
                 if self.options.diff:
+                    self.compare_with(self.options.diff, new, draft / "other")
                     return
+                if not self.options.check:
+                    self.compare_with_old(new)
+                self.refuse_stale_fixes()
                 self.different = _tree.differences(output, new)
                 if self.text != old:
                     files[self.source.resolve()] = self.text.encode()
@@ -164,36 +161,38 @@ class Run:
         except GenerationError:
             self.refuse_stale_fixes()
             raise
-        ours = {f"codegen/{name}": code for name, code in _render.templates().items()}
-        _render.write_manifest(new, sources | ours)
+        code = {f"codegen/{name}": text for name, text in _render.templates().items()}
+        _render.write_manifest(new, sources | code)
         return page
 
-    def compare(self, new: Path, folder: Path) -> None:
-        """Compare the new package with the other side of --diff, or with the one in place."""
-        output, other = self.options.output, self.options.diff
-        before = output / "document.json"
-        if not (other or before.is_file()):
-            return
-        document = json.loads((new / "document.json").read_bytes())
-        if not other:
-            old = json.loads(before.read_bytes())
-            if old == document or not _same_api(old, document):
-                return
-        try:
-            from ._changes import Side, compare, side_of
-        except ImportError:  # this branch alone
-            return
-        remedy = "remove the action (--prune does), or mend its target if the quirk has moved"
-        stale = [(one.action.name, shown(one.action.overlay), remedy) for one in self.stale]
+    def compare_with(self, other: str, new: Path, folder: Path) -> None:
+        """Compare the new package with another version, for --diff."""
+        from ._changes import Side, compare, side_of
+
+        folder.mkdir()
         sources = _project.ROOT / "src"
-        if other:
-            folder.mkdir()
-            places = {"document": self.source, "output": output, "sources": sources}
-            side = side_of(other, folder, generated, overlays=self.overlays, **places)
-            self.changes = compare(side, Side(self.name, document, new), sources, stale)
-        else:
-            sides = Side(shown(output), old, output), Side(self.name, document, new)
-            self.changes = compare(*sides, stale=stale)
+        places = {"document": self.source, "output": self.options.output, "sources": sources}
+        old = side_of(other, folder, generated, overlays=self.overlays, **places)
+        document = json.loads((new / "document.json").read_bytes())
+        stale = _report.stale_entries(self.stale)
+        self.changes = compare(old, Side(self.name, document, new), sources, stale)
+
+    def compare_with_old(self, new: Path) -> None:
+        """Compare the new package with the one in place, if there is one of another document."""
+        output: Path = self.options.output
+        files = output / "document.json", new / "document.json"
+        if not files[0].is_file() or files[0].read_bytes() == files[1].read_bytes():
+            return
+        try:
+            from ._changes import Side, compare
+
+            old, document = (json.loads(file.read_bytes()) for file in files)
+            if _same_api(old, document):
+                sides = Side(shown(output), old, output), Side(self.name, document, new)
+                self.changes = compare(*sides, stale=_report.stale_entries(self.stale))
+        except Exception as error:  # noqa: BLE001 - it may have been edited in any way
+            line = f"{type(error).__name__}: {_document.one_line(error)}"
+            self.warn(f"no change report, as {shown(output)} cannot be compared: {line}")
 
     # --- what a run reports ----------------------------------------------------------------------
 
@@ -212,16 +211,11 @@ class Run:
         options, output = self.options, shown(self.options.output)
         self.write_report(None)
         if options.lint:
-            found = quirks(self.patched)
+            found = _quirks.quirks(self.patched)
             _report.show_findings(found, self.name, options.format)
             return 1 if found else 0
-        for line in _report.left_out(self.api.refused if self.api else []):
-            self.warn(f"left out: {line}")
-        noted = self.api.findings if self.api else []
-        for one in noted[:MOST_NOTES]:
-            self.warn(f"note: {_report.line(one)}")
-        if len(noted) > MOST_NOTES:
-            self.warn(f"note: {len(noted) - MOST_NOTES} more notes: --report FILE lists all")
+        for line in _report.remarks(self.api) if self.api else ():
+            self.warn(line)
         if options.diff and self.changes:
             _report.show_changes(self.changes, options.format)
             return 1 if self.changes.breaking else 0
@@ -235,7 +229,7 @@ class Run:
             return self.checked(output)
         for line in self.different if options.dry_run else ():
             self.progress(f"  {line}")
-        if found := quirks(self.patched):
+        if found := _quirks.quirks(self.patched):
             command = self.command("--lint")
             self.progress(f"{len(found)} quirks that no override answers: {command} shows them")
         self.show_changes()
@@ -300,15 +294,6 @@ def generated(path: Path, overlays: Sequence[Path], package: Path) -> dict[str, 
     _render.render(api, document, package, path.name)
     read: dict[str, Any] = json.loads((package / "document.json").read_bytes())
     return read
-
-
-def quirks(document: dict[str, Any]) -> list[Finding]:
-    """Return the findings of the quirk check."""
-    try:
-        from ._quirks import quirks
-    except ImportError:  # this branch alone
-        return []
-    return quirks(document)
 
 
 def _given(options: argparse.Namespace, name: str) -> bool:

@@ -32,9 +32,10 @@ Alternatives = tuple[tuple[str, ...], ...]
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 OPTIONS = frozenset({
     *("allow_http", "base_url", "headers", "http_client", "max_connections", "max_response_bytes"),
-    *("options", "retry", "self", "server", "ssl_context", "timeout", "transport"),
+    *("hide_options", "options", "retry", "self", "server", "ssl_context", "super", "timeout"),
+    *("transport", "wrapped"),
 })  # fmt: skip
-"""Names that other arguments of a client have."""
+"""Names that other arguments of a client have, or that its code uses."""
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 TAKEN_HEADERS = frozenset({
     *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "te"),

@@ -99,9 +99,11 @@ def _name(
     words = re.findall(r"\w+", str(server.get("description") or ""))
     if len(words) > 1 and words[-1].lower() == "server":
         words.pop()
-    plain = "_".join(words).lower() if 0 < len(words) <= 3 else url.partition("://")[2]
-    parts = [str(server.get("x-python-name", plain)), *values.values()]
-    if count == 1 and values:
-        parts.pop(0)
+    short = "_".join(words).lower() if len(words) <= 3 else ""
+    parts = [*filter(None, [server.get("x-python-name", short)]), *values.values()]
+    if len(parts) == len(values) and not (values and count == 1):
+        parts = [url.partition("://")[2]]
+    elif count == 1 and values:
+        parts = [*values.values()]
     name = "_".join(parts)
     return url if name in found.choices else name

@@ -75,7 +75,9 @@ def publish(package: Path, new: Path, files: Mapping[Path, bytes]) -> None:
     """Write files, and then move a new package from its draft folder into place.
 
     If a step fails, all of them are undone. If the process is killed, the next run makes what is
-    missing; that is why files, such as the document, come before the package made from them.
+    missing; that is why files, such as the document, come before the package made from them. A kill
+    between the two renames leaves no package until then: POSIX cannot exchange two folders, and to
+    replace file after file would leave a mix of both packages, which is worse.
     """
     draft = new.parent
     with ExitStack() as undo:

@@ -13,7 +13,8 @@ import oneloop_core
 import oneloop_overrides
 from codegen._parser import parse
 from codegen._views import names
-from codegen._views.operations import Argument, OperationView, operation
+from codegen._views.arguments import Argument
+from codegen._views.operations import OperationView, operation
 from oneloop import models
 from oneloop.sandbox._samples import Samples
 from tests import ROOT

@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 from attrs import asdict, frozen
 from rich.console import Console
 
-from .. import _quirks
-from .._findings import Finding, dotted
+from codegen import _quirks
+from codegen._findings import Finding, dotted
+
 from . import _document, _python, _text
 from ._document import EFFECTS, Change, Effect
 from ._sides import Side, side_of
@@ -140,8 +141,8 @@ def compare(
     Args:
         old: The version that applications use.
         new: The version that replaces it.
-        sources: The folder of the hand-written packages, to compare what `oneloop` exports with what
-            the sources of the old side export, if it has any.
+        sources: The folder of the hand-written packages, to compare what `oneloop` exports with
+            what the sources of the old side export, if it has any.
         stale: Stale overrides, to be listed in the report.
     """
     document, words = _document.compare(old.document, new.document)

@@ -156,7 +156,9 @@ class _Comparison:
     def _same(self, old: Part, new: Part) -> bool:
         """Whether an object was given a name, or written out, and is the same otherwise."""
         sides = zip(self._documents, (old, new), strict=True)
-        inner = [part.inside or side.component(part.facts["type"]).inside for side, part in sides]
+        inner = [
+            part.inside or side.component(part.facts.get("type", "")).inside for side, part in sides
+        ]
         return inner[0] == inner[1] != frozenset()
 
 

@@ -68,18 +68,18 @@ class Document:
         self, content: Mapping[str, Any], other: Mapping[str, Any], renamed: Mapping[str, str] = {}
     ) -> None:
         self._content, self._renamed = content, renamed
-        components, others = (dict(one.get("components") or {}) for one in (content, other))
-        schemas, others_schemas = (one.pop("schemas", None) or {} for one in (components, others))
+        components, others = (_map(one.get("components")) for one in (content, other))
+        schemas, others_schemas = (_map(one.pop("schemas", None)) for one in (components, others))
         self._schemas = {self._name(name): schema for name, schema in schemas.items()}
         self._same = {name for name in schemas if schemas[name] == others_schemas.get(name)}
-        self._schemes = components.get("securitySchemes") or {}
-        self._others_paths = (other.get("paths") or {}) if components == others else {}
+        self._schemes = _map(components.get("securitySchemes"))
+        self._others_paths = _map(other.get("paths")) if components == others else {}
         self._made: dict[str, Part] = {}
 
     @cached_property
     def whole(self) -> Part:
         """The document without its components and operations."""
-        info = self._content.get("info") or {}
+        info = _map(self._content.get("info"))
         facts = {
             "OpenAPI": _text(self._content.get("openapi")),
             "version": _text(info.get("version")),
@@ -130,7 +130,7 @@ class Document:
         """Two bits per operation for each component: whether it is sent, and whether received."""
         masks: dict[str, int] = {}
         for number, (_, content, parameters, _) in enumerate(self._found.values()):
-            answers = map(self._resolved, (content.get("responses") or {}).values())
+            answers = map(self._resolved, _map(content.get("responses")).values())
             sent = [*parameters, self._resolved(content.get("requestBody"))]
             for bit, part in ((1, sent), (2, [*answers])):
                 for name in self._references(part):
@@ -147,15 +147,15 @@ class Document:
 
     @cached_property
     def _found(self) -> dict[str, tuple[str, Mapping[str, Any], list[Mapping[str, Any]], bool]]:
-        """The place, the content and the parameters of operations, and whether they are the same."""
+        """Place, content and parameters of operations, and whether they are in both documents."""
         found: dict[str, tuple[str, Mapping[str, Any], list[Mapping[str, Any]], bool]] = {}
-        for path, written in (self._content.get("paths") or {}).items():
+        for path, written in _map(self._content.get("paths")).items():
             item = self._resolved(written)
-            same = "$ref" not in written and written == self._others_paths.get(path)
+            same = item is written and written == self._others_paths.get(path)
             for method in METHODS:
                 if method in item:
-                    content = {"servers": item.get("servers"), **item[method]}
-                    listed = [*(item.get("parameters") or ()), *(content.get("parameters") or ())]
+                    content = {"servers": item.get("servers"), **_map(item[method])}
+                    listed = [*_list(item.get("parameters")), *_list(content.get("parameters"))]
                     place = f"{method.upper()} {path}"
                     name = str(content.get("operationId") or place)
                     name = place if name in found else name
@@ -175,13 +175,13 @@ class Document:
         ]
         if body := self._resolved(content.get("requestBody")):
             parts.append(self._body("request body", "", body, {"presence": _presence(body)}))
-        for status, written in (content.get("responses") or {}).items():
+        for status, written in _map(content.get("responses")).items():
             parts.append(self._body("status", str(status), self._resolved(written), {}))
         return Part("operation", name, facts, tuple(parts), _words(content), place)
 
     def _parameter(self, name: str, where: str, written: Mapping[str, Any]) -> Part:
-        content = written.get("content") or {}
-        media: Mapping[str, Any] = next(iter(content.values()), written)
+        content = _map(written.get("content"))
+        media = _map(next(iter(content.values()), written))
         schema = written.get("schema", media.get("schema"))
         form = written.get("style", "form" if where in ("query", "cookie") else "simple")
         explode = _text(written.get("explode", form == "form"))
@@ -197,11 +197,11 @@ class Document:
         self, kind: str, name: str, written: Mapping[str, Any], facts: Mapping[str, str]
     ) -> Part:
         """Return a body or an answer. Its parts are those of its first schema."""
-        content = {str(key): one or {} for key, one in (written.get("content") or {}).items()}
+        content = {str(key): _map(one) for key, one in _map(written.get("content")).items()}
         facts = {**facts, **({"media types": ", ".join(content)} if content else {})}
         schemas = [(key, one["schema"]) for key, one in content.items() if "schema" in one]
         more = [self._schema("content", k, one) for k, one in schemas if one != schemas[0][1]]
-        for key, header in (written.get("headers") or {}).items():
+        for key, header in _map(written.get("headers")).items():
             more.append(self._schema("header", key, self._resolved(header).get("schema")))
         schema = schemas[0][1] if schemas else None
         return self._schema(kind, name, schema, facts, more, _words(written))
@@ -244,23 +244,23 @@ class Document:
 
     def _merged(self, schema: Any) -> dict[str, Any]:
         """Return a schema in one spelling, with what `allOf` adds to it."""
-        own = dict(schema) if isinstance(schema, Mapping) else {}
-        types = [own["type"]] if isinstance(own.get("type"), str) else own.get("type") or []
-        options = own.get("oneOf") or own.get("anyOf") or []
-        own["enum"] = own.get("enum") or ([own["const"]] if "const" in own else [])
+        own = _map(schema)
+        types = [own["type"]] if isinstance(own.get("type"), str) else _list(own.get("type"))
+        options = _list(own.get("oneOf")) or _list(own.get("anyOf"))
+        own["enum"] = _list(own.get("enum")) or ([own["const"]] if "const" in own else [])
         own["nullable"] = own.get("nullable") is True or "null" in types or None in own["enum"]
         own["nullable"] |= any(one in NULLS for one in options)
         own["types"] = sorted(str(one) for one in types if one != "null")
-        own["refs"] = [self._name(own["$ref"].removeprefix(SCHEMAS))] if "$ref" in own else []
+        own["refs"] = [self._name(str(own["$ref"]).removeprefix(SCHEMAS))] if "$ref" in own else []
         own["options"] = [one for one in options if one not in NULLS]
-        own["properties"] = own.get("properties") or {}
-        own["required"] = own.get("required") or []
+        own["properties"] = _map(own.get("properties"))
+        own["required"] = _list(own.get("required"))
         for bound, strict in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
             if own.get(strict) is True:
                 own[strict] = own.pop(bound, None)
         if "contentMediaType" in own or "contentEncoding" in own:
             own.setdefault("format", "byte" if "contentEncoding" in own else "binary")
-        inner = list(own.get("allOf") or ())
+        inner = _list(own.get("allOf"))
         if len(own["options"]) == 1:  # a way to write "or null"
             inner, own["options"] = [*inner, *own["options"]], []
         for one in map(self._merged, inner):
@@ -308,6 +308,15 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _map(value: Any) -> dict[Any, Any]:
+    """Return a copy of a mapping. Where a document has anything else, nothing is compared."""
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else []
+
+
 def _presence(part: Mapping[str, Any]) -> str:
     return "required" if part.get("required") is True else "optional"
 
@@ -320,10 +329,10 @@ def _words(part: Mapping[str, Any]) -> str:
 def _servers_and_security(part: Mapping[str, Any]) -> dict[str, str]:
     facts = {}
     if part.get("servers") is not None:
-        facts["servers"] = ", ".join(_text(one.get("url")) for one in part["servers"])
+        facts["servers"] = ", ".join(_text(_map(one).get("url")) for one in _list(part["servers"]))
     if part.get("security") is not None:
-        options = [" + ".join(sorted(one)) or "none" for one in part["security"] or [{}]]
-        facts["security"] = " or ".join(sorted(options))
+        options = [" + ".join(sorted(map(str, _map(one)))) for one in _list(part["security"])]
+        facts["security"] = " or ".join(sorted(one or "none" for one in options or [""]))
     return facts
 
 

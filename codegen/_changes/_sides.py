@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from .._errors import GenerationError
+from codegen._errors import GenerationError
 
 Generate = Callable[[Path, Sequence[Path], Path], dict[str, Any]]
 """Generates a package from a document and overlays into a folder, and returns the patched
@@ -44,8 +44,8 @@ def side_of(
     """Return the side of a file, or of what is in git at a revision.
 
     A revision stands for what users had: its generated package as it was committed, together with
-    its hand-written sources. If the package is not in git, it is generated from the document and the
-    overlays of that revision.
+    its hand-written sources. If the package is not in git, it is generated from the document and
+    the overlays of that revision.
 
     Args:
         other: A file, or a revision such as `v0.1.0` or `HEAD~3`.

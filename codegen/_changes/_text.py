@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from .. import _quirks
-from .._errors import printable
-from .._findings import dotted
+from codegen import _quirks
+from codegen._errors import printable
+from codegen._findings import dotted
+
 from ._document import EFFECTS, Change
 
 if TYPE_CHECKING:

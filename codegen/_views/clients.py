@@ -31,8 +31,9 @@ def _sections(document: dict[str, Any], name: str, kind: str, functions: str) ->
     if choices:
         urls = "; ".join(f'"{line(one)}" is {line(url)}' for one, url in choices.items())
         arguments.append(item("server", f"Which of the document's servers is called: {urls}."))
-    options = "Those of `oneloop.Oneloop`, such as `base_url`, `timeout`, `retry` and `headers`."
-    arguments.append(item("options", options))
+    options = "Those of `oneloop.Oneloop`, such as `timeout`, `retry`, `headers` and `base_url`."
+    where = "With a `base_url` all requests go there, also where the document has another server."
+    arguments.append(item("options", f"{options} {where}"))
     return [
         [sentence(f"A client of the {title} with {kind} methods")],
         ["Args:", *arguments],

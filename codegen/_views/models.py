@@ -49,6 +49,9 @@ class FieldView:
         """Statements that read it out of `_rest` into a variable of its name."""
         key, required, kind = literal(self.source.wire_name), self.source.required, self.source.kind
         take = f"_rest.pop({key})" if required else f"_rest.pop({key}, None)"
+        if self.tri_state:
+            given = f"UNSET if isinstance(_value, Unset) else {kind.code('decode', '_value')}"
+            return f"_value = _rest.pop({key}, UNSET)\n{self.name} = {given}"
         simple = kind.code("decode", take)
         if simple.count(take) == 1 and required:
             return f"{self.name} = {simple}"

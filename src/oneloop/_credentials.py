@@ -124,9 +124,7 @@ class Credentials:
             values.append(value)
         return self._made(names, values)
 
-    def credential_or_awaitable(
-        self, names: tuple[str, ...]
-    ) -> Credential | Awaitable[Credential]:
+    def credential_or_awaitable(self, names: tuple[str, ...]) -> Credential | Awaitable[Credential]:
         """Return what functions provide for one call of an async client, or an awaitable."""
         values: list[Secret] = []
         for argument in self._arguments(names):

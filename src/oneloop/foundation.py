@@ -105,10 +105,9 @@ class BaseClient:
     ) -> None:
         """Make a client. It opens nothing before the first call.
 
-        Args:
-            credentials: The arguments for the security schemes by name, strings wrapped.
-            server: Name of one of the document's servers; the first one if it is left out.
-            base_url: As `Oneloop` takes it, like all other arguments, perhaps wrapped.
+        `credentials` are the arguments for the security schemes by name, with strings wrapped.
+        `server` is the name of one of the document's servers, by default the first one. All other
+        arguments are those of `Oneloop`; `base_url` and `headers` may be wrapped.
         """
         base_url, headers = hide(base_url), hide({} if headers is None else headers)
         api, servers = self._api, self._api.elsewhere if base_url is None else ()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from attrs import field, frozen
 
 from ._codecs import encode_string
-from ._encoding import encode_form, encode_header, json_of, revealed, text_of
+from ._encoding import JSON, encode_form, encode_header, revealed, text_of
 from ._errors import ArgumentError, ArgumentValueError, mismatch, wrong_type
 from ._secrets import Secret, encode_secret
 
@@ -66,7 +66,7 @@ def decode_file(value: Any) -> bytes | File:
 
 def encode_body(body: Any) -> bytes:
     """Encode a checked body as compact JSON."""
-    return json_of(body).encode()
+    return JSON.encode(body).encode()
 
 
 def encode_text(body: Any, content_type: str) -> tuple[bytes, str]:

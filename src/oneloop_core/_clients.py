@@ -1,4 +1,4 @@
-"""What generated clients are built on: the API as data, and methods that are loaded on first use."""
+"""What generated clients are built on: the API as data, and methods loaded on first use."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib import import_module
@@ -152,9 +152,10 @@ class _Method:
     def _loaded(self) -> FunctionType:
         owner = self.owner
         module = import_module(f"{owner.__module__.rpartition('.')[0]}.api.{self.tag}.{self.name}")
-        is_async = issubclass(owner, AsyncMethods | AsyncWithResponse)
         plain: FunctionType = vars(module.BlockingMethod)[self.name]
-        method: FunctionType = vars(module.AsyncMethod)[self.name] if is_async else plain
+        method = plain
+        if issubclass(owner, AsyncMethods | AsyncWithResponse):
+            method = vars(module.AsyncMethod)[self.name]
         if issubclass(owner, WithResponse):
             method = _with_response(method)
         else:

@@ -44,7 +44,7 @@ def encode_path(name: str, value: Any, style: str = "simple", *, explode: bool =
         ArgumentValueError: The result is empty or a dot segment, or there is nothing to send.
     """
     if style == "json":
-        return quote(json_of(value), safe="")
+        return quote(JSON.encode(value), safe="")
     items = [quote(text, safe="") for text in _texts(value)]
     is_object = explode and isinstance(value, dict)
     if is_object:
@@ -118,7 +118,7 @@ def encode_form(
     safe = _RESERVED if reserved else ""
     pairs: Iterable[tuple[str, Any]]
     if style == "json":
-        pairs = [(name, json_of(value))]
+        pairs = [(name, JSON.encode(value))]
     elif style == "deepObject":
         pairs = _deep(name, value)
     elif explode or not isinstance(value, list | dict):
@@ -215,7 +215,7 @@ def encode_cookie(
     """
     plain = revealed(value)
     if style == "json":
-        pairs: Iterable[tuple[str, Any]] = [(name, quote(json_of(plain), safe=_COOKIE))]
+        pairs: Iterable[tuple[str, Any]] = [(name, quote(JSON.encode(plain), safe=_COOKIE))]
     elif explode or not isinstance(plain, list | dict):
         pairs = [(key, quote(text_of(item), safe=_COOKIE)) for key, item in _exploded(name, plain)]
     else:
@@ -235,13 +235,9 @@ _COMPACT: dict[str, Any] = {
     "check_circular": False,
     "default": Secret.reveal,
 }
-_JSON = json.JSONEncoder(ensure_ascii=False, **_COMPACT)
+JSON = json.JSONEncoder(ensure_ascii=False, **_COMPACT)
+"""Writes a checked value as compact JSON."""
 _ASCII_JSON = json.JSONEncoder(**_COMPACT)
-
-
-def json_of(value: Any) -> str:
-    """Return a checked value as compact JSON."""
-    return _JSON.encode(value)
 
 
 def revealed(value: Any) -> Any:
@@ -255,7 +251,7 @@ def text_of(value: Any) -> str:
         return str.__str__(value)  # as in `encode_string`
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    return _JSON.encode(value)
+    return JSON.encode(value)
 
 
 def _texts(value: Any) -> Iterator[str]:

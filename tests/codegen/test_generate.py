@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -775,7 +776,7 @@ def test_leave_out_generates_the_rest(
     report = tmp_path / "new" / "report.json"
     options = foreign(three())
     assert main([*options, "--leave-out", "--report", str(report)]) == 0
-    assert capsys.readouterr().err == "left out: GET /b: it is /b\n"
+    assert capsys.readouterr().err == "left out: GET /b: it is /b\nnote: info: odd\n"
     assert names(tmp_path / "other" / "api" / "api" / "v1") == ["__init__.py", "a.py", "c.py"]
     digest = hashlib.sha256((tmp_path / "api.yaml").read_bytes()).hexdigest()
     assert json.loads(report.read_text("utf-8")) == {
@@ -1133,6 +1134,40 @@ def test_a_run_reports_what_changes(
     assert out.splitlines()[-1] == "many changes"
     assert "the fix fixed is stale" in err
     assert [one[0] for one in told.compared[-1][1]] == ["gone", "fixed"]
+
+
+@pytest.mark.parametrize("broken", ["document", "package"])
+def test_an_edited_package_is_replaced_without_a_report(
+    foreign: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, broken: str
+) -> None:
+    """If the package in place cannot be compared, the run says so and replaces it."""
+    told = Told(monkeypatch)
+    assert main(foreign()) == 0
+    package = tmp_path / "other" / "api"
+    problem = "ValueError: what is this?"
+    if broken == "document":
+        (package / "document.json").write_text("{", encoding="utf-8")
+        problem = "JSONDecodeError: Expecting property name"
+    else:
+        monkeypatch.setattr(told, "show", None)
+        fail = mock.Mock(side_effect=ValueError("what is this?"))
+        monkeypatch.setattr(sys.modules["codegen._changes"], "compare", fail)
+    capsys.readouterr()
+    assert main(foreign(summary="New")) == 0
+    message = f"no change report, as {package} cannot be compared: {problem}"
+    assert capsys.readouterr().err.startswith(message)
+    assert main([*foreign(summary="New"), "--check"]) == 0
+
+
+def test_only_the_first_remarks_are_printed() -> None:
+    """A run prints a limited number of remarks; the report has all of them."""
+    api = Api([], [], [], [Finding(("info",), f"remark {n}") for n in range(25)])
+    lines = list(_report.remarks(api))
+    assert lines[0] == "note: info: remark 0"
+    assert lines[19:] == [
+        "note: info: remark 19",
+        "note: 5 more remarks, which --report FILE writes",
+    ]
 
 
 # --- a document that has grown -------------------------------------------------------------------

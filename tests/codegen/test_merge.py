@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen import _document, _render
+from codegen import _overlays, _render
 from codegen.__main__ import main
 from codegen._document import parse_document, read_document
 from codegen._errors import GenerationError
@@ -769,11 +769,11 @@ class Run:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a run without overrides, which writes a small file instead of generating code."""
 
-    def render(document: dict[str, Any], package: Path) -> None:
+    def render(_: object, document: dict[str, Any], package: Path, name: str) -> str:
         package.mkdir()
         (package / "paths").write_text(" ".join(document["paths"]), encoding="utf-8")
+        return name
 
-    monkeypatch.setattr("codegen.__main__.OVERLAYS", [])
     monkeypatch.setattr(_render, "render", render)
     return Run(tmp_path, capsys)
 
@@ -783,8 +783,10 @@ def test_add_merges_and_generates(run: Run) -> None:
     code, out, err = run("--add", run.page)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[:2] == ["1/4 read     api.yaml", "    add      1 operation"]
-    assert lines[-1] == f"4/4 write    2 files changed in {run.package}"
+    assert lines[0].startswith("1/4 read     api.yaml, no overlays (another API than openapi.yaml;")
+    assert lines[1] == "    add      1 operation"
+    # The package's two files, and the document.
+    assert lines[-1] == f"4/4 write    3 files changed in {run.package}"
     assert run.document.read_text("utf-8") == run.merged
     assert run.document.stat().st_mode & 0o777 == 0o640
     assert (run.package / "paths").read_text("utf-8") == "/b /d /z"
@@ -862,7 +864,7 @@ def test_a_failing_run_leaves_the_document(
             assert run.document.read_text("utf-8") == run.merged  # the document is published first
         raise fault
 
-    module: Any = {"patch": _document, "render": _render, "rename": Path}[where]
+    module: Any = {"patch": _overlays, "render": _render, "rename": Path}[where]
     with monkeypatch.context() as patch:
         patch.setattr(module, where, fail)
         code, _, err = run("--quiet", "--add", run.page)

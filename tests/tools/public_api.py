@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import oneloop
+import oneloop.foundation
 import oneloop.sandbox
 import oneloop.transport
 
@@ -19,7 +20,7 @@ OURS = ("oneloop", "oneloop_api", "oneloop_core", "oneloop_overrides")
 
 def lines() -> Iterator[str]:
     """Describe every public name."""
-    for module in (oneloop, oneloop.models, oneloop.transport, oneloop.sandbox):
+    for module in (oneloop, oneloop.models, oneloop.transport, oneloop.foundation, oneloop.sandbox):
         for name in sorted(module.__all__):
             yield from described(name, getattr(module, name), module.__name__)
 
