@@ -1,15 +1,15 @@
-"""Generates the tiny documents, and checks what each package does against its verdict.
+"""Checks what the packages of the tiny documents do against their verdicts.
 
 A verdict is a list of checks. The keys of a check, as in tiny_verdicts.yaml:
 
-- `call` (arguments as Python code), `every` (a value for each argument) or `by_type` (values by the
-  type of the argument): the call is made and compared with `target`, `queries`, `headers`,
-  `cookies`, `body` (JSON), `raw`, `bodyless`, `parts` (of multipart), `type` (of the body) and `method`;
-  with `wrong`, it is an `ArgumentError` or `TypeError` that contains these words.
-- `reads` (JSON) or `reads_text`: an answer, with `status` and `type`, is decoded. `as` is a pattern for
-  the name of the class of the result, `value` its code, and `holds` an expression about it, in which it is
-  `_`. What is written back must equal the JSON, or `back`, except that a field that is null may
-  be left out unless `strict`: models of answers have `None` for both.
+- `call` (arguments as Python code), `every` (a value for each argument) or `by_type` (values by
+  the type of the argument): the call is made and compared with `target`, `queries`, `headers`,
+  `cookies`, `body` (JSON), `raw`, `bodyless`, `parts` (of multipart), `type` (of the body) and
+  `method`; with `wrong`, it is an `ArgumentError` or `TypeError` that contains these words.
+- `reads` (JSON) or `reads_text`: an answer, with `status` and `type`, is decoded. `as` is a pattern
+  for the name of the class of the result, `value` its code, and `holds` an expression about it, in
+  which it is `_`. What is written back must equal the JSON, or `back`, except that a field that is
+  null may be left out unless `strict`: models of answers have `None` for both.
 - `unreadable` (JSON) or `unreadable_text`: the answer is an error that contains `at`.
 - `client`: credentials by the names of their schemes; a real client sends the call, and `url` and
   `headers` are compared. null stands for a header that is not sent.
@@ -25,114 +25,24 @@ own text: the name of the first property of the answer, or the hostile text in i
 """
 
 import ast
-import importlib
 import inspect
 import json
-import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from enum import Enum
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from attrs import define, field
-
-from codegen import _document, _parser, _render
-from codegen._errors import GenerationError
-from codegen._views import names
 from oneloop import transport
 from oneloop._call import _judge
 from oneloop_core import UNSET, ArgumentError, Call, Secret
 from oneloop_overrides import encode_timestamp
+from tests.codegen.tiny_packages import Package, fields
 
 LIMIT = 2**20
 EXPECTED = frozenset({"refused", "fails", "finding", "either"})
 """Checks of a document that may have no package."""
-
-
-@define
-class Package:
-    """What a document became."""
-
-    name: str
-    """The name to import it by; unused if `failure` says why there is none."""
-    document: dict[str, Any] = field(factory=dict)
-    failure: str = ""
-    crashed: bool = False
-    """Whether the run ended with an error that nobody raised on purpose."""
-    refused: list[str] = field(factory=list)
-    findings: list[str] = field(factory=list)
-
-    def module(self, name: str) -> ModuleType:
-        """Import one of its modules."""
-        return importlib.import_module(f"{self.name}.{name}")
-
-    def modules(self) -> Iterator[ModuleType]:
-        """Import all of its modules."""
-        package = importlib.import_module(self.name)
-        for found in pkgutil.walk_packages(package.__path__, f"{self.name}."):
-            yield importlib.import_module(found.name)
-
-    def operations(self) -> dict[str, ModuleType]:
-        """Return the modules of its operations, by the names of the methods."""
-        return {
-            one.OPERATION.name: one
-            for one in self.modules()
-            if hasattr(one, "OPERATION") and hasattr(one, "call")
-        }
-
-    def operation(self, pattern: str = r"\w+") -> ModuleType:
-        """Return the module of the operation with this name."""
-        found = self.operations()
-        if pattern == r"\w+" and "do_it" in found:
-            return found["do_it"]
-        [one] = [found[name] for name in found if re.fullmatch(pattern, name)]
-        return one
-
-    def classes(self) -> list[type]:
-        """Return the models and enums."""
-        return [
-            one
-            for module in self.modules()
-            if ".models." in module.__name__
-            for one in vars(module).values()
-            if isinstance(one, type) and one.__module__ == module.__name__
-        ]
-
-    def the(self, wire_name: str) -> Callable[..., Any]:
-        """Return the only class that has a field of this name."""
-        [one] = {one for one in self.classes() if hasattr(one, "to_dict") and wire_name in fields(one)}
-        return one
-
-
-def fields(model: type) -> list[str]:
-    """Return the names of the fields of a model."""
-    return [one.name for one in model.__attrs_attrs__ if one.name != "additional_properties"]
-
-
-def generate(path: Path, folder: Path) -> Package:
-    """Generate the package of a document, without formatting it."""
-    package = Package("tiny_" + re.sub(r"\W", "_", path.stem))
-    try:
-        # The hostile texts are also in extensions that only overrides may use.
-        hostile = path.stem.startswith("hostile-")
-        text = path.read_text("utf-8")
-        document = json.loads(text) if hostile else _document.read_document(path)
-        package.document = document
-        problems = _document.problems(document)
-        api = _parser.parse(document, names.of_classes(), problems)
-        package.refused = [f"{one.method} {one.path}: {one.reason}" for one in api.refused]
-        _render.render(api, document, folder / package.name, path.name)
-        package.refused = [f"{one.method} {one.path}: {one.reason}" for one in api.refused]
-        package.findings = [f"{one.place}: {one.problem}" for one in api.findings]
-    except GenerationError as error:
-        package.failure = str(error)
-    except Exception as bug:  # noqa: BLE001 - a document that ends in a traceback is a finding
-        package.failure, package.crashed = f"{type(bug).__name__}: {bug}", True
-    return package
 
 
 def wrongs(package: Package, checks: list[dict[str, Any]]) -> Iterator[str]:
@@ -212,13 +122,11 @@ def _names(package: Package) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _called(package: Package, check: dict[str, Any]) -> Call[Any]:
+def _called(package: Package, check: dict[str, Any]) -> Any:
     operation = package.operation(check.get("op", r"\w+"))
     if "call" in check:
-        made: Call[Any] = eval(  # noqa: S307 - code in the table
-            f"_operation.call({check['call']})", _names(package) | {"_operation": operation}
-        )
-        return made
+        variables = _names(package) | {"_operation": operation}
+        return eval(f"_operation.call({check['call']})", variables)  # noqa: S307 - our table
     parameters = inspect.signature(operation.call).parameters
     if "by_type" in check:
         values = {
@@ -230,8 +138,7 @@ def _called(package: Package, check: dict[str, Any]) -> Call[Any]:
         if value.startswith("the("):
             value = eval(value, _names(package))  # noqa: S307 - code in the table
         values = dict.fromkeys(parameters, value)
-    made = operation.call(**values)
-    return made
+    return operation.call(**values)
 
 
 def _call(package: Package, check: dict[str, Any]) -> str | None:
@@ -284,9 +191,7 @@ def _answered(package: Package, check: dict[str, Any]) -> Any:
         text = json.dumps(check["reads" if "reads" in check else "unreadable"])
     media = check.get("type", "application/json")
     operation = package.operation(check.get("op", r"\w+")).OPERATION
-    reply = transport.Response(
-        check.get("status", 200), (("Content-Type", media),), text.encode()
-    )
+    reply = transport.Response(check.get("status", 200), (("Content-Type", media),), text.encode())
     result, failure = _judge(Call(operation, "/"), reply, LIMIT)
     if failure is not None:
         raise ValueError(f"{failure.problem} {failure.texts}")
@@ -372,7 +277,11 @@ def _members(package: Package, check: dict[str, Any]) -> str | None:
     for one in enums:
         members = {name: member.value for name, member in one.__members__.items()}
         if sorted(map(str, members.values())) == sorted(map(str, check["members"])):
-            wrong = {name: value for name, value in check.get("named", {}).items() if members.get(name) != value}
+            wrong = {
+                name: value
+                for name, value in check.get("named", {}).items()
+                if members.get(name) != value
+            }
             ugly = [name for name in members if check.get("unlike", "\0") in name]
             return f"{members}" if wrong or ugly else None
     return f"not in {[list(one.__members__.values()) for one in enums]}"
@@ -424,7 +333,11 @@ def _client(package: Package, check: dict[str, Any]) -> str | None:
         for one in parameters.values()
         if one.kind == one.KEYWORD_ONLY and one.name != "server"
     ]
-    given = [one for value in check["client"].values() for one in ([value] if isinstance(value, str) else value)]
+    given = [
+        one
+        for value in check["client"].values()
+        for one in ([value] if isinstance(value, str) else value)
+    ]
     options |= dict(zip(names, given, strict=False))
     name = package.operation().OPERATION.name
     with made(**options) as client:
@@ -456,7 +369,19 @@ CHECKS: dict[str, Callable[[Package, dict[str, Any]], str | None]] = {
     "attribute": _attribute,
 }
 KEYS = frozenset(
-    {*CHECKS, *EXPECTED, "op", "target", "queries", "headers", "cookies", "body", "raw", "bodyless", "parts"}
+    {
+        *CHECKS,
+        *EXPECTED,
+        "op",
+        "target",
+        "queries",
+        "headers",
+        "cookies",
+        "body",
+        "raw",
+        "bodyless",
+        "parts",
+    }
     | {"type", "method", "wrong", "status", "as", "value", "holds", "back", "at", "url", "base_url"}
     | {"class", "named", "unlike", "whole", "strict"}
 )

@@ -11,7 +11,7 @@ import pytest
 from tests import ROOT
 from tests.tools.corpus.__main__ import in_another_process, is_wrong, main, show, total
 from tests.tools.corpus.documents import Document, read
-from tests.tools.corpus.instances import Maker, NoInstance
+from tests.tools.corpus.instances import Maker, NoInstanceError
 from tests.tools.corpus.judging import judge, judge_package
 from tests.tools.corpus.wire import Received, body_matches, in_path, in_query, same
 
@@ -55,7 +55,7 @@ def test_members_of_unions_are_counted(made: dict[str, tuple[Path, dict[str, Any
         ("oneof-enum-single-3", "models/gone.py", '"at"', '"at_"', "the answer.at"),
     ],
 )
-def test_a_broken_package_is_found(  # noqa: PLR0913
+def test_a_broken_package_is_found(
     name: str,
     file: str,
     good: str,
@@ -81,7 +81,9 @@ def test_a_broken_package_is_found(  # noqa: PLR0913
 def test_a_package_that_does_not_import_is_found(tmp_path: Path) -> None:
     """A module with an error is a failure of the document."""
     (tmp_path / "broken_import").mkdir()
-    (tmp_path / "broken_import" / "__init__.py").write_text("import broken_import.missing\n", "utf-8")
+    (tmp_path / "broken_import" / "__init__.py").write_text(
+        "import broken_import.missing\n", "utf-8"
+    )
     document = Document({"paths": {}})
     row = judge_package(document, tmp_path, "broken_import", [], seed="1", limit=9, types=True)
     assert not row["imports"]
@@ -120,7 +122,13 @@ def test_a_folder_without_documents_is_an_error(
 def test_totals_and_reasons_are_shown() -> None:
     """Counts are added up, and the commonest reasons of refusals come last."""
     rows = [
-        {"document": "a", "operations": 2, "generated": 1, "refused": {"no XML": 1}, "members": {"right": 1}},
+        {
+            "document": "a",
+            "operations": 2,
+            "generated": 1,
+            "refused": {"no XML": 1},
+            "members": {"right": 1},
+        },
         {"document": "b", "operations": 3, "generated": 3, "members": {"right": 2, "wrong": 1}},
     ]
     assert total(rows)["operations"] == 5
@@ -144,20 +152,29 @@ def test_instances_fit_the_schema(mode: Any) -> None:
             "id": {"type": "string", "pattern": "^[a-z]{2}-[A-Z]{2}$"},
             "kind": {"enum": ["a", "b"]},
             "n": {"type": "integer", "exclusiveMinimum": 3, "multipleOf": 4},
-            "many": {"type": "array", "minItems": 2, "uniqueItems": True, "items": {"type": "string"}},
+            "many": {
+                "type": "array",
+                "minItems": 2,
+                "uniqueItems": True,
+                "items": {"type": "string"},
+            },
             "up": {"$ref": "#/components/schemas/Node"},
         },
     }
     document = Document({"openapi": "3.1.0", "components": {"schemas": {"Node": schema}}})
     made = [Maker(document, "request", "7").make(schema, mode) for _ in range(2)]
     assert made[0] == made[1]
-    with pytest.raises(NoInstance):
+    with pytest.raises(NoInstanceError):
         Maker(document, "request", "7").make({"type": "string", "pattern": "^q{7}z$"}, mode)
 
 
 def test_read_only_fields_are_for_answers() -> None:
     """A request has no field that is read-only, and need not have it."""
-    schema = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string", "readOnly": True}}}
+    schema = {
+        "type": "object",
+        "required": ["id"],
+        "properties": {"id": {"type": "string", "readOnly": True}},
+    }
     document = Document({"components": {"schemas": {"A": schema}}})
     reference = {"$ref": "#/components/schemas/A"}
     assert Maker(document, "request", "1").make(reference, "all") == {}

@@ -63,12 +63,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     documents = [path for path in found if path.suffix in SUFFIXES]
     if not documents:
         parser.error(f"no .json, .yaml or .yml file in {options.folder}")
+    rows: list[dict[str, Any]] = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        rows = list(pool.map(lambda path: in_another_process(path, options), documents))
+        for row in pool.map(lambda path: in_another_process(path, options), documents):
+            rows.append(row)
+            sys.stderr.write(f"{len(rows)}/{len(documents)} {row['document']}\n")
+            if options.json:  # each time, so that a run that is stopped leaves what it found
+                options.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     for line in show(rows):
         sys.stdout.write(f"{line}\n")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     return int(any(is_wrong(row) for row in rows))
 
 

@@ -17,7 +17,7 @@ Place = tuple[str, ...]
 """Where a value goes: its location and name, or `body` and the names of fields."""
 
 
-class Unmapped(Exception):
+class UnmappedError(Exception):
     """It is unclear which argument a value belongs to, or how to write it in Python."""
 
 
@@ -54,7 +54,7 @@ class Method:
         """Return the arguments that pass these values.
 
         Raises:
-            Unmapped: A value belongs to no argument, or to several.
+            UnmappedError: A value belongs to no argument, or to several.
         """
         annotations = self.types
         free = dict(inspect.signature(self.module.call).parameters)
@@ -82,23 +82,25 @@ class Method:
                 return name
         numbered = [name for name in free if re.fullmatch(re.escape(wanted) + r"\d+", plain(name))]
         if not numbered:
-            raise Unmapped(f"no argument for {location} {wire_name!r} among {sorted(free)}")
+            raise UnmappedError(f"no argument for {location} {wire_name!r} among {sorted(free)}")
         del free[numbered[0]]
         return numbered[0]
 
     def _body(self, value: Any, free: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         names = {plain(name) for name in free}
-        is_flat = isinstance(value, dict) and not ("body" in names and "body" not in map(plain, value))
+        is_flat = isinstance(value, dict) and not (
+            "body" in names and "body" not in map(plain, value)
+        )
         if not is_flat:
             whole = [name for name in free if plain(name) in ("body", "bodybody")]
             if not whole:
-                raise Unmapped(f"no argument for the body among {sorted(free)}")
+                raise UnmappedError(f"no argument for the body among {sorted(free)}")
             yield whole[0], value
             return
         for name, one in value.items():
             try:
                 yield self._argument(name, "body", free), one
-            except Unmapped:
+            except UnmappedError:
                 # An object in place, whose fields are arguments too.
                 if not isinstance(one, dict):
                     raise
@@ -107,10 +109,10 @@ class Method:
 
 
 def to_python(value: Any, annotation: Any) -> Any:
-    """Return a value of an annotated type for a JSON value, or raise `Unmapped`."""
+    """Return a value of an annotated type for a JSON value, or raise `UnmappedError`."""
     fitting = list(_converted(value, annotation))
     if not fitting:
-        raise Unmapped(f"{value!r:.60} is no {annotation}")
+        raise UnmappedError(f"{value!r:.60} is no {annotation}")
     return fitting[0]
 
 
@@ -132,7 +134,7 @@ def _converted(value: Any, annotation: Any) -> Iterator[Any]:
         if isinstance(value, dict):
             try:
                 yield _model(value, annotation)
-            except (Unmapped, ValueError):
+            except (UnmappedError, ValueError):
                 return
     elif isinstance(value, list) and origin in (list, Sequence):
         yield [to_python(one, parts[0]) for one in value]
@@ -157,7 +159,7 @@ def _model(value: dict[str, Any], model: Any) -> Any:
     try:
         return model(**made)
     except TypeError as error:
-        raise Unmapped(f"{model.__name__}: {error}") from None
+        raise UnmappedError(f"{model.__name__}: {error}") from None
 
 
 def _scalar(value: Any, kind: type) -> Iterator[Any]:

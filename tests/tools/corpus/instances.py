@@ -28,14 +28,56 @@ TEXTS = {
     "binary": ["bytes"],
 }
 CANDIDATES = [
-    *("a", "A", "abc", "ABC", "1", "12", "123456", "a1", "A1", "a-b", "a_b", "a.b", "a/b", "Aa1!aaaa"),
-    *("1.5", "+1", "$", "2024-02-29", "7d444840-9dc0-11d1-b245-5ffdce74fad2", "a@x.test", "#ffffff"),
-    *("https://x.test/a", "/a", "en", "en-US", "USD", "12:30", "1h", "PT1H", "0x0a", "sk_a", "1.2.3", "/a/b"),
-    *("01ARZ3NDEKTSV4RRFFQ69G5FAV", "00000000-0000-4000-8000-000000000000", "x.test", "+4912345678", "ab12"),
+    *(
+        "a",
+        "A",
+        "abc",
+        "ABC",
+        "1",
+        "12",
+        "123456",
+        "a1",
+        "A1",
+        "a-b",
+        "a_b",
+        "a.b",
+        "a/b",
+        "Aa1!aaaa",
+    ),
+    *(
+        "1.5",
+        "+1",
+        "$",
+        "2024-02-29",
+        "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+        "a@x.test",
+        "#ffffff",
+    ),
+    *(
+        "https://x.test/a",
+        "/a",
+        "en",
+        "en-US",
+        "USD",
+        "12:30",
+        "1h",
+        "PT1H",
+        "0x0a",
+        "sk_a",
+        "1.2.3",
+        "/a/b",
+    ),
+    *(
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "00000000-0000-4000-8000-000000000000",
+        "x.test",
+        "+4912345678",
+        "ab12",
+    ),
 ]
 
 
-class NoInstance(Exception):
+class NoInstanceError(Exception):
     """No value was found that fits a schema."""
 
 
@@ -48,11 +90,11 @@ class Maker:
         self.validators: dict[int, jsonschema_rs.Draft202012Validator] = {}
 
     def make(self, schema: Any, mode: Mode) -> Any:
-        """Return a value that a validator accepts, or raise `NoInstance`."""
+        """Return a value that a validator accepts, or raise `NoInstanceError`."""
         for _ in range(6):
             try:
                 value = self._value(schema, mode, 0)
-            except (NoInstance, RecursionError):
+            except (NoInstanceError, RecursionError):
                 continue
             if self.fits(schema, value):
                 return value
@@ -60,7 +102,7 @@ class Maker:
         for key in ("example", "default"):
             if isinstance(resolved, dict) and key in resolved and self.fits(schema, resolved[key]):
                 return resolved[key]
-        raise NoInstance
+        raise NoInstanceError
 
     def fits(self, schema: Any, value: Any) -> bool:
         """Whether a value is valid."""
@@ -73,11 +115,11 @@ class Maker:
                     whole, validate_formats=False
                 )
             except (ValueError, jsonschema_rs.ValidationError) as error:
-                raise NoInstance(str(error)) from None
+                raise NoInstanceError(str(error)) from None
         try:
             return self.validators[id(schema)].is_valid(value)
         except ValueError as error:  # a pattern that takes too long, for example
-            raise NoInstance(str(error)) from None
+            raise NoInstanceError(str(error)) from None
 
     def merged(self, schema: Any, depth: int = 0) -> Any:
         """Return a schema with its references and `allOf` in one."""
@@ -92,7 +134,11 @@ class Maker:
             for key, value in part.items():
                 if key == "properties":
                     old = whole.get(key, {})
-                    both = {k: {"allOf": [old[k], value[k]]} for k in value if k in old and old[k] != value[k]}
+                    both = {
+                        k: {"allOf": [old[k], value[k]]}
+                        for k in value
+                        if k in old and old[k] != value[k]
+                    }
                     whole[key] = {**old, **value, **both}
                 elif key == "required":
                     whole[key] = [*whole.get(key, ()), *value]
@@ -104,10 +150,10 @@ class Maker:
 
     def _value(self, schema: Any, mode: Mode, depth: int) -> Any:
         if depth > DEEPEST:
-            raise NoInstance
+            raise NoInstanceError
         whole = self.merged(schema)
         if whole is None or whole is False:
-            raise NoInstance
+            raise NoInstanceError
         if whole is True:
             return "any"
         if "const" in whole:
@@ -150,7 +196,9 @@ class Maker:
             some = [one for one in kinds if one != "null"]
             kinds = self._random.choice(some if some and mode != "odd" else kinds)
         if kinds == "any":
-            return self._random.choice(["any", 5, {"any": [None, True]}] if mode == "odd" else ["any"])
+            return self._random.choice(
+                ["any", 5, {"any": [None, True]}] if mode == "odd" else ["any"]
+            )
         if kinds == "object":
             return self._object(whole, mode, depth)
         if kinds == "array":
@@ -171,21 +219,25 @@ class Maker:
                 continue
             try:
                 made[name] = self._value(properties.get(name, True), mode, depth + 1)
-            except NoInstance:
+            except NoInstanceError:
                 if name in required:
                     raise
         more = whole.get("additionalProperties")
         if isinstance(more, dict) and more and (mode != "required" or whole.get("minProperties")):
             try:
                 made["extra_1"] = self._value(more, mode, depth + 1)
-            except NoInstance:
+            except NoInstanceError:
                 if whole.get("minProperties"):
                     raise
         return made
 
     def _array(self, whole: dict[str, Any], mode: Mode, depth: int) -> list[Any]:
         least, most = whole.get("minItems", 0), whole.get("maxItems", 10**6)
-        count = {"required": least, "all": max(least, 2), "odd": self._random.choice([least, 1, 3])}[mode]
+        count = {
+            "required": least,
+            "all": max(least, 2),
+            "odd": self._random.choice([least, 1, 3]),
+        }[mode]
         items = whole.get("items", True)
         first = whole.get("prefixItems", [])
         made: list[Any] = []
@@ -193,7 +245,7 @@ class Maker:
             one = first[number] if number < len(first) else items
             try:
                 value = self._value(one, mode, depth + 1)
-            except NoInstance:
+            except NoInstanceError:
                 if number < least:
                     raise
                 break
@@ -212,22 +264,27 @@ class Maker:
         elif "pattern" in whole:
             texts = [*CANDIDATES, *("0" * n for n in (least, min(most, 64), 6, 10, 16, 24, 32, 40))]
             texts += ["a" * n for n in (least, min(most, 64), 6, 10, 16, 24, 32)]
-            texts += [whole[key] for key in ("example", "default") if isinstance(whole.get(key), str)]
+            texts += [
+                whole[key] for key in ("example", "default") if isinstance(whole.get(key), str)
+            ]
             texts += [one for one in whole.get("examples", []) if isinstance(one, str)]
         elif mode == "odd":
             texts = [ODD, "x y", "0", "null", ODD[::-1]]
         else:
             texts = ["text", "another"]
-        fitting = [(text + "x" * (least - len(text)) if "pattern" not in whole else text)[:most] for text in texts]
+        fitting = [
+            (text + "x" * (least - len(text)) if "pattern" not in whole else text)[:most]
+            for text in texts
+        ]
         rule = {"minLength": least, "maxLength": most}
         if "pattern" in whole and form not in TEXTS:
             rule["pattern"] = whole["pattern"]
         try:
             fitting = [text for text in fitting if jsonschema_rs.is_valid(rule, text)]
         except (ValueError, jsonschema_rs.ValidationError):
-            raise NoInstance from None
+            raise NoInstanceError from None
         if not fitting:
-            raise NoInstance
+            raise NoInstanceError
         return self._random.choice(fitting)
 
     def _number(self, whole: dict[str, Any], kind: str, mode: Mode) -> float:
@@ -252,7 +309,7 @@ class Maker:
         if whole.get("format") == "int32":
             fitting = [value for value in fitting if abs(value) < 2**31]
         if not fitting:
-            raise NoInstance
+            raise NoInstanceError
         edges = [value for value in fitting if value in (low, high, -1, 2**53 - 1)]
         return self._random.choice(edges if edges and mode == "odd" else fitting)
 
@@ -269,5 +326,7 @@ def discriminated(discriminator: dict[str, Any], member: Any) -> dict[str, Any]:
     if name is None or "propertyName" not in discriminator:
         return {}
     mapping = discriminator.get("mapping") or {}
-    value = next((key for key, target in mapping.items() if target.rsplit("/", 1)[-1] == name), name)
+    value = next(
+        (key for key, target in mapping.items() if target.rsplit("/", 1)[-1] == name), name
+    )
     return {discriminator["propertyName"]: value}

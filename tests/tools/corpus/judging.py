@@ -28,7 +28,9 @@ LONGEST = 900
 """Seconds that one program may take."""
 
 
-def judge(path: Path, folder: Path, *, seed: str, limit: int, types: bool, plain: bool) -> dict[str, Any]:
+def judge(
+    path: Path, folder: Path, *, seed: str, limit: int, types: bool, plain: bool
+) -> dict[str, Any]:
     """Return what the report says about one document.
 
     Args:
@@ -51,16 +53,21 @@ def judge(path: Path, folder: Path, *, seed: str, limit: int, types: bool, plain
         config = folder / "plain.yaml"
         config.write_text("{}", "utf-8")
         tool = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"]
-        tool += ["--path", str(path.resolve()), "--output-path", str(folder / "plain"), "--config", str(config)]
+        tool += [
+            "--path",
+            str(path.resolve()),
+            "--output-path",
+            str(folder / "plain"),
+            "--config",
+            str(config),
+        ]
         found["plain_seconds"], _ = timed(tool)
     told = json.loads(report.read_text("utf-8"))["operations"] if report.exists() else []
     made = {(one["method"].upper(), one["path"]) for one in told if one["generated"]}
     known = {(one["method"].upper(), one["path"]) for one in told}
     refused = Counter(_shortened(one["reason"]) for one in told if not one["generated"])
     found["refused"] = dict(refused.most_common(5))
-    found["unreported"] = sum(
-        (one.method.upper(), one.path) not in known for one in operations
-    )
+    found["unreported"] = sum((one.method.upper(), one.path) not in known for one in operations)
     if not (folder / package / "py.typed").exists():
         return found | {"failure": failure or "no package"}
     generated = [one for one in operations if (one.method.upper(), one.path) in made]

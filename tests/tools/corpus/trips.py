@@ -1,4 +1,4 @@
-"""Round trips of one generated package: calls over HTTP, and answers that are read and written back.
+"""Round trips of a generated package: calls over HTTP, and answers that are written back.
 
 The document decides what is right. The arguments and the answers are made from its schemas, the
 server reads requests as its styles and media types say.
@@ -20,9 +20,9 @@ from attrs import define, field
 from oneloop import OneloopError, RetryPolicy, transport
 from oneloop_core import ArgumentError
 
-from .arguments import Method, Place, Unmapped, plain, written
+from .arguments import Method, Place, UnmappedError, plain, written
 from .documents import Document, Operation
-from .instances import Maker, Mode, NoInstance, component
+from .instances import Maker, Mode, NoInstanceError, component
 from .server import Book, serving
 from .wire import (
     Received,
@@ -154,7 +154,7 @@ class Trips:
             values, media = self._values(mode)
             arguments = self._method.arguments(values)
             wanted = self._prepare(mode, book)
-        except (NoInstance, Unmapped) as reason:
+        except (NoInstanceError, UnmappedError) as reason:
             result.skipped[f"{type(reason).__name__}: {reason}"[:90]] += 1
             return
         book.received = None
@@ -187,7 +187,9 @@ class Trips:
             if not wanted and (mode == "required" or len(name) % 2):
                 continue
             content = one.get("content")
-            schema = next(iter(content.values())).get("schema", {}) if content else one.get("schema", {})
+            schema = (
+                next(iter(content.values())).get("schema", {}) if content else one.get("schema", {})
+            )
             value = self._asks.make(schema, mode)
             if where == "path" and value == []:
                 value = self._asks.make(schema, "all")
@@ -196,7 +198,7 @@ class Trips:
             if where in ("header", "cookie") and isinstance(value, str):
                 value = re.sub(r"[^!#-+\--:<-~]", "x", value)
             if where == "path" and value in ("", ".", "..", []):
-                raise NoInstance("an empty segment of the path")
+                raise NoInstanceError("an empty segment of the path")
             values[where, name] = value
         body = self._document.resolved(self._request.content.get("requestBody"), "request")
         content = (body or {}).get("content") or {}
@@ -228,7 +230,7 @@ class Trips:
         is_text = isinstance(value, str) and not is_json(media)
         book.body = value.encode() if is_text else json.dumps(value).encode()
         if not is_json(media) and not is_text:
-            raise NoInstance(f"an answer of {media} that is no text")
+            raise NoInstanceError(f"an answer of {media} that is no text")
         return value, schema
 
     def _received(
@@ -273,7 +275,11 @@ class Trips:
                 return f"{place[0]} {place[1]} = {value!r:.80}: got {got.target:.200}"
         if ("body",) not in values and got.body:
             return f"a body that was not given: {got.body[:80]!r}"
-        return f"query parameters that were not given: {left}" if left - CREDENTIALS(self._document) else None
+        return (
+            f"query parameters that were not given: {left}"
+            if left - credential_names(self._document)
+            else None
+        )
 
     def _members(self, schema: Any, value: Any, returned: Any, result: Result) -> None:
         """Count which class each member of a union was read as."""
@@ -291,7 +297,7 @@ class Trips:
                 result.members["renamed"] += 1
 
 
-def CREDENTIALS(document: Document) -> set[str]:  # noqa: N802
+def credential_names(document: Document) -> set[str]:
     """Return the query parameters in which keys are sent."""
     schemes = (document.raw.get("components") or {}).get("securitySchemes") or {}
     found = [document.resolved(one) or {} for one in schemes.values()]
@@ -315,7 +321,7 @@ def unions(
     if len(members) > 0:
         try:
             fitting = [one for one in members if maker.fits(one, value)]
-        except NoInstance:
+        except NoInstanceError:
             return
         if len(fitting) == 1 and depth < 8:
             yield from unions(maker, fitting[0], value, returned, depth + 1)
@@ -330,7 +336,9 @@ def unions(
             yield from unions(maker, whole["items"], one, read, depth + 1)
 
 
-def _decided(maker: Maker, whole: dict[str, Any], members: list[Any], value: dict[str, Any]) -> str | None:
+def _decided(
+    maker: Maker, whole: dict[str, Any], members: list[Any], value: dict[str, Any]
+) -> str | None:
     discriminator = whole.get("discriminator") or {}
     word = value.get(discriminator.get("propertyName"))
     mapping = discriminator.get("mapping") or {}
@@ -341,7 +349,7 @@ def _decided(maker: Maker, whole: dict[str, Any], members: list[Any], value: dic
             return target
     try:
         fitting = [component(one) for one in members if maker.fits(one, value)]
-    except NoInstance:
+    except NoInstanceError:
         return None
     return fitting[0] if len(fitting) == 1 else None
 

@@ -159,7 +159,9 @@ def in_path(text: str, parameter: dict[str, Any], value: Any) -> bool:
     return simple(text, value, explode)
 
 
-def in_query(pairs: list[tuple[str, str]], parameter: dict[str, Any], value: Any) -> set[str] | None:
+def in_query(
+    pairs: list[tuple[str, str]], parameter: dict[str, Any], value: Any
+) -> set[str] | None:
     """Return the names in a query that are a parameter's; None if it has not this value."""
     name, style = parameter["name"], parameter.get("style", "form")
     explode = parameter.get("explode", style == "form")
@@ -205,7 +207,10 @@ def in_cookie(header: str | None, parameter: dict[str, Any], value: Any) -> bool
     """Whether a cookie has the value of a parameter."""
     found = [one.strip().partition("=") for one in (header or "").split(";")]
     pairs = [(name, text) for name, _, text in found]
-    return in_query(pairs, {"explode": not isinstance(value, list | dict), **parameter}, value) is not None
+    return (
+        in_query(pairs, {"explode": not isinstance(value, list | dict), **parameter}, value)
+        is not None
+    )
 
 
 def body_matches(received: Received, media: str, schema: Any, value: Any) -> str | None:
@@ -218,7 +223,9 @@ def body_matches(received: Received, media: str, schema: Any, value: Any) -> str
         got = _loaded(received.body.decode("utf-8", "replace"))
         return None if same(got, value) else f"body {received.body[:200]!r}"
     if kind == "application/x-www-form-urlencoded":
-        pairs = [(name, one.replace("+", "%20")) for name, one in split_pairs(received.body.decode())]
+        pairs = [
+            (name, one.replace("+", "%20")) for name, one in split_pairs(received.body.decode())
+        ]
         left = {name for name, _ in pairs}
         for name, one in value.items():
             used = in_query(pairs, {"name": name}, one)
