@@ -90,7 +90,7 @@ class Endpoint:
     errors: list[Kind]
     """The kinds of the JSON of all other answers."""
     security: tuple[tuple[str, ...], ...] | None
-    """The alternatives of security schemes, by their names in the document; None: the document's
+    """The alternatives of credentials, by the names of their arguments; None: the document's
     own alternatives apply. `((),)` means none at all."""
     server: str | None
     """The URL of a server of its own; None: the document's servers apply."""

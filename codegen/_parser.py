@@ -82,6 +82,7 @@ class _Reader:
         self.rules = Rules(document, self.findings)
         self.blame = Blame(problems)
         self.security, self.servers = security(document), servers(document)
+        self.findings += [*self.security.findings, *self.servers.findings]
         self.kinds: dict[tuple[str, str], Kind | Unsupported] = {}
         """The kinds of components, by their references and uses."""
         self.open: set[tuple[str, str]] = set()
