@@ -8,6 +8,7 @@ from attrs import asdict, evolve, frozen
 
 import oneloop_core
 from codegen._api import Endpoint
+from codegen._errors import GenerationError
 from codegen._findings import Unsupported
 from codegen._kinds import (
     Class,
@@ -268,6 +269,10 @@ def operation(endpoint: Endpoint) -> OperationView:
     ]
     if body:
         arguments += _body_arguments(body.property, taken, is_json=body.media == "json")
+    certainty = endpoint.extensions.get("x-certainty")
+    if certainty is not None and certainty not in CERTAINTIES:
+        must = f"x-certainty must be one of {', '.join(CERTAINTIES)}"
+        raise GenerationError(f"{endpoint.where}: {must}")
     for problem in _problems(endpoint, arguments):
         raise Unsupported(("paths", endpoint.path, endpoint.method.lower()), problem)
     shown = asdict(endpoint, recurse=False)
@@ -294,9 +299,6 @@ def _problems(endpoint: Endpoint, arguments: list[Argument]) -> Iterable[str]:
     for one in media_types:
         if not MEDIA_TYPE.fullmatch(one):
             yield f"{one!r} is not a media type"
-    certainty = endpoint.extensions.get("x-certainty")
-    if certainty is not None and certainty not in CERTAINTIES:
-        yield f"x-certainty must be one of {', '.join(CERTAINTIES)}"
 
 
 def _body_arguments(body: Property, taken: set[str], *, is_json: bool) -> list[Argument]:
