@@ -66,7 +66,7 @@ class Call(Generic[T_co]):
     body: bytes | None = field(default=None, repr=False)
     headers: tuple[tuple[str, "str | Secret"], ...] = field(default=(), repr=False)
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
-    content_type: str | None = None
+    content_type: str | None = field(default=None, repr=False)
     cookies: tuple[tuple[str, "str | Secret"], ...] = field(default=(), repr=False)
 
 
