@@ -13,5 +13,5 @@ SPEC = Spec(
         "overrides/overlay.yaml": "82d7dacf82f4a9f56da737695c2e1d637220353da3a7e4c2fd3a13b3138e1ee5",
         "overrides/annotations.yaml": "b97559fc50b70707ca94020f4060e8110a44e1995aad3febd1e77e8632ba57c3",
     },
-    generator="3298a24e",
+    generator="76b62c18",
 )

@@ -6,16 +6,6 @@ A codec is a pair of functions. `decode_*` takes parsed JSON and returns a Pytho
 raises what `mismatch` and `wrong_type` return. Applications import `oneloop` instead.
 """
 
-from ._clients import (
-    AsyncMethods,
-    AsyncWithResponse,
-    BlockingMethods,
-    Definition,
-    Scheme,
-    WithResponse,
-    add_methods,
-    warn_deprecated,
-)
 from ._codecs import (
     decode_boolean,
     decode_constant,
@@ -60,6 +50,7 @@ from ._operation import (
 )
 from ._secrets import MAX_SECRET_LENGTH, Secret, encode_secret, given_secrets, hide, strings_in
 from ._unset import UNSET, Unset
+from .methods import Definition, Scheme, warn_deprecated
 
 __all__ = [
     "MAX_SECRET_LENGTH",
@@ -67,9 +58,6 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "ArgumentValueError",
-    "AsyncMethods",
-    "AsyncWithResponse",
-    "BlockingMethods",
     "Call",
     "DecodeError",
     "Definition",
@@ -80,8 +68,6 @@ __all__ = [
     "Scheme",
     "Secret",
     "Unset",
-    "WithResponse",
-    "add_methods",
     "decode_boolean",
     "decode_constant",
     "decode_integer",

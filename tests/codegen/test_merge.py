@@ -760,7 +760,7 @@ class Run:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a run without overrides, which writes a small file instead of generating code."""
 
-    def render(document: dict[str, Any], package: Path) -> None:
+    def render(document: dict[str, Any], package: Path, *_: object, **__: object) -> None:
         package.mkdir()
         (package / "paths").write_text(" ".join(document["paths"]), encoding="utf-8")
 

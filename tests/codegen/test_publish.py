@@ -110,7 +110,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path)
 
 
-def rendered(_: object, package: Path) -> str:
+def rendered(_: object, package: Path, *__: object, **___: object) -> str:
     """Write the new package and return the page of operations."""
     package.mkdir()
     for path, text in NEW.items():
@@ -236,7 +236,7 @@ def package(state: dict[str, str]) -> dict[str, str]:
     return {path: text for path, text in state.items() if path.startswith("generated/")}
 
 
-def failing(*_: object) -> None:
+def failing(*_: object, **__: object) -> None:
     """Raise the error of a full disk."""
     raise OSError("no room")
 
@@ -250,7 +250,7 @@ def test_a_second_run_is_refused_while_one_is_going_on(
     """A second run at the same time is refused and does not disturb the first."""
     started, finish = os.pipe(), os.pipe()
 
-    def waiting(document: object, package: Path) -> str:
+    def waiting(document: object, package: Path, *_: object, **__: object) -> str:
         os.write(started[1], b".")
         os.read(finish[0], 1)
         return rendered(document, package)
