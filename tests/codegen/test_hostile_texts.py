@@ -198,6 +198,7 @@ def outcomes(printed: Callable[[dict[str, Any]], Any], texts: list[str]) -> Iter
     """Put hostile texts into each role, and yield the cases where the code has another shape."""
     written = document()
     plain = printed(written)
+    left_out = printed(written | {"servers": []})  # as it is with a URL that cannot be called
     for number, role in enumerate(ROLES):
         other = changed(written, role, "harmless")
         assert other != written, role
@@ -206,7 +207,8 @@ def outcomes(printed: Callable[[dict[str, Any]], Any], texts: list[str]) -> Iter
             if (number + index) % STRIDE or reasonless:
                 continue
             try:
-                if printed(changed(written, role, text)) != plain:
+                found = printed(changed(written, role, text))
+                if found != plain and not (role == "server" and found == left_out):
                     yield f"{role}: {text[:60]!r}"
             except GenerationError as error:
                 message = str(error)
