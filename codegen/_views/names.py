@@ -35,7 +35,8 @@ def of_models() -> set[str]:
 
 def of_classes() -> set[str]:
     """Return the names that no model or enum may have."""
-    own = {"Any", "AsyncMethod", "BlockingMethod", "Final", "Mapping", "Self", "Sequence"}
+    own = {"Any", "Final", "Mapping", "Self", "Sequence"}
+    own |= {"AsyncMethod", "AsyncMethods", "BlockingMethod", "BlockingMethods"}
     return own | {name for name in of_calls() | types().keys() if name[0].isupper()}
 
 

@@ -2,12 +2,11 @@
 
 """Every operation as a client method, imported when it is first looked up; see client.pyi."""
 
-from oneloop_core import (
+from oneloop_core import Definition, Scheme
+from oneloop_core.methods import (
     AsyncMethods,
     AsyncWithResponse,
     BlockingMethods,
-    Definition,
-    Scheme,
     WithResponse,
     add_methods,
 )

@@ -5,14 +5,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from oneloop_core import (
-    AsyncMethods,
-    AsyncWithResponse,
-    BlockingMethods,
-    Definition,
-    Response,
-    WithResponse,
-)
+from oneloop_core import Definition, Response
+from oneloop_core.methods import AsyncMethods, AsyncWithResponse, BlockingMethods, WithResponse
 
 from .models.api_key_scope import ApiKeyScope
 from .models.create_api_key_response import CreateApiKeyResponse

@@ -16,16 +16,6 @@ from ._bodies import (
     encode_multipart,
     encode_text,
 )
-from ._clients import (
-    AsyncMethods,
-    AsyncWithResponse,
-    BlockingMethods,
-    Definition,
-    Scheme,
-    WithResponse,
-    add_methods,
-    warn_deprecated,
-)
 from ._codecs import (
     decode_boolean,
     decode_constant,
@@ -76,6 +66,7 @@ from ._unions import (
     encode_union,
 )
 from ._unset import UNSET, Unset
+from .methods import Definition, Scheme, warn_deprecated
 
 __all__ = [
     "MAX_SECRET_LENGTH",
@@ -84,9 +75,6 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "ArgumentValueError",
-    "AsyncMethods",
-    "AsyncWithResponse",
-    "BlockingMethods",
     "Call",
     "DecodeError",
     "Definition",
@@ -99,8 +87,6 @@ __all__ = [
     "Secret",
     "UnknownObject",
     "Unset",
-    "WithResponse",
-    "add_methods",
     "decode_boolean",
     "decode_choice",
     "decode_constant",

@@ -107,7 +107,7 @@ def output(first: Path, tmp_path: Path) -> Path:
 def quick(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `main` skip reading and validation, and copy the package instead of generating it."""
 
-    def render(_: object, __: object, package: Path, name: str) -> str:
+    def render(_: object, __: object, package: Path, *___: object, **____: object) -> str:
         shutil.copytree(first, package)
         return PAGE.read_text("utf-8")
 

@@ -201,6 +201,7 @@ def outcomes(printed: Callable[[dict[str, Any]], Any], texts: list[str]) -> Iter
     """Put hostile texts into each role, and yield the cases where the code has another shape."""
     written = document()
     plain = printed(written)
+    left_out = printed(written | {"servers": []})  # as it is with a URL that cannot be called
     for number, role in enumerate(ROLES):
         other = changed(written, role, "harmless")
         assert other != written, role
@@ -212,7 +213,8 @@ def outcomes(printed: Callable[[dict[str, Any]], Any], texts: list[str]) -> Iter
             if role == "pattern_value" and judge(python_pattern(text))[0] == Time.FOREIGN:
                 expected = printed(changed(written, role, "("))  # the server checks both
             try:
-                if printed(changed(written, role, text)) != expected:
+                found = printed(changed(written, role, text))
+                if found != plain and not (role == "server" and found == left_out):
                     yield f"{role}: {text[:60]!r}"
             except GenerationError as error:
                 message = str(error)

@@ -114,7 +114,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path)
 
 
-def rendered(_: object, __: object, package: Path, name: str) -> str:
+def rendered(_: object, __: object, package: Path, *___: object, **____: object) -> str:
     """Write the new package and return the page of operations."""
     assert name == "openapi.yaml"
     package.mkdir()
@@ -241,7 +241,7 @@ def package(state: dict[str, str]) -> dict[str, str]:
     return {path: text for path, text in state.items() if path.startswith("generated/")}
 
 
-def failing(*_: object) -> None:
+def failing(*_: object, **__: object) -> None:
     """Raise the error of a full disk."""
     raise OSError("no room")
 

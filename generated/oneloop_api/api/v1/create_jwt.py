@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -18,6 +16,7 @@ from oneloop_core import (
     encode_map,
     encode_string,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.create_jwt_response import CreateJwtResponse
 

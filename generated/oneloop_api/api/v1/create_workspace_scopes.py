@@ -8,14 +8,13 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_body,
     encode_path_segment,
     encode_string,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.create_workspace_scope_response import CreateWorkspaceScopeResponse
 

@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -20,6 +18,7 @@ from oneloop_core import (
     encode_path_segment,
     encode_string,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.api_key_scope import ApiKeyScope
 from ...models.edit_api_key_response import EditApiKeyResponse

@@ -8,13 +8,12 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_query,
     encode_string,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.get_customer_billing_meter_response import GetCustomerBillingMeterResponse
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 from typing import Final
 
 from oneloop_core import (
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.retrieve_workspace_response import RetrieveWorkspaceResponse
 

@@ -8,13 +8,12 @@ from typing import Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_path_segment,
     encode_string,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.retrieve_workspace_by_id_response import RetrieveWorkspaceByIdResponse
 

@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -23,6 +21,7 @@ from oneloop_core import (
     given_secrets,
     hide,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.api_key_scope import ApiKeyScope
 from ...models.migrate_api_key_response import MigrateApiKeyResponse

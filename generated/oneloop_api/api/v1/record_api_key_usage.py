@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -18,6 +16,7 @@ from oneloop_core import (
     given_secrets,
     hide,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 from oneloop_overrides import (
     encode_digits,
 )

@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -19,6 +17,7 @@ from oneloop_core import (
     encode_path_segment,
     encode_string,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.update_workspace_response import UpdateWorkspaceResponse
 

@@ -8,8 +8,6 @@ from typing import Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_path_segment,
@@ -18,6 +16,7 @@ from oneloop_core import (
     given_secrets,
     hide,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.validate_link_token_response import ValidateLinkTokenResponse
 

@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -23,6 +21,7 @@ from oneloop_core import (
     hide,
     required_with,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 from oneloop_overrides import (
     encode_digits,
 )

@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from oneloop_core import (
     ArgumentError,
-    AsyncMethods,
-    BlockingMethods,
     Call,
     Operation,
     encode_body,
@@ -20,6 +18,7 @@ from oneloop_core import (
     hide,
     required_with,
 )
+from oneloop_core.methods import AsyncMethods, BlockingMethods
 
 from ...models.verify_jwt_response import VerifyJwtResponse
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib import import_module
 from types import FunctionType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from ._operation import Call, Operation
 
@@ -152,10 +152,9 @@ class _Method:
     def _loaded(self) -> FunctionType:
         owner = self.owner
         module = import_module(f"{owner.__module__.rpartition('.')[0]}.api.{self.tag}.{self.name}")
-        plain: FunctionType = vars(module.BlockingMethod)[self.name]
-        method = plain
-        if issubclass(owner, AsyncMethods | AsyncWithResponse):
-            method = vars(module.AsyncMethod)[self.name]
+        is_async = issubclass(owner, AsyncMethods | AsyncWithResponse)
+        plain = _function(module.BlockingMethod, self.name)
+        method = _function(module.AsyncMethod, self.name) if is_async else plain
         if issubclass(owner, WithResponse):
             method = _with_response(method)
         else:
@@ -163,6 +162,10 @@ class _Method:
         method.__module__ = owner.__module__
         method.__qualname__ = f"{owner.__qualname__}.{self.name}"
         return method
+
+
+def _function(owner: Any, name: str) -> FunctionType:
+    return cast("FunctionType", vars(owner)[name])
 
 
 def _with_response(plain: FunctionType) -> FunctionType:
