@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _document, _overlays, _parser, _project, _quirks, _render, _report, _tree
+from . import _document, _overlays, _parser, _project, _render, _report, _tree
 from ._api import Api
 from ._errors import GenerationError, say
 from ._findings import Finding
 from ._overlays import Stale
 from ._project import shown
+from ._quirks import quirks
 from ._views import names
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class Run:
         options, output = self.options, shown(self.options.output)
         self.write_report(None)
         if options.lint:
-            found = _quirks.quirks(self.patched)
+            found = quirks(self.patched)
             _report.show_findings(found, self.name, options.format)
             return 1 if found else 0
         for line in _report.remarks(self.api) if self.api else ():
@@ -229,7 +230,7 @@ class Run:
             return self.checked(output)
         for line in self.different if options.dry_run else ():
             self.progress(f"  {line}")
-        if found := _quirks.quirks(self.patched):
+        if found := quirks(self.patched):
             command = self.command("--lint")
             self.progress(f"{len(found)} quirks that no override answers: {command} shows them")
         self.show_changes()

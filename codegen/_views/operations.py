@@ -42,6 +42,9 @@ VARIABLE = re.compile(r"\{([^{}]*)\}")
 MEDIA_TYPE = re.compile(r"[\x20-\x7e]+")
 """What a header with media types may consist of."""
 
+FEW, MANY = 8, 25
+"""Numbers of arguments that a generated function looks at again and again, or encodes itself."""
+
 IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Header parameters that OpenAPI ignores: the client sends these headers by itself."""
 
@@ -103,6 +106,25 @@ class OperationView(Endpoint):
         if argument.required or not argument.source.required:
             return []
         return _others(argument, self.arguments)
+
+    @property
+    def crowd(self) -> list[Argument]:
+        """The fields of an optional body, if they are so many that they are looked at only once."""
+        fields = [one for one in self.at("field") if one.given and not one.constant]
+        grouped = any(one.group for one in fields)
+        required = self.body is None or self.body.property.required
+        return [] if required or grouped or len(fields) <= FEW else fields
+
+    @property
+    def parted(self) -> list[Argument]:
+        """The arguments that are encoded apart, as type checkers give up on long functions."""
+        apart = [one for one in self.arguments if one.location not in ("path", "body")]
+        return apart if len(apart) > MANY else []
+
+    @property
+    def parts(self) -> list[list[Argument]]:
+        """Those arguments in parts that are not too long."""
+        return [self.parted[at : at + MANY] for at in range(0, len(self.parted), MANY)]
 
     def condition(self, argument: Argument) -> str:
         """Return a condition that is true if an argument is to be sent, or an empty text."""

@@ -11,23 +11,23 @@ from oneloop_core.methods import (
     add_methods,
 )
 
-SERVERS = {
+SERVERS: dict[str, str] = {
     "production": "https://prod.oneloop.ai",
 }
 """The document's servers by name, the default first."""
 
 API = Definition(
     spec="af21d59d",
-    schemes=[
+    schemes=(
         Scheme(("api_key",), "header", "Authorization", "Bearer "),
         Scheme(("link_token",), "header", "X-Link-Token"),
-    ],
+    ),
     security=(("api_key",), ("link_token",)),
     servers=SERVERS,
 )
 """What the document says about the API as a whole."""
 
-_TAGS = {
+_TAGS: dict[str, str] = {
     "create_api_key": "v1",
     "create_customer_billing": "v1",
     "create_jwt": "v1",

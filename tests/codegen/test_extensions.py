@@ -310,7 +310,7 @@ def test_an_operation_may_be_marked_as_safe_with_a_reason(generate: Generate) ->
     reason = {"x-safe-to-repeat": "It sets everything to what is given"}
     api = generate({}, {**post(**reason), **post("/plain", "plain")})
     assert api.module("api.v1.do_it").OPERATION.safe is True
-    assert api.module("api.v1.plain").OPERATION.safe is True
+    assert api.module("api.v1.plain").OPERATION.safe is False
     message = " ".join(api.module("client").SyncOperations.do_it.__doc__.split())
     assert "Safe to repeat: sent again after a failure that may pass. It sets everything" in message
 

@@ -769,7 +769,9 @@ class Run:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a run without overrides, which writes a small file instead of generating code."""
 
-    def render(_: object, document: dict[str, Any], package: Path, *___: object, **____: object) -> str:
+    def render(
+        _: object, document: dict[str, Any], package: Path, name: str, *__: object, **___: object
+    ) -> str:
         package.mkdir()
         (package / "paths").write_text(" ".join(document["paths"]), encoding="utf-8")
         return name

@@ -114,7 +114,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path)
 
 
-def rendered(_: object, __: object, package: Path, *___: object, **____: object) -> str:
+def rendered(_: object, __: object, package: Path, name: str, *___: object, **____: object) -> str:
     """Write the new package and return the page of operations."""
     assert name == "openapi.yaml"
     package.mkdir()
