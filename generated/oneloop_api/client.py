@@ -2,33 +2,32 @@
 
 """Every operation as a client method, imported when it is first looked up; see client.pyi."""
 
-from oneloop_core import (
+from oneloop_core import Definition, Scheme
+from oneloop_core.methods import (
     AsyncMethods,
     AsyncWithResponse,
     BlockingMethods,
-    Definition,
-    Scheme,
     WithResponse,
     add_methods,
 )
 
-SERVERS = {
+SERVERS: dict[str, str] = {
     "production": "https://prod.oneloop.ai",
 }
 """The document's servers by name, the default first."""
 
 API = Definition(
     spec="f923c147",
-    schemes=[
+    schemes=(
         Scheme(("api_key",), "header", "Authorization", "Bearer "),
         Scheme(("link_token",), "header", "X-Link-Token"),
-    ],
+    ),
     security=(("api_key",), ("link_token",)),
     servers=SERVERS,
 )
 """What the document says about the API as a whole."""
 
-_TAGS = {
+_TAGS: dict[str, str] = {
     "create_api_key": "v1",
     "create_customer_billing": "v1",
     "create_jwt": "v1",
