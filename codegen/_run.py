@@ -150,7 +150,7 @@ class Run:
             ours = path.resolve().is_relative_to(_project.ROOT / "overrides")
             name = f"overrides/{path.name}" if ours else _file_name(path)
             sources[_unused(name, sources)] = content
-        is_ours = self.options.output.resolve() == _project.PACKAGE
+        is_ours = self.overlays == _project.OVERLAYS  # `oneloop` has the clients of our API
         try:
             self.api = api = _parser.parse(self.patched, names.of_classes(), self.problems)
             page = _render.render(
