@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from ._api import Api
 from ._document import one_line
 from ._errors import GenerationError, printable
+from ._findings import Unsupported
 from ._kinds import Kind, Model, classes
 from ._literals import literal, quoted
 from ._order import modules
@@ -146,7 +147,7 @@ def _views(api: Api) -> Iterator[OperationView]:
     for one in api.endpoints:
         try:
             yield operations.operation(one)
-        except GenerationError as fault:
+        except Unsupported as fault:
             path = one.where.split(" ", 1)[1]
             api.refused.append(refusal(one.method, path, one.extensions, fault))
 

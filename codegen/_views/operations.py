@@ -8,6 +8,7 @@ from attrs import asdict, evolve, frozen
 
 import oneloop_core
 from codegen._api import Endpoint, Parameter, Style
+from codegen._errors import GenerationError
 from codegen._findings import Unsupported
 from codegen._kinds import (
     Anything,
@@ -388,6 +389,7 @@ def operation(endpoint: Endpoint) -> OperationView:
 
     Raises:
         Unsupported: It needs something that the templates do not support.
+        GenerationError: An extension of ours, which an overlay adds, has a wrong value.
     """
     body = endpoint.body
     taken = names.of_calls()
@@ -404,6 +406,10 @@ def operation(endpoint: Endpoint) -> OperationView:
     ]
     if body:
         arguments += _body_arguments(body.property, taken, is_json=body.media == "json")
+    certainty = endpoint.extensions.get("x-certainty")
+    if certainty is not None and certainty not in CERTAINTIES:
+        known = ", ".join(CERTAINTIES)
+        raise GenerationError(f"{endpoint.where}: x-certainty must be one of {known}")
     for problem in _problems(endpoint, arguments):
         raise Unsupported(("paths", endpoint.path, endpoint.method.lower()), problem)
     shown = asdict(endpoint, recurse=False)
@@ -430,9 +436,6 @@ def _problems(endpoint: Endpoint, arguments: list[Argument]) -> Iterable[str]:
     for one in media_types:
         if not MEDIA_TYPE.fullmatch(one):
             yield f"{one!r} is not a media type"
-    certainty = endpoint.extensions.get("x-certainty")
-    if certainty is not None and certainty not in CERTAINTIES:
-        yield f"x-certainty must be one of {', '.join(CERTAINTIES)}"
 
 
 def _body_arguments(body: Property, taken: set[str], *, is_json: bool) -> list[Argument]:

@@ -66,7 +66,7 @@ def test_a_field_and_an_argument_may_be_given_a_name(generate: Generate) -> None
     assert api.Thing.from_dict({"del": False}).delete is False
     with pytest.raises(ArgumentError, match=r"^delete must be"):
         api.Thing(delete="no").to_dict()
-    call = api.call(thing_id_path="a/b", thing_id_query="c", delete=True, remark="d")
+    call = api.call(thing_id="a/b", thing_id_query="c", delete=True, remark="d")
     assert call.target == "/things/a%2Fb?p=c"
     assert call.body == b'{"del":true,"rem":"d"}'
 
@@ -74,8 +74,14 @@ def test_a_field_and_an_argument_may_be_given_a_name(generate: Generate) -> None
 @pytest.mark.parametrize("name", ["two words", "class", "1st", "camelCase", "_hidden", ""])
 def test_a_given_name_has_to_be_one(generate: Generate, name: str) -> None:
     """An x-python-name that is not a valid name is an error, and is not corrected silently."""
-    message = failure(generate, {"T": model({"del": {"type": "boolean", "x-python-name": name}})})
-    assert f"x-python-name of del: {name!r} cannot be a name" in message
+    named = {"type": "boolean", "x-python-name": name}
+    message = failure(generate, {"T": model({"del": named})})
+    where = "components.schemas.T.properties.del"
+    assert message == f"{where}: x-python-name: {name!r} cannot be a name"
+    for one in (parameter("p", "query", named), parameter("p", "query", TEXT) | named):
+        message = failure(generate, {}, post(parameters=[one]))
+        where = "paths./things.post.parameters.0"
+        assert message == f"{where}: x-python-name: {name!r} cannot be a name"
 
 
 def test_equal_schemas_of_one_class_name_share_the_class(generate: Generate) -> None:
@@ -108,14 +114,17 @@ def test_other_schemas_of_that_class_name_are_an_error(generate: Generate) -> No
             "B": model({"two": model({"b": TEXT}, **{"x-python-class": "Same"})}),
         },
     )
-    assert 'duplicate models with name "Same"' in message
+    where = "components.schemas.B.properties.two"
+    problem = "x-python-class: there is another schema 'Same'; give one another name"
+    assert message == f"{where}: {problem}"
 
 
 @pytest.mark.parametrize("name", ["two words", "lower", "1st", "Snake_Case", "", "ValueError"])
 def test_a_given_class_name_has_to_be_one(generate: Generate, name: str) -> None:
     """An x-python-class that cannot name a class is an error."""
     message = failure(generate, {"T": model({"a": model({"b": TEXT}, **{"x-python-class": name})})})
-    assert f"x-python-class of a: {name!r} cannot be a class" in message
+    where = "components.schemas.T.properties.a"
+    assert message == f"{where}: x-python-class: {name!r} cannot be a class"
 
 
 @pytest.mark.parametrize("status", ["200", "201", "2XX"])
@@ -333,8 +342,8 @@ def test_certainty_is_told(generate: Generate) -> None:
     assert message == f"POST /things: x-certainty must be one of {certainties}"
 
 
-def test_an_operation_without_an_id_has_no_extensions(generate: Generate) -> None:
-    """The extensions of an operation without an operationId are ignored."""
-    nameless = {"tags": ["v1"], "responses": NOTHING, "x-safe-to-repeat": "No"}
+def test_an_operation_without_an_id_has_extensions_too(generate: Generate) -> None:
+    """The extensions of an operation without an operationId apply as well."""
+    nameless = {"tags": ["v1"], "responses": NOTHING, "x-safe-to-repeat": "Yes"}
     api = generate({}, {"/nameless": {"post": nameless, "summary": "Not an operation"}})
-    assert api.module("api.v1.post_nameless").OPERATION.safe is False
+    assert api.module("api.v1.post_nameless").OPERATION.safe is True

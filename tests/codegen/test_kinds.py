@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from codegen import _parser
-from codegen._errors import GenerationError
+from codegen._naming import snake
 from oneloop_core import UNSET, ArgumentError, DecodeError
 from tests.codegen.generating import (
     NOTHING,
@@ -218,13 +217,13 @@ def test_limits_do_not_hold_for_what_is_read(kinds: Api, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in KINDS if KINDS[name][0]])
 def test_null_absent_and_a_value_are_three_things(kinds: Api, name: str) -> None:
-    """Absent and null are both read as None; UNSET is not sent, and None is sent as null."""
+    """What can be sent keeps absent and null apart; elsewhere both are read as None."""
     title = name.capitalize()
     required, optional = getattr(kinds, f"{title}Required"), getattr(kinds, f"{title}Optional")
     null, both = getattr(kinds, f"{title}Nullable"), getattr(kinds, f"{title}Both")
     for absent in ({}, {"it": None}):
         assert optional.from_dict(absent).it is None
-        assert both.from_dict(absent).it is None
+        assert both.from_dict(absent).to_dict() == absent
     assert optional().to_dict() == optional(it=None).to_dict() == {}
     assert null.from_dict({"it": None}).to_dict() == {"it": None}
     assert both().it is UNSET
@@ -252,8 +251,8 @@ def test_enums_have_names_and_docstrings(kinds: Api) -> None:
     assert {member.name: member.value for member in kinds.Color} == {"RED": "red", "GREEN": "green"}
     assert {member.name: member.value for member in kinds.Level} == {"VALUE_1": 1, "VALUE_2": 2}
     kept = "Values that are not listed here are kept as they came."
-    assert getdoc(kinds.Color) == f"A color. {kept}"
-    assert getdoc(kinds.Level) == f"The values of `Level`. {kept}"
+    assert getdoc(kinds.Color) == f"A color.\n\n{kept}"
+    assert getdoc(kinds.Level) == f"The values of `Level`.\n\n{kept}"
 
 
 # --- components ----------------------------------------------------------------------------------
@@ -325,7 +324,7 @@ NAMES = {
     "list": "list_",
     "str": "str_",
     "id": "id",
-    "type": "type_",
+    "type": "type",
     "data": "data",
     "cls": "cls_",
     "field": "field_",
@@ -341,7 +340,7 @@ NAMES = {
     "error": "error",
     "value": "value",
     "item": "item",
-    "_rest": "field_rest",
+    "_rest": "underscore_rest",
     "1st": "field_1st",
     "a-b c": "a_b_c",
     "UNSET": "unset",
@@ -585,11 +584,22 @@ def operations(generate: Generate) -> Api:
 def test_an_operation_may_not_hide_behind_a_method_of_the_clients(
     generate: Generate, name: str
 ) -> None:
-    """An operation with the name of a hand-written client method is refused."""
-    assert "the clients have a" in failure(generate, {}, post(name=name))
+    """An operation with the name of a hand-written client method gets an underscore."""
+    api = generate({}, post(name=name))
+    [one] = api.api.endpoints
+    assert one.name == f"{snake(name)}_"
+    assert f"its method is {one.name}: {snake(name)} is taken" in [
+        found.problem for found in api.api.findings
+    ]
 
 
-@pytest.mark.parametrize("path", ["/a?x=1", "/a b", "/a#b", '/a"b', "/ä"])
+@pytest.mark.parametrize(("path", "sent"), [("/a b", "/a%20b"), ("/ä", "/%C3%A4")])
+def test_a_path_is_percent_encoded(generate: Generate, path: str, sent: str) -> None:
+    """Spaces and characters that are not ASCII are sent percent-encoded."""
+    assert generate({}, post(path)).call().target == sent
+
+
+@pytest.mark.parametrize("path", ["/a?x=1", "/a#b", '/a"b', "/a\nb"])
 def test_a_path_is_a_path(generate: Generate, path: str) -> None:
     """A path with characters that a URL's path cannot contain is refused."""
     assert "the path has characters" in failure(generate, {}, post(path))
@@ -602,12 +612,14 @@ def test_headers_that_openapi_tells_to_ignore_are_ignored(generate: Generate) ->
     assert api.call().headers == ()
 
 
-REQUIRED = {"id_path": "a/b", "query": 7, "at": "red", "class_": "c", "x_count": 5, "name": "n"}
+REQUIRED = {"id": "a/b", "query": 7, "at": "red", "class_": "c", "x_count": 5, "name": "n"}
 
 
 def test_names_may_collide_between_path_query_header_and_body(operations: Api) -> None:
     """Parameters and body fields of the same name become arguments of different names."""
-    call = operations.call("crowded", **REQUIRED, id_query="q", id=3, call_query="x", x_trace="t")
+    call = operations.call(
+        "crowded", **REQUIRED, id_query="q", id_body=3, call_query="x", x_trace="t"
+    )
     assert call.target == "/things/a%2Fb/7/bred?id=q&call=x&class=c"
     assert call.headers == (("X-Trace", "t"), ("X-Count", "5"))
     assert json.loads(call.body) == {"id": 3, "name": "n"}
@@ -623,7 +635,7 @@ def test_query_parameters_of_every_kind(operations: Api) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("id_path", ".."), ("id_path", ""), ("query", "7"), ("at", 5), ("class_", None)),
+        *(("id", ".."), ("id", ""), ("query", "7"), ("at", 5), ("class_", None)),
         *(("x_count", 6), ("tags", "red"), ("flag", 1), ("name", None), ("limit", "1")),
     ],
 )
@@ -687,7 +699,7 @@ def test_answers_of_every_kind(operations: Api) -> None:
     assert decode("list_")([{"name": "a"}]) == [operations.Part(name="a")]
     assert decode("maybe")(None) is None
     assert decode("maybe")({"name": "a"}) == operations.Part(name="a")
-    assert decode("map_")({"a": "b"}) == {"a": "b"}
+    assert decode("map")({"a": "b"}) == {"a": "b"}
     assert decode("free")([1]) == [1]
     assert decode("gone") is decode("quiet") is None
     client = operations.module("client").SyncOperations
@@ -830,166 +842,22 @@ def test_no_text_of_the_document_becomes_code(generate: Generate, text: str) -> 
         assert "evil" not in vars(api.module(name.removesuffix("__init__") or "models"))
 
 
-# --- what is not supported -----------------------------------------------------------------------
-
-XML = {"application/xml": {"schema": TEXT}}
-FORM = {"multipart/form-data": {"schema": PART}}
-PLAIN_TEXT = {"text/plain": {"schema": TEXT}}
-BINARY = {**TEXT, "format": "binary"}
-ONE_PLAIN = {"200": {"description": "Text", "content": PLAIN_TEXT}}
-
-UNSUPPORTED: dict[str, tuple[dict[str, Any], str]] = {
-    "cookie": (
-        {"parameters": [parameter("c", "cookie", TEXT)]},
-        "POST /things: cookie parameters are not supported",
-    ),
-    "object in the query": (
-        {"parameters": [parameter("c", "query", PART)]},
-        "POST /things: parameter c cannot be sent as text",
-    ),
-    "anything in the query": (
-        {"parameters": [parameter("c", "query", {})]},
-        "POST /things: parameter c cannot be sent as text",
-    ),
-    "nullable object in the query": (
-        {"parameters": [parameter("c", "query", nullable(PART))]},
-        "POST /things: parameter c cannot be sent as text",
-    ),
-    "list in a header": (
-        {"parameters": [parameter("c", "header", {"type": "array", "items": TEXT})]},
-        "openapi-python-client: parsing POST /things within v1. Endpoint will not be generated."
-        " list[str]",
-    ),
-    "nullable list in a header": (
-        {"parameters": [parameter("c", "header", nullable({"type": "array", "items": TEXT}))]},
-        "openapi-python-client: parsing POST /things within v1. Endpoint will not be generated."
-        " list[str] | None | Unset is not allowed in header",
-    ),
-    "nullable list of objects": (
-        {"parameters": [parameter("c", "query", nullable({"type": "array", "items": PART}))]},
-        "POST /things: parameter c cannot be sent as text",
-    ),
-    "list of lists": (
-        {
-            "parameters": [
-                parameter(
-                    "c",
-                    "query",
-                    {"type": "array", "items": {"type": "array", "items": TEXT}},
-                )
-            ]
-        },
-        "POST /things: parameter c cannot be sent as text",
-    ),
-    "JSON in the query": (
-        {"parameters": [{"name": "c", "in": "query", **takes(PART)}]},
-        "POST /things: parameter c: content, style and explode are not supported",
-    ),
-    "list with commas": (
-        {"parameters": [parameter("c", "query", TEXT, explode=False)]},
-        "POST /things: parameter c: content, style and explode are not supported",
-    ),
-    "other style": (
-        {"parameters": [parameter("c", "query", TEXT, style="deepObject")]},
-        "POST /things: parameter c: content, style and explode are not supported",
-    ),
-    "multipart body": (
-        {"requestBody": {"required": True, "content": FORM}},
-        "POST /things: only one JSON request body is supported",
-    ),
-    "two bodies": (
-        {"requestBody": takes(PART, content={**takes(PART)["content"], **FORM})},
-        "POST /things: only one JSON request body is supported",
-    ),
-    "body of another type": (
-        {"requestBody": {"required": True, "content": XML}},
-        "openapi-python-client: parsing POST /things within v1.",
-    ),
-    "text answer": (
-        {"responses": ONE_PLAIN},
-        "POST /things: only JSON answers are supported",
-    ),
-    "answer of another type": (
-        {"responses": {"200": {"description": "XML", "content": XML}}},
-        "openapi-python-client: parsing POST /things within v1.",
-    ),
-    "JSON or nothing": (
-        {"responses": {**answers(PART), **NOTHING}},
-        "POST /things: only JSON answers are supported",
-    ),
-    "two answers": (
-        {"responses": {**answers(TEXT), **answers({"type": "integer"}, "201")}},
-        "POST /things: its 2xx answers are of different types",
-    ),
-    "binary field": (
-        {"requestBody": takes({"type": "object", "properties": {"file": BINARY}})},
-        "file: no property kind for FileProperty",
-    ),
-    "unusable pattern": (
-        {"requestBody": takes({"type": "array", "items": {**TEXT, "pattern": "(?<n>a)"}})},
-        "openapi-python-client: parsing POST /things within v1. Endpoint will not be generated."
-        " pattern of body_item: unknown extension",
-    ),
-}
+# --- names that collide --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("more", "message"), UNSUPPORTED.values(), ids=UNSUPPORTED)
-def test_what_is_not_supported_is_reported_by_operation(
-    generate: Generate, more: dict[str, Any], message: str
-) -> None:
-    """An unsupported construct stops the generation with one line, and is not left out silently."""
-    assert failure(generate, {}, post(**more)).startswith(message)
+def test_two_operations_of_one_name_get_different_methods(generate: Generate) -> None:
+    """Two operations whose names are equal in Python get different ones, which is reported."""
+    api = generate({}, {**post(name="getThing"), **post("/other", "get_thing")})
+    assert {one.path: one.name for one in api.api.endpoints} == {
+        "/things": "get_thing_camel",
+        "/other": "get_thing",
+    }
+    [found] = api.api.findings
+    assert found.problem == "its method is get_thing_camel: get_thing is taken"
 
 
-def test_shared_parameters_are_looked_at_too(generate: Generate) -> None:
-    """Parameters of path items and of components are checked too."""
-    bad = parameter("c", "query", TEXT, explode=False)
-    problem = "parameter c: content, style and explode are not supported"
-    paths = {"/things": {**post()["/things"], "parameters": [bad]}}
-    assert failure(generate, {}, paths) == f"/things: {problem}"
-    shared = {"schemas": {}, "parameters": {"C": bad}}
-    assert failure(generate, {}, {}, components=shared) == f"components: {problem}"
-
-
-def test_two_operations_of_one_name_are_refused(generate: Generate) -> None:
-    """Two operations whose names are equal in Python are refused."""
-    paths = {**post(name="getThing"), **post("/other", "get_thing")}
-    message = "POST /other: there is another operation get_thing"
-    assert failure(generate, {}, paths) == message
-
-
-@pytest.mark.parametrize(
-    ("schemas", "message"),
-    [
-        (
-            {"AB": PART, "a_b": PART},
-            "openapi-python-client: Unable to parse schema /components/schemas/a_b",
-        ),
-        (
-            {"E": {"type": "string", "enum": ["a-b", "a_b"]}},
-            "openapi-python-client: Duplicate key",
-        ),
-        ({"E": {"type": "number", "enum": [1.5]}}, "openapi-python-client: Unable to parse schema"),
-        (
-            {"L": {"type": "array", "items": ref("L")}},
-            "openapi-python-client: Unable to parse schema",
-        ),
-        (
-            {"M": {"type": "object", "additionalProperties": ref("M")}},
-            "openapi-python-client: Unable",
-        ),
-    ],
-)
-def test_components_that_cannot_be_generated_are_reported(
-    generate: Generate, schemas: dict[str, Any], message: str
-) -> None:
-    """A failure of openapi-python-client with a component is reported in one line."""
-    assert failure(generate, schemas).startswith(message)
-
-
-def test_what_cannot_be_parsed_is_reported(generate: Generate) -> None:
-    """A valid document that openapi-python-client cannot parse is reported in one line."""
-    schemas = {"A": {"type": "object", "properties": {}, "example": 1, "xml": {"name": 5}}}
-    document = {"openapi": "3.0.3", "info": {}, "paths": {}, "components": {"schemas": schemas}}
-    with pytest.raises(GenerationError, match=r"^openapi-python-client: "):
-        _parser.parse(document, ())
+def test_components_and_values_of_one_name_are_told_apart(generate: Generate) -> None:
+    """Components and enum values whose names are equal in Python get different ones."""
+    api = generate({"AB": PART, "a_b": PART, "E": {**TEXT, "enum": ["a-b", "a_b"]}})
+    assert len(api.module("models").__all__) == 3
+    assert sorted(one.value for one in api.E) == ["a-b", "a_b"]
