@@ -93,7 +93,7 @@ class Kind:
         """Whether a value can be sent in a path, a query or a header."""
         return True
 
-    def detail_to(self, depth: int) -> Any:  # noqa: ARG002 - only objects have levels
+    def detail_to(self, depth: int) -> Any:
         """Return what tells its values from others of the same type, for `decode_union`."""
         return self.detail
 

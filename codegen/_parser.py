@@ -147,21 +147,22 @@ class _Reader:
     def method_names(self) -> dict[Place, str]:
         """Return the name of each operation's method."""
         wanted: dict[tuple[str, Place], str] = {}
+        plain: dict[Place, str] = {}
         seen: set[str] = set()
         for where, method, path, _, operation in self.operations():
             if isinstance(operation, dict):
                 given = operation.get("operationId")
                 given = given if isinstance(given, str) and given else None
+                plain[where] = _naming.method_name(given, method, path)
                 if given in seen:
-                    self.rules.drop(where, f"another operation has the operationId {given!r}")
                     given = f"{given} {method} {path}"
-                seen.add(given or f"{method} {path}")
-                name = _naming.method_name(given, method, path)
-                wanted[given or f"{method} {path}", where] = name
+                text = given or f"{method} {path}"
+                seen.add(text)
+                wanted[text, where] = _naming.method_name(given, method, path)
         names = _naming.distinct(wanted.items(), taken=of_methods())
-        for (text, where), name in names.items():
-            if name != wanted[text, where]:
-                self.rules.drop(where, f"its method is {name}: {wanted[text, where]} is taken")
+        for (_, where), name in names.items():
+            if name != plain[where]:
+                self.rules.drop(where, f"its method is {name}: {plain[where]} is taken")
         return {where: name for (_, where), name in names.items()}
 
     def endpoint(
@@ -273,11 +274,7 @@ class _Reader:
         described = part.get("description") or written.get("description")
         return Parameter(
             name,
-            str(
-                written.get("x-python-name")
-                or part.get("x-python-name")
-                or _naming.field_name(name)
-            ),
+            _given_name(written, at) or _given_name(part, at) or _naming.field_name(name),
             part.get("required") is True or location == "path",
             _remarked(_text(described), written),
             kind,

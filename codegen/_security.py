@@ -169,7 +169,7 @@ def _named(written: dict[str, Any], groups: dict[Sent, list[str]]) -> dict[Sent,
         for sent, names in groups.items()
     }
     alone = [sent for sent, name in given.items() if not name and sent[2] != "Basic "]
-    found: dict[Sent, tuple[str, ...]] = {sent: () for sent in groups}
+    found: dict[Sent, tuple[str, ...]] = dict.fromkeys(groups, ())
     taken = set(OPTIONS)
     for sent in sorted(groups, key=lambda sent: not given[sent]):
         name = given[sent]

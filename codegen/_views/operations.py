@@ -275,6 +275,7 @@ def operation(endpoint: Endpoint) -> OperationView:
 
     Raises:
         Unsupported: It needs something that the templates do not support.
+        GenerationError: An extension of ours, which an overlay adds, has a wrong value.
     """
     body = endpoint.body
     taken = names.of_calls()

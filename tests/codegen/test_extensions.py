@@ -74,9 +74,14 @@ def test_a_field_and_an_argument_may_be_given_a_name(generate: Generate) -> None
 @pytest.mark.parametrize("name", ["two words", "class", "1st", "camelCase", "_hidden", ""])
 def test_a_given_name_has_to_be_one(generate: Generate, name: str) -> None:
     """An x-python-name that is not a valid name is an error, and is not corrected silently."""
-    message = failure(generate, {"T": model({"del": {"type": "boolean", "x-python-name": name}})})
-    place = "components.schemas.T.properties.del"
-    assert message == f"{place}: x-python-name: {name!r} cannot be a name"
+    named = {"type": "boolean", "x-python-name": name}
+    message = failure(generate, {"T": model({"del": named})})
+    where = "components.schemas.T.properties.del"
+    assert message == f"{where}: x-python-name: {name!r} cannot be a name"
+    for one in (parameter("p", "query", named), parameter("p", "query", TEXT) | named):
+        message = failure(generate, {}, post(parameters=[one]))
+        where = "paths./things.post.parameters.0"
+        assert message == f"{where}: x-python-name: {name!r} cannot be a name"
 
 
 def test_equal_schemas_of_one_class_name_share_the_class(generate: Generate) -> None:
@@ -109,18 +114,17 @@ def test_other_schemas_of_that_class_name_are_an_error(generate: Generate) -> No
             "B": model({"two": model({"b": TEXT}, **{"x-python-class": "Same"})}),
         },
     )
-    assert message == (
-        "components.schemas.B.properties.two: x-python-class: there is another schema 'Same';"
-        " give one another name"
-    )
+    where = "components.schemas.B.properties.two"
+    problem = "x-python-class: there is another schema 'Same'; give one another name"
+    assert message == f"{where}: {problem}"
 
 
 @pytest.mark.parametrize("name", ["two words", "lower", "1st", "Snake_Case", "", "ValueError"])
 def test_a_given_class_name_has_to_be_one(generate: Generate, name: str) -> None:
     """An x-python-class that cannot name a class is an error."""
     message = failure(generate, {"T": model({"a": model({"b": TEXT}, **{"x-python-class": name})})})
-    place = "components.schemas.T.properties.a"
-    assert message == f"{place}: x-python-class: {name!r} cannot be a class"
+    where = "components.schemas.T.properties.a"
+    assert message == f"{where}: x-python-class: {name!r} cannot be a class"
 
 
 @pytest.mark.parametrize("status", ["200", "201", "2XX"])
@@ -338,8 +342,8 @@ def test_certainty_is_told(generate: Generate) -> None:
     assert message == f"POST /things: x-certainty must be one of {certainties}"
 
 
-def test_an_operation_without_an_id_has_extensions(generate: Generate) -> None:
-    """The extensions of an operation apply, whether it has an operationId or not."""
-    nameless = {"tags": ["v1"], "responses": NOTHING, "x-safe-to-repeat": "It sets a value."}
+def test_an_operation_without_an_id_has_extensions_too(generate: Generate) -> None:
+    """The extensions of an operation without an operationId apply as well."""
+    nameless = {"tags": ["v1"], "responses": NOTHING, "x-safe-to-repeat": "Yes"}
     api = generate({}, {"/nameless": {"post": nameless, "summary": "Not an operation"}})
     assert api.module("api.v1.post_nameless").OPERATION.safe is True
