@@ -7,6 +7,7 @@ fix stops a run. A stale annotation, which sets nothing but words, is only repor
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,10 @@ def patch(
     holder = [_copy(document)]
     stale, added = [], 0
     for action in actions:
-        matches = action.target.find(holder)
+        try:
+            matches = action.target.find(holder)
+        except ValueError as error:
+            raise GenerationError(f"{action.overlay.name}: {action.name}: {error}") from None
         added += len(matches) * _size(action.update)
         if added > MOST_ADDED:
             problem = f"the updates add more than {MOST_ADDED} values to the document"
@@ -197,14 +201,25 @@ def _scalar(value: Any) -> str:
 
 
 def overlay(actions: Iterable[tuple[str, dict[str, Any]]], name: str) -> list[str]:
-    """Write an overlay for a document, ready to be used: actions, each with its reasons above."""
+    """Write an overlay for a document, ready to be used: actions, each with its reasons above.
+
+    Actions that change the same are written once, and names that occur again get a number.
+    """
+    written: dict[str, dict[str, Any]] = {}
     reasons: dict[str, list[str]] = {}
     for reason, action in actions:
-        reasons.setdefault("\n".join(yaml_lines([action])), []).append(f"# {reason}")
+        change = repr([action.get(key) for key in ("target", "update", "remove")])
+        written.setdefault(change, action)
+        reasons.setdefault(change, []).extend([f"# {reason}"] if reason else [])
     info = {"title": f"Changes to {name}", "version": "1.0.0"}
     lines = ["overlay: 1.0.0", *yaml_lines({"info": info}), "actions:"]
-    for written, comments in reasons.items():
-        lines += [f"  {line}" for line in (*comments, *written.split("\n"))]
+    names: Counter[Any] = Counter()
+    for change, action in written.items():
+        name = action.get("x-quirk")
+        names[name] += 1
+        if name and names[name] > 1:
+            action = {**action, "x-quirk": f"{name}-{names[name]}"}
+        lines += [f"  {line}" for line in (*reasons[change], *yaml_lines([action]))]
     return lines
 
 

@@ -6,20 +6,18 @@ parts inside, so that an answer at `$` covers the whole document.
 """
 
 import re
-from collections import Counter, defaultdict
-from io import StringIO
+from collections import Counter
 from typing import Any
 
 from attrs import frozen
-from ruamel.yaml import YAML
 
-from ._findings import Finding, Place, dotted
+from ._findings import Finding, Place
 from ._patterns import Time, judge
 from ._structure import MOST_STEPS, objects, python_pattern, target
 
 ANSWERS = "x-quirk-answers"
 PARTS = ("allOf", "anyOf", "oneOf")
-IDENTIFIER = re.compile(r"(?!where)[A-Za-z_]\w*", re.ASCII)
+IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """A key that JSONPath takes without quotes."""
 REMOTE = re.compile(r"http://(?!127\.|0\.0\.0\.0|\[|\{|[\w-]+(?::[^/]*)?(?:/|$))")
 """A server without TLS that is neither on this machine nor in a local network."""
@@ -78,12 +76,11 @@ class _Field:
         """The target for all fields of this name that have this type and no format."""
         if self.place[-2] in PARTS or not isinstance(self.schema.get("type"), str):
             return None
-        test = f"@.type == '{self.schema['type']}' && !@.format"
+        name = ".schema" if self.parameter else _path((self.name,))[1:]
+        test = f"@{name}.type == '{self.schema['type']}' && !@{name}.format"
         if self.parameter:
-            test = f"@.name == {_quoted(self.name)} && {test.replace('@', '@.schema')}"
-            return f"$..parameters[?({test})].schema"
-        name = self.name if IDENTIFIER.fullmatch(self.name) else _quoted(self.name)
-        return f"$..[?({test.replace('@', f'@.{name}')})].{name}"
+            return f"$..parameters[?(@.name == {_quoted(self.name)} && {test})].schema"
+        return f"$..[?({test})]{name}"
 
 
 def quirks(document: dict[str, Any]) -> list[Finding]:
@@ -408,36 +405,3 @@ def _quoted(key: str | int) -> str:
     if isinstance(key, int):
         return str(key)
     return "'" + key.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def overlay(findings: list[Finding]) -> str:
-    """Return an OpenAPI Overlay with the actions of findings, as YAML."""
-    actions: dict[str, dict[str, Any]] = {}
-    for action in [finding.action for finding in findings if finding.action]:
-        change = (action["target"], action.get("update"), action.get("remove"))
-        actions.setdefault(repr(change), action)
-    names: Counter[str] = Counter()
-    named = []
-    for action in actions.values():
-        name = action["x-quirk"]
-        names[name] += 1
-        named.append({**action, "x-quirk": f"{name}-{names[name]}" if names[name] > 1 else name})
-    yaml, text = YAML(), StringIO()
-    yaml.width = 10_000  # a description stays on its line
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    info = {"title": "Fixes of quirks", "version": "1.0.0"}
-    yaml.dump({"overlay": "1.0.0", "info": info, "actions": named}, text)
-    return text.getvalue()
-
-
-def show(findings: list[Finding], most: int = 5) -> str:
-    """Return findings as text, by rule, with at most so many places of each."""
-    rules: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        rules[finding.rule].append(finding)
-    lines = []
-    for rule, group in rules.items():
-        lines.append(f"{rule}: {len(group)}")
-        lines += [f"  {dotted(one.place)}: {one.problem}" for one in group[:most]]
-        lines += [f"  and {len(group) - most} more"] if len(group) > most else []
-    return "\n".join(lines)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _document, _overlays, _parser, _project, _render, _report, _tree
+from . import _document, _overlays, _parser, _project, _quirks, _render, _report, _tree
 from ._api import Api
 from ._errors import GenerationError, say
 from ._findings import Finding

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from codegen import _quirks
+from codegen import _overlays
 from codegen._errors import printable
 from codegen._findings import dotted
 
@@ -49,8 +49,9 @@ def markdown(changes: "Changes") -> str:
         listed = [f"- **{word}** {text}" if word else f"- {text}" for word, text in lines]
         blocks += ["\n".join(listed)] if listed else []
         if heading == QUIRKS:
-            overlay = textwrap.indent(printable_lines(_quirks.overlay(changes.quirks)), "    ")
-            blocks += ["This overlay would fix them:", overlay.rstrip()]
+            actions = [("", one.action) for one in changes.quirks if one.action]
+            lines = printable_lines("\n".join(_overlays.overlay(actions, changes.new)))
+            blocks += ["This overlay would fix them:", textwrap.indent(lines, "    ")]
     return "\n\n".join(blocks) + "\n"
 
 

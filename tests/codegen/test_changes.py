@@ -232,7 +232,7 @@ def test_the_server_and_the_credential(make: Make) -> None:
     client = make(server_changed).module("client")
     assert [*client.SERVERS.values()] == ["https://api.oneloop.ai"]
     schemes = make(security_changed).module("client").API.schemes
-    assert ("header", "X-Api-Key") in [(one.place, one.name) for one in schemes]
+    assert ("header", "X-Api-Key") in [(one.place, one.name) for one in schemes.values()]
 
 
 def test_a_quirk_that_no_override_covers(make: Make) -> None:

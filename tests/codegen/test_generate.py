@@ -917,7 +917,7 @@ def test_stale_fixes_are_told_before_what_follows_from_them(
     """If the document cannot be used without a fix that is stale, the stale fix is told."""
     _, options = overlaid(tmp_path, STALE)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise GenerationError("consequence")
 
     for module, name in ((_document, "check_document"), (_parser, "parse")):

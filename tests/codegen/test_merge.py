@@ -861,7 +861,7 @@ def test_a_failing_run_leaves_the_document(
     run()
     before = state(run.document, *run.package.iterdir())
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         if where == "rename":
             assert run.document.read_text("utf-8") == run.merged  # the document is published first
         raise fault

@@ -254,10 +254,10 @@ def waiting(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
     """Yield the process of a run that waits, and the file that makes it go on if written to."""
     started, finish = os.pipe(), os.pipe()
 
-    def wait(*arguments: Any) -> str:
+    def wait(*arguments: Any, **options: Any) -> str:
         os.write(started[1], b".")
         os.read(finish[0], 1)
-        return rendered(*arguments)
+        return rendered(*arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(_render, "render", wait)

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from attrs import asdict
 
-from codegen._document import check_document, parse_document, patch, read_actions, read_document
+from codegen import _overlays
+from codegen._document import check_document, parse_document, read_document
 from codegen._errors import GenerationError
 from codegen._findings import Finding
-from codegen._quirks import ANSWERS, mend, overlay, quirks, show
+from codegen._overlays import read_actions
+from codegen._project import OVERLAYS
+from codegen._quirks import ANSWERS, mend, quirks
 from codegen._structure import objects
 from tests import ROOT
 
@@ -179,7 +182,7 @@ QUIRKS: dict[str, list[tuple[Document, list[tuple[Any, ...]], str | None]]] = {
         (
             fields(**{"created-at": TEXT}),
             [(*FIELD, "created-at")],
-            "$..[?(@.'created-at'.type == 'string' && !@.'created-at'.format)].'created-at'",
+            "$..[?(@['created-at'].type == 'string' && !@['created-at'].format)]['created-at']",
         ),
         (fields(**{"it's\\Date": TEXT}), [(*FIELD, "it's\\Date")], None),
         (
@@ -284,7 +287,7 @@ QUIRKS: dict[str, list[tuple[Document, list[tuple[Any, ...]], str | None]]] = {
         (
             uses({**model(), "nullable": True}, name="where"),
             [("components", "schemas", "where")],
-            "$.components.schemas['where'].nullable",
+            "$.components.schemas.where.nullable",
         ),
     ],
     "optional-body": [
@@ -587,6 +590,21 @@ def found(document: Document, rule: str | None = None) -> list[tuple[Any, ...]]:
     return [one.place for one in quirks(document) if rule in (None, one.rule)]
 
 
+def overlay(findings: list[Finding]) -> str:
+    """Return an overlay with the actions of findings, as --lint prints it."""
+    actions = [("", one.action) for one in findings if one.action]
+    return "\n".join(_overlays.overlay(actions, "things.json"))
+
+
+def mended(document: Document, findings: list[Finding], folder: Path) -> Document:
+    """Return a document after the actions of findings, which go through an overlay."""
+    path = folder / "overlay.yaml"
+    path.write_text(overlay(findings), encoding="utf-8")
+    patched, stale = _overlays.patch(document, read_actions(path))
+    assert not stale
+    return patched
+
+
 def at(document: Any, place: tuple[Any, ...]) -> Any:
     """Return the part of a document at a place."""
     for key in place:
@@ -616,18 +634,18 @@ def test_a_rule_finds_its_quirk(
 def test_a_neighbour_of_a_quirk_is_not_found(document: Document) -> None:
     """What only looks like a quirk is not reported."""
     check_document(document, "the test's document")
-    assert show(quirks(document)) == ""
+    assert quirks(document) == []
 
 
 @pytest.mark.parametrize(("rule", "document", "places", "target"), FOUND)
 def test_the_action_of_a_finding_mends_it(
-    rule: str, document: Document, places: list[tuple[Any, ...]], target: str | None
+    rule: str, document: Document, places: list[tuple[Any, ...]], target: str | None, tmp_path: Path
 ) -> None:
     """After the action of a finding, that finding is gone, nothing is new, and all is valid."""
     before = found(document)
     for one in quirks(document):
         assert one.action is not None
-        patched = patch(document, [one.action])
+        patched = mended(document, [one], tmp_path)
         check_document(patched, "patched")
         assert one.place not in found(patched, rule)
         assert set(found(patched)) < set(before)
@@ -638,11 +656,9 @@ def test_an_overlay_mends_all_findings(
     rule: str, document: Document, places: list[tuple[Any, ...]], target: str | None, tmp_path: Path
 ) -> None:
     """The overlay of all findings can be used as it is; its actions have names of their own."""
-    path = tmp_path / "overlay.yaml"
-    path.write_text(overlay(quirks(document)), encoding="utf-8")
-    actions = read_actions(path)
-    assert len({action["x-quirk"] for action in actions}) == len(actions)
-    assert quirks(patch(document, actions)) == []
+    assert quirks(mended(document, quirks(document), tmp_path)) == []
+    names = [action.name for action in read_actions(tmp_path / "overlay.yaml")]
+    assert len({*names}) == len(names)
 
 
 @pytest.mark.parametrize(("rule", "document", "places", "target"), FOUND)
@@ -722,11 +738,10 @@ def test_a_pattern_that_is_right_is_left_alone(pattern: str) -> None:
     assert mend(pattern) == pattern
 
 
-def test_a_general_action_applies_to_new_fields() -> None:
+def test_a_general_action_applies_to_new_fields(tmp_path: Path) -> None:
     """An action for all fields of a name also mends a field that the document gets later."""
     old, new = fields(createdAt=TEXT), copied(fields(createdAt=TEXT, b=model(createdAt=TEXT)))
-    actions = [one.action for one in quirks(old) if one.action]
-    assert quirks(patch(new, actions)) == []
+    assert quirks(mended(new, quirks(old), tmp_path)) == []
 
 
 def test_patterns_are_tried_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -750,23 +765,6 @@ def test_data_that_something_refers_to_is_not_checked() -> None:
     assert found(named) == [(*FIELD, "$ref")]
 
 
-def test_findings_are_shown_by_rule_with_the_first_places() -> None:
-    """The text names each rule with its number, the first places, and how many more there are."""
-    one = copied(fields(**{f"at{letter}Date": TEXT for letter in "ABCD"}, token=TEXT))
-    problem = "is a time by its name, but has no format; check what it contains"
-    place = "  components.schemas.T.properties"
-    assert show(quirks(one), most=2).split("\n") == [
-        "untyped-time: 4",
-        f"{place}.atADate: the field atADate {problem}",
-        f"{place}.atBDate: the field atBDate {problem}",
-        "  and 2 more",
-        "unmarked-secret: 1",
-        f"{place}.token: the field token is a secret by its name; this format keeps it out of reprs"
-        " and errors",
-    ]
-    assert show([]) == ""
-
-
 def test_findings_are_values_of_json() -> None:
     """A finding can be written as JSON."""
     (finding,) = quirks(fields(token=TEXT))
@@ -787,10 +785,9 @@ def test_time_is_linear_in_the_document() -> None:
 
 def test_our_document_has_no_finding_without_an_answer() -> None:
     """The overlays mend or answer all that the check finds in our own document."""
-    folder = ROOT / "overrides"
-    actions = read_actions(folder / "overlay.yaml", folder / "annotations.yaml")
     published = read_document(ROOT / "openapi.yaml")
-    assert show(quirks(patch(published, actions))) == ""
+    patched, _ = _overlays.patch(published, read_actions(*OVERLAYS))
+    assert quirks(patched) == []
     assert {one.rule for one in quirks(published)} == {
         *("lost-backslash", "digit-string", "untyped-time", "fractional-count", "unmarked-secret"),
         *("credential-in-url", "nullable-component", "optional-body", "optional-amount", "no-tag"),
