@@ -52,7 +52,7 @@ def test_members_of_unions_are_counted(made: dict[str, tuple[Path, dict[str, Any
     [
         ("q-array-explode-true", PATH, '"tag"', '"tags"', "query tag"),
         ("p-matrix", PATH, '"matrix"', '"label"', "path id"),
-        ("oneof-enum-single-3", "models/gone.py", '"at"', '"at_"', "the answer.at"),
+        ("oneof-enum-single-3", "models/gone.py", '_data["at"]', '_data["at_"]', "the answer.at"),
     ],
 )
 def test_a_broken_package_is_found(

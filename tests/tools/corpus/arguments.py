@@ -155,6 +155,8 @@ def _model(value: dict[str, Any], model: Any) -> Any:
     made = {name: to_python(one, kinds[name]) for name, one in known.items()}
     rest = {key: one for key, one in value.items() if plain(key) not in names}
     if rest:
+        if "additional_properties" not in kinds:
+            raise UnmappedError(f"{model.__name__} has no field {min(rest)!r}")
         made["additional_properties"] = to_python(rest, kinds["additional_properties"])
     try:
         return model(**made)

@@ -111,6 +111,9 @@ class Document:
                     both = [*(whole.get("parameters") or ()), *(content.get("parameters") or ())]
                     found = [self.resolved(one, way) for one in both]
                     known = {(one["in"], one["name"]): one for one in found if one}
+                    for variable in re.findall(r"\{(.*?)\}", path):
+                        text = {"name": variable, "in": "path", "schema": {"type": "string"}}
+                        known.setdefault(("path", variable), text)  # often not declared
                     name = content.get("operationId")
                     yield Operation(method, path, name, content, list(known.values()))
 
