@@ -101,7 +101,7 @@ def render(
         for one in module.models if len(models) > 1 else ():
             member = {"name": one.name, "file": module.file}
             files[f"models/{one.file}.py"] = ("member.py", member)
-    environment = _environment()
+    environment = _environment(HERE / "templates")
     environment.globals.update(
         modules={one.file: one.name for one in used},
         packages=names.PACKAGES,
@@ -129,9 +129,9 @@ def render(
 
 
 @cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader(folder),
         undefined=StrictUndefined,  # a template's typo is an error, not a blank
         trim_blocks=True,
         lstrip_blocks=True,

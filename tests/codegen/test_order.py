@@ -40,7 +40,7 @@ def texts(api: Api) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_modules_of_models_can_be_imported(generate: Generate, name: str) -> None:
-    """The first, the last and a middle model are each imported first, in a new process, and read."""
+    """Each of three models is imported first, in a new process, and read."""
     links = GRAPHS[name]
     api = generate(linked(links))
     names = list(links)
