@@ -109,9 +109,10 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     option(inputs, "no-overlays", "generate from the document as published")
     option(inputs, "leave-out", "generate the rest if operations are not supported; list them")
     option(inputs, "add", "merge pages first: Markdown with OpenAPI blocks, YAML, JSON", **files)
+    which = inputs.add_mutually_exclusive_group()
     for prefer, whose in (("ours", "the document"), ("theirs", "a page")):
         text = f"with --add: where definitions differ, {whose} is right"
-        option(inputs, prefer, text, action="store_const", const=prefer, dest="prefer")
+        option(which, prefer, text, action="store_const", const=prefer, dest="prefer")
     modes = parser.add_argument_group("instead of regenerating")
     option(modes, "check", "change nothing; list the files that would change, and exit with 1")
     option(modes, "dry-run", "change nothing; print what would change")

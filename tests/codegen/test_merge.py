@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen import _overlays, _render
+from codegen import _overlays, _render, _run
 from codegen.__main__ import main
 from codegen._document import parse_document, read_document
 from codegen._errors import GenerationError
@@ -777,6 +777,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return name
 
     monkeypatch.setattr(_render, "render", render)
+    monkeypatch.setattr(_run, "quirks", lambda _: [])
     return Run(tmp_path, capsys)
 
 
@@ -921,7 +922,7 @@ def test_an_added_operation_is_generated(tmp_path: Path) -> None:
     page.write_text(text.replace("refillBillingLimit", "refillAgain"), encoding="utf-8")
     options = ["--document", str(document), "--output", str(tmp_path / "oneloop_api")]
     assert main(["--quiet", "--add", str(page), *options]) == 0
-    assert "def refill_again(" in (tmp_path / "oneloop_api" / "client.py").read_text("utf-8")
+    assert "def refill_again(" in (tmp_path / "oneloop_api" / "client.pyi").read_text("utf-8")
     text = document.read_text("utf-8")
     assert new_lines(DOCUMENT.read_text("utf-8"), text).count("operationId: refillAgain") == 1
     assert "\n  /api/v1/customer-billing/again:\n    post:\n" in text
