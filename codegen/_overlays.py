@@ -215,10 +215,10 @@ def overlay(actions: Iterable[tuple[str, dict[str, Any]]], name: str) -> list[st
     lines = ["overlay: 1.0.0", *yaml_lines({"info": info}), "actions:"]
     names: Counter[Any] = Counter()
     for change, action in written.items():
-        name = action.get("x-quirk")
-        names[name] += 1
-        if name and names[name] > 1:
-            action = {**action, "x-quirk": f"{name}-{names[name]}"}
+        quirk = action.get("x-quirk")
+        names[quirk] += 1
+        if quirk and names[quirk] > 1:
+            action = {**action, "x-quirk": f"{quirk}-{names[quirk]}"}
         lines += [f"  {line}" for line in (*reasons[change], *yaml_lines([action]))]
     return lines
 

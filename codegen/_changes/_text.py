@@ -50,8 +50,8 @@ def markdown(changes: "Changes") -> str:
         blocks += ["\n".join(listed)] if listed else []
         if heading == QUIRKS:
             actions = [("", one.action) for one in changes.quirks if one.action]
-            lines = printable_lines("\n".join(_overlays.overlay(actions, changes.new)))
-            blocks += ["This overlay would fix them:", textwrap.indent(lines, "    ")]
+            overlay = printable_lines("\n".join(_overlays.overlay(actions, changes.new)))
+            blocks += ["This overlay would fix them:", textwrap.indent(overlay, "    ")]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -104,7 +104,9 @@ class Package:
 
     def the(self, wire_name: str) -> Callable[..., Any]:
         """Return the only class that has a field of this name."""
-        [one] = {one for one in self.classes() if hasattr(one, "to_dict") and wire_name in fields(one)}
+        [one] = {
+            one for one in self.classes() if hasattr(one, "to_dict") and wire_name in fields(one)
+        }
         return one
 
 
@@ -284,9 +286,7 @@ def _answered(package: Package, check: dict[str, Any]) -> Any:
         text = json.dumps(check["reads" if "reads" in check else "unreadable"])
     media = check.get("type", "application/json")
     operation = package.operation(check.get("op", r"\w+")).OPERATION
-    reply = transport.Response(
-        check.get("status", 200), (("Content-Type", media),), text.encode()
-    )
+    reply = transport.Response(check.get("status", 200), (("Content-Type", media),), text.encode())
     result, failure = _judge(Call(operation, "/"), reply, LIMIT)
     if failure is not None:
         raise ValueError(f"{failure.problem} {failure.texts}")
@@ -372,7 +372,11 @@ def _members(package: Package, check: dict[str, Any]) -> str | None:
     for one in enums:
         members = {name: member.value for name, member in one.__members__.items()}
         if sorted(map(str, members.values())) == sorted(map(str, check["members"])):
-            wrong = {name: value for name, value in check.get("named", {}).items() if members.get(name) != value}
+            wrong = {
+                name: value
+                for name, value in check.get("named", {}).items()
+                if members.get(name) != value
+            }
             ugly = [name for name in members if check.get("unlike", "\0") in name]
             return f"{members}" if wrong or ugly else None
     return f"not in {[list(one.__members__.values()) for one in enums]}"
@@ -424,7 +428,11 @@ def _client(package: Package, check: dict[str, Any]) -> str | None:
         for one in parameters.values()
         if one.kind == one.KEYWORD_ONLY and one.name != "server"
     ]
-    given = [one for value in check["client"].values() for one in ([value] if isinstance(value, str) else value)]
+    given = [
+        one
+        for value in check["client"].values()
+        for one in ([value] if isinstance(value, str) else value)
+    ]
     options |= dict(zip(names, given, strict=False))
     name = package.operation().OPERATION.name
     with made(**options) as client:
@@ -456,7 +464,19 @@ CHECKS: dict[str, Callable[[Package, dict[str, Any]], str | None]] = {
     "attribute": _attribute,
 }
 KEYS = frozenset(
-    {*CHECKS, *EXPECTED, "op", "target", "queries", "headers", "cookies", "body", "raw", "bodyless", "parts"}
+    {
+        *CHECKS,
+        *EXPECTED,
+        "op",
+        "target",
+        "queries",
+        "headers",
+        "cookies",
+        "body",
+        "raw",
+        "bodyless",
+        "parts",
+    }
     | {"type", "method", "wrong", "status", "as", "value", "holds", "back", "at", "url", "base_url"}
     | {"class", "named", "unlike", "whole", "strict"}
 )
