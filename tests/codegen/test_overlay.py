@@ -810,3 +810,14 @@ def test_any_of_our_actions_can_be_pruned(path: Path) -> None:
         assert lines[:2] == [f"--- a/overrides/{path.name}", f"+++ b/overrides/{path.name}"]
         assert f"-  - x-quirk: {action.name}" in lines
         assert not [line for line in lines[2:] if line.startswith("+")]
+
+
+def test_a_refused_pattern_names_its_action(tmp_path: Path) -> None:
+    """A pattern is only known to be wrong when the action is applied; the error says which one."""
+    path = tmp_path / "overlay.yaml"
+    target = "$..[?search(@.title, '(a+)+$')]"
+    path.write_text(f'actions:\n- {{x-quirk: q, target: "{target}", remove: true}}\n')
+    with pytest.raises(
+        GenerationError, match=r"^overlay\.yaml: q: the pattern '\(a\+\)\+\$' is ref"
+    ):
+        patch({"info": {"title": "aaa"}}, read_actions(path))
