@@ -576,8 +576,7 @@ def test_actions_cannot_multiply_a_document_without_end(tmp_path: Path) -> None:
                 "overlay.yaml: $.a: needs either an update or `remove: true`",
                 "overlay.yaml: p: needs either an update or `remove: true`",
                 "overlay.yaml: $.b: needs either an update or `remove: true`",
-                "overlay.yaml: r: target $.[: character 3: expected a name; other names are"
-                " written ['...']",
+                "overlay.yaml: r: target $.[: character 3: expected a shorthand selector",
             ],
         ),
     ],
