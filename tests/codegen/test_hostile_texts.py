@@ -176,6 +176,8 @@ def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
         check_document(written, "the document")
         api = _parser.parse(written, names.of_classes())
         listing = _render.render(api, written, package, "openapi.yaml")
+        for refused in api.refused:
+            raise GenerationError(refused.reason)
         texts = [path.read_text("utf-8") for path in package.rglob("*.py")]
         assert {path.parent.parent.name for path in package.rglob("*.py")} <= {
             *(package.name, "api", tmp_path.name)
