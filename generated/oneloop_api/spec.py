@@ -13,5 +13,5 @@ SPEC = Spec(
         "overrides/overlay.yaml": "82d7dacf82f4a9f56da737695c2e1d637220353da3a7e4c2fd3a13b3138e1ee5",
         "overrides/annotations.yaml": "b16211710a45823de91196761a3c1001a559fe8f97914e988b32ce01297f5b60",
     },
-    generator="e9fb391e",
+    generator="9499fe0b",
 )
