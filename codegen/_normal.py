@@ -267,6 +267,7 @@ def all_of(rules: Rules, schema: Schema, place: Place) -> Schema:
     for one in expanded:
         merged = _both(rules, merged, one, place)
     all_null = bool(expanded) and all(one.get("nullable") for one in expanded)
+    all_null = all_null or any(one.get("type") == "null" for one in expanded)
     kept = without(merged, (*ANNOTATIONS, *NAMING))
     if beside.get("nullable") or all_null:
         kept["nullable"] = True
