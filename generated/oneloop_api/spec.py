@@ -7,11 +7,11 @@ from oneloop_core.spec import Spec
 SPEC = Spec(
     title="Oneloop API",
     version="1.0.0",
-    sha256="af21d59daf03357e029f486b2fc0e8ec2361f28c1d7b28e415b6eff1bbee8eb6",
+    sha256="f923c1473b9361c1b6006f78435312da7c01685ac09be0a9e24078ab874de208",
     sources={
         "openapi.yaml": "e8f11b6ee504e25db34ff8f4da31a45ba5ef6ac54f17971492a17cb22df831ca",
-        "overrides/overlay.yaml": "82d7dacf82f4a9f56da737695c2e1d637220353da3a7e4c2fd3a13b3138e1ee5",
-        "overrides/annotations.yaml": "b16211710a45823de91196761a3c1001a559fe8f97914e988b32ce01297f5b60",
+        "overrides/overlay.yaml": "bc20b6bae2d958f71212771b4e48e16bed4b83197311eb7ddde3118ddf978c0e",
+        "overrides/annotations.yaml": "52cf9d13d5d4a0325bc4973308bd4b45eaec50d23016f20f9aa00175d256a5bd",
     },
-    generator="9499fe0b",
+    generator="d427ae92",
 )
