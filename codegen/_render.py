@@ -111,8 +111,8 @@ def render(
         security=security(document),
         servers=servers(document),
         spec=_spec(sources),
-        title=document["info"]["title"],
-        version=document["info"]["version"],
+        title=str(document["info"].get("title", "API")),
+        version=str(document["info"].get("version", "")),
     )
     try:
         for path, (template, variables) in files.items():

@@ -22,7 +22,7 @@ def descriptions(document: dict[str, Any]) -> dict[str, str]:
 
 
 def _sections(document: dict[str, Any], name: str, kind: str, functions: str) -> list[list[str]]:
-    title, choices = line(document["info"]["title"]), servers(document).choices
+    title, choices = line(str(document["info"].get("title", "API"))), servers(document).choices
     arguments = [
         item(argument, f"{_sent(scheme, index)} A string, or {functions}. {_words(scheme)}".strip())
         for scheme in security(document).schemes
