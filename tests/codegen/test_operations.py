@@ -509,7 +509,7 @@ def test_what_clients_need(made: generating.Api) -> None:
     """Security, server and deprecation are data of the operation."""
     found = made.module("api.v1.s_security").OPERATION
     assert (found.security, found.server) == ((("a", "b"), ()), "https://other.test")
-    assert found.deprecated == "s_security is deprecated: the API may remove it"
+    assert found.deprecated == "s_security is deprecated"
     usual = made.module("api.v1.q_plain").OPERATION
     assert (usual.security, usual.server, usual.deprecated) == (None, None, "")
     named = operation(ENDPOINTS[-1], {"a": "api_key"})
