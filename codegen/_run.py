@@ -243,7 +243,20 @@ class Run:
             for line in self.different:
                 say(f"  {line}", sys.stdout)
             say(f"Run {self.command()} and commit what it changes.", sys.stdout)
-        return 1 if self.different else 0
+        elsewhere, skipped = self.second_reading()
+        for line in elsewhere:
+            say(f"generate.sh: {line}", sys.stdout)
+        if skipped:
+            self.progress(f"openapi-python-client, our second reader, skips {skipped} operations")
+        return 1 if self.different or elsewhere else 0
+
+    def second_reading(self) -> tuple[list[str], int]:
+        """Return how openapi-python-client reads our document otherwise, and what it skips."""
+        if not (self.api and self.overlays == _project.OVERLAYS):
+            return [], 0
+        from . import _second  # not at the top: openapi-python-client takes a second to import
+
+        return _second.differences(self.patched, self.api)
 
     def show_changes(self) -> None:
         """Print what the run changes for applications."""
