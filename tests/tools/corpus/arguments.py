@@ -6,6 +6,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from enum import Enum
 from types import ModuleType
@@ -50,8 +51,12 @@ class Method:
         found = typing.get_type_hints(self.module.call, names, names)
         return {name: one for name, one in found.items() if name != "return"}
 
-    def arguments(self, values: dict[Place, Any]) -> dict[str, Any]:
+    def arguments(self, values: dict[Place, Any], parameters: list[Place]) -> dict[str, Any]:
         """Return the arguments that pass these values.
+
+        Args:
+            values: Values of parameters, and of the body.
+            parameters: All parameters of the operation.
 
         Raises:
             UnmappedError: A value belongs to no argument, or to several.
@@ -60,10 +65,13 @@ class Method:
         free = dict(inspect.signature(self.module.call).parameters)
         made: dict[str, Any] = {}
         bodies = {place: value for place, value in values.items() if place[0] == "body"}
-        for place, value in values.items():
-            if place not in bodies:
+        for place in parameters:  # also those without a value: a field may have a similar name
+            if place in values:
                 name = self._argument(place[1], place[0], free)
-                made[name] = to_python(value, annotations[name])
+                made[name] = to_python(values[place], annotations[name])
+            else:
+                with suppress(UnmappedError):
+                    self._argument(place[1], place[0], free)
         for value in bodies.values():
             for name, one in self._body(value, free):
                 made[name] = to_python(one, annotations[name])
