@@ -65,22 +65,29 @@ class Method:
         free = dict(inspect.signature(self.module.call).parameters)
         made: dict[str, Any] = {}
         bodies = {place: value for place, value in values.items() if place[0] == "body"}
-        for place in parameters:  # also those without a value: a field may have a similar name
+        # Those without a value too: a field may have a similar name. The exact names come first.
+        names = [name for _, name in parameters]
+        for place in sorted(parameters, key=lambda one: one[1] not in free):
+            is_shared = names.count(place[1]) > 1
             if place in values:
-                name = self._argument(place[1], place[0], free)
+                name = self._argument(place[1], place[0], free, is_shared=is_shared)
                 made[name] = to_python(values[place], annotations[name])
             else:
                 with suppress(UnmappedError):
-                    self._argument(place[1], place[0], free)
+                    self._argument(place[1], place[0], free, is_shared=is_shared)
         for value in bodies.values():
             for name, one in self._body(value, free):
                 made[name] = to_python(one, annotations[name])
         return made
 
-    def _argument(self, wire_name: str, location: str, free: dict[str, Any]) -> str:
+    def _argument(
+        self, wire_name: str, location: str, free: dict[str, Any], *, is_shared: bool = False
+    ) -> str:
         """Return the argument of a name, and remove it from those that are left."""
         wanted = plain(wire_name)
-        forms = (wanted, wanted + location, location + wanted)
+        forms = [wanted, wanted + location, location + wanted]
+        if is_shared:
+            forms = [wanted + location, wanted]
         for form in forms:
             found = [name for name in free if plain(name) == form]
             exact = [name for name in found if name in (wire_name, f"{wire_name}_")]
@@ -88,7 +95,9 @@ class Method:
                 name = (exact or found)[0]
                 del free[name]
                 return name
-        numbered = [name for name in free if re.fullmatch(re.escape(wanted) + r"\d+", plain(name))]
+        # Names that differ in their spelling only get a number or a word at their end.
+        ending = re.compile(re.escape(wanted) + r"(\d+|camel|capital)")
+        numbered = [name for name in free if ending.fullmatch(plain(name))]
         if not numbered:
             raise UnmappedError(f"no argument for {location} {wire_name!r} among {sorted(free)}")
         del free[numbered[0]]
