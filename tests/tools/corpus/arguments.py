@@ -6,6 +6,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from enum import Enum
 from types import ModuleType
@@ -50,8 +51,12 @@ class Method:
         found = typing.get_type_hints(self.module.call, names, names)
         return {name: one for name, one in found.items() if name != "return"}
 
-    def arguments(self, values: dict[Place, Any]) -> dict[str, Any]:
+    def arguments(self, values: dict[Place, Any], parameters: list[Place]) -> dict[str, Any]:
         """Return the arguments that pass these values.
+
+        Args:
+            values: Values of parameters, and of the body.
+            parameters: All parameters of the operation.
 
         Raises:
             UnmappedError: A value belongs to no argument, or to several.
@@ -60,19 +65,29 @@ class Method:
         free = dict(inspect.signature(self.module.call).parameters)
         made: dict[str, Any] = {}
         bodies = {place: value for place, value in values.items() if place[0] == "body"}
-        for place, value in values.items():
-            if place not in bodies:
-                name = self._argument(place[1], place[0], free)
-                made[name] = to_python(value, annotations[name])
+        # Those without a value too: a field may have a similar name. The exact names come first.
+        names = [name for _, name in parameters]
+        for place in sorted(parameters, key=lambda one: one[1] not in free):
+            is_shared = names.count(place[1]) > 1
+            if place in values:
+                name = self._argument(place[1], place[0], free, is_shared=is_shared)
+                made[name] = to_python(values[place], annotations[name])
+            else:
+                with suppress(UnmappedError):
+                    self._argument(place[1], place[0], free, is_shared=is_shared)
         for value in bodies.values():
             for name, one in self._body(value, free):
                 made[name] = to_python(one, annotations[name])
         return made
 
-    def _argument(self, wire_name: str, location: str, free: dict[str, Any]) -> str:
+    def _argument(
+        self, wire_name: str, location: str, free: dict[str, Any], *, is_shared: bool = False
+    ) -> str:
         """Return the argument of a name, and remove it from those that are left."""
         wanted = plain(wire_name)
-        forms = (wanted, wanted + location, location + wanted)
+        forms = [wanted, wanted + location, location + wanted]
+        if is_shared:
+            forms = [wanted + location, wanted]
         for form in forms:
             found = [name for name in free if plain(name) == form]
             exact = [name for name in found if name in (wire_name, f"{wire_name}_")]
@@ -80,7 +95,9 @@ class Method:
                 name = (exact or found)[0]
                 del free[name]
                 return name
-        numbered = [name for name in free if re.fullmatch(re.escape(wanted) + r"\d+", plain(name))]
+        # Names that differ in their spelling only get a number or a word at their end.
+        ending = re.compile(re.escape(wanted) + r"(\d+|camel|capital)")
+        numbered = [name for name in free if ending.fullmatch(plain(name))]
         if not numbered:
             raise UnmappedError(f"no argument for {location} {wire_name!r} among {sorted(free)}")
         del free[numbered[0]]

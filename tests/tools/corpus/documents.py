@@ -151,5 +151,7 @@ class Document:
             if isinstance(made.get("required"), list):
                 made["required"] = [name for name in made["required"] if name not in gone]
         if made.pop("nullable", None) is True:
+            if not made.keys() - {"description", "title"}:
+                return made | {"type": "null"}  # a member of `anyOf`, as schemars writes it
             return {"anyOf": [made, {"type": "null"}], "x-nullable": True}
         return made

@@ -1,6 +1,7 @@
 """Makes JSON values that fit a schema."""
 
 import random
+import re
 from typing import Any, Literal
 
 import jsonschema_rs
@@ -263,6 +264,9 @@ class Maker:
             texts = list(TEXTS[form])
         elif "pattern" in whole:
             texts = [*CANDIDATES, *("0" * n for n in (least, min(most, 64), 6, 10, 16, 24, 32, 40))]
+            texts += [
+                prefix + letter * n for prefix, n in _lengths(whole["pattern"]) for letter in "0a"
+            ]
             texts += ["a" * n for n in (least, min(most, 64), 6, 10, 16, 24, 32)]
             texts += [
                 whole[key] for key in ("example", "default") if isinstance(whole.get(key), str)
@@ -312,6 +316,13 @@ class Maker:
             raise NoInstanceError
         edges = [value for value in fitting if value in (low, high, -1, 2**53 - 1)]
         return self._random.choice(edges if edges and mode == "odd" else fitting)
+
+
+def _lengths(pattern: str) -> list[tuple[str, int]]:
+    """Return the letters that a pattern begins with, and each number of characters in it."""
+    start = re.match(r"\^?\(?([A-Za-z0-9_-]*)(?![*?+{])", pattern)
+    prefix = start[1] if start else ""
+    return [(prefix, int(number)) for number in re.findall(r"\{(\d{1,3})[,}]", pattern)]
 
 
 def component(schema: Any) -> str | None:

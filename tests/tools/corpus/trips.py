@@ -144,6 +144,7 @@ class Trips:
     ) -> None:
         self._document, self._request, self._answer = document, request, answer
         self._method = method
+        self._places: list[Place] = [(one["in"], one["name"]) for one in request.parameters]
         self._asks = Maker(document, "request", f"{seed} {request.name}")
         self._answers = Maker(document, "response", f"{seed} {request.name}")
 
@@ -152,7 +153,7 @@ class Trips:
         name = f"{self._request.name} ({mode})"
         try:
             values, media = self._values(mode)
-            arguments = self._method.arguments(values)
+            arguments = self._method.arguments(values, self._places)
             wanted = self._prepare(mode, book)
         except (NoInstanceError, UnmappedError) as reason:
             result.skipped[f"{type(reason).__name__}: {reason}"[:90]] += 1
@@ -194,6 +195,8 @@ class Trips:
             if where == "path" and value == []:
                 value = self._asks.make(schema, "all")
             if _is_undefined(one, value):
+                if wanted:
+                    raise NoInstanceError("containers or nulls in a list")
                 continue
             if where in ("header", "cookie") and isinstance(value, str):
                 value = re.sub(r"[^!#-+\--:<-~]", "x", value)
@@ -206,6 +209,9 @@ class Trips:
             return values, None
         media = _preferred(content)
         value = self._asks.make(content[media].get("schema", True), mode)
+        if not is_json(media) and isinstance(value, dict):
+            # A form cannot have a null.
+            value = {name: one for name, one in value.items() if not _has_null(one)}
         if value == {} and not body.get("required"):
             return values, None  # no field of an optional body: it need not be sent
         values[("body",)] = value
@@ -251,8 +257,7 @@ class Trips:
         by_place = {(one["in"], one["name"]): one for one in self._request.parameters}
         for place, value in values.items():
             if place == ("body",):
-                schema = self._request.content["requestBody"]
-                problem = body_matches(got, media or "", schema, value)
+                problem = body_matches(got, self._sent_media(got, media or ""), value)
                 if problem:
                     return problem
                 continue
@@ -280,6 +285,13 @@ class Trips:
             if left - credential_names(self._document)
             else None
         )
+
+    def _sent_media(self, got: Received, media: str) -> str:
+        """Return the media type that a body was sent as, if the document has it, else `media`."""
+        body = self._document.resolved(self._request.content["requestBody"], "request")
+        sent = (got.header("content-type") or "").partition(";")[0].strip()
+        known = [one for one in body["content"] if one.partition(";")[0].strip() == sent]
+        return known[0] if known and is_json(sent) and is_json(media) else media
 
     def _members(self, schema: Any, value: Any, returned: Any, result: Result) -> None:
         """Count which class each member of a union was read as."""
@@ -372,12 +384,19 @@ def _preferred(content: dict[str, Any]) -> str:
     )
 
 
+def _has_null(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and any(map(_has_null, value)))
+
+
 def _is_undefined(parameter: dict[str, Any], value: Any) -> bool:
-    """Whether OpenAPI does not say how a value is written: containers within containers."""
+    """Whether OpenAPI does not say how a value is written: nulls or containers in containers."""
     if "content" in parameter:
         return False
-    inner = value if isinstance(value, list) else value.values() if isinstance(value, dict) else []
+    inner = value if isinstance(value, list) else []
+    inner = list(value.values()) if isinstance(value, dict) else inner
     deep = parameter.get("style") == "deepObject"
+    if any(one is None for one in inner):
+        return True
     return any(isinstance(one, dict) or (isinstance(one, list) and not deep) for one in inner)
 
 

@@ -188,7 +188,12 @@ def in_query(
     if isinstance(value, dict):
         if explode:
             found = [(key, one) for key, one in pairs if key in value]
-            return set(value) if pairs_match(found, value) else None
+            # Another parameter may have fields of the same names.
+            pair = {key: [one for name, one in found if name == key] for key in value}
+            fits = all(
+                any(same_text(unquote_plus(one), value[key]) for one in pair[key]) for key in pair
+            )
+            return set(value) if fits else None
         fits = len(plain) == 1 and pairs_match(alternating(split(plain[0], ",")), value)
         return {name} if fits else None
     return {name} if len(plain) == 1 and same_text(unquote(plain[0]), value) else None
@@ -206,14 +211,15 @@ def in_header(text: str, parameter: dict[str, Any], value: Any) -> bool:
 def in_cookie(header: str | None, parameter: dict[str, Any], value: Any) -> bool:
     """Whether a cookie has the value of a parameter."""
     found = [one.strip().partition("=") for one in (header or "").split(";")]
-    pairs = [(name, text) for name, _, text in found]
+    # A plus in a cookie is no space.
+    pairs = [(unquote(name), text.replace("+", "%2B")) for name, _, text in found]
     return (
         in_query(pairs, {"explode": not isinstance(value, list | dict), **parameter}, value)
         is not None
     )
 
 
-def body_matches(received: Received, media: str, schema: Any, value: Any) -> str | None:
+def body_matches(received: Received, media: str, value: Any) -> str | None:
     """Return what is wrong with a body, given its media type in the document and its value."""
     sent = (received.header("content-type") or "").lower()
     kind = media.partition(";")[0].strip().lower()
