@@ -40,7 +40,7 @@ def texts(api: Api) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_modules_of_models_can_be_imported(generate: Generate, name: str) -> None:
-    """The first, the last and a middle model are each imported first, in a new process, and read."""
+    """The first, a middle and the last model are each the first that a process imports."""
     links = GRAPHS[name]
     api = generate(linked(links))
     names = list(links)
