@@ -100,12 +100,14 @@ def test_an_object_is_read_by_its_tag() -> None:
 
     assert decode({"kind": "cat"}) == ("cat", {"kind": "cat"})
     assert decode({"kind": 1}) == ("one", {"kind": 1})
+    unknown: dict[str, Any]
     for unknown in ({"kind": "cow"}, {"kind": True}, {"kind": ["cat"]}, {"kind": {}}):
         read = decode(unknown)
         assert read == UnknownObject(unknown)
         assert read.to_dict() == unknown
     with pytest.raises(DecodeError, match="kind: required field is missing"):
         decode({})
+    wrong: Any
     for wrong in ([], "cat", None):
         with pytest.raises(DecodeError, match="expected an object"):
             decode(wrong)
@@ -150,6 +152,7 @@ def test_nested_alternatives_take_linear_time(shape: str) -> None:
         calls += 1
         return [decode(one) for one in value]
 
+    value: Any
     for innermost in ("a", 5):
         calls, value = 0, innermost
         for _ in range(100):
