@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ._changes import Changes
 
 
+_PROVENANCE = {"manifest.json", "spec.py"}
+"""Files that change whenever an input does, although nothing may change for applications."""
+
+
 class Run:
     """One run, with what it has found so far."""
 
@@ -43,6 +47,8 @@ class Run:
         self.api: Api | None = None
         self.changes: Changes | None = None
         self.different: list[str] = []
+        self.beside: list[Path] = []
+        """The files beside the package that the run changes."""
         self.published = False
 
     def generate(self) -> None:
@@ -54,6 +60,7 @@ class Run:
         with _tree.draft(output if self.writes else None, self.progress) as draft:
             with _tree.signals(signal.SIG_UNBLOCK):  # stopping here leaves nothing half done
                 old = self.read()
+                self.refuse_another_api()
                 files = self.patch()
                 if self.options.lint:
                     return
@@ -62,17 +69,18 @@ class Run:
                 if self.options.diff:
                     self.compare_with(self.options.diff, new, draft / "other")
                     return
-                if not self.options.check:
+                self.different = _tree.differences(output, new)
+                told = {line.split(": ")[1] for line in self.different} - _PROVENANCE
+                if told and not self.options.check:
                     self.compare_with_old(new)
                 self.refuse_stale_fixes()
-                self.different = _tree.differences(output, new)
                 if self.text != old:
                     files[self.source.resolve()] = self.text.encode()
                 listed = _project.PAGE if output == _project.PACKAGE else None
                 if listed and not (listed.exists() and listed.read_bytes() == page.encode()):
                     files[listed] = page.encode()
-                self.different += [f"changed: {shown(path)}" for path in files]
-            if self.different and self.writes:
+                self.beside = list(files)
+            if (self.different or files) and self.writes:
                 if _document.read_text(self.source) != old:
                     raise GenerationError(f"{self.name} was changed during the run: run it again")
                 _tree.publish(output, new, files)
@@ -101,10 +109,27 @@ class Run:
             return self.options.overlay, ""
         if self.source.resolve() == _project.DOCUMENT.resolve():
             return _project.OVERLAYS, ""
-        ours = _document.parse_yaml(_document.read_text(_project.DOCUMENT), _project.DOCUMENT.name)
-        if _title(ours) == _title(self.document) and _ids(ours) & _ids(self.document):
+        if self.of_our_api():
             return _project.OVERLAYS, f" (a version of {_project.DOCUMENT.name})"
         return [], f" (another API than {_project.DOCUMENT.name}; --overlay FILE applies one)"
+
+    def of_our_api(self) -> bool:
+        """Whether the document is openapi.yaml or seems to be another version of it."""
+        name = _project.DOCUMENT.name
+        ours = _document.parse_yaml(_document.read_text(_project.DOCUMENT), name)
+        return _title(ours) == _title(self.document) and not _ids(ours).isdisjoint(
+            _ids(self.document)
+        )
+
+    def refuse_another_api(self) -> None:
+        """Stop a run that would replace our package with one of another API."""
+        if not self.writes or self.options.output.resolve() != _project.PACKAGE.resolve():
+            return
+        if self.source.resolve() != _project.DOCUMENT.resolve() and not self.of_our_api():
+            problem = f"{self.name} describes another API than {_project.DOCUMENT.name}"
+            package = shown(_project.PACKAGE)
+            remedy = f"--output DIR generates it elsewhere; {package} stays as it is"
+            raise GenerationError(f"{problem}: {remedy}")
 
     def patch(self) -> dict[Path, bytes]:
         """Apply the overlays; return new texts of those that are pruned."""
@@ -179,10 +204,10 @@ class Run:
         self.changes = compare(old, Side(self.name, document, new), sources, stale)
 
     def compare_with_old(self, new: Path) -> None:
-        """Compare the new package with the one in place, if there is one of another document."""
+        """Compare the new package with the one in place, if there is one of the same API."""
         output: Path = self.options.output
         files = output / "document.json", new / "document.json"
-        if not files[0].is_file() or files[0].read_bytes() == files[1].read_bytes():
+        if not files[0].is_file():
             return
         try:
             from ._changes import Side, compare
@@ -190,7 +215,8 @@ class Run:
             old, document = (json.loads(file.read_bytes()) for file in files)
             if _same_api(old, document):
                 sides = Side(shown(output), old, output), Side(self.name, document, new)
-                self.changes = compare(*sides, stale=_report.stale_entries(self.stale))
+                changes = compare(*sides, stale=_report.stale_entries(self.stale))
+                self.changes = changes if changes.python or old != document else None
         except Exception as error:  # noqa: BLE001 - it may have been edited in any way
             line = f"{type(error).__name__}: {_document.one_line(error)}"
             self.warn(f"no change report, as {shown(output)} cannot be compared: {line}")
@@ -223,9 +249,11 @@ class Run:
         count = len(self.different)
         if self.writes:
             told = f"{count} files changed" if count else "nothing changed"
-            self.progress(f"4/4 write    {told} in {output}")
-        else:
-            self.progress(f"4/4 compare  {count} differences")
+            beside = "".join(f"; {shown(path)} changed" for path in self.beside)
+            self.progress(f"4/4 write    {told} in {output}{beside}")
+        self.different += [f"changed: {shown(path)}" for path in self.beside]
+        if not self.writes:
+            self.progress(f"4/4 compare  {len(self.different)} differences")
         if options.check:
             return self.checked(output)
         for line in self.different if options.dry_run else ():

@@ -224,6 +224,23 @@ def test_a_package_in_the_working_folder_does_not_change_the_bytes(
     assert Path("operations.md").read_bytes() == PAGE.read_bytes()
 
 
+@pytest.mark.parametrize("more", [[], ["--no-overlays"], ["--output", str(PACKAGE)]])
+def test_our_package_is_not_replaced_by_one_of_another_api(
+    tmp_path: Path, capsys: Any, more: list[str]
+) -> None:
+    """A forgotten --output is an error that names it; our package stays as it is."""
+    document = tmp_path / "other.yaml"
+    document.write_text(OTHER_API, encoding="utf-8")
+    before = files(PACKAGE)
+    assert main(["--document", str(document), *more]) == 1
+    assert capsys.readouterr().err == (
+        "generate.sh: other.yaml describes another API than openapi.yaml: --output DIR generates"
+        " it elsewhere; generated/oneloop_api stays as it is\n"
+    )
+    assert files(PACKAGE) == before
+    assert main(["--document", str(document), *more, "--dry-run"]) == 0
+
+
 def test_an_old_package_is_replaced_whole(
     quick: None, output: Path, first: Path, capsys: Any
 ) -> None:
@@ -946,6 +963,12 @@ def test_prune_removes_stale_actions(
 
 # --- the quirk check and the change report -------------------------------------------------------
 
+OTHER_API = """\
+openapi: 3.0.0
+info: {title: Another, version: "1"}
+paths: {/a: {get: {operationId: getA, responses: {"204": {description: Done}}}}}
+"""
+
 ODD = [
     Finding(("info", "title"), "it is odd", {"target": "$.info", "update": {"title": "Even"}}),
     Finding(("paths",), "nobody can mend it"),
@@ -1123,6 +1146,22 @@ def test_a_run_reports_what_changes(
     assert out.splitlines()[-1] == "many changes"
     assert "the fix fixed is stale" in err
     assert [one[0] for one in told.compared[-1][1]] == ["gone", "fixed"]
+
+
+def test_a_run_reports_what_another_generator_changes(
+    quick: None, output: Path, capsys: Any
+) -> None:
+    """The packages are compared although the documents are equal; nothing is replaced by a mock."""
+    module = output / "models" / "api_key.py"
+    code = module.read_text("utf-8")
+    field = next(line for line in code.splitlines() if re.match(r"    \w+: str( =|$)", line))
+    module.write_text(code.replace(field, f"{field}\n    no_more: str = ''", 1), encoding="utf-8")
+    assert main(["--output", str(output)]) == 0
+    printed = capsys.readouterr().out
+    assert f"4/4 write    1 files changed in {output}\nAPI changes: " in printed
+    assert re.search(r"broken  models\.\w+\.no_more removed", printed)
+    assert main(["--output", str(output)]) == 0
+    assert capsys.readouterr().out.endswith(f"4/4 write    nothing changed in {output}\n")
 
 
 @pytest.mark.parametrize("broken", ["document", "package"])
