@@ -1045,6 +1045,7 @@ class Told:
     """What `codegen._changes` is replaced by: it records what is compared."""
 
     breaking = True
+    python = ("a change",)
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.compared: list[Any] = []
