@@ -26,6 +26,8 @@ DEVICES = frozenset(
     {"aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
 """Names that no file can have on Windows."""
+LOADING = frozenset({"getattr", "globals", "import_module"})
+"""Names that a package uses to load its modules, which become attributes of it."""
 LONGEST = 100
 """Longer names are cut; in bytes, as a file's name has at most 255 of them."""
 MOST = 500
@@ -110,7 +112,7 @@ def module_name(text: str) -> str:
 
     Tags that get the same name share a package.
     """
-    return _safe(snake(text), "tag_", DEVICES)
+    return _safe(snake(text), "tag_", NEEDED | DEVICES | LOADING)
 
 
 def class_name(text: str) -> str:
