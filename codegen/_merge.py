@@ -28,10 +28,10 @@ from ruamel.yaml.representer import SafeRepresenter
 
 from ._document import parse_document, parse_yaml, problems, read_text
 from ._errors import GenerationError
+from ._structure import METHODS
 from ._findings import Finding
 from ._structure import refuse
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LANGUAGES = ("yaml", "yml", "json")
 FENCE = re.compile(r"\s*+(`{3,}+|~{3,}+)([^`]*+)")
 VERSION = re.compile("[ {\"']*(openapi|swagger)")

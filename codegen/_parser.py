@@ -20,12 +20,10 @@ from ._findings import Finding, Place, Refusal, Unsupported, dotted
 from ._kinds import Class, Enum, Kind, Model, Property, Union, classes
 from ._literals import literal, quoted
 from ._normal import Rules, Schema, says_something
-from ._security import security
+from ._security import TAKEN_HEADERS, TOKEN, security
 from ._servers import servers
-from ._structure import Blame
+from ._structure import METHODS, Blame
 from ._views.names import of_methods, of_models
-
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 JSON = re.compile(
     r"(application|text)/(?:[\w.+-]*\+)?json(?:;.*)?|\*/\*(?:;.*)?|application/\*", re.I
@@ -246,7 +244,12 @@ class _Reader:
                 if location == "path" and name not in templates:
                     self.rules.drop(at, f"the path has no {{{name}}}: the parameter is left out")
                 elif location == "header" and name.lower() in IGNORED_HEADERS:
-                    self.rules.drop(at, f"OpenAPI ignores a header parameter {name}")
+                    self.rules.drop(at, f"the client sends the header {name} itself")
+                elif location in ("header", "cookie") and not TOKEN.fullmatch(name):
+                    problem = f"HTTP does not allow {name!r} as the name of a {location}"
+                    if part.get("required") is True:
+                        raise Unsupported(at, problem)
+                    self.rules.drop(at, f"{problem}: the parameter is left out")
                 else:
                     parameters.append(self.parameter(part, at, owner))
         named = []
@@ -781,8 +784,8 @@ Naming = tuple[Class | str | None, str]
 MEDIA: tuple[Media, ...] = ("json", "form", "multipart", "text", "bytes")
 READS: tuple[Reads, ...] = ("json", "text", "bytes")
 
-IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
-"""Header parameters that OpenAPI ignores: the client sends these headers by itself."""
+IGNORED_HEADERS = TAKEN_HEADERS | {"authorization", "user-agent"}
+"""Header parameters that are left out. OpenAPI ignores some of them."""
 
 
 def _media(content_type: str, content: Schema) -> Media:

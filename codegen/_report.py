@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import _structure
 from ._api import Api, Endpoint
 from ._errors import GenerationError, say
 from ._findings import Finding, Refusal, dotted
@@ -15,7 +16,6 @@ from ._project import shown
 if TYPE_CHECKING:
     from ._changes import Changes
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 MOST_SHOWN = 20
 """The most findings of the parser that a run prints."""
 REMOVED = "an overlay removes it"
@@ -26,28 +26,10 @@ Operations = dict[tuple[str, str], str | None]
 def operations(document: dict[str, Any]) -> Operations:
     """Return all operations of a document, those behind references to path items included."""
     found: Operations = {}
-    paths = document.get("paths")
-    for path, item in paths.items() if isinstance(paths, dict) else ():
-        for method, operation in _resolved(document, item).items():
-            if method in METHODS and isinstance(operation, dict):
-                name = operation.get("operationId")
-                found[method.upper(), str(path)] = None if name is None else str(name)
+    for method, path, operation in _structure.operations(document):
+        name = operation.get("operationId")
+        found[method.upper(), path] = None if name is None else str(name)
     return found
-
-
-def _resolved(document: dict[str, Any], item: Any) -> dict[str, Any]:
-    """Return a path item together with what its reference leads to."""
-    whole: dict[str, Any] = {}
-    seen: list[Any] = []
-    while isinstance(item, dict) and item not in seen:
-        whole = {**item, **whole}
-        seen.append(item)
-        reference, item = item.get("$ref"), document
-        keys = str(reference).removeprefix("#/").split("/") if reference else [""]
-        for key in keys:
-            key = key.replace("~1", "/").replace("~0", "~")
-            item = item.get(key) if isinstance(item, dict) else None
-    return whole
 
 
 def as_json(

@@ -22,6 +22,7 @@ from attrs import frozen
 from ._errors import GenerationError
 from ._findings import Finding, Place, Unsupported, dotted
 from ._literals import identifier
+from ._structure import operations
 
 Sent = tuple[str, str, str]
 """Place, name and prefix of what a scheme sends."""
@@ -29,14 +30,14 @@ Sent = tuple[str, str, str]
 Alternatives = tuple[tuple[str, ...], ...]
 """Names of schemes to send together, in the order of preference. `()` means that none is needed."""
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 OPTIONS = frozenset({
     *("allow_http", "base_url", "headers", "http_client", "max_connections", "max_response_bytes"),
     *("hide_options", "options", "retry", "self", "server", "ssl_context", "super", "timeout"),
     *("transport", "wrapped"),
 })  # fmt: skip
 """Names that other arguments of a client have, or that its code uses."""
-HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""Names that headers and cookies can have (RFC 9110, RFC 6265)."""
 TAKEN_HEADERS = frozenset({
     *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "te"),
     *("content-type", "cookie", "expect", "host", "transfer-encoding", "upgrade"),
@@ -118,10 +119,9 @@ def security(document: dict[str, Any]) -> Security:
 
 
 def _requirements(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    items = [item for item in document.get("paths", {}).values() if isinstance(item, dict)]
-    operations = [item[method] for item in items for method in METHODS if method in item]
-    for part in (document, *operations):
-        yield from part.get("security", [])
+    yield from document.get("security", [])
+    for _, _, operation in operations(document):
+        yield from operation.get("security", [])
 
 
 def _alternatives(written: list[dict[str, Any]], parts: dict[str, Any]) -> Alternatives:
@@ -155,7 +155,7 @@ def _sent(name: str, scheme: dict[str, Any]) -> Sent | str | None:
     place, key = scheme.get("in"), str(scheme.get("name"))
     if place not in ("header", "query", "cookie"):
         return f"{name}: an API key in {place} is not supported"
-    if place != "query" and not HEADER.fullmatch(key):
+    if place != "query" and not TOKEN.fullmatch(key):
         return f"{name}: {key!r} cannot be the name of a {place}"
     if place == "header" and key.lower() in TAKEN_HEADERS:
         return f"{name}: the client sets the header {key} itself"

@@ -71,6 +71,7 @@ DOLLARS = re.compile(r"(\\.|\[(?:\\.|[^]\\])*+(?:]|\\?\Z))|\$", re.DOTALL)
 """A `$`; or an escape or a set, closed or not, in which a `$` is only a character."""
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+"""The keys of a path item that are operations."""
 
 TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
@@ -246,9 +247,32 @@ def _has_type(value: Any, name: str) -> bool:
     return whole or isinstance(value, TYPES[name])
 
 
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield method, path and content of all operations, those behind references included."""
+    paths = document.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        for method, operation in _path_item(document, item).items():
+            if method in METHODS and isinstance(operation, dict):
+                yield method, str(path), operation
+
+
+def _path_item(document: dict[str, Any], item: Any) -> dict[str, Any]:
+    """Return a path item together with what its reference leads to."""
+    whole: dict[str, Any] = {}
+    seen: list[Any] = []
+    while isinstance(item, dict) and item not in seen:
+        whole = {**item, **whole}
+        seen.append(item)
+        reference, item = item.get("$ref"), document
+        keys = str(reference).removeprefix("#/").split("/") if reference else [""]
+        for key in keys:
+            key = key.replace("~1", "/").replace("~0", "~")
+            item = item.get(key) if isinstance(item, dict) else None
+    return whole
+
+
 def _parameters(resolve: Resolve, where: Place, part: dict[str, Any]) -> Iterator[Finding]:
-    """Find parameters that are declared twice, and path templates and parameters that differ."""
-    shared = dict(_declared(resolve, (*where, "parameters"), part))
+    """Find parameters that are declared twice."""
     for method in METHODS:
         operation = part.get(method)
         if not isinstance(operation, dict):
@@ -259,15 +283,6 @@ def _parameters(resolve: Resolve, where: Place, part: dict[str, Any]) -> Iterato
                 problem = f"the {key[1]} parameter {str(key[0])[:100]!r} is declared twice"
                 yield Finding(place, problem, refuses=own[key][1] != one)
             own.setdefault(key, (place, one))
-        template = set(re.findall(r"\{([^{}]*)\}", where[1]))
-        declared = {
-            name: place for (name, at), (place, _) in (shared | own).items() if at == "path"
-        }
-        for name in sorted(template - declared.keys()):
-            problem = f"the path has {{{name[:100]}}}, which is not declared: read as a string"
-            yield Finding((*where, method), problem)
-        for name in sorted(declared.keys() - template):
-            yield Finding(declared[name], f"the path has no {{{name[:100]}}}")
 
 
 def _declared(

@@ -7,7 +7,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+from codegen._structure import METHODS
+
 SCHEMAS = "#/components/schemas/"
 NULLS = ({"type": "null"}, {"type": ["null"]})
 KEYWORDS = (
