@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import count, zip_longest
 from typing import TypeVar
 
@@ -61,6 +62,7 @@ def pascal(text: str) -> str:
     return unicodedata.normalize("NFKC", "".join(parts))
 
 
+@cache
 def words(text: str) -> list[str]:
     """Split a text into words of letters and digits.
 

@@ -1,6 +1,7 @@
 """Arguments of client methods, and the code that checks them and writes them into a request."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 from attrs import frozen
 
@@ -24,29 +25,29 @@ class Argument:
     container: Property | None = None
     """The group or body that it is in, if that may be left out."""
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         """Its kind, without null if that cannot be sent."""
         kind = self.source.kind
         return kind.inner if isinstance(kind, Nullable) and not self.sends_null else kind
 
-    @property
+    @cached_property
     def required(self) -> bool:
         return self.source.required and self.container is None
 
-    @property
+    @cached_property
     def constant(self) -> bool:
         """Whether it has only one value and has to be sent, so that users need not pass it."""
         return self.source.required and isinstance(self.kind, Constant)
 
-    @property
+    @cached_property
     def omits_null(self) -> bool:
         """Whether it may be None, which is not sent."""
         kind = self.source.kind
         unsent = not self.sends_null and self.location != "path"
         return unsent and (_takes_null(kind) or isinstance(kind, Anything))
 
-    @property
+    @cached_property
     def nests(self) -> bool:
         """Whether it has lists or objects in it for which OpenAPI does not define its style."""
         kind = self.kind
@@ -54,12 +55,12 @@ class Argument:
         has_style = isinstance(self.source, Parameter) and self.source.style.style != "deepObject"
         return has_style and not self.sends_null and not all(one.plain for one in parts)
 
-    @property
+    @cached_property
     def nullable(self) -> bool:
         """Whether None means null, so that "left out" is UNSET."""
         return self.sends_null and _takes_null(self.source.kind)
 
-    @property
+    @cached_property
     def declaration(self) -> str:
         """Its part of a signature: name, type and, if it may be left out, default."""
         kind = self.kind
@@ -71,7 +72,7 @@ class Argument:
             return optional if self.omits_null and not isinstance(kind, Anything) else plain
         return f"{plain} | Unset = UNSET" if self.nullable else f"{optional} = None"
 
-    @property
+    @cached_property
     def given(self) -> str:
         """A condition that is true if it was given; empty if there is always a value to send."""
         if self.constant or (self.required and not self.omits_null):
@@ -93,7 +94,7 @@ class Argument:
             encoder = f"lambda item: {around(kind.code('encode', 'item'))}"
         return f"encode_secret({self.name}, {encoder})"
 
-    @property
+    @cached_property
     def statement(self) -> str:
         """The code that checks it and writes it where it belongs."""
         wire, source, kind = literal(self.source.wire_name), self.source, self.kind

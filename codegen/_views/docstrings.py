@@ -26,11 +26,13 @@ TAG = re.compile(r"(`[^`]*`)|</?(br|p|div|ul|ol|li)\b[^<>]*>", re.IGNORECASE)
 
 def escaped(text: str) -> str:
     """Return a text as it may stand in a docstring, without what could fool its reader."""
-    visible = "".join(
-        one
-        for one in re.sub(r"[\u2028\u2029]", " ", text)
-        if one in "\n\t" or unicodedata.category(one) not in UNPRINTABLE
-    )
+    visible = text
+    if re.search(r"[^\n\t -~]", text):
+        visible = "".join(
+            one
+            for one in re.sub(r"[\u2028\u2029]", " ", text)
+            if one in "\n\t" or unicodedata.category(one) not in UNPRINTABLE
+        )
     return visible.replace("\\", r"\\").replace('"""', r"\"\"\"")
 
 

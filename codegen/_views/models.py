@@ -1,5 +1,7 @@
 """Models as the templates print them."""
 
+from functools import cached_property
+
 from attrs import frozen
 
 from codegen._errors import GenerationError
@@ -19,13 +21,13 @@ class FieldView:
     sent: bool
     """Whether its model is part of an argument."""
 
-    @property
+    @cached_property
     def tri_state(self) -> bool:
         """Whether "absent", "null" and a value may be three things to the server."""
         nullable = isinstance(self.source.kind, Nullable)
         return self.sent and nullable and not self.source.required
 
-    @property
+    @cached_property
     def annotation(self) -> str:
         """Its type. An absent field is None, or UNSET where null may be sent as well."""
         plain, absent = self.source.kind.annotation, "Unset" if self.tri_state else "None"
@@ -33,7 +35,7 @@ class FieldView:
             return plain
         return f"{plain} | {absent}"
 
-    @property
+    @cached_property
     def declaration(self) -> str:
         """Its line in the class."""
         default = "" if self.source.required else "UNSET" if self.tri_state else "None"
@@ -44,7 +46,7 @@ class FieldView:
         declared = f"{self.name}: {self.annotation}"
         return f"{declared} = {default}" if default else declared
 
-    @property
+    @cached_property
     def decoded(self) -> str:
         """Statements that read it out of `_rest` into a variable of its name."""
         key, required, kind = literal(self.source.wire_name), self.source.required, self.source.kind
@@ -58,7 +60,7 @@ class FieldView:
         read = kind if required or isinstance(kind, Nullable) else Nullable(kind)
         return f"_value = {take}\n{self.name} = {read.code('decode', '_value')}"
 
-    @property
+    @cached_property
     def encoded(self) -> str:
         """Statements that write it into `_data`."""
         source, kind = f"self.{self.name}", self.source.kind
@@ -79,7 +81,7 @@ class ModelView:
     sent: bool
     """Whether it is part of an argument, or of no answer."""
 
-    @property
+    @cached_property
     def fields(self) -> list[FieldView]:
         """Its fields, required ones first."""
         taken = {*names.of_models(), *self.flags}
@@ -88,7 +90,7 @@ class ModelView:
             for one in self.source.properties
         ]
 
-    @property
+    @cached_property
     def flags(self) -> dict[str, tuple[str, str]]:
         """Properties that check whether a field has one value: by name, the field and literal."""
         fields = {one.wire_name: one.name for one in self.source.properties}
@@ -103,24 +105,24 @@ class ModelView:
             problem = "x-python-flags must name one field and its value for each flag"
             raise GenerationError(f"{self.source.name}: {problem}") from None
 
-    @property
+    @cached_property
     def factory(self) -> str:
         """A function that returns an empty dict for the fields that the document does not name."""
         made = f"dict[str, {self.source.additional.annotation}]"
         # Classes are imported last, so their names must not be looked up before.
         return f"lambda: {made}()" if classes([self.source.additional]) else made
 
-    @property
+    @cached_property
     def has_secrets(self) -> bool:
         return any(one.kind.secret for one in self.source.properties)
 
-    @property
+    @cached_property
     def rest(self) -> str:
         """An expression that reads what is left in `_rest`."""
         kind = self.source.additional
         return "_rest" if kind.annotation == "Any" else MapOf(kind).code("decode", "_rest")
 
-    @property
+    @cached_property
     def docstring(self) -> str:
         """Its docstring, without the quotes."""
         attributes = [

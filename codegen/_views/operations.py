@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from operator import attrgetter
 
 from attrs import asdict, evolve, frozen
@@ -72,7 +73,7 @@ class OperationView(Endpoint):
         """Return the text of an extension, which is empty if it is missing."""
         return line(self.extensions.get(extension))
 
-    @property
+    @cached_property
     def signature(self) -> str:
         """The method with the names of its arguments; in brackets, those that may be left out."""
         arguments = [
@@ -81,22 +82,22 @@ class OperationView(Endpoint):
         ]
         return f"{self.name}({', '.join(arguments)})"
 
-    @property
+    @cached_property
     def safe(self) -> bool:
         """Whether it may be sent twice: by its method, or as an override says with its reason."""
         return self.method in SAFE_METHODS or bool(self.remark("x-safe-to-repeat"))
 
-    @property
+    @cached_property
     def warning(self) -> str:
         """The words of a DeprecationWarning."""
         return f"{self.name} is deprecated" if self.deprecated else ""
 
-    @property
+    @cached_property
     def secrets(self) -> list[str]:
         """The names of the arguments that must not be shown."""
         return [one.name for one in self.arguments if one.source.kind.secret]
 
-    @property
+    @cached_property
     def groups(self) -> list[Property]:
         """The objects in the body whose fields are arguments."""
         return list(dict.fromkeys(one.group for one in self.arguments if one.group))
@@ -107,7 +108,7 @@ class OperationView(Endpoint):
             return []
         return _others(argument, self.arguments)
 
-    @property
+    @cached_property
     def crowd(self) -> list[Argument]:
         """The fields of an optional body, if they are so many that they are looked at only once."""
         fields = [one for one in self.at("field") if one.given and not one.constant]
@@ -115,13 +116,13 @@ class OperationView(Endpoint):
         required = self.body is None or self.body.property.required
         return [] if required or grouped or len(fields) <= FEW else fields
 
-    @property
+    @cached_property
     def parted(self) -> list[Argument]:
         """The arguments that are encoded apart, as type checkers give up on long functions."""
         apart = [one for one in self.arguments if one.location not in ("path", "body")]
         return apart if len(apart) > MANY else []
 
-    @property
+    @cached_property
     def parts(self) -> list[list[Argument]]:
         """Those arguments in parts that are not too long."""
         return [self.parted[at : at + MANY] for at in range(0, len(self.parted), MANY)]
@@ -132,12 +133,12 @@ class OperationView(Endpoint):
             return argument.given
         return " or ".join(one.given for one in self.needed_with(argument))
 
-    @property
+    @cached_property
     def styled(self) -> bool:
         """Whether its query has more than names with values."""
         return any("encode_form(" in one.statement for one in self.at("query"))
 
-    @property
+    @cached_property
     def encoder(self) -> str:
         """An expression that returns the body as bytes with its media type; empty for JSON."""
         body = self.body
@@ -156,13 +157,13 @@ class OperationView(Endpoint):
             options = f", {known!r}" if known else ""
         return f"{ENCODERS[body.media]}(_body, {literal(content_type)}{options})"
 
-    @property
+    @cached_property
     def content_type(self) -> str:
         """The media type of a JSON body, if it is not the usual one."""
         written = _concrete(self.body.content_type) if self.body and not self.encoder else ""
         return "" if written == "application/json" else written
 
-    @property
+    @cached_property
     def has_body(self) -> str:
         """A condition that is true if the body is sent; empty if it always is."""
         whole = self.at("body")
@@ -170,13 +171,13 @@ class OperationView(Endpoint):
             return whole[0].given
         return "_body" if self.body and not self.body.property.required else ""
 
-    @property
+    @cached_property
     def decode(self) -> str:
         """The decoder of all answers, if they are JSON of one kind; else empty."""
         found = {one.kind.function("decode") if one.kind else "" for one in self.answers}
         return found.pop() if len(found) == 1 else ""
 
-    @property
+    @cached_property
     def distinct(self) -> list[str]:
         """The code of the answers, unless they are JSON of one kind or have no body."""
         if self.decode or all(one.reads == "nothing" for one in self.answers):
@@ -187,7 +188,7 @@ class OperationView(Endpoint):
             for one in self.answers
         ]
 
-    @property
+    @cached_property
     def returns(self) -> str:
         """The type of the answer, which is a union if there are several."""
         types = {"text": "str", "bytes": "bytes", "nothing": "None"}
@@ -198,7 +199,7 @@ class OperationView(Endpoint):
         has_none = any(one.endswith("None") for one in found) or not found
         return " | ".join([*given, *(["None"] if has_none else [])])
 
-    @property
+    @cached_property
     def target(self) -> str:
         """The path as a string literal or an f-string."""
         texts = VARIABLE.split(self.path)
@@ -210,14 +211,14 @@ class OperationView(Endpoint):
                 texts[index] = quoted(part).replace("{", "{{").replace("}", "}}")
         return f'{"f" if len(texts) > 1 else ""}"{"".join(texts)}"'
 
-    @property
+    @cached_property
     def classes(self) -> list[Class]:
         """The models and enums that its signature and its code refer to."""
         kinds = [one.source.kind for one in self.arguments]
         kinds += [one.kind for one in self.answers if one.kind]
         return sorted(classes(kinds), key=attrgetter("file"))
 
-    @property
+    @cached_property
     def docstring(self) -> str:
         """The docstring of its client methods, without the quotes."""
         repeat = (
