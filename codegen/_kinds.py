@@ -198,6 +198,7 @@ class Limited(Kind):
         "multiple_of": "a multiple of {}",
         "min_length": "at least {} characters",
         "max_length": "at most {} characters",
+        "length": "exactly {} characters",
         "pattern": "matching `{}`",
         "unchecked": "matching `{}`, which only the server checks",
     }
@@ -208,8 +209,13 @@ class Limited(Kind):
 
     @property
     def bounds(self) -> str:
-        parts = [self.words[key].format(limit) for key, limit in self.limits.items()]
-        text = ", ".join(parts).replace(r"\Z", "$")  # as the document has it
+        limits = dict(self.limits)
+        if "min_length" in limits and limits["min_length"] == limits.get("max_length"):
+            limits["length"] = limits.pop("min_length")
+            del limits["max_length"]
+        text = ", ".join(self.words[key].format(limit) for key, limit in limits.items())
+        text = text.replace(r"\Z", "$")  # as the document has it
+        text = re.sub(r"\b1 characters\b", "1 character", text)
         return f"{text[0].upper()}{text[1:]}." if text else ""
 
 

@@ -479,7 +479,7 @@ class _Reader:
             literal(node["const"])  # may raise
             return _kinds.Constant(node["const"])
         if isinstance(listed, list):
-            return self.enum(node, naming)
+            return self.enum(node, place, naming)
         kind = node.get("type")
         if kind == "null":
             return _kinds.Constant(None)
@@ -523,7 +523,7 @@ class _Reader:
         self.waiting.append((model, {**node, "additionalProperties": values}, place, way))
         return model
 
-    def enum(self, node: Schema, naming: "Naming") -> Kind:
+    def enum(self, node: Schema, place: Place, naming: "Naming") -> Kind:
         """Return the kind of some values: a class if all are texts or all are whole numbers."""
         values: list[Any] = []
         for one in node["enum"]:
@@ -536,7 +536,8 @@ class _Reader:
                 values.append(value)
         given = node.get("x-enum-varnames", ())
         if not (isinstance(given, list | tuple) and all(isinstance(one, str) for one in given)):
-            raise Unsupported((), f"x-enum-varnames of {naming[1]} must be a list of texts")
+            self.rules.drop(place, "x-enum-varnames must be a list of texts; it is ignored")
+            given = ()
         for of in (str, int):
             if values and all(type(one) is of for one in values):
                 names = _naming.member_names(values, given)

@@ -46,9 +46,6 @@ MEDIA_TYPE = re.compile(r"[\x20-\x7e]+")
 FEW, MANY = 8, 25
 """Numbers of arguments that a generated function looks at again and again, or encodes itself."""
 
-IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
-"""Header parameters that OpenAPI ignores: the client sends these headers by itself."""
-
 ENCODERS = {
     "form": "encode_form_body",
     "multipart": "encode_multipart",
@@ -280,6 +277,7 @@ def operation(endpoint: Endpoint) -> OperationView:
     """
     body = endpoint.body
     taken = names.of_calls()
+    # Path, query and body share one list of arguments, so a name may come twice.
     arguments = [
         Argument(
             names.free(one.name, f"_{one.location}", taken),
@@ -288,8 +286,6 @@ def operation(endpoint: Endpoint) -> OperationView:
             sends_null=one.style.style == "json",
         )
         for one in endpoint.parameters
-        # Path, query and body share one list of arguments, so a name may come twice.
-        if one.location != "header" or one.wire_name.lower() not in IGNORED_HEADERS
     ]
     if body:
         arguments += _body_arguments(body.property, taken, is_json=body.media == "json")
@@ -297,26 +293,16 @@ def operation(endpoint: Endpoint) -> OperationView:
     if certainty is not None and certainty not in CERTAINTIES:
         must = f"x-certainty must be one of {', '.join(CERTAINTIES)}"
         raise GenerationError(f"{endpoint.where}: {must}")
-    for problem in _problems(endpoint, arguments):
+    for problem in _problems(endpoint):
         raise Unsupported(("paths", endpoint.path, endpoint.method.lower()), problem)
     shown = asdict(endpoint, recurse=False)
     return OperationView(**shown, arguments=arguments)
 
 
-def _problems(endpoint: Endpoint, arguments: list[Argument]) -> Iterable[str]:
+def _problems(endpoint: Endpoint) -> Iterable[str]:
     """Yield what the templates do not support."""
-    if endpoint.name in names.CLIENT_NAMES | names.types().keys():
-        yield f"the clients have a {endpoint.name} already"
     if not PATH.fullmatch(VARIABLE.sub("{}", endpoint.path)):
         yield "the path has characters that a URL's path cannot have"
-    in_path = [one for one in arguments if one.location == "path"]
-    used, known = VARIABLE.findall(endpoint.path), _by_name(in_path)
-    for name in used:
-        if name not in known:
-            yield f"the path has {{{name}}}, which is not a parameter"
-    for parameter in in_path:
-        if not {parameter.source.name, parameter.source.wire_name} & set(used):
-            yield f"the path has no {{{parameter.source.wire_name}}}, which is a parameter of it"
     media_types = [endpoint.accept]
     if endpoint.body:
         media_types += [endpoint.body.content_type, *endpoint.body.content_types.values()]

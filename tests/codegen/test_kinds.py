@@ -776,6 +776,8 @@ def test_docstrings_tell_limits(generate: Generate) -> None:
         "d": {"type": "string", "minLength": 1, "maxLength": 5, "pattern": r'^\d"""\\$'},
         "e": {"type": "array", "items": {**TEXT, "format": "digits", "nullable": True}},
         "f": {"type": "boolean", "description": "Whether"},
+        "g": {"type": "string", "minLength": 3, "maxLength": 3},
+        "h": {"type": "string", "maxLength": 1},
     }
     body = takes({"type": "object", "properties": limits})
     doc = getdoc(generate({}, post(requestBody=body)).module("client").AsyncOperations.do_it)
@@ -784,9 +786,11 @@ def test_docstrings_tell_limits(generate: Generate) -> None:
         "a: Greater than 0, at most 9.",
         "b: At least 0.5, less than 2.",
         "c: A multiple of 5.",
-        r'd: At least 1 characters, at most 5 characters, matching `^\d"""\\$`.',
+        r'd: At least 1 character, at most 5 characters, matching `^\d"""\\$`.',
         "e: At least 0, of any size.",
         "f: Whether.",
+        "g: Exactly 3 characters.",
+        "h: At most 1 character.",
     ]
 
 
