@@ -196,9 +196,8 @@ class Limited(Kind):
         "maximum": "at most {}",
         "below": "less than {}",
         "multiple_of": "a multiple of {}",
-        "min_length": "at least {} characters",
-        "max_length": "at most {} characters",
-        "length": "exactly {} characters",
+        "min_length": "",
+        "max_length": "",
         "pattern": "matching `{}`",
         "unchecked": "matching `{}`, which only the server checks",
     }
@@ -209,14 +208,22 @@ class Limited(Kind):
 
     @property
     def bounds(self) -> str:
-        limits = dict(self.limits)
-        if "min_length" in limits and limits["min_length"] == limits.get("max_length"):
-            limits["length"] = limits.pop("min_length")
-            del limits["max_length"]
-        text = ", ".join(self.words[key].format(limit) for key, limit in limits.items())
-        text = text.replace(r"\Z", "$")  # as the document has it
-        text = re.sub(r"\b1 characters\b", "1 character", text)
+        parts = [self.words[key].format(limit) for key, limit in self.limits.items()]
+        parts[:0] = sizes(
+            self.limits.get("min_length") or None, self.limits.get("max_length"), "character"
+        )
+        text = ", ".join(filter(None, parts)).replace(r"\Z", "$")  # as the document has it
         return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def sizes(least: Any, most: Any, what: str) -> list[str]:
+    """Return words for the least and the greatest number of something."""
+    words = {"exactly": least} if least == most else {"at least": least, "at most": most}
+    return [
+        f"{word} {limit} {what}{'s' * (limit != 1)}"
+        for word, limit in words.items()
+        if limit is not None
+    ]
 
 
 class Number(Limited):
@@ -412,14 +419,21 @@ class Nullable(Wrapper):
         return f"None if {source} is None else {self.inner.code(way, source)}"
 
 
+@frozen
 class ListOf(Wrapper):
     """An array."""
 
+    limits: str = ""
+    """Words for how many items it may have, which only the server checks."""
     codec = "list"
     type = "list[{}]"
     letters = "a"
     argument_type = "Sequence[{}]"
     plain = False
+
+    @property
+    def bounds(self) -> str:
+        return f"{self.limits} {self.inner.bounds}".strip()
 
     def detail_to(self, depth: int) -> Any:
         return [(self.inner.letters, self.inner.detail_to(depth))]

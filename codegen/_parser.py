@@ -499,8 +499,14 @@ class _Reader:
             rest = [] if items in (False, None) else [items]
             items = {"oneOf": [*node["prefixItems"], *rest]}
             self.rules.drop(place, "which item has which type is left to the server")
+        limits = [
+            *_kinds.sizes(node.get("minItems") or None, node.get("maxItems"), "item"),
+            *(["each only once"] if node.get("uniqueItems") is True else []),
+        ]
+        text = ", ".join(limits).capitalize()
         return _kinds.ListOf(
-            self.kind({} if items is None else items, (*place, "items"), item, way)
+            self.kind({} if items is None else items, (*place, "items"), item, way),
+            f"{text}, which only the server checks." if text else "",
         )
 
     def object(self, node: Schema, place: Place, naming: "Naming", way: str) -> Kind:

@@ -268,8 +268,7 @@ WRONG = {
         "paths.a!: a path must begin with /",
     ),
     "a path parameter that is not required": (
-        ONE_PATH.replace("/a:", "'/a/{b}':")
-        % "{parameters: [{name: b, in: path, schema: {}}]}",
+        ONE_PATH.replace("/a:", "'/a/{b}':") % "{parameters: [{name: b, in: path, schema: {}}]}",
         "paths./a/{b}.get: responses is missing",
         "paths./a/{b}.get.parameters.0: required is missing",
     ),

@@ -778,6 +778,8 @@ def test_docstrings_tell_limits(generate: Generate) -> None:
         "f": {"type": "boolean", "description": "Whether"},
         "g": {"type": "string", "minLength": 3, "maxLength": 3},
         "h": {"type": "string", "maxLength": 1},
+        "i": {"type": "array", "items": {**TEXT, "maxLength": 9}, "minItems": 1, "maxItems": 9},
+        "j": {"type": "array", "items": TEXT, "minItems": 0, "uniqueItems": True},
     }
     body = takes({"type": "object", "properties": limits})
     doc = getdoc(generate({}, post(requestBody=body)).module("client").AsyncOperations.do_it)
@@ -791,6 +793,8 @@ def test_docstrings_tell_limits(generate: Generate) -> None:
         "f: Whether.",
         "g: Exactly 3 characters.",
         "h: At most 1 character.",
+        "i: At least 1 item, at most 9 items, which only the server checks. At most 9 characters.",
+        "j: Each only once, which only the server checks.",
     ]
 
 

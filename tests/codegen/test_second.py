@@ -76,7 +76,15 @@ def test_both_read_the_same_in_our_document() -> None:
         ({}, {"responses": answers(ref("Thing"), "2XX")}),
         ({"Thing": {"allOf": [{**THING, "properties": {"id": TEXT}}, HIDDEN]}}, {}),
         ({"Thing": HIDDEN}, {}),
-        ({}, {"parameters": [parameter("a-id", "path", TEXT), {"name": "f", "in": "query", "content": CONTENT}]}),
+        (
+            {},
+            {
+                "parameters": [
+                    parameter("a-id", "path", TEXT),
+                    {"name": "f", "in": "query", "content": CONTENT},
+                ]
+            },
+        ),
     ],
 )
 def test_what_is_read_alike_or_not_compared_is_no_difference(
@@ -90,17 +98,69 @@ def test_what_is_read_alike_or_not_compared_is_no_difference(
 @pytest.mark.parametrize(
     ("schemas", "changes", "line"),
     [
-        ({}, {"parameters": [parameter("a-id", "path", TEXT)]}, ": query parameter limit: we read optional, openapi-python-client nothing"),
-        ({}, {"parameters": [parameter("a-id", "path", TEXT), parameter("limit", "query", TEXT, required=True)]}, ": query parameter limit: we read optional, openapi-python-client required"),
+        (
+            {},
+            {"parameters": [parameter("a-id", "path", TEXT)]},
+            ": query parameter limit: we read optional, openapi-python-client nothing",
+        ),
+        (
+            {},
+            {
+                "parameters": [
+                    parameter("a-id", "path", TEXT),
+                    parameter("limit", "query", TEXT, required=True),
+                ]
+            },
+            ": query parameter limit: we read optional, openapi-python-client required",
+        ),
         ({}, {"requestBody": None}, ": body: we read required, openapi-python-client nothing"),
-        ({}, {"requestBody": takes({"type": "array", "items": TEXT})}, ": body: we read an object, openapi-python-client a list"),
-        ({}, {"responses": answers(TEXT, "201")}, ": answer 201: we read an object, openapi-python-client a scalar"),
-        ({}, {"responses": NOTHING}, ": answer 202: we read required, openapi-python-client nothing"),
-        ({}, {"responses": {"201": {"description": "Done"}}}, ": answer 201: we read an object, openapi-python-client nothing"),
-        (thing(required=[]), {}, "/components/schemas/Thing.id: we read required, openapi-python-client optional"),
-        (thing(fields={"size": TEXT}), {}, "/components/schemas/Thing.size: we read nothing, openapi-python-client optional"),
-        (thing(fields={"tags": {"type": "array", "items": {"type": "array", "items": TEXT}}}), {}, "/components/schemas/Thing.tags[]: we read a scalar, openapi-python-client a list"),
-        (thing(fields={"more": {"type": "object", "additionalProperties": {"type": "array", "items": TEXT}}}), {}, "/components/schemas/Thing.more{}: we read a scalar, openapi-python-client a list"),
+        (
+            {},
+            {"requestBody": takes({"type": "array", "items": TEXT})},
+            ": body: we read an object, openapi-python-client a list",
+        ),
+        (
+            {},
+            {"responses": answers(TEXT, "201")},
+            ": answer 201: we read an object, openapi-python-client a scalar",
+        ),
+        (
+            {},
+            {"responses": NOTHING},
+            ": answer 202: we read required, openapi-python-client nothing",
+        ),
+        (
+            {},
+            {"responses": {"201": {"description": "Done"}}},
+            ": answer 201: we read an object, openapi-python-client nothing",
+        ),
+        (
+            thing(required=[]),
+            {},
+            "/components/schemas/Thing.id: we read required, openapi-python-client optional",
+        ),
+        (
+            thing(fields={"size": TEXT}),
+            {},
+            "/components/schemas/Thing.size: we read nothing, openapi-python-client optional",
+        ),
+        (
+            thing(fields={"tags": {"type": "array", "items": {"type": "array", "items": TEXT}}}),
+            {},
+            "/components/schemas/Thing.tags[]: we read a scalar, openapi-python-client a list",
+        ),
+        (
+            thing(
+                fields={
+                    "more": {
+                        "type": "object",
+                        "additionalProperties": {"type": "array", "items": TEXT},
+                    }
+                }
+            ),
+            {},
+            "/components/schemas/Thing.more{}: we read a scalar, openapi-python-client a list",
+        ),
     ],
 )
 def test_a_difference_is_one_line_with_both_readings(
