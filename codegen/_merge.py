@@ -28,9 +28,8 @@ from ruamel.yaml.representer import SafeRepresenter
 
 from ._document import parse_document, parse_yaml, problems, read_text
 from ._errors import GenerationError
-from ._structure import METHODS
 from ._findings import Finding
-from ._structure import refuse
+from ._structure import METHODS, refuse
 
 LANGUAGES = ("yaml", "yml", "json")
 FENCE = re.compile(r"\s*+(`{3,}+|~{3,}+)([^`]*+)")
