@@ -6,16 +6,9 @@ A codec is a pair of functions. `decode_*` takes parsed JSON and returns a Pytho
 raises what `mismatch` and `wrong_type` return. Applications import `oneloop` instead.
 """
 
-from ._bodies import (
-    File,
-    decode_file,
-    encode_body,
-    encode_bytes,
-    encode_file,
-    encode_form_body,
-    encode_multipart,
-    encode_text,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._codecs import (
     decode_boolean,
     decode_constant,
@@ -36,6 +29,7 @@ from ._codecs import (
     encode_string,
 )
 from ._encoding import (
+    encode_body,
     encode_cookie,
     encode_form,
     encode_header,
@@ -57,16 +51,27 @@ from ._errors import (
 )
 from ._operation import Answer, Call, Operation, Response
 from ._secrets import MAX_SECRET_LENGTH, Secret, encode_secret, given_secrets, hide, strings_in
-from ._unions import (
-    UnknownObject,
-    decode_choice,
-    decode_tagged,
-    decode_union,
-    encode_choice,
-    encode_union,
-)
 from ._unset import UNSET, Unset
 from .methods import Definition, Scheme, warn_deprecated
+
+if TYPE_CHECKING:
+    from ._bodies import (
+        File,
+        decode_file,
+        encode_bytes,
+        encode_file,
+        encode_form_body,
+        encode_multipart,
+        encode_text,
+    )
+    from ._unions import (
+        UnknownObject,
+        decode_choice,
+        decode_tagged,
+        decode_union,
+        encode_choice,
+        encode_union,
+    )
 
 __all__ = [
     "MAX_SECRET_LENGTH",
@@ -132,3 +137,12 @@ __all__ = [
     "warn_deprecated",
     "wrong_type",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use what only some APIs need: files and forms, and alternatives."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    homes = (import_module(home, __name__) for home in ("._bodies", "._unions"))
+    value = globals()[name] = next(getattr(one, name) for one in homes if hasattr(one, name))
+    return value

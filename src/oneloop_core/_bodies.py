@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from attrs import field, frozen
 
 from ._codecs import encode_string
-from ._encoding import JSON, encode_form, encode_header, revealed, text_of
+from ._encoding import encode_body, encode_form, encode_header, revealed, text_of
 from ._errors import ArgumentError, ArgumentValueError, mismatch, wrong_type
 from ._secrets import Secret, encode_secret
 
@@ -62,11 +62,6 @@ def decode_file(value: Any) -> bytes | File:
     if not isinstance(value, bytes | File):
         raise mismatch("a file", value)
     return value
-
-
-def encode_body(body: Any) -> bytes:
-    """Encode a checked body as compact JSON."""
-    return JSON.encode(body).encode()
 
 
 def encode_text(body: Any, content_type: str) -> tuple[bytes, str]:

@@ -1,4 +1,4 @@
-"""The parameters of a request as text: in its path, query, headers and cookies. No I/O.
+"""A request as text: its JSON body, and parameters in its path, query, headers and cookies. No I/O.
 
 Values are JSON, which the codecs have checked and encoded before. Styles are those of OpenAPI 3.0.4
 and 3.1.1, which follow RFC 6570: separators are literal and everything else is percent-encoded.
@@ -238,6 +238,11 @@ _COMPACT: dict[str, Any] = {
 JSON = json.JSONEncoder(ensure_ascii=False, **_COMPACT)
 """Writes a checked value as compact JSON."""
 _ASCII_JSON = json.JSONEncoder(**_COMPACT)
+
+
+def encode_body(body: Any) -> bytes:
+    """Encode a checked body as compact JSON."""
+    return JSON.encode(body).encode()
 
 
 def revealed(value: Any) -> Any:
