@@ -30,7 +30,7 @@ def escaped(text: str) -> str:
     if re.search(r"[^\n\t -~]", text):
         visible = "".join(
             one
-            for one in re.sub(r"[\u2028\u2029]", " ", text)
+            for one in re.sub(r"[\r\u2028\u2029]", " ", text)
             if one in "\n\t" or unicodedata.category(one) not in UNPRINTABLE
         )
     return visible.replace("\\", r"\\").replace('"""', r"\"\"\"")

@@ -473,12 +473,10 @@ class Walk:
                 gc.unfreeze()
 
 
-AFTER = (
-    "_Client._respond",
-    "Oneloop._respond",
-    "Oneloop._perform",
-    "AsyncOneloop._respond",
-    "AsyncOneloop._perform",
+AFTER = tuple(
+    f"{client}.{function}"
+    for client in ("SyncClient", "AsyncClient")
+    for function in ("_perform", "_perform_special", "_respond")
 )
 """Functions that return what the course of a call has returned."""
 
