@@ -119,7 +119,8 @@ def render(
             code = environment.get_template(f"{template}.jinja").render(variables)
             (package / path).parent.mkdir(parents=True, exist_ok=True)
             (package / path).write_text(f"# {mark(name)}\n\n{code}", encoding="utf-8", newline="\n")
-        listing = environment.get_template("operations.md.jinja").render()
+        about = {"mark": mark(name), "has_clients": has_clients}
+        listing = environment.get_template("operations.md.jinja").render(about)
     except TemplateError as fault:
         raise GenerationError(f"a template: {one_line(fault)}") from None
     (package / "py.typed").touch()

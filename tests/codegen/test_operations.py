@@ -549,9 +549,11 @@ def test_docstrings_say_what_is_done() -> None:
 
 
 def test_the_list_of_operations(made: generating.Api) -> None:
-    """A deprecated operation is listed as one."""
+    """The page names its document and clients; a deprecated operation is listed as one."""
     assert "| `POST /x` | `s_security()` (deprecated) |" in made.listing
     assert "| `POST /u/{user-id}/end` | `p_simple(user_id)` |" in made.listing
+    assert f"<!-- {_render.mark('things.yaml')} -->\n" in made.listing
+    assert "Each is a method of `Client` and `AsyncClient`," in made.listing
 
 
 @pytest.mark.parametrize(
