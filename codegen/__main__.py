@@ -119,7 +119,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     text = "compare with an older document or git revision; exit with 1 on breaking changes"
     option(modes, "diff", text, metavar="OTHER")
     option(modes, "lint", "list likely mistakes in the document, each with an action that mends it")
-    forms = ("text", "markdown", "json")
+    forms = ("text", "markdown", "changelog", "json")
     option(modes, "format", "of --diff and --lint", choices=forms, metavar="|".join(forms))
     more = parser.add_argument_group("in addition")
     option(more, "prune", "remove stale overrides from the overlays")
@@ -138,6 +138,7 @@ CONTRADICTIONS = (
     *product(MODES, ["demo"]),
     *product(("check", "diff", "lint"), ("add", "prune")),
     ("overlay", "no_overlays"),
+    ("lint", "report"),
 )
 """Pairs of options that cannot be given together."""
 
@@ -149,6 +150,8 @@ def _refuse_contradictions(parser: _Parser, options: argparse.Namespace) -> None
             parser.error(f"argument {second}: not allowed with argument {first}")
     if options.format and not (options.diff or options.lint):
         parser.error("argument --format: only allowed with argument --diff or --lint")
+    if options.format == "changelog" and options.lint:
+        parser.error("argument --format: changelog is only allowed with argument --diff")
     options.format = options.format or "text"
     if options.prefer and not options.add:
         parser.error(f"argument --{options.prefer}: only allowed with argument --add")

@@ -149,7 +149,7 @@ class _Reader:
         seen: set[str] = set()
         for where, method, path, _, operation in self.operations():
             if isinstance(operation, dict):
-                given = operation.get("operationId")
+                given = _given_name(operation, where) or operation.get("operationId")
                 given = given if isinstance(given, str) and given else None
                 plain[where] = _naming.method_name(given, method, path)
                 if given in seen:

@@ -93,14 +93,16 @@ def refusal(name: str, refused: list[Refusal], count: int) -> GenerationError:
 
 
 def show_changes(changes: "Changes", form: str) -> None:
-    """Print a change report as `text`, `markdown` or `json`."""
+    """Print a change report as `text`, `markdown`, `changelog` or `json`."""
     if form == "text":
         from rich.console import Console
 
         changes.show(Console())
         return
-    text = json.dumps(changes.json(), indent=2) if form == "json" else changes.markdown()
-    print_lines(text)
+    if form == "json":
+        print_lines(json.dumps(changes.json(), indent=2))
+    else:
+        print_lines(changes.markdown() if form == "markdown" else changes.changelog())
 
 
 def show_findings(findings: list[Finding], name: str, form: str) -> None:
@@ -110,7 +112,7 @@ def show_findings(findings: list[Finding], name: str, form: str) -> None:
         return
     fence = form == "markdown" and bool(findings)
     lines = [f"{'- ' if fence else ''}{line(one)}" for one in findings]
-    lines.append(f"{len(findings)} quirks in {name} that no override answers")
+    lines.append(f"{counted(len(findings), 'quirk')} in {name} that no override answers")
     actions = [(line(one), one.action) for one in findings if one.action]
     if actions:
         written = overlay(actions, name)
@@ -122,6 +124,11 @@ def print_lines(text: str) -> None:
     """Print lines to stdout."""
     for one in text.split("\n"):
         say(one, sys.stdout)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def line(finding: Finding) -> str:

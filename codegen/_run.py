@@ -259,8 +259,12 @@ class Run:
         for line in self.different if options.dry_run else ():
             self.progress(f"  {line}")
         if found := quirks(self.patched):
-            command = self.command("--lint")
-            self.progress(f"{len(found)} quirks that no override answers: {command} shows them")
+            where = f"{self.command('--lint')} shows {'them' if len(found) > 1 else 'it'}"
+            if options.add and not self.writes:
+                where += " when the pages are added"
+            self.progress(
+                f"{_report.counted(len(found), 'quirk')} that no override answers: {where}"
+            )
         self.show_changes()
         return _demo() if options.demo else 0
 

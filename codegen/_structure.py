@@ -186,7 +186,7 @@ def reserved_extensions(document: dict[str, Any]) -> Iterator[Finding]:
             named += [(("paths", key), key) for key in part["paths"]]
         for place, key in named:
             if key.casefold().startswith(OURS):
-                problem = "this extension belongs to overrides/; remove it from the document"
+                problem = "this extension is for overlays only; remove it from the document"
                 yield Finding(place, problem, refuses=True)
 
 

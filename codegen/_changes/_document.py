@@ -15,7 +15,7 @@ new, or an error that has to be mended in their code."""
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
 Ways = frozenset[str]
 """Whether something is `sent`, `received`, or both."""
-TYPED = frozenset({"date-time", "date", "digits", "binary", "byte", "password"})
+TYPED = frozenset({"date-time", "date", "digits", "binary", "byte"})
 """The formats that decide what a string becomes in Python."""
 TRIED = 50
 """A rename is looked for among at most so many equal parts, so that the time stays linear."""

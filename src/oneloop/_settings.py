@@ -97,7 +97,7 @@ def _read_base_url(given: Secret, allow_http: object) -> tuple[str, str]:
     scheme, host = parts
     if scheme == "http" and not (allow_http or is_loopback(host)):
         remedy = "use https:// or pass allow_http=True"
-        return f"base_url {url!r} would send the API key unencrypted; {remedy}", ""
+        return f"base_url {url!r} would send the credential unencrypted; {remedy}", ""
     # The scheme is compared with later, so it must be in lower case.
     return "", scheme + url[len(scheme) :].rstrip("/")
 

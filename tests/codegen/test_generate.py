@@ -146,7 +146,7 @@ def test_every_file_is_marked_as_generated(first: Path) -> None:
     for path in sources:
         text = path.read_text("utf-8")
         if path.suffix in (".py", ".pyi"):
-            assert text.startswith(f"# {_render.mark('openapi.yaml')}\n\n")
+            assert text.startswith(f"# {_render.mark('openapi.yaml', ours=True)}\n\n")
         else:
             assert path.name in ("manifest.json", "document.json")
             assert "./generate.sh" in next(iter(json.loads(text).values()))
@@ -173,7 +173,7 @@ def test_the_manifest_names_what_the_package_was_made_from(first: Path) -> None:
     )
     assert list(digests.values()) == sha256sum.stdout.split()
     assert manifest["tools"] == {tool: version(tool) for tool in manifest["tools"]}
-    assert {"openapi-python-client", "ruff"} <= set(manifest["tools"])
+    assert {"jinja2", "ruff"} == set(manifest["tools"])
 
 
 def test_caches_of_tools_do_not_change_the_manifest(
@@ -550,6 +550,8 @@ def test_a_wrong_command_line_exits_2() -> None:
         ("--ours", "argument --ours: only allowed with argument --add"),
         ("--format json", "argument --format: only allowed with argument --diff or --lint"),
         ("--lint --format xml", "argument --format: invalid choice: 'xml'"),
+        ("--lint --format changelog", "changelog is only allowed with argument --diff"),
+        ("--lint --report a.json", "argument --report: not allowed with argument --lint"),
     ],
 )
 def test_contradictions_are_wrong_usage(arguments: str, problem: str, capsys: Any) -> None:
@@ -1072,6 +1074,10 @@ class Told:
         """Return the report as Markdown."""
         return "# Changes\n\nmany"
 
+    def changelog(self) -> str:
+        """Return the report as a part of the changelog."""
+        return "### Added"
+
     def show(self, console: Any) -> None:
         """Print the report."""
         console.print("many changes")
@@ -1083,6 +1089,7 @@ class Told:
         ("text", "many changes\n"),
         ("markdown", "# Changes\n\nmany\n"),
         ("json", '{\n  "bump": "major"\n}\n'),
+        ("changelog", "### Added\n"),
     ],
 )
 def test_diff_compares_with_an_older_document(

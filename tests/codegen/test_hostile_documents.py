@@ -329,7 +329,7 @@ def test_our_extensions_come_from_overrides_alone(place: str, key: str) -> None:
         parse_document(json.dumps({**document, **PLACES[place](key)}), "page.yaml")
     message = str(caught.value)
     assert message.startswith("page.yaml: ")
-    assert f".{key}: this extension belongs to overrides/" in message
+    assert f".{key}: this extension is for overlays only" in message
 
 
 def test_names_and_data_are_no_extensions() -> None:

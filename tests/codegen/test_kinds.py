@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from codegen._errors import GenerationError
 from codegen._naming import snake
 from oneloop_core import UNSET, ArgumentError, DecodeError
 from tests.codegen.generating import (
@@ -765,6 +766,16 @@ def test_a_tag_may_be_called_as_folders_that_tools_pass_over(operations: Api) ->
     """Code below a tag named `build` is formatted and its imports are cleaned up too."""
     text = (operations.folder / operations.package / "api" / "build" / "built.py").read_text()
     assert "encode_string" not in text
+
+
+def test_an_overlay_may_name_an_operation(generate: Generate) -> None:
+    """`x-python-name` is the name of the method, whatever its operationId is."""
+    api = generate({}, post(**{"x-python-name": "fetch_all"}))
+    assert api.module("api.v1.fetch_all").OPERATION.name == "fetch_all"
+    with pytest.raises(
+        GenerationError, match=r"things\.post: x-python-name: 'a b' cannot be a name"
+    ):
+        generate({}, post(**{"x-python-name": "a b"}))
 
 
 def test_docstrings_tell_limits(generate: Generate) -> None:

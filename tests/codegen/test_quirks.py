@@ -698,7 +698,7 @@ def test_a_published_document_cannot_answer() -> None:
     text = json.dumps({**document(), ANSWERS: {"no-tag": "Why."}})
     with pytest.raises(GenerationError) as caught:
         parse_document(text, "openapi.json")
-    assert f"{ANSWERS}: this extension belongs to overrides/" in str(caught.value)
+    assert f"{ANSWERS}: this extension is for overlays only" in str(caught.value)
 
 
 @pytest.mark.parametrize(
