@@ -550,7 +550,10 @@ def test_a_wrong_command_line_exits_2() -> None:
         ("--ours", "argument --ours: only allowed with argument --add"),
         ("--format json", "argument --format: only allowed with argument --diff or --lint"),
         ("--lint --format xml", "argument --format: invalid choice: 'xml'"),
-        ("--lint --format changelog", "changelog is only allowed with argument --diff"),
+        (
+            "--lint --format changelog",
+            "argument --format: changelog is only allowed with argument --diff",
+        ),
         ("--lint --report a.json", "argument --report: not allowed with argument --lint"),
     ],
 )
