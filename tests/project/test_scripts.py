@@ -216,6 +216,19 @@ def test_two_runs_at_once_make_one_environment(made: tuple[Path, list[str]]) -> 
     assert [path.name for path in checkout.glob(".venv/.[!g]*")] == []
 
 
+def test_the_environment_behind_a_link_is_not_cleared(tmp_path: Path) -> None:
+    """A link, perhaps to the environment of another checkout, is an error with its remedy."""
+    checkout = copied(tmp_path / "checkout")
+    shutil.copytree(ROOT / "requirements", checkout / "requirements")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "kept").touch()
+    (checkout / ".venv").symlink_to(tmp_path / "other")
+    result = run(checkout / "scripts" / "venv", "generate", cwd=tmp_path, PYTHON=sys.executable)
+    message = ".venv is a symbolic link; remove it, and the next run makes a folder"
+    assert (result.returncode, result.stderr) == (1, f"scripts/venv: {message}\n")
+    assert (tmp_path / "other" / "kept").exists()
+
+
 def test_what_is_required_is_in_the_environment(made: tuple[Path, list[str]]) -> None:
     """Requirements are installed only into the environment, whatever pip's settings are."""
     checkout, _ = made
