@@ -128,8 +128,8 @@ class _Reader:
             for method in METHODS:
                 if method in item:
                     where, one = ("paths", path, method), item[method]
-                    fault = Unsupported(where, "an operation must be a mapping")
-                    yield where, method, path, item, one if isinstance(one, dict) else fault
+                    wrong = Unsupported(where, "an operation must be a mapping")
+                    yield where, method, path, item, one if isinstance(one, dict) else wrong
 
     def item(self, item: Any, place: Place) -> dict[str, Any]:
         """Return a path item, with what a reference in it points to."""
