@@ -6,7 +6,6 @@ kind is listed nowhere else.
 """
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal, Self
 
@@ -209,9 +208,7 @@ class Limited(Kind):
     @property
     def bounds(self) -> str:
         parts = [self.words[key].format(limit) for key, limit in self.limits.items()]
-        parts[:0] = sizes(
-            self.limits.get("min_length") or None, self.limits.get("max_length"), "character"
-        )
+        parts[:0] = sizes(self.limits.get("min_length"), self.limits.get("max_length"), "character")
         text = ", ".join(filter(None, parts)).replace(r"\Z", "$")  # as the document has it
         return f"{text[0].upper()}{text[1:]}." if text else ""
 
@@ -276,18 +273,16 @@ class Text(Limited):
     def of(cls, schema: Any) -> Self:
         limits: dict[str, Any] = {
             key: int(schema[keyword])
-            for key, keyword in (("min_length", "minLength"), ("max_length", "maxLength"))
-            if isinstance(schema.get(keyword), int | float) and schema[keyword] >= 0
+            for key, keyword, least in (
+                ("min_length", "minLength", 1),
+                ("max_length", "maxLength", 0),
+            )
+            if isinstance(schema.get(keyword), int | float) and schema[keyword] >= least
         }
-        if limits.get("min_length") == 0:
-            del limits["min_length"]
         if isinstance(schema.get("pattern"), str):
             pattern = python_pattern(schema["pattern"])
             short = limits.get("max_length", LONGEST_CHECKED + 1) <= LONGEST_CHECKED
-            try:
-                time, _ = judge(pattern)
-            except re.error:  # ECMAScript knows more than Python
-                time = Time.COMPLEX
+            time, _ = judge(pattern)
             checked = time == Time.LINEAR or (time == Time.POLYNOMIAL and short)
             limits["pattern" if checked else "unchecked"] = pattern
         return cls(limits)
@@ -484,9 +479,9 @@ class Union(Kind):
                     table.setdefault(value, one)
             listed = sum(map(len, values.values()))
             distinct = len({value for found in values.values() for value in found}) == listed
-            if table and {id(one) for one in table.values()} >= {id(one) for one in models}:
-                if name == self.named or (distinct and all(values.values())):
-                    return name, table
+            whole = table and {id(one) for one in table.values()} >= {id(one) for one in models}
+            if whole and (name == self.named or (distinct and all(values.values()))):
+                return name, table
         return "", {}
 
     @property

@@ -1,14 +1,15 @@
 """Rules that rewrite a schema, as vendors write it, into the few forms that the reader takes.
 
-A normal schema is one of these, with annotations beside it, and `nullable: true` if null is allowed:
+A normal schema is one of these, with annotations beside it, and `nullable: true` if null is
+allowed:
 
 - `$ref` alone;
 - `oneOf` with two alternatives or more, which may have a `discriminator`;
 - `type` with one name and its keywords, `enum` and `const` included;
 - nothing but annotations, for any value.
 
-Each rule is one construct. Only the schema itself becomes normal, not the schemas inside it, so that
-a document is rewritten as far as operations use it, and each part in time linear in its size.
+Each rule is one construct. Only the schema itself becomes normal, not the schemas inside it, so
+that a document is rewritten as far as operations use it, and each part in time linear in its size.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -93,7 +94,7 @@ class Rules:
     def target(self, reference: Any, place: Place) -> Any:
         """Return what a reference points to."""
         found = target(self.document, reference) if isinstance(reference, str) else None
-        if found is None or not reference.startswith("#"):
+        if found is None or not reference.startswith("#/"):
             problem = f"$ref {str(reference)[:200]!r} has no target in the document"
             raise Unsupported(place, f"{problem}: add it to components, or replace the reference")
         return found
@@ -140,7 +141,7 @@ def annotations(schema: Schema) -> Schema:
 # --- the rules, in the order in which they apply -------------------------------------------------
 
 
-def boolean(rules: Rules, schema: Any, place: Place) -> Schema:
+def boolean(_rules: Rules, schema: Any, place: Place) -> Schema:
     """`true` is any value. `false`, which is no value, cannot be expressed."""
     if schema is True:
         return {}
@@ -169,7 +170,7 @@ def _said(schema: Schema) -> list[str]:
     return [key for key in schema if key not in ANNOTATIONS and not key.startswith("x-")]
 
 
-def type_list(rules: Rules, schema: Schema, place: Place) -> Schema:
+def type_list(_rules: Rules, schema: Schema, _place: Place) -> Schema:
     """A list of types is null beside a type, or alternatives."""
     types = schema.get("type")
     if isinstance(types, str):
@@ -216,7 +217,7 @@ def _json_type(value: Any, name: str) -> bool:
     )
 
 
-def null(rules: Rules, schema: Schema, place: Place) -> Schema:
+def null(_rules: Rules, schema: Schema, _place: Place) -> Schema:
     """Null among values or alternatives makes a schema nullable."""
     if "const" in schema and schema["const"] is None:
         return {**without(schema, ("const",)), "type": "null", "nullable": True}
@@ -265,7 +266,7 @@ def all_of(rules: Rules, schema: Schema, place: Place) -> Schema:
         expanded.append(rules.normal(rest, place))
     merged: Schema = {}
     for one in expanded:
-        merged = _both(rules, merged, one, place)
+        merged = _both(merged, one, place)
     all_null = bool(expanded) and all(one.get("nullable") for one in expanded)
     all_null = all_null or any(one.get("type") == "null" for one in expanded)
     kept = without(merged, (*ANNOTATIONS, *NAMING))
@@ -284,7 +285,7 @@ def _adds(schema: Schema) -> bool:
     return says_something(without(schema, ("type",)))
 
 
-def _both(rules: Rules, one: Schema, other: Schema, place: Place) -> Schema:
+def _both(one: Schema, other: Schema, place: Place) -> Schema:
     """Merge two normal schemas, which apply to the same value."""
     for this, that in ((one, other), (other, one)):
         if not says_something(this):

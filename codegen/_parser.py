@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from attrs import evolve
 
@@ -19,10 +19,10 @@ from ._errors import GenerationError
 from ._findings import Finding, Place, Refusal, Unsupported, dotted
 from ._kinds import Class, Enum, Kind, Model, Property, Union, classes
 from ._literals import literal, quoted
-from ._normal import Rules, Schema, says_something
+from ._normal import Rules, Schema, says_something, without
 from ._security import TAKEN_HEADERS, TOKEN, security
 from ._servers import servers
-from ._structure import METHODS, Blame
+from ._structure import METHODS, Blame, place_of
 from ._views.names import of_methods, of_models
 
 JSON = re.compile(
@@ -103,7 +103,7 @@ class _Reader:
             try:
                 self.check(("paths", path, "parameters"))
                 self.check(where)
-                if isinstance(operation, Exception):
+                if isinstance(operation, Unsupported):
                     raise operation
                 found.append(self.endpoint(where, method, path, item, operation, names[where]))
             except Unsupported as fault:
@@ -119,8 +119,6 @@ class _Reader:
         """Yield each operation: its place, method, path and path item, and how it is written."""
         for path, item in (self.document.get("paths") or {}).items():
             if not path.startswith("/"):
-                if not path.startswith("x-"):
-                    self.rules.drop(("paths", path), "a path starts with a slash; it is left out")
                 continue
             try:
                 item = self.item(item, ("paths", path))
@@ -129,18 +127,22 @@ class _Reader:
                 continue
             for method in METHODS:
                 if method in item:
-                    yield ("paths", path, method), method, path, item, item[method]
+                    where, one = ("paths", path, method), item[method]
+                    wrong = Unsupported(where, "an operation must be a mapping")
+                    yield where, method, path, item, one if isinstance(one, dict) else wrong
 
     def item(self, item: Any, place: Place) -> dict[str, Any]:
         """Return a path item, with what a reference in it points to."""
-        for _ in range(10):
-            if not (isinstance(item, dict) and "$ref" in item):
-                break
-            item = {**self.rules.target(item["$ref"], place), **item}
-            del item["$ref"]
-        if not isinstance(item, dict):
-            raise Unsupported(place, "a path item must be a mapping")
-        return item
+        whole: dict[str, Any] = {}
+        seen: list[Any] = []
+        while isinstance(item, dict) and item not in seen:
+            seen.append(item)
+            whole = {**item, **whole}
+            if "$ref" not in item:
+                return whole
+            item = self.rules.target(item["$ref"], place)
+            self.check(place_of(seen[-1]["$ref"]))
+        raise Unsupported(place, "a path item must be a mapping, or refer to one")
 
     def method_names(self) -> dict[Place, str]:
         """Return the name of each operation's method."""
@@ -167,8 +169,6 @@ class _Reader:
         self, where: Place, method: str, path: str, item: Any, operation: Any, name: str
     ) -> Endpoint:
         """Return one operation."""
-        if not isinstance(operation, dict):
-            raise Unsupported(where, "an operation must be a mapping")
         tags = operation.get("tags")
         tag = tags[0] if isinstance(tags, list) and tags and isinstance(tags[0], str) else "default"
         owner = _naming.class_name(name)
@@ -211,7 +211,7 @@ class _Reader:
             reference = part["$ref"]
             beside = {key: part[key] for key in ("description", "summary") if key in part}
             part = self.rules.target(reference, place)
-            place = tuple(reference.removeprefix("#/").split("/"))
+            place = place_of(reference)
             part = {**part, **beside} if isinstance(part, dict) else part
         if not isinstance(part, dict):
             raise Unsupported(place, "must be a mapping")
@@ -238,8 +238,8 @@ class _Reader:
                 found["path", name] = part, where
         parameters = []
         for location in DEFAULT_STYLES:
-            for (place_of, name), (part, at) in found.items():
-                if place_of != location:
+            for (inside, name), (part, at) in found.items():
+                if inside != location:
                     continue
                 if location == "path" and name not in templates:
                     self.rules.drop(at, f"the path has no {{{name}}}: the parameter is left out")
@@ -430,7 +430,7 @@ class _Reader:
                 schema = self.rules.target(reference, ())
             except Unsupported:
                 break
-            schema = {key: value for key, value in schema.items() if key != "x-python-name"}
+            schema = without(schema, ["x-python-name"]) if isinstance(schema, dict) else schema
         return found
 
     def kind(self, schema: Any, place: Place, naming: "Naming", way: str) -> Kind:
@@ -587,9 +587,9 @@ class _Reader:
         """Return the kind of what a reference points to."""
         seen: set[str] = set()
         while True:
-            keys = tuple(reference.removeprefix("#/").split("/"))
-            self.check(keys)
             schema = self.rules.target(reference, place)
+            keys = place_of(reference)
+            self.check(keys)
             if reference in seen:
                 raise Unsupported(place, f"$ref {reference!r} refers to itself")
             seen.add(reference)
@@ -605,7 +605,7 @@ class _Reader:
         if key in self.open:
             self.rules.drop(keys, "it contains itself without a class between: read as any JSON")
             return _kinds.Anything()
-        name = unquote(keys[-1].replace("~1", "/").replace("~0", "~"))
+        name = str(keys[-1])
         self.open.add(key)
         try:
             kind = self.kinds[key] = self.kind(schema, keys, (None, name), way)

@@ -145,11 +145,17 @@ def target(document: Any, reference: str) -> Any:
     return None
 
 
+def place_of(reference: str) -> Place:
+    """Return the place that a reference points to, for `Blame`."""
+    keys = unquote(reference.partition("#")[2]).split("/")[1:]
+    return tuple(key.replace("~1", "/").replace("~0", "~") for key in keys)
+
+
 def refuse(name: str, findings: Iterable[Finding]) -> None:
     """Raise `GenerationError` with all findings in a document, if there are any."""
     lines = [f"{name}: {dotted(one.place)}: {one.problem}" for one in findings]
-    if more := len(lines) - MOST_SHOWN:
-        lines[MOST_SHOWN:] = [f"{name}: {more} more problems"] if more > 0 else []
+    if (more := len(lines) - MOST_SHOWN) > 0:
+        lines[MOST_SHOWN:] = [f"{name}: {more} more problems"]
     if lines:
         raise GenerationError(*lines)
 
@@ -160,12 +166,13 @@ class Blame:
     def __init__(self, findings: Iterable[Finding]) -> None:
         self._inside: dict[Place, Finding] = {}
         for one in findings:
-            for length in range(len(one.place) + 1) if one.refuses else ():
-                self._inside.setdefault(one.place[:length], one)
+            place = tuple(map(str, one.place))  # a reference has the indexes of lists as texts
+            for length in range(len(place) + 1) if one.refuses else ():
+                self._inside.setdefault(place[:length], one)
 
     def inside(self, place: Place) -> Finding | None:
         """Return the first finding at a place or below it, without following references."""
-        return self._inside.get(place)
+        return self._inside.get(tuple(map(str, place)))
 
 
 def is_unused(place: Place) -> bool:

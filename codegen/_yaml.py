@@ -104,7 +104,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _fault(text: str) -> UnreadableError:
     """Return the first fault in a text that is JSON apart from such faults."""
     names: list[set[str]] = []
-    for token in TOKEN.finditer(text):
+    tokens = TOKEN.finditer(text)
+    while True:
+        token = next(tokens)
         word = token[0]
         try:
             if word in "{[":
@@ -123,7 +125,6 @@ def _fault(text: str) -> UnreadableError:
             return UnreadableError(f"{word[:50]} is not Unicode text", token.start())
         except UnreadableError as error:
             return UnreadableError(error.args[0], token.start())
-    raise AssertionError("there is no fault")
 
 
 def _number(text: str) -> float:
@@ -159,7 +160,7 @@ def _yaml(text: str) -> Any:
     except yaml.reader.ReaderError as error:
         problem = f"unacceptable character #x{error.character:04x}"
         raise UnreadableError(problem, text.find(chr(error.character))) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise UnreadableError(str(error), None) from None
 
 

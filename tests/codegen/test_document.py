@@ -88,6 +88,9 @@ UNREADABLE = [
     ('{"a": ' * 101 + "1" + "}" * 101, f"api.yaml cannot be read: {DEEP}"),
     ('{"a": ' * 100_000, f"api.yaml cannot be read: {DEEP}"),
     ("{a: b, c: d", "api.yaml: line 1, column 12: "),
+    ('{"a": null, "b": 1, "b": 2}', "api.yaml: line 1, column 21: found duplicate key 'b'"),
+    ('a: "\\U00110000"', "api.yaml cannot be read: "),
+    ('a: "\\Uffffffff"', "api.yaml cannot be read: "),
 ]
 
 
@@ -262,6 +265,22 @@ WRONG = {
     "an unknown key": (
         ONE_SCHEMA % "{const: a}",
         "components.schemas.A.const: this key is not in OpenAPI",
+    ),
+    "a key with a fault, which 3.1 does not count as known": (
+        (ONE_SCHEMA % "{}")
+        .replace("3.0.3", "3.1.0")
+        .replace("schemas: {", "securitySchemes: {")
+        .replace("A: {}", "A: {type: oauth2, flows: 5, flow: 5}"),
+        "components.securitySchemes.A.flow: this key is not in OpenAPI",
+        "components.securitySchemes.A.flows!: expected object, got 5",
+    ),
+    "an id that is none": (
+        (ONE_SCHEMA % "{$id: 5}").replace("3.0.3", "3.1.0"),
+        "components.schemas.A.$id: expected string, got 5",
+    ),
+    "a component with a name that OpenAPI does not allow": (
+        (ONE_SCHEMA % "{properties: 5}").replace("A:", "A/B:"),
+        "components.schemas.A/B.properties!: expected object, got 5",
     ),
     "a path without a slash": (
         ONE_PATH.replace("/a", "a") % "{responses: {}}",

@@ -1198,6 +1198,26 @@ def test_an_edited_package_is_replaced_without_a_report(
     assert main([*foreign(summary="New"), "--check"]) == 0
 
 
+def test_a_quiet_run_has_no_remarks_and_a_check_names_its_command(
+    foreign: Any, tmp_path: Path, capsys: Any
+) -> None:
+    """--quiet leaves out what is wrong in a document; --check repeats the overlays of the run."""
+    overlay = tmp_path / "overlay.json"
+    action = {"target": "$.info", "update": {"version": "9"}}
+    overlay.write_text(json.dumps({"actions": [action]}), encoding="utf-8")
+    document = {**small(), "tags": 5}
+    options = [*foreign(document), "--overlay", str(overlay)]
+    assert main([*options, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    document["info"] = {**document["info"], "title": "Renamed"}
+    assert main([*foreign(document), *options[4:], "--check"]) == 1
+    found = capsys.readouterr()
+    output = tmp_path / "other" / "api"
+    command = f"./generate.sh --document {options[1]} --overlay {overlay} --output {output}"
+    assert f"Run {command} and commit what it changes.\n" in found.out
+    assert "note: tags: expected array, got 5\n" in found.err
+
+
 def test_only_the_first_remarks_are_printed() -> None:
     """A run prints a limited number of remarks; the report has all of them."""
     api = Api([], [], [], [Finding(("info",), f"remark {n}") for n in range(25)])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from codegen._errors import GenerationError
+from codegen._kinds import kind_of
 from codegen._naming import snake
 from oneloop_core import UNSET, ArgumentError, DecodeError
 from tests.codegen.generating import (
@@ -515,6 +516,87 @@ def test_constants_of_openapi_3_1(generate: Generate) -> None:
         api.C(**{**wire, "text": "b"}).to_dict()
     with pytest.raises(ArgumentError, match=r"^maybe must be greater than 3"):
         api.C(**{**wire, "maybe": 3}).to_dict()
+
+
+def test_alternatives_are_told_apart_by_what_they_list(generate: Generate) -> None:
+    """A required field with listed values is a tag if each class has its own; null is no value."""
+
+    def tagged(one: dict[str, Any], other: dict[str, Any]) -> Api:
+        fields = {"a": {"properties": {"k": one}}, "b": {"properties": {"k": other}}}
+        schemas: dict[str, Any] = {
+            name.upper(): {"type": "object", "required": ["k"], **more}
+            for name, more in fields.items()
+        }
+        both = {"oneOf": [ref("A"), ref("B"), {"const": "none"}, {"const": None}]}
+        schemas["T"] = {"type": "object", "properties": {"x": both}}
+        return generate(schemas, version="3.1.0")
+
+    def of(api: Api, key: Any) -> str:
+        return type(api.T.from_dict({"x": {"k": key}}).x).__name__
+
+    for one, other in ((["a"], ["b"]), (["a", 1], ["b", 2])):
+        api = tagged({"enum": one}, {"enum": other})
+        assert [of(api, key) for key in (one[0], other[0], "c")] == ["A", "B", "UnknownObject"]
+        assert api.T.from_dict({"x": "none"}).x == "none"
+        assert api.T.from_dict({"x": None}).x is None
+    api = tagged({"const": "a"}, {"enum": ["b", None]})
+    assert [of(api, key) for key in ("a", "b")] == ["A", "B"]
+    api = tagged({"enum": ["a", "b"]}, {"enum": ["b", "c"]})
+    assert of(api, "b") == "A"  # they share a value, so it is no tag
+    assert "decode_tagged" not in (api.folder / api.package / "models" / "t.py").read_text()
+
+
+def test_a_tag_may_be_absent_from_an_alternative(generate: Generate) -> None:
+    """A field that only some of the classes have tells nothing by its value."""
+    fields = [{"k": {"enum": ["a"]}}, {"m": {"type": "string", "nullable": True}}]
+    schemas: dict[str, Any] = {
+        name: {"type": "object", "required": [*one], "properties": one}
+        for name, one in zip("AB", fields, strict=True)
+    }
+    both = {"oneOf": [ref("A"), ref("B"), {"type": "array", "items": ref("B")}]}
+    nested = {"type": "object", "properties": {"n": {"type": "object", "properties": fields[1]}}}
+    schemas |= {"T": {"type": "object", "properties": {"x": both}}, "N": nested}
+    api = generate(schemas)
+    assert isinstance(api.T.from_dict({"x": {"m": None}}).x, api.B)
+    assert isinstance(api.T.from_dict({"x": [{"m": "a"}]}).x[0], api.B)
+    assert isinstance(api.T.from_dict({"x": {"k": "a"}}).x, api.A)
+
+
+@pytest.mark.parametrize("more", [[], [TEXT]])
+def test_a_tag_decides_between_objects_only(generate: Generate, more: list[Any]) -> None:
+    """A text beside alternatives with a tag is known by its type."""
+    pets: dict[str, Any] = {
+        name: {"type": "object", "required": ["k"], "properties": {"k": TEXT}}
+        for name in ("Cat", "Dog")
+    }
+    tag = {"propertyName": "k"}
+    choices = {"oneOf": [ref("Cat"), ref("Dog"), *more], "discriminator": tag}
+    api = generate({**pets, "T": {"type": "object", "properties": {"x": choices}}})
+    assert isinstance(api.T.from_dict({"x": {"k": "Dog"}}).x, api.Dog)
+    for _ in more:
+        assert api.T.from_dict({"x": "a"}).x == "a"
+
+
+def test_alternatives_are_told_apart_by_fields_inside_fields(generate: Generate) -> None:
+    """Two levels are compared; what is deeper decides nothing."""
+
+    def inside(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "object", "required": [name], "properties": {name: schema}}
+
+    schemas = {name: inside("a", inside(name.lower(), inside("b", TEXT))) for name in ("X", "Y")}
+    both = {"type": "object", "properties": {"v": {"anyOf": [ref("X"), ref("Y")]}}}
+    api = generate({**schemas, "T": both})
+    for name in "XY":
+        wire = {"v": {"a": {name.lower(): {"b": "c"}}}}
+        assert type(api.T.from_dict(wire).v).__name__ == name
+        assert api.T.from_dict(wire).to_dict() == wire
+
+
+def test_a_least_length_of_zero_is_no_limit() -> None:
+    """`minLength: 0` says nothing, so neither code nor docstrings repeat it."""
+    kind = kind_of("string", "", {"minLength": 0, "maxLength": 0})
+    assert kind.bounds == "At most 0 characters."
+    assert kind.code("encode", "a") == "encode_string(a, max_length=0)"
 
 
 # --- operations ----------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ DOCUMENT = {
             "B": B,
             "Id": {**TEXT, "description": "An id"},
             "Self": {"allOf": [ref("Self"), A]},
+            **{f"Deep{n}": {"allOf": [ref(f"Deep{n + 1}"), A]} for n in range(70)},
+            "Deep70": B,
             "Many": {"oneOf": [{**TEXT, "maxLength": n} for n in range(15)]},
         }
     }
@@ -71,6 +73,11 @@ CASES: dict[str, tuple[Any, Any]] = {
     "one part in place": ({"allOf": [A], "type": "object"}, A),
     "two objects": ({"allOf": [ref("A"), ref("B")]}, AB),
     "objects beside": ({"allOf": [ref("A")], **B}, AB),
+    "one part that is described": (
+        {"allOf": [{**A, "description": "d"}], **B},
+        {**AB, "description": "d"},
+    ),
+    "values without a type": ({"allOf": [{"enum": [1, "a"]}, {"enum": ["a"]}]}, {"enum": ["a"]}),
     "no part": ({"allOf": []}, {}),
     "required of both": (
         {"allOf": [{**A, "required": ["a"]}, {**B, "required": ["a", "b"]}]},
@@ -146,6 +153,14 @@ CASES: dict[str, tuple[Any, Any]] = {
             ],
         },
     ),
+    "any value with fields beside": (
+        {"oneOf": [True, C], **B},
+        {"oneOf": [{"allOf": [B, True]}, {"allOf": [B, C], "title": "C"}]},
+    ),
+    "alternatives that require the same": (
+        {**AB, "anyOf": [{"required": ["a"]}, {"required": ["a"], "title": "T"}]},
+        {**AB, "required": ["a"]},
+    ),
     # --- types that are missing
     "fields": ({"properties": {"a": TEXT}}, A),
     "numeric format": ({"format": "int32"}, {"format": "int32", **WHOLE}),
@@ -192,6 +207,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "two types at once": ({"allOf": [TEXT, WHOLE]}, "integer and string at the same time"),
     "no target": ({"allOf": [ref("Gone"), A]}, "has no target in the document"),
     "another file": ({"allOf": [{"$ref": "a.yaml"}, A]}, "'a.yaml' has no target"),
+    "too deep": (ref("Deep0") | {"required": ["a"]}, "nested too deeply or are circular"),
     "itself": (ref("Self") | {"required": ["a"]}, "consists of itself"),
     "too many": (
         {

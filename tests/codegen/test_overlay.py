@@ -628,6 +628,13 @@ def test_yaml_is_read_as_it_was_written(value: Any) -> None:
     assert old.load(text) == {"value": value}
 
 
+def test_actions_of_one_name_are_numbered_in_an_overlay() -> None:
+    """A name is that of one action, as reports use it; the same action is written once."""
+    actions = [{"x-quirk": "q", "target": f"$.{name}", "remove": True} for name in "abab"]
+    lines = _overlays.overlay([("", one) for one in actions], "api.yaml")
+    assert [line for line in lines if "x-quirk" in line] == ["  - x-quirk: q", "  - x-quirk: q-2"]
+
+
 def test_actions_are_written_as_an_overlay(tmp_path: Path) -> None:
     """Actions become an overlay that can be read; one action that has two reasons is in it once."""
     remove = {"target": "$.paths['/a'].get", "remove": True}
@@ -797,6 +804,15 @@ def test_an_action_that_others_need_is_not_pruned(tmp_path: Path, text: str) -> 
         GenerationError, match=r"its layout does not allow to remove actions\.0: edit"
     ):
         pruned(path, (0,))
+
+
+def test_a_text_that_ends_like_a_comment_is_not_pruned(tmp_path: Path) -> None:
+    """What looks like the comment above an action may belong to a text; then nothing is lost."""
+    path = tmp_path / "overlay.yaml"
+    action = "- target: $.a\n  update: |\n    a\n    # b\n"
+    path.write_text(f"actions:\n{action}- {{target: $.b, remove: true}}\n", encoding="utf-8")
+    with pytest.raises(GenerationError, match=r"does not allow to remove actions\.1: edit it"):
+        pruned(path, (1,))
 
 
 @pytest.mark.parametrize("path", [OVERLAY, ANNOTATED], ids=lambda path: path.name)
