@@ -337,7 +337,8 @@ def generated(path: Path, overlays: Sequence[Path], package: Path) -> dict[str, 
     actions = _overlays.read_actions(*overlays)
     document, _ = _overlays.patch(_document.read_document(path), actions)
     api = _parser.parse(document, names.of_classes(), _document.problems(document))
-    _render.render(api, document, package, path.name)
+    has_clients = list(overlays) != _project.OVERLAYS
+    _render.render(api, document, package, path.name, has_clients=has_clients)
     read: dict[str, Any] = json.loads((package / "document.json").read_bytes())
     return read
 

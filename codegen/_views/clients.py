@@ -13,7 +13,7 @@ _PLACES = {"header": "the header", "query": "the query parameter", "cookie": "th
 def descriptions(document: dict[str, Any]) -> dict[str, str]:
     """Return the docstrings of the two clients, by their names, without the quotes."""
     return {
-        name: layout(_sections(document, name, kind, functions), indent=4)
+        name: layout(_sections(document, kind, functions), indent=4)
         for name, kind, functions in (
             ("Client", "blocking", "a function that returns it for each call"),
             ("AsyncClient", "async", "a function, perhaps async, that returns it for each call"),
@@ -21,7 +21,7 @@ def descriptions(document: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _sections(document: dict[str, Any], name: str, kind: str, functions: str) -> list[list[str]]:
+def _sections(document: dict[str, Any], kind: str, functions: str) -> list[list[str]]:
     title, choices = line(str(document["info"].get("title", "API"))), servers(document).choices
     arguments = [
         item(argument, f"{_sent(scheme, index)} A string, or {functions}. {_words(scheme)}".strip())

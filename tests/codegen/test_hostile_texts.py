@@ -116,7 +116,7 @@ def document() -> dict[str, Any]:
                     "parameters": [
                         parameter("path_name", "path", TEXT, description="told"),
                         parameter("query_name", "query", {"type": "array", "items": TEXT}),
-                        parameter("header_name", "header", enum),
+                        parameter("header_name", "header", enum, required=True),
                     ],
                     "requestBody": takes(body),
                     "responses": answers(ref("thing"), description="answer_told"),

@@ -74,7 +74,7 @@ def generated(document: dict[str, Any], package: Path) -> tuple[dict[str, Any], 
     _document.check_document(patched, "the changed document")
     api = _parser.parse(patched, names.of_classes())
     assert not api.refused
-    _render.render(api, patched, package, "openapi.yaml")
+    _render.render(api, patched, package, "openapi.yaml", has_clients=False)
     return patched, [one.action.name for one in stale]
 
 
