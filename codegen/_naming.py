@@ -138,7 +138,7 @@ def member_names(values: Sequence[str | float], given: Sequence[str] = ()) -> li
 
     Args:
         values: The values. Equal ones get the same name.
-        given: Names from the document (`x-enum-varnames`) for the first values.
+        given: Names from the document (`x-enum-varnames`, or `x-enumNames`) for the first values.
     """
     texts = [*given[: len(values)], *map(_member, values[len(given) :])]
     keys = [(text, str(value)) for text, value in zip(texts, values, strict=True)]

@@ -540,9 +540,11 @@ class _Reader:
                 value = int(one)
             if not any(value == other and type(value) is type(other) for other in values):
                 values.append(value)
-        given = node.get("x-enum-varnames", ())
+        given = node.get("x-enum-varnames", node.get("x-enumNames", ()))
         if not (isinstance(given, list | tuple) and all(isinstance(one, str) for one in given)):
-            self.rules.drop(place, "x-enum-varnames must be a list of texts; it is ignored")
+            self.rules.drop(
+                place, "the names of the values must be a list of texts; they are ignored"
+            )
             given = ()
         for of in (str, int):
             if values and all(type(one) is of for one in values):

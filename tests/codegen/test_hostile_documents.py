@@ -511,7 +511,7 @@ def test_names_that_are_no_texts_are_ignored(generate: Any) -> None:
     api = generate({"E": enum}, post(responses=answers(ref("E"))))
     assert [one.name for one in api.E] == ["A"]
     (finding,) = api.api.findings
-    assert finding.problem == "x-enum-varnames must be a list of texts; it is ignored"
+    assert finding.problem == "the names of the values must be a list of texts; they are ignored"
 
 
 def test_members_of_an_enum_keep_their_values(generate: Any) -> None:

@@ -212,6 +212,11 @@ class Trips:
         if not is_json(media) and isinstance(value, dict):
             # A form cannot have a null.
             value = {name: one for name, one in value.items() if not _has_null(one)}
+            # OpenAPI does not say what `deepObject` means for a list.
+            styles = content[media].get("encoding") or {}
+            for name, one in styles.items():
+                if one.get("style") == "deepObject" and isinstance(value.get(name), list):
+                    del value[name]
         if value == {} and not body.get("required"):
             return values, None  # no field of an optional body: it need not be sent
         values[("body",)] = value
@@ -233,9 +238,11 @@ class Trips:
         schema = content[media].get("schema", True)
         value = self._answers.make(schema, mode)
         book.media = "application/json" if "*" in media else media
-        is_text = isinstance(value, str) and not is_json(media)
+        if "*" in media and isinstance(schema, dict) and schema.get("format") == "binary":
+            book.media = "application/octet-stream"
+        is_text = isinstance(value, str) and not is_json(book.media)
         book.body = value.encode() if is_text else json.dumps(value).encode()
-        if not is_json(media) and not is_text:
+        if not is_json(book.media) and not is_text:
             raise NoInstanceError(f"an answer of {media} that is no text")
         return value, schema
 
@@ -257,7 +264,9 @@ class Trips:
         by_place = {(one["in"], one["name"]): one for one in self._request.parameters}
         for place, value in values.items():
             if place == ("body",):
-                problem = body_matches(got, self._sent_media(got, media or ""), value)
+                kind = self._sent_media(got, media or "")
+                request = self._document.resolved(self._request.content["requestBody"], "request")
+                problem = body_matches(got, kind, value, request["content"][kind].get("encoding"))
                 if problem:
                     return problem
                 continue

@@ -219,8 +219,17 @@ def in_cookie(header: str | None, parameter: dict[str, Any], value: Any) -> bool
     )
 
 
-def body_matches(received: Received, media: str, value: Any) -> str | None:
-    """Return what is wrong with a body, given its media type in the document and its value."""
+def body_matches(
+    received: Received, media: str, value: Any, encoding: dict[str, Any] | None = None
+) -> str | None:
+    """Return what is wrong with a body, given its media type in the document and its value.
+
+    Args:
+        received: The request.
+        media: The media type that the document has for the body.
+        value: The value that was given.
+        encoding: The styles of the fields of a form.
+    """
     sent = (received.header("content-type") or "").lower()
     kind = media.partition(";")[0].strip().lower()
     if "*" not in kind and sent.partition(";")[0].strip() != kind:
@@ -234,7 +243,7 @@ def body_matches(received: Received, media: str, value: Any) -> str | None:
         ]
         left = {name for name, _ in pairs}
         for name, one in value.items():
-            used = in_query(pairs, {"name": name}, one)
+            used = in_query(pairs, {**(encoding or {}).get(name, {}), "name": name}, one)
             if used is None:
                 texts = [text for key, text in pairs if key == name]
                 if not (len(texts) == 1 and same_text(unquote(texts[0]), one)):
