@@ -32,6 +32,9 @@ JSON = re.compile(
 
 DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What is raised where a reference leads out of what OpenAPI's schema covers, to `x-parts` say."""
+
 READ, WRITE = "read", "write"
 """What a schema is used for: answers have no `writeOnly` fields, requests no `readOnly` ones."""
 
@@ -108,6 +111,8 @@ class _Reader:
                 found.append(self.endpoint(where, method, path, item, operation, names[where]))
             except Unsupported as fault:
                 self.refused.append(refusal(method, path, operation, fault))
+            except MALFORMED as fault:
+                self.refused.append(refusal(method, path, operation, _unreadable(where, fault)))
         self.fill()
         webhooks = self.document.get("webhooks") or {}
         if webhooks:
@@ -664,6 +669,8 @@ class _Reader:
                 self.fields(model, node, place, way)
             except Unsupported as fault:
                 model.broken = fault
+            except MALFORMED as fault:
+                model.broken = _unreadable(place, fault)
 
     def fields(self, model: Model, node: Schema, place: Place, way: str) -> None:
         """Read the fields of a model, required ones first."""
@@ -847,6 +854,10 @@ def _children(schemas: Mapping[str, Any]) -> dict[str, list[str]]:
             if isinstance(reference, str):
                 found.setdefault(reference.rsplit("/", 1)[-1], []).append(name)
     return found
+
+
+def _unreadable(place: Place, fault: Exception) -> Unsupported:
+    return Unsupported(place, f"cannot be read: {type(fault).__name__}: {one_line(fault)}")
 
 
 def _given_name(schema: Schema, place: Place) -> str | None:

@@ -68,6 +68,14 @@ UNCHECKED: dict[str, tuple[dict[str, Any], str]] = {
         {"paths": returns(ref("A")), "schemas": {"A": ref("B"), "B": ref("A")}},
         "$ref '#/components/schemas/A' refers to itself",
     ),
+    "parameters that are no list": (
+        {"paths": post(parameters=5)},
+        "post: cannot be read: TypeError",
+    ),
+    "fields that are no mapping": (
+        {"paths": returns({"type": "object", "properties": {"a": {"properties": 5}}})},
+        "properties.a: cannot be read: TypeError",
+    ),
     "a field without a target": (
         {"paths": returns({"type": "object", "properties": {"a": ref("Gone")}})},
         "$ref '#/components/schemas/Gone' has no target",
