@@ -505,15 +505,6 @@ def test_names_that_differ_in_case_have_files_of_their_own(generate: Any) -> Non
     assert len(files) == 2
 
 
-def test_names_that_are_no_texts_are_ignored(generate: Any) -> None:
-    """Names of values that are of no use are told; the values give the names."""
-    enum = {**TEXT, "enum": ["a"], "x-enum-varnames": [1]}
-    api = generate({"E": enum}, post(responses=answers(ref("E"))))
-    assert [one.name for one in api.E] == ["A"]
-    (finding,) = api.api.findings
-    assert finding.problem == "the names of the values must be a list of texts; they are ignored"
-
-
 def test_members_of_an_enum_keep_their_values(generate: Any) -> None:
     """Enum members keep their values, even with quotes or invisible characters."""
     values = ["a\u200bb", 'say "x"', "it's", "new\nline", "\\"]

@@ -285,4 +285,4 @@ def test_values_of_an_enum_have_its_type(generate: Generate) -> None:
     api = generate({"Texts": texts, "Numbers": numbers})
     assert [one.value for one in api.Texts] == ["a", "true", "1"]
     assert [one.value for one in api.Numbers] == [1, 2]
-    assert dropped(api.api) == ["x-enum-varnames must be a list of texts; it is ignored"]
+    assert dropped(api.api) == ["the names of the values must be a list of texts; they are ignored"]
