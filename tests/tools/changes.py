@@ -27,7 +27,8 @@ PAGE = """\
 `./generate.sh` compares the new client with the one in place and reports what changes for
 applications. `--dry-run` only reports; `--diff FILE` and `--diff REVISION` compare with another
 document, or with what is in git at a revision, such as the last release. With `--diff`,
-`--format markdown` prints the report for a pull request, and `--format json` for programs.
+`--format markdown` prints the report for a pull request, `--format changelog` the entries for the
+changelog, and `--format json` is for programs.
 
 - **broken**: applications may have to be changed. An argument or a field has gone, is now
   required, or has a type that type checkers refuse; or the server refuses what it took before.
