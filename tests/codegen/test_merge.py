@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 import random
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from codegen import _overlays, _render, _run
 from codegen.__main__ import main
 from codegen._document import parse_document, read_document
 from codegen._errors import GenerationError
+from codegen._findings import Finding
 from codegen._merge import Merged, Page, merge, read_pages
 from tests import ROOT
 
@@ -795,6 +797,17 @@ def test_add_merges_and_generates(run: Run) -> None:
     assert (run.package / "paths").read_text("utf-8") == "/b /d /z"
     assert names(run.document.parent) == ["api.yaml", "package", "page.yaml"]
     assert run("--check")[0] == 0
+
+
+def test_quirks_of_a_page_are_shown_once_it_is_added(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--lint` reads the document, which a dry run does not change."""
+    monkeypatch.setattr(_run, "quirks", lambda _: [Finding(("info",), "it is odd")])
+    _, out, _ = run("--add", run.page, "--dry-run")
+    assert re.search(r"1 quirk that .* --lint .* shows it when the pages are added\n", out)
+    _, out, _ = run("--add", run.page)
+    assert re.search(r"1 quirk that .* --lint .* shows it\n", out)
 
 
 def test_adding_again_changes_nothing_and_says_so(run: Run) -> None:
