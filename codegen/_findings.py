@@ -8,6 +8,8 @@ from ._errors import GenerationError
 
 Place = tuple[Any, ...]
 """The keys that lead to a part of a document."""
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What is raised where a document is malformed, or a reference leads to what nobody has checked."""
 
 
 @frozen

@@ -16,7 +16,7 @@ from . import _kinds, _naming
 from ._api import Answer, Api, Body, Endpoint, Media, Parameter, Reads, Style
 from ._document import one_line
 from ._errors import GenerationError
-from ._findings import Finding, Place, Refusal, Unsupported, dotted
+from ._findings import MALFORMED, Finding, Place, Refusal, Unsupported, dotted
 from ._kinds import Class, Enum, Kind, Model, Property, Union, classes
 from ._literals import literal, quoted
 from ._normal import Rules, Schema, says_something, without
@@ -31,9 +31,6 @@ JSON = re.compile(
 """Media types whose content is JSON; `*/*` is, unless the schema says that it is binary."""
 
 DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
-
-MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What is raised where a reference leads out of what OpenAPI's schema covers, to `x-parts` say."""
 
 READ, WRITE = "read", "write"
 """What a schema is used for: answers have no `writeOnly` fields, requests no `readOnly` ones."""
@@ -76,8 +73,9 @@ class _Reader:
 
     def __init__(self, document: dict[str, Any], problems: list[Finding]) -> None:
         self.document = document
-        self.components: dict[str, Any] = document.get("components") or {}
-        self.schemas: dict[str, Any] = self.components.get("schemas") or {}
+        components = document.get("components")
+        schemas = components.get("schemas") if isinstance(components, dict) else None
+        self.schemas: dict[str, Any] = schemas if isinstance(schemas, dict) else {}
         self.findings: list[Finding] = [*problems]
         self.refused: list[Refusal] = []
         self.rules = Rules(document, self.findings)
@@ -737,7 +735,7 @@ class _Reader:
             if not any((reference, way) in self.kinds for way in (READ, WRITE)):
                 try:
                     self.component(reference, (), READ)
-                except Unsupported as fault:
+                except (Unsupported, *MALFORMED) as fault:
                     self.rules.drop(("components", "schemas", name), f"no class of it: {fault}")
         self.fill()
 

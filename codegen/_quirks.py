@@ -7,11 +7,12 @@ parts inside, so that an answer at `$` covers the whole document.
 
 import re
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
 
-from ._findings import Finding, Place
+from ._findings import MALFORMED, Finding, Place
 from ._patterns import Time, judge
 from ._structure import MOST_STEPS, objects, python_pattern, target
 
@@ -143,36 +144,45 @@ class _Check:
             self.findings[rule, place] = Finding(place, problem, action, rule=rule), general
 
     def run(self) -> None:
+        fields = []
         for place, part in self.parts.items():
-            if place[:1] == ("paths",) and len(place) == 3:
-                self._operation(place, part)
-            if place[:2] == ("components", "schemas") and len(place) == 3:
-                self._component(place, part)
-            if place[:2] == ("components", "securitySchemes") and part.get("in") == "query":
-                self._credential(place, f"the credential {place[2]} is sent in the query")
-            url = str(part.get("url"))
-            if place[-2:-1] == ("servers",) and REMOTE.match(url):
-                problem = f"credentials can be read on their way to {url}"
-                self.find("plain-http", place, problem, {"url": f"https{url[4:]}"})
-            if isinstance(part.get("pattern"), str):
-                self._pattern(place, part, part["pattern"])
-        fields = [one for one in map(self._field, self.parts) if one]
+            with suppress(*MALFORMED):  # the check of the document has told what is malformed
+                self._part(place, part)
+                fields += [one for one in [self._field(place)] if one]
         digits = {
             one.words.split()[-1]
             for one in fields
             if one.schema.get("format") == "digits" or one.schema.get("pattern") in DIGITS
         }
         for one in fields:
-            self.matches[one.general] += "format" not in one.schema
-            types = one.schema.get("type")
-            types = {*types} - {"null"} if isinstance(types, list) else {types}
-            if types == {"number"}:
-                self._number(one)
-            elif types == {"string"}:
-                self._text(one, digits)
+            with suppress(*MALFORMED):
+                self._scalar(one, digits)
         for rule, place in list(self.unused):
             problem = f"the answer to {rule} can be removed, because that rule finds nothing there"
             self.find("stale-answer", (*place, ANSWERS, rule), problem)
+
+    def _part(self, place: Place, part: dict[str, Any]) -> None:
+        if place[:1] == ("paths",) and len(place) == 3:
+            self._operation(place, part)
+        if place[:2] == ("components", "schemas") and len(place) == 3:
+            self._component(place, part)
+        if place[:2] == ("components", "securitySchemes") and part.get("in") == "query":
+            self._credential(place, f"the credential {place[2]} is sent in the query")
+        url = str(part.get("url"))
+        if place[-2:-1] == ("servers",) and REMOTE.match(url):
+            problem = f"credentials can be read on their way to {url}"
+            self.find("plain-http", place, problem, {"url": f"https{url[4:]}"})
+        if isinstance(part.get("pattern"), str):
+            self._pattern(place, part, part["pattern"])
+
+    def _scalar(self, one: _Field, digits: set[str]) -> None:
+        self.matches[one.general] += "format" not in one.schema
+        types = one.schema.get("type")
+        types = {*types} - {"null"} if isinstance(types, list) else {types}
+        if types == {"number"}:
+            self._number(one)
+        elif types == {"string"}:
+            self._text(one, digits)
 
     def _field(self, place: Place) -> _Field | None:
         schema, base = self.parts[place], place

@@ -77,7 +77,7 @@ class Security:
         Raises:
             Unsupported: It takes only credentials that cannot be sent.
         """
-        own = operation.get("security")
+        own = None if operation.get("security") is None else _listed(operation)
         found = self.default if own is None else _alternatives(own, self.parts)
         if not found:
             names = (
@@ -95,7 +95,10 @@ def security(document: dict[str, Any]) -> Security:
     Raises:
         GenerationError: An `x-python-name` cannot be the name of an argument.
     """
-    written = document.get("components", {}).get("securitySchemes", {})
+    components = document.get("components")
+    schemes_of = components.get("securitySchemes") if isinstance(components, dict) else None
+    written = schemes_of if isinstance(schemes_of, dict) else {}
+    written = {name: one if isinstance(one, dict) else {} for name, one in written.items()}
     used = {name for one in _requirements(document) for name in one}
     parts: dict[str, tuple[str, ...] | str] = {}
     groups: dict[Sent, list[str]] = {}
@@ -114,14 +117,20 @@ def security(document: dict[str, Any]) -> Security:
         problem = "no operation takes one of the security schemes: calls are sent without them"
         action = {"target": "$", "update": {"security": [{next(iter(written)): []}]}}
         findings.append(Finding(PLACE, problem, action))
-    default = _alternatives(document.get("security", []), parts)
+    default = _alternatives(_listed(document), parts)
     return Security(schemes, default, findings, parts)
 
 
 def _requirements(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from document.get("security", [])
+    yield from _listed(document)
     for _, _, operation in operations(document):
-        yield from operation.get("security", [])
+        yield from _listed(operation)
+
+
+def _listed(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the security of a document or an operation, without what is malformed."""
+    written = part.get("security")
+    return [one for one in written if isinstance(one, dict)] if isinstance(written, list) else []
 
 
 def _alternatives(written: list[dict[str, Any]], parts: dict[str, Any]) -> Alternatives:

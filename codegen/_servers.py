@@ -35,7 +35,7 @@ class Servers:
         Raises:
             Unsupported: Its URL cannot be used.
         """
-        own = operation.get("servers") or item.get("servers")
+        own = _listed(operation) or _listed(item)
         if not own:
             return None
         written = own[0]["url"]
@@ -53,7 +53,7 @@ def servers(document: dict[str, Any]) -> Servers:
     """Return the servers of a patched document."""
     found = Servers({}, "", [])
     relative = ""
-    written: list[dict[str, Any]] = document.get("servers") or []
+    written = _listed(document)
     for index, server in enumerate(written):
         plain = _url(server, {})
         if not URL.fullmatch(plain):
@@ -71,12 +71,26 @@ def servers(document: dict[str, Any]) -> Servers:
     return Servers(found.choices, "" if found.choices else relative, found.findings)
 
 
+def _listed(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the servers of a document, a path or an operation, without malformed ones."""
+    written = part.get("servers")
+    found = [one for one in written if isinstance(one, dict)] if isinstance(written, list) else []
+    return [one for one in found if isinstance(one.get("url"), str)]
+
+
+def _variables(server: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the variables of a server, without malformed ones."""
+    written = server.get("variables")
+    pairs = written.items() if isinstance(written, dict) else ()
+    return {str(name): one for name, one in pairs if isinstance(one, dict)}
+
+
 def _values(server: dict[str, Any]) -> list[dict[str, str]]:
     """Return the values of variables for each choice, the defaults first."""
     enums = {
         name: list(dict.fromkeys([str(one.get("default", one["enum"][0])), *map(str, one["enum"])]))
-        for name, one in server.get("variables", {}).items()
-        if one.get("enum")
+        for name, one in _variables(server).items()
+        if isinstance(one.get("enum"), list) and one["enum"]
     }
     names, size = list(enums), 1
     for name in names:
@@ -87,8 +101,8 @@ def _values(server: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _url(server: dict[str, Any], values: dict[str, str]) -> str:
-    variables = server.get("variables", {})
-    found = {name: str(one.get("default", "")) for name, one in variables.items()} | values
+    variables = _variables(server).items()
+    found = {name: str(one.get("default", "")) for name, one in variables} | values
     return re.sub(r"\{(.*?)\}", lambda match: found.get(match[1], match[0]), str(server["url"]))
 
 
@@ -100,7 +114,7 @@ def _name(
     if len(words) > 1 and words[-1].lower() == "server":
         words.pop()
     short = "_".join(words).lower() if len(words) <= 3 else ""
-    parts = [*filter(None, [server.get("x-python-name", short)]), *values.values()]
+    parts = [*filter(None, [str(server.get("x-python-name", short))]), *values.values()]
     if len(parts) == len(values) and not (values and count == 1):
         parts = [url.partition("://")[2]]
     elif count == 1 and values:

@@ -386,7 +386,8 @@ def slow_patterns(objects: list[tuple[Place, dict[str, Any]]]) -> Iterator[Findi
     for where, part in objects:
         if isinstance(part.get("pattern"), str):
             found[part["pattern"]].append((*where, "pattern"))
-        for one in part.get("patternProperties") or ():
+        named = part.get("patternProperties")
+        for one in named if isinstance(named, dict) else ():
             found[str(one)].append((*where, "patternProperties"))
     _patterns.JUDGED.clear()
     spent = 0

@@ -1,11 +1,17 @@
 """How the reader answers what vendors rarely write: what it refuses, drops, or reads otherwise."""
 
+import copy
+import random
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from codegen import _parser
-from codegen._document import problems
+from codegen._document import check_document, parse_document, problems
+from codegen._errors import GenerationError
+from codegen._quirks import quirks
+from tests import ROOT
 from tests.codegen.generating import NOTHING, TEXT, Generate, answers, parameter, post, ref, takes
 
 THING = {"type": "object", "properties": {"a": TEXT}}
@@ -89,6 +95,32 @@ def test_what_cannot_be_read_is_refused_even_if_nobody_checked_it(name: str) -> 
     given, reason = UNCHECKED[name]
     [found] = reasons(read(checked=False, **given))
     assert reason in found
+
+
+WRONG = (None, 5, -1.5, True, "", "x", [], {}, [{}], [None], {"$ref": "#"}, {"a": 5}, {"type": []})
+TINY = sorted((ROOT / "tests" / "codegen" / "tiny").glob("*.yaml"))
+
+
+def places(part: Any) -> list[tuple[Any, Any]]:
+    """Return each mapping and list of a document with each of its keys."""
+    items = enumerate(part) if isinstance(part, list) else ()
+    keys = list(part) if isinstance(part, dict) else [index for index, _ in items]
+    return [pair for key in keys for pair in [(part, key), *places(part[key])]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_documents_with_something_wrong_anywhere_end_in_an_answer(seed: int) -> None:
+    """Wherever a value of a wrong type stands, the run ends with findings or a clear error."""
+    chance = random.Random(seed)  # noqa: S311
+    for file in chance.sample(TINY, 60):
+        for _ in range(4):
+            with suppress(GenerationError):
+                changed = parse_document(file.read_text("utf-8"), file.name)
+                part, key = chance.choice(places(changed))
+                part[key] = copy.deepcopy(chance.choice(WRONG))
+                check_document(changed, file.name)
+                _parser.parse(changed, (), problems(changed))
+                quirks(changed)
 
 
 REFERRED: dict[str, tuple[dict[str, Any], str]] = {

@@ -119,6 +119,24 @@ def test_a_scheme_that_is_not_defined_is_told() -> None:
         of(a=BEARER).of({"security": [{"b": []}]}, PLACE)
 
 
+@pytest.mark.parametrize("wrong", [5, None, [], [5], {"a": 5}, [{"url": 5}]])
+def test_what_is_malformed_is_passed_over(wrong: Any) -> None:
+    """The check of the document has told what is malformed; here it must not stop the run."""
+    for document in (
+        {"components": wrong, "security": wrong, "paths": {"/a": {"get": {"security": wrong}}}},
+        {"components": {"securitySchemes": wrong}},
+        {"components": {"securitySchemes": {"a": wrong}}},
+    ):
+        assert security(document).schemes == []
+    url = "https://{a}.test"
+    for listed in (
+        wrong,
+        [{"url": url, "variables": wrong}],
+        [{"url": url, "variables": {"a": 5}}],
+    ):
+        assert not any("a" in name for name in servers({"servers": listed}).choices)
+
+
 def test_schemes_that_nothing_takes_are_told() -> None:
     """If schemes are defined but nothing takes one, the finding has the action that mends it."""
     (finding,) = of(a=BEARER, required=[]).findings
