@@ -397,7 +397,10 @@ def _multiplied(
     for several in product(*lists):
         parts = [one for one, _ in several]
         named = next((found for one in parts if (found := _named(one))), {})
-        choices.append({"allOf": [*([beside] if says_something(beside) else []), *parts], **named})
+        types = {rules.expanded(one, at).get("type") for one, at in several}
+        fitting = beside if "type" in beside else _fitting(beside, types)
+        around = [fitting] if says_something(fitting) else []
+        choices.append({"allOf": [*around, *parts], **named})
     nodes = [rules.expanded(one, place) for one in choices]
     first = nodes[0]
     objects = all(node.get("type") == "object" for node in nodes)
@@ -413,6 +416,12 @@ def _multiplied(
             rules.drop(place, "which of the fields are required together is left to the server")
         return {**first, "required": required, **without(kept, ("discriminator",))}
     return {**kept, "oneOf": choices}
+
+
+def _fitting(beside: Schema, types: set[Any]) -> Schema:
+    """Return the keywords that limit values of these types: `minLength` says nothing of numbers."""
+    kinds = types - {None} | ({"number"} if "integer" in types else set())
+    return {k: v for k, v in beside.items() if not kinds or NEIGHBOURS.get(k) in (None, *kinds)}
 
 
 def typed(rules: Rules, schema: Schema, place: Place) -> Schema:

@@ -711,7 +711,10 @@ class _Reader:
 
     def binary(self, node: Schema, place: Place) -> Kind | None:
         """Return the kind of a file, or of files, in a form."""
-        if node.get("type") == "string" and node.get("format") == "binary":
+        media = node.get("contentMediaType")
+        plain = "contentEncoding" not in node and isinstance(media, str)
+        is_file = plain and not re.match(r"text/|[\w.+/-]*json", str(media))
+        if node.get("type") == "string" and (is_file or node.get("format") == "binary"):
             return _kinds.Binary()
         if node.get("type") == "array" and isinstance(node.get("items"), dict):
             inner = self.binary(self.rules.expanded(node["items"], place), place)

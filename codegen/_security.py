@@ -113,6 +113,12 @@ def security(document: dict[str, Any]) -> Security:
         texts = (written[name].get("description") for name in groups[sent])
         schemes.append(Scheme(arguments, *sent, next(filter(None, texts), "")))
     findings = [Finding((*PLACE, name), one) for name, one in parts.items() if isinstance(one, str)]
+    problem = "a client has no argument for the certificate: give it an ssl_context that has it"
+    findings += [
+        Finding((*PLACE, name), problem)
+        for name, one in written.items()
+        if one.get("type") == "mutualTLS" and name in used
+    ]
     if written and not used:
         problem = "no operation takes one of the security schemes: calls are sent without them"
         action = {"target": "$", "update": {"security": [{next(iter(written)): []}]}}

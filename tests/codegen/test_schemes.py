@@ -73,7 +73,9 @@ def test_alternatives_are_kept_in_order() -> None:
     assert of(a=key("A"), b=key("B"), required=required).default == (("b", "a"), ("a",), ())
     assert of(a=BEARER, required=[]).default == ((),)
     tls = {"type": "mutualTLS"}
-    assert of(a=BEARER, t=tls, required=[{"a": [], "t": []}]).default == (("api_key",),)
+    found = of(a=BEARER, t=tls, required=[{"a": [], "t": []}])
+    assert found.default == (("api_key",),)
+    assert [one.place[-1] for one in found.findings] == ["t"]  # the application has the certificate
 
 
 def test_an_operation_with_the_documents_alternatives_has_none_of_its_own() -> None:
