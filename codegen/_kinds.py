@@ -195,8 +195,6 @@ class Limited(Kind):
         "maximum": "at most {}",
         "below": "less than {}",
         "multiple_of": "a multiple of {}",
-        "min_length": "",
-        "max_length": "",
         "pattern": "matching `{}`",
         "unchecked": "matching `{}`, which only the server checks",
     }
@@ -207,9 +205,11 @@ class Limited(Kind):
 
     @property
     def bounds(self) -> str:
-        parts = [self.words[key].format(limit) for key, limit in self.limits.items()]
-        parts[:0] = sizes(self.limits.get("min_length"), self.limits.get("max_length"), "character")
-        text = ", ".join(filter(None, parts)).replace(r"\Z", "$")  # as the document has it
+        parts = sizes(self.limits.get("min_length"), self.limits.get("max_length"), "character")
+        parts += [
+            word.format(self.limits[key]) for key, word in self.words.items() if key in self.limits
+        ]
+        text = ", ".join(parts).replace(r"\Z", "$")  # as the document has it
         return f"{text[0].upper()}{text[1:]}." if text else ""
 
 

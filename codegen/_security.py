@@ -22,7 +22,7 @@ from attrs import frozen
 from ._errors import GenerationError
 from ._findings import Finding, Place, Unsupported, dotted
 from ._literals import identifier
-from ._structure import operations
+from ._structure import mappings, operations
 
 Sent = tuple[str, str, str]
 """Place, name and prefix of what a scheme sends."""
@@ -77,7 +77,7 @@ class Security:
         Raises:
             Unsupported: It takes only credentials that cannot be sent.
         """
-        own = None if operation.get("security") is None else _listed(operation)
+        own = None if operation.get("security") is None else mappings(operation, "security")
         found = self.default if own is None else _alternatives(own, self.parts)
         if not found:
             names = (
@@ -123,20 +123,14 @@ def security(document: dict[str, Any]) -> Security:
         problem = "no operation takes one of the security schemes: calls are sent without them"
         action = {"target": "$", "update": {"security": [{next(iter(written)): []}]}}
         findings.append(Finding(PLACE, problem, action))
-    default = _alternatives(_listed(document), parts)
+    default = _alternatives(mappings(document, "security"), parts)
     return Security(schemes, default, findings, parts)
 
 
 def _requirements(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from _listed(document)
+    yield from mappings(document, "security")
     for _, _, operation in operations(document):
-        yield from _listed(operation)
-
-
-def _listed(part: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the security of a document or an operation, without what is malformed."""
-    written = part.get("security")
-    return [one for one in written if isinstance(one, dict)] if isinstance(written, list) else []
+        yield from mappings(operation, "security")
 
 
 def _alternatives(written: list[dict[str, Any]], parts: dict[str, Any]) -> Alternatives:

@@ -14,6 +14,7 @@ from urllib.parse import urljoin
 from attrs import frozen
 
 from ._findings import Finding, Place, Unsupported
+from ._structure import mappings
 
 URL = re.compile(r"https?://[\w.~:/\[\]@!$&'()*+,;=%-]+", re.ASCII | re.IGNORECASE)
 MOST_CHOICES = 100
@@ -73,9 +74,7 @@ def servers(document: dict[str, Any]) -> Servers:
 
 def _listed(part: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the servers of a document, a path or an operation, without malformed ones."""
-    written = part.get("servers")
-    found = [one for one in written if isinstance(one, dict)] if isinstance(written, list) else []
-    return [one for one in found if isinstance(one.get("url"), str)]
+    return [one for one in mappings(part, "servers") if isinstance(one.get("url"), str)]
 
 
 def _variables(server: dict[str, Any]) -> dict[str, dict[str, Any]]:

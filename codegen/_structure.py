@@ -254,6 +254,12 @@ def _has_type(value: Any, name: str) -> bool:
     return whole or isinstance(value, TYPES[name])
 
 
+def mappings(part: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the mappings in a list of a part of a document, without what is malformed."""
+    written = part.get(key)
+    return [one for one in written if isinstance(one, dict)] if isinstance(written, list) else []
+
+
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield method, path and content of all operations, those behind references included."""
     paths = document.get("paths")
@@ -270,11 +276,8 @@ def _path_item(document: dict[str, Any], item: Any) -> dict[str, Any]:
     while isinstance(item, dict) and item not in seen:
         whole = {**item, **whole}
         seen.append(item)
-        reference, item = item.get("$ref"), document
-        keys = str(reference).removeprefix("#/").split("/") if reference else [""]
-        for key in keys:
-            key = key.replace("~1", "/").replace("~0", "~")
-            item = item.get(key) if isinstance(item, dict) else None
+        reference = item.get("$ref")
+        item = target(document, reference) if isinstance(reference, str) else None
     return whole
 
 
