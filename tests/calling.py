@@ -19,6 +19,9 @@ AT_ONCE = RetryPolicy(backoff=0, cap=0)
 """The default policy, but without waits between attempts."""
 
 
+SLACK = 8.0
+"""Seconds by which a call may outlive its limit on a busy machine; without a limit it takes longer."""
+
 KINDS = ("sync", "async", "sync-own", "async-own", "sync-httpx", "async-httpx")
 """Each client with the default transport, with an httpx client that the application passes ("own"),
 and with a plain one of ours ("httpx")."""

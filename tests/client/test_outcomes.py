@@ -33,7 +33,7 @@ from oneloop.sandbox import Fault, Sandbox
 from oneloop_api.api.v1 import refill_billing_limit
 from oneloop_core import Call
 from tests import ROOT
-from tests.calling import KINDS, REFILL, ClientKind, an_operation
+from tests.calling import KINDS, REFILL, SLACK, ClientKind, an_operation
 from tests.tools.failures import LIMIT, ROWS, Row, authority, page, read_request, talking
 
 UNSAFE = refill_billing_limit.call(**REFILL)
@@ -107,7 +107,7 @@ def test_each_failure_has_its_error_its_outcome_and_its_number_of_sends(
             if call.operation.safe and row.safe_outcome is not None:
                 outcome = row.safe_outcome
             assert caught.value.outcome is outcome
-            assert caught.value.elapsed < row.budget + 1
+            assert caught.value.elapsed < row.budget + SLACK
             attempts = caught.value.attempts
     assert attempts == tries
     assert server.sends() == (0 if row.outcome is Outcome.NOT_SENT else tries)

@@ -27,7 +27,7 @@ from oneloop._environment import is_loopback
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import ResponseTooLarge, TransportError
 from oneloop_core import Call
-from tests.calling import AT_ONCE, KINDS, REFILL, ClientKind, an_operation
+from tests.calling import AT_ONCE, KINDS, REFILL, SLACK, ClientKind, an_operation
 from tests.tools.failures import authority, read_request, talking
 
 ONCE = RetryPolicy(attempts=1)
@@ -62,7 +62,7 @@ def test_an_answer_in_drips_does_not_outlive_the_budget(
             retry=RetryPolicy(attempts=1, budget=0.5),
         )
     assert caught.value.outcome is Outcome.UNKNOWN
-    assert 0.5 <= caught.value.elapsed < 1.5
+    assert 0.5 <= caught.value.elapsed < 0.5 + SLACK
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_body_that_is_taken_slowly_does_not_outlive_the_budget(kind: ClientKin
     def talk(connection: socket.socket) -> None:
         with suppress(OSError):
             while connection.recv(65536):
-                time.sleep(0.02)
+                time.sleep(0.1)
 
     call = Call(an_operation("POST"), "/", body=b"x" * 20_000_000)
     with talking(talk) as server, pytest.raises(APITimeoutError) as caught:
@@ -300,7 +300,7 @@ def test_a_body_that_is_taken_slowly_does_not_outlive_the_budget(kind: ClientKin
             call, api_key="sdk", base_url=server.url, retry=RetryPolicy(attempts=1, budget=0.7)
         )
     assert caught.value.outcome is Outcome.UNKNOWN
-    assert caught.value.elapsed < 1.5
+    assert caught.value.elapsed < 0.7 + SLACK
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)

@@ -15,6 +15,7 @@ import pytest
 
 import oneloop.sandbox
 from oneloop.sandbox import Fault, Sandbox
+from tests.calling import SLACK
 from tests.sandbox.calls import connect
 from tests.sandbox.refills import (
     call,
@@ -97,7 +98,7 @@ def test_impossible_api_key_is_refused(key: str) -> None:
 
 
 def test_stop_is_quick_and_leaves_nothing(recwarn: pytest.WarningsRecorder) -> None:
-    """Stopping with calls in progress takes less than a second and leaves no thread behind."""
+    """Stopping with calls in progress does not wait for them, and leaves no thread behind."""
     threads = threading.active_count()
     with Sandbox() as sandbox:
         sandbox.misbehave("hang", Fault.slow_body(600), Fault.slow_headers(600))
@@ -107,7 +108,7 @@ def test_stop_is_quick_and_leaves_nothing(recwarn: pytest.WarningsRecorder) -> N
             wait_for(lambda number=number: len(sandbox.requests) == number)
         clients[3].sendall(request_bytes(sandbox)[:-1])
         before = time.monotonic()
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < SLACK
     assert threading.active_count() == threads
     for client in clients:
         client.close()

@@ -17,7 +17,7 @@ ATTEMPTS = 3
 BUDGET = 2.0
 """Seconds for all attempts of a call."""
 
-GRACE = 1.0
+GRACE = 6.0
 """Seconds by which a call may exceed its budget, as the machine may be busy."""
 
 
