@@ -30,15 +30,22 @@ def check(requirements: str) -> None:
         if not module.startswith("_") and module.isidentifier():  # as compiled parts of others are
             for package in packages:
                 modules.setdefault(normal(package), []).append(module)
-    for name, version, conditional in PIN.findall(requirements):
+    pins: dict[str, list[str]] = {}  # several if another Python takes another version
+    conditional: set[str] = set()
+    for name, version, condition in PIN.findall(requirements):
+        pins.setdefault(name, []).append(version)
+        if condition:
+            conditional.add(name)
+    for name, versions in pins.items():
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
-            if conditional:  # such as one for Windows alone
+            if name in conditional:  # such as one for Windows alone
                 continue
             raise LookupError(f"{name} is not installed in {sys.prefix}") from None
-        if found != version:
-            raise LookupError(f"{name} {found} is installed in {sys.prefix}, not {version}")
+        if found not in versions:
+            pinned = " or ".join(versions)
+            raise LookupError(f"{name} {found} is installed in {sys.prefix}, not {pinned}")
         for module in modules.get(name, []):
             import_module(module)
     import_module("oneloop")
