@@ -4,7 +4,6 @@ import email
 import email.message
 import json
 import re
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import oneloop
 from oneloop.sandbox import Sandbox
 from tests import ROOT
+from tests.project.installation import install, pip, run
 
 LOCK = ROOT / "requirements" / "generate.txt"
 PACKAGES = {
@@ -26,28 +26,6 @@ PACKAGES = {
 CLOSURE = {"anyio", "attrs", "certifi", "h11", "httpcore", "httptools", "httpx", "idna"}
 if sys.version_info < (3, 15):
     CLOSURE.add("typing-extensions")  # anyio requires it on these versions
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command and return its standard output; fail with its output if it fails."""
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def pip(python: Path, *arguments: str | Path) -> str:
-    """Run the pip of an environment without this machine's settings for other programs."""
-    isolated = (python, "-I", ROOT / "scripts" / "registry.py", python, "-I", "-m", "pip")
-    return run(*isolated, *arguments, cwd=python.parent)
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from the checkout into another folder."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
-    (built,) = folder.iterdir()
-    return built
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +46,7 @@ def metadata(wheel: Path) -> email.message.Message:
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the Python of a venv in which pip installed the wheel and its dependencies."""
-    venv = tmp_path_factory.mktemp("venv")
-    run(sys.executable, "-I", "-m", "venv", venv, cwd=venv)
-    interpreter = venv / "bin" / "python"
-    # Use the locked versions, so that a new release of a dependency does not fail this test.
-    pins = re.findall(r"^[\w.-]+==[^\s;]+", LOCK.read_text("utf-8"), re.MULTILINE)
-    constraints = venv / "constraints.txt"
-    constraints.write_text("\n".join(pins), "utf-8")
-    install = ("install", "-qq", "--constraint", constraints, wheel)
-    pip(interpreter, *install)
-    return interpreter
+    return install(wheel, tmp_path_factory.mktemp("venv"), LOCK)
 
 
 def test_the_wheel_fits_every_system(wheel: Path) -> None:
@@ -120,9 +89,10 @@ def test_the_wheel_requires_only_few_packages(
     assert always == {"httptools<1,>=0.6.4", "httpx<1,>=0.27", "certifi>=2024.2.2", "attrs>=23.1"}
 
 
-def test_the_wheel_names_its_extra_and_python(metadata: email.message.Message) -> None:
-    """The extra and the oldest supported Python are those in the README."""
-    assert sorted(metadata.get_all("Provides-Extra", [])) == ["sandbox"]
+def test_the_wheel_names_its_extras_and_python(metadata: email.message.Message) -> None:
+    """The extras and the oldest supported Python are those in the README."""
+    extras = sorted(metadata.get_all("Provides-Extra", []))
+    assert extras == ["django", "fastapi", "flask", "otel", "sandbox"]
     assert metadata["Requires-Python"] == ">=3.11"
 
 
