@@ -68,7 +68,8 @@ class AsyncioTransport:
                 old.drop()
         if loop in self._closed:
             raise _faults.closed()
-        home = _LoopHome(self._options, loop)
+        with _faults.connecting():
+            home = _LoopHome(self._options, loop)
         await home.begin()
         self._homes[loop] = home
         return home
