@@ -32,6 +32,39 @@ for _ in range(20):
     asyncio.run(refill(client, 3))
     assert sockets() == 0
 """,
+    "async views of Flask and Django": """
+from asgiref.sync import async_to_sync
+
+view = async_to_sync(refill)
+for _ in range(20):
+    view(client, 3)
+    view(client.with_options(timeout=20))
+threads = [threading.Thread(target=view, args=(client, 3)) for _ in range(10)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert sockets() == 0
+""",
+    "many loops that are closed by hand": """
+for _ in range(20):
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(refill(client, 3))
+    loop.close()
+asyncio.run(refill(client))
+assert sockets() == 0
+""",
+    "many loops that end with a timeout": """
+async def hurried():
+    try:
+        await asyncio.wait_for(refill(client, 3), 0.0001)
+    except TimeoutError:
+        pass
+
+for _ in range(20):
+    asyncio.run(hurried())
+assert sockets() == 0
+""",
     "a loop that is closed by hand": """
 loop = asyncio.new_event_loop()
 loop.run_until_complete(refill(client, 3))
