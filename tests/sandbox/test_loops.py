@@ -27,7 +27,7 @@ async def refill_often(**options):
 for fault in [None, *Fault.names()]:
     with Sandbox() as sandbox:
         options = {"api_key": sandbox.api_key, "base_url": sandbox.url, "timeout": 0.05}
-        options["retry"] = RetryPolicy(attempts=1)
+        options["retry"] = RetryPolicy(attempts=1, budget=0.3)
         if fault is not None:
             sandbox.misbehave(fault, times=12)
         asyncio.run(refill_often(**options))
