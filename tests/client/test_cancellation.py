@@ -221,8 +221,9 @@ async def main():
                     await cancelled[0]
                 except asyncio.CancelledError as error:
                     found[way.__name__] = error.__notes__
+        hurried = client.with_options(retry=RetryPolicy(budget=0.3))
         try:
-            await client.with_options(retry=RetryPolicy(budget=0.3)).refill_billing_limit(**ARGUMENTS)
+            await hurried.refill_billing_limit(**ARGUMENTS)
         except APITimeoutError as error:
             found["budget"] = error.outcome.name
     print(json.dumps(found))

@@ -143,7 +143,7 @@ def test_without_what_opens_connections_a_call_is_not_sent(
     """What is imported to open connections cannot have sent anything. It is not tried again."""
     monkeypatch.setitem(sys.modules, f"oneloop._http.{module}", None)
     monkeypatch.delattr(oneloop._http, module, raising=False)
-    with pytest.raises(APIConnectionError, match="cannot connect .*oneloop._http") as caught:
+    with pytest.raises(APIConnectionError, match=r"cannot connect .*oneloop\._http") as caught:
         called(transport, is_async)
     assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 1)
 
@@ -152,13 +152,13 @@ def test_without_what_opens_connections_a_call_is_not_sent(
 def test_without_a_file_descriptor_a_call_is_not_sent(
     is_async: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A module cannot be read where too many files are open. That may pass, so it is tried again."""
+    """A module cannot be read if too many files are open. That may pass, so it is tried again."""
 
     def no_file(_: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr("oneloop._http._connection.Route", no_file)
-    with pytest.raises(APIConnectionError, match="cannot connect .*Too many open") as caught:
+    with pytest.raises(APIConnectionError, match=r"cannot connect .*Too many open") as caught:
         called(None, is_async)
     assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 2)
 

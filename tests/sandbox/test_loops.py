@@ -33,7 +33,7 @@ for fault in [None, *Fault.names()]:
         asyncio.run(refill_often(**options))
         host, port = sandbox.url.removeprefix("http://").split(":")
         sockets = [socket.create_connection((host, int(port))) for _ in range(3)]
-        sockets[0].sendall(b"POST / HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 9\\r\\n\\r\\n{")
+        sockets[0].sendall(b"POST / HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 9\\r\\n")
         with Oneloop(**options) as client:
             threads = [threading.Thread(target=refill, args=(client,)) for _ in range(4)]
             for thread in threads:

@@ -28,7 +28,7 @@ Reader = Callable[[str, object], _T]
 
 @frozen
 class Fields:
-    """The members of a JSON object in a request. Unknown ones are ignored, unless `only` is used."""
+    """The members of a JSON object in a request. Unknown ones are ignored, except by `only`."""
 
     _values: Mapping[str, object]
     _within: str = ""
