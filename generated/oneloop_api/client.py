@@ -2,6 +2,8 @@
 
 """Every operation as a client method, imported when it is first looked up; see client.pyi."""
 
+from typing import TYPE_CHECKING
+
 from oneloop_core import Definition, Scheme
 from oneloop_core.methods import (
     AsyncMethods,
@@ -11,13 +13,17 @@ from oneloop_core.methods import (
     add_methods,
 )
 
+if TYPE_CHECKING:
+    # Methods import their modules by name. This shows these modules to PyInstaller and cx_Freeze.
+    from . import api as api
+
 SERVERS: dict[str, str] = {
     "production": "https://prod.oneloop.ai",
 }
 """The document's servers by name, the default first."""
 
 API = Definition(
-    spec="f923c147",
+    spec="5f309d26",
     schemes=(
         Scheme(("api_key",), "header", "Authorization", "Bearer "),
         Scheme(("link_token",), "header", "X-Link-Token"),

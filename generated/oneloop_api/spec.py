@@ -7,11 +7,11 @@ from oneloop_core.spec import Spec
 SPEC = Spec(
     title="Oneloop API",
     version="1.0.0",
-    sha256="f923c1473b9361c1b6006f78435312da7c01685ac09be0a9e24078ab874de208",
+    sha256="5f309d2633525429b3082df35d50cd1b4cc85545f37ce542212567b1470aea00",
     sources={
         "openapi.yaml": "e8f11b6ee504e25db34ff8f4da31a45ba5ef6ac54f17971492a17cb22df831ca",
-        "overrides/overlay.yaml": "bc20b6bae2d958f71212771b4e48e16bed4b83197311eb7ddde3118ddf978c0e",
+        "overrides/overlay.yaml": "0d03420483c115fc61be327a470293898894851f92a319d2f4e13abcb90f6938",
         "overrides/annotations.yaml": "52cf9d13d5d4a0325bc4973308bd4b45eaec50d23016f20f9aa00175d256a5bd",
     },
-    generator="ab6a7c15",
+    generator="cb244b92",
 )

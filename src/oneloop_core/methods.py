@@ -5,6 +5,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import Any, Literal, TypeVar, cast
 
+from ._errors import OneloopError
 from ._operation import Call, Operation
 
 T = TypeVar("T")
@@ -151,7 +152,14 @@ class _Method:
 
     def _loaded(self) -> FunctionType:
         owner = self.owner
-        module = import_module(f"{owner.__module__.rpartition('.')[0]}.api.{self.tag}.{self.name}")
+        package = owner.__module__.rpartition(".")[0]
+        try:
+            module = import_module(f"{package}.api.{self.tag}.{self.name}")
+        except ImportError as error:  # as while the interpreter exits
+            problem = f"{self.name} was not sent: its module cannot be loaded: {error}"
+            failure = OneloopError(problem)
+            failure.operation = self.name
+            raise failure from error
         is_async = issubclass(owner, AsyncMethods | AsyncWithResponse)
         plain = _function(module.BlockingMethod, self.name)
         method = _function(module.AsyncMethod, self.name) if is_async else plain

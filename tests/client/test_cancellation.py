@@ -175,8 +175,8 @@ def test_no_cancellation_is_swallowed(how: str) -> None:
 
 
 WRAPPED = """
-import asyncio, json, traceback
-from oneloop import AsyncOneloop
+import anyio, asyncio, json, traceback
+from oneloop import APITimeoutError, AsyncOneloop, RetryPolicy
 
 ARGUMENTS = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 500}
 
@@ -193,6 +193,10 @@ async def main():
         async def wait_for():
             await asyncio.wait_for(refill(), 0.3)
 
+        async def fail_after():
+            with anyio.fail_after(0.3):
+                await refill()
+
         async def group():
             async def fail():
                 await asyncio.sleep(0.3)
@@ -202,14 +206,14 @@ async def main():
                 task.add_done_callback(lambda one: cancelled.append(one))
                 tasks.create_task(fail())
 
-        for way in (timeout, wait_for, group):
+        for way in (timeout, wait_for, fail_after, group):
             cancelled = []
             try:
                 await way()
             except TimeoutError as error:
                 found[way.__name__] = [
                     getattr(error, "__notes__", []),
-                    getattr(error.__cause__, "__notes__", []),
+                    getattr(error.__cause__ or error.__context__, "__notes__", []),
                     any("may have happened" in line for line in traceback.format_exception(error)),
                 ]
             except ExceptionGroup:
@@ -217,6 +221,11 @@ async def main():
                     await cancelled[0]
                 except asyncio.CancelledError as error:
                     found[way.__name__] = error.__notes__
+        hurried = client.with_options(retry=RetryPolicy(budget=0.3))
+        try:
+            await hurried.refill_billing_limit(**ARGUMENTS)
+        except APITimeoutError as error:
+            found["budget"] = error.outcome.name
     print(json.dumps(found))
 
 asyncio.run(main())
@@ -224,7 +233,10 @@ asyncio.run(main())
 
 
 def test_timeouts_of_the_applications_own_show_the_note(sandbox: Sandbox) -> None:
-    """The cause of a TimeoutError of asyncio has the note, and a printed traceback shows it."""
+    """The cause or context of a TimeoutError has the note, and a printed traceback shows it.
+
+    A budget of the client's own ends in an error that states the outcome.
+    """
     sandbox.misbehave("hang", times=10)
     environment = {
         **os.environ,
@@ -243,5 +255,7 @@ def test_timeouts_of_the_applications_own_show_the_note(sandbox: Sandbox) -> Non
     assert json.loads(result.stdout) == {
         "timeout": [[], [MAYBE], True],
         "wait_for": [[], [MAYBE], True],
+        "fail_after": [[], [MAYBE], True],
         "group": [MAYBE],
+        "budget": "UNKNOWN",
     }

@@ -96,6 +96,20 @@ def test_a_snippet_runs_as_printed(snippet: str, sandbox: Sandbox, tmp_path: Pat
     assert len(sandbox.requests) == ("def test_" not in snippet)
 
 
+def test_a_mock_of_httpx_does_not_see_the_default_transport(
+    sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    """The call is made for real, as the README and docs/httpx.md warn."""
+    with respx.mock(base_url=sandbox.url, assert_all_called=False) as mock:
+        route = mock.post(path=PATH).respond(json=METER)
+        assert refilled(False, {**options, "transport": None}).billing.total_credits == 1500
+        assert route.call_count == 0
+    assert len(sandbox.requests) == 1
+    for page in ("README.md", "docs/httpx.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert "see the default transport" in " ".join(text.split())
+
+
 # OpenTelemetry
 
 

@@ -397,6 +397,20 @@ def test_the_published_document_stays_as_it_is() -> None:
     assert read_document(ROOT / "openapi.yaml") == DOCUMENT
 
 
+def test_every_string_of_digits_says_so_to_other_tools() -> None:
+    """A validating proxy or a mock does not know our format, but it does know the pattern."""
+    waiting: list[Any] = [PATCHED]
+    found = []
+    while waiting:
+        part = waiting.pop()
+        waiting += part.values() if isinstance(part, dict) else part
+        waiting = [one for one in waiting if isinstance(one, dict | list)]
+        if isinstance(part, dict) and part.get("format") == "digits":
+            found.append(part.get("pattern"))
+    assert len(found) > 7
+    assert set(found) == {r"^\d+$"}
+
+
 def test_the_patched_document_is_valid_openapi() -> None:
     """The document is still valid OpenAPI after all actions."""
     check_document(PATCHED, "patched")

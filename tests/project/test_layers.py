@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from itertools import chain
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,20 @@ def test_the_wheel_depends_on_what_it_imports() -> None:
     declared = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     # Each of these packages has the name of its module.
     assert third_party == {re.split(r"[^\w-]", requirement)[0] for requirement in declared}
+
+
+def test_tools_that_freeze_programs_find_every_module(tmp_path: Path) -> None:
+    """PyInstaller and cx_Freeze read imports in bytecode, as `modulefinder` does, not strings."""
+    roots = [ROOT / folder for folder in ("src", "generated", "overrides")]
+    modules = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+        for root in roots
+        for path in root.rglob("*.py")
+    }
+    # What an application imports by itself: the modules for which there are extras, for example.
+    public = sorted(name for name in modules if re.fullmatch(r"oneloop\.[a-z]\w*", name))
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(f"import {name}" for name in ("oneloop", *public)))
+    finder = ModuleFinder(path=[str(root) for root in roots])  # what is elsewhere does not matter
+    finder.run_script(str(program))
+    assert modules - set(finder.modules) == {"oneloop.sandbox.__main__"}

@@ -1,9 +1,11 @@
-"""The README's snippets run exactly as they are printed."""
+"""The README's snippets run exactly as they are printed, and type checkers accept them."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,48 @@ def run(code: str, sandbox: Sandbox) -> str:
 def test_a_snippet_runs_as_printed(snippet: str, sandbox: Sandbox) -> None:
     """A snippet needs only the two environment variables that the sandbox prints."""
     run(snippet, sandbox)
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the snippets of all pages, each of which is a file."""
+    folder = tmp_path_factory.mktemp("printed")
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        if page.stem != "regenerating":  # its client is generated for another document
+            found = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+            for number, code in enumerate(found):
+                # The authors of vcrpy provide no types.
+                first = "# pyright: basic\n" if "import vcr" in code else ""
+                (folder / f"{page.stem}_{number}.py").write_text(first + code, "utf-8")
+    return folder
+
+
+def checked(*command: str, folder: Path) -> str:
+    """Return what a type checker prints, if it fails."""
+    paths = os.pathsep.join(str(ROOT / one) for one in ("src", "generated", "overrides"))
+    environment = {**os.environ, "MYPYPATH": paths, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    program = [sys.executable, "-m", *command]
+    result = subprocess.run(
+        program, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return result.stdout + result.stderr if result.returncode else ""
+
+
+def test_mypy_accepts_every_snippet(printed: Path) -> None:
+    """What the pages show has no errors in strict mode."""
+    settings = "[mypy]\nstrict = true\n[mypy-vcr]\nignore_missing_imports = true\n"
+    (printed / "mypy.ini").write_text(settings, "utf-8")
+    assert checked("mypy", *sorted(one.name for one in printed.glob("*.py")), folder=printed) == ""
+
+
+def test_pyright_accepts_every_snippet(printed: Path) -> None:
+    """What the pages show has no errors in strict mode."""
+    settings = {
+        "typeCheckingMode": "strict",
+        "extraPaths": [str(ROOT / one) for one in ("src", "generated", "overrides")],
+    }
+    (printed / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
+    assert checked("pyright", "--pythonpath", sys.executable, folder=printed) == ""
 
 
 def test_the_quick_starts_print_the_new_balance(sandbox: Sandbox) -> None:
@@ -67,7 +111,7 @@ def test_a_failed_refill_says_where_to_look(sandbox: Sandbox) -> None:
 def test_the_package_docstring_shows_the_quick_start() -> None:
     """The package's docstring contains the first quick start of the README."""
     shown = "\n".join(line[4:] for line in (oneloop.__doc__ or "").splitlines())
-    assert SNIPPETS[0].split("    print")[0].strip() in shown
+    assert SNIPPETS[0].split("    if")[0].strip() in shown
 
 
 def test_every_name_in_the_outcome_table_exists() -> None:

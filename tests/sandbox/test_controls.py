@@ -35,6 +35,29 @@ def test_bad_fault_over_http_is_400(sandbox: Sandbox, body: object, message: str
     assert (reply.status, reply.message) == (400, message)
 
 
+@pytest.mark.parametrize(
+    ("control", "body", "unknown", "known"),
+    [
+        ("misbehave", {"fault": "slow-body", "seconds": 1}, "seconds", "fault, times"),
+        ("misbehave", {"Fault": "500"}, "Fault", "fault, times"),
+        ("advance", {"seconds": 1, "minutes": 1}, "minutes", "seconds"),
+        (
+            "meters",
+            {"workspaceId": "ws_1", "externalMeterId": "x", "total_credits": 5},
+            "total_credits",
+            "workspaceId, externalMeterId, totalCredits, usedCredits, allowOverages, spendCap",
+        ),
+    ],
+)
+def test_a_field_that_has_no_effect_is_refused_by_name(
+    control: str, body: object, unknown: str, known: str, sandbox: Sandbox
+) -> None:
+    """A control refuses what it does not know, so that no test runs with other settings."""
+    reply = call(sandbox, body, path=f"/_sandbox/{control}")
+    message = f"{unknown}: unknown field; known are: {known}"
+    assert (reply.status, reply.message) == (400, message)
+
+
 def test_meters_can_be_created_over_http(sandbox: Sandbox) -> None:
     """A meter can be created with amounts as digit strings, as in the API, or as integers."""
     names = {"workspaceId": "ws_9", "externalMeterId": "\ud800"}

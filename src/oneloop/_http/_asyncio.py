@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from oneloop.transport import Limits, Request, Response, TransportError
 
@@ -46,6 +46,7 @@ class AsyncioTransport:
         self._options = Options(*options)
         self._homes: dict[AbstractEventLoop, _LoopHome] = {}
         self._closed: WeakSet[AbstractEventLoop] = WeakSet()
+        finalize(self, _drop_orphans, self._homes)  # as garbage, or when the process ends
 
     def send(self, request: Request, limits: Limits) -> Coroutine[Any, Any, Response]:
         loop = _faults.running_loop()
@@ -62,13 +63,11 @@ class AsyncioTransport:
 
     async def _home(self, loop: AbstractEventLoop) -> "_LoopHome":
         """Return the connections of a loop; drop those of closed loops and of parent processes."""
-        for other, old in [*self._homes.items()]:
-            if other.is_closed() or old.process != process():
-                self._homes.pop(other, None)  # unless another thread was faster
-                old.drop()
+        _drop_orphans(self._homes)
         if loop in self._closed:
             raise _faults.closed()
-        home = _LoopHome(self._options, loop)
+        with _faults.connecting():
+            home = _LoopHome(self._options, loop)
         await home.begin()
         self._homes[loop] = home
         return home
@@ -81,6 +80,14 @@ class AsyncioTransport:
         is_ours = home is not None and home.process == process()
         if home is not None and is_ours and not home.guard.ag_running:  # else it is being closed
             await home.guard.aclose()
+
+
+def _drop_orphans(homes: "dict[AbstractEventLoop, _LoopHome]") -> None:
+    """Drop the connections of loops that are closed, and those of parent processes."""
+    for loop, home in [*homes.items()]:
+        if loop.is_closed() or home.process != process():
+            homes.pop(loop, None)  # unless another thread was faster
+            home.drop()
 
 
 class _LoopHome(Home):

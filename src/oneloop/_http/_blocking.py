@@ -56,7 +56,8 @@ class BlockingTransport:
     def _home(self) -> Home:
         """Return the connections of this process; drop those of its parents."""
         this = process()
-        home = Home(self._options, BlockingStream, _Waiter)
+        with _faults.connecting():
+            home = Home(self._options, BlockingStream, _Waiter)
         home = self._homes.setdefault(this, home)
         for other in [*self._homes]:
             if other != this:

@@ -228,7 +228,10 @@ class Home:
         if self.pool.is_closed:
             raise _faults.closed()
         if self._by_httpx:
-            foreign = self.foreign or await self._begin_with_httpx(_end(limits.connect))
+            foreign = self.foreign
+            if foreign is None:
+                with _faults.connecting():
+                    foreign = await self._begin_with_httpx(_end(limits.connect))
             reply = foreign.send(request, limits)
             return cast("Response", (await reply) if self.is_async else reply)
         deadline = _end(limits.total)

@@ -1,5 +1,7 @@
 """The errors of the transports, and their words."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from oneloop.transport import TransportError
@@ -26,6 +28,21 @@ def failed(error: Exception, *, doing: str, sent: bool) -> TransportError:
         timeout=isinstance(error, TimeoutError),
         passing=isinstance(error, OSError),
     )
+
+
+@contextmanager
+def connecting() -> Generator[None]:
+    """Raise an error that says so if what is needed before a request is sent cannot be loaded.
+
+    The interpreter is exiting, or the process has no file descriptor left.
+    """
+    try:
+        yield
+    except (ImportError, OSError) as error:
+        failure = failed(error, doing=CONNECTING, sent=False)
+    else:
+        return
+    raise failure
 
 
 def busy() -> TransportError:
@@ -76,16 +93,18 @@ def running_loop() -> "AbstractEventLoop":
     """Return the running event loop of asyncio.
 
     Raises:
-        TransportError: There is none, as under trio.
+        TransportError: There is none, as under trio, or the interpreter is exiting.
     """
-    import asyncio  # on first use, as a process without async calls does not need it
-
     try:
+        import asyncio  # on first use, as a process without async calls does not need it
+
         return asyncio.get_running_loop()
     except RuntimeError:
-        pass
+        detail = ""
+    except ImportError as error:
+        detail = str(error)
     problem = "AsyncOneloop needs a running event loop of asyncio"
-    raise TransportError(problem, sent=False, passing=False)
+    raise TransportError(problem, detail=detail, sent=False, passing=False)
 
 
 def let_through(error: BaseException) -> None:

@@ -28,10 +28,18 @@ Reader = Callable[[str, object], _T]
 
 @frozen
 class Fields:
-    """The members of a JSON object in a request. Unknown ones are ignored."""
+    """The members of a JSON object in a request. Unknown ones are ignored, except by `only`."""
 
     _values: Mapping[str, object]
     _within: str = ""
+
+    def only(self, *names: str) -> "Fields":
+        """Refuse other fields than these."""
+        unknown = next((name for name in self._values if name not in names), None)
+        if unknown is not None:
+            known = ", ".join(names)
+            raise HTTPException(400, f"{unknown}: unknown field; known are: {known}")
+        return self
 
     def required(self, name: str, read: Reader[_T]) -> _T:
         """Read a required field."""

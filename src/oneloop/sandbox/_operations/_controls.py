@@ -1,4 +1,7 @@
-"""The controls of the sandbox, which docs/sandbox.md describes."""
+"""The controls of the sandbox, which docs/sandbox.md describes.
+
+Unlike the API, they refuse unknown fields: a test would not notice that one has no effect.
+"""
 
 from typing import cast
 
@@ -23,7 +26,7 @@ from oneloop.sandbox._state import State
 
 def misbehave(state: State, call: Call) -> Answer:
     """Queue a fault."""
-    fields = body_fields(call)
+    fields = body_fields(call).only("fault", "times")
     try:
         fault = Fault.named(fields.required("fault", string))
     except ValueError as error:
@@ -34,7 +37,10 @@ def misbehave(state: State, call: Call) -> Answer:
 
 def create_meter(state: State, call: Call) -> Answer:
     """Create a meter with any balance, and its workspace if it does not exist."""
-    fields = body_fields(call)
+    fields = body_fields(call).only(
+        *("workspaceId", "externalMeterId", "totalCredits"),
+        *("usedCredits", "allowOverages", "spendCap"),
+    )
     meter = state.create_meter(
         workspace_id=fields.required("workspaceId", string),
         external_meter_id=fields.required("externalMeterId", string),
@@ -53,7 +59,7 @@ def list_requests(state: State, _: Call) -> Answer:
 
 def advance(state: State, call: Call) -> Answer:
     """Move the clock forward."""
-    seconds = body_fields(call).required("seconds", _number)
+    seconds = body_fields(call).only("seconds").required("seconds", _number)
     try:
         state.advance(seconds)
     except ValueError as error:
