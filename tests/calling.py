@@ -20,7 +20,7 @@ AT_ONCE = RetryPolicy(backoff=0, cap=0)
 
 
 SLACK = 8.0
-"""Seconds by which a call may outlive its limit on a busy machine; without a limit it takes longer."""
+"""Seconds by which a call may outlive its limit on a busy machine. Without one it takes longer."""
 
 KINDS = ("sync", "async", "sync-own", "async-own", "sync-httpx", "async-httpx")
 """Each client with the default transport, with an httpx client that the application passes ("own"),

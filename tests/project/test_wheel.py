@@ -3,7 +3,6 @@
 import email
 import email.message
 import json
-import re
 import sys
 import zipfile
 from pathlib import Path
