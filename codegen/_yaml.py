@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 from attrs import define, field
 
 LONGEST_NUMBER = 100
@@ -192,7 +192,7 @@ def _built(events: Iterable[Any], length: int) -> Any:
                 node = _scalar(event, start)
                 nodes, expanded = nodes + node.size, expanded + node.size
             case yaml.AliasEvent():
-                node = _alias(event, anchors.get(event.anchor), stack)
+                node = _alias(event, anchors.get(event.anchor or ""), stack)
                 expanded += node.size
                 if expanded > max(nodes, length):
                     problem = "its aliases expand to more than the length of the text"
