@@ -13,5 +13,5 @@ SPEC = Spec(
         "overrides/overlay.yaml": "bc20b6bae2d958f71212771b4e48e16bed4b83197311eb7ddde3118ddf978c0e",
         "overrides/annotations.yaml": "52cf9d13d5d4a0325bc4973308bd4b45eaec50d23016f20f9aa00175d256a5bd",
     },
-    generator="ab6a7c15",
+    generator="b2b57730",
 )

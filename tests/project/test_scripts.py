@@ -318,7 +318,10 @@ def test_uv_reaches_the_registry_of_pip(tmp_path: Path) -> None:
             "attrs==1",
             f"LookupError: attrs {attrs.__version__} is installed in {sys.prefix}, not 1\n",
         ),
-        (f"attrs==1 ; python_version < '3'\nattrs=={attrs.__version__} ; python_version >= '3'", ""),
+        (
+            f"attrs==1 ; python_version < '3'\nattrs=={attrs.__version__} ; python_version >= '3'",
+            "",
+        ),
         (
             "attrs==1 ; python_version < '3'\nattrs==2 ; python_version >= '3'",
             f"LookupError: attrs {attrs.__version__} is installed in {sys.prefix}, not 1 or 2\n",
