@@ -24,6 +24,7 @@ from oneloop_core import (
     encode_body,
     encode_form,
     encode_json,
+    encode_map,
     encode_string,
     wrong_type,
 )
@@ -122,11 +123,11 @@ def changed(
     """
     old = old or Extras({}, {}, {})
     body = _checked("extra_body", body, lambda given: _members(old.body, given))
-    query = _checked("extra_query", query, lambda given: given and old.query | _query(api, given))
+    query = _checked("extra_query", query, lambda given: _query(api, given, old.query))
     headers = _checked("extra_headers", headers, lambda given: _headers(api, old.headers, given))
     new = Extras(
-        old.body if isinstance(body, Unset) else body.reveal() or {},
-        old.query if isinstance(query, Unset) else query.reveal() or {},
+        old.body if isinstance(body, Unset) else body.reveal(),
+        old.query if isinstance(query, Unset) else query.reveal(),
         old.headers if isinstance(headers, Unset) else headers.reveal(),
     )
     return new if new.body or new.query or new.headers else None
@@ -228,12 +229,12 @@ def _path(given: Any) -> str:
     return quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", path), safe=_PATH)
 
 
-def _query(api: Definition, given: Any) -> dict[str, str]:
-    """Return the encoded parameters of a query; those that are not sent are empty."""
+def _query(api: Definition, given: Any, old: dict[str, str] | None = None) -> dict[str, str]:
+    """Return encoded parameters laid over others; those that are not sent are empty."""
     if given is None:
         return {}
     own = {one.name for one in api.schemes.values() if one.place == "query"}
-    found: dict[str, str] = {}
+    found = dict(old or {})
     for name, value in _pairs(given):
         if name in own:
             raise ArgumentValueError(f"must not include {name}, which the client sets itself")
@@ -270,7 +271,7 @@ def _headers(api: Definition, old: dict[str, str | None], given: Any) -> dict[st
 
 
 def _members(old: dict[str, Any], given: Any) -> dict[str, Any]:
-    return old | {name: encode_json(value) for name, value in _pairs(given)} if given else {}
+    return {} if given is None else old | encode_map(dict(_pairs(given)), encode_json)
 
 
 def _pairs(given: Any) -> list[tuple[str, Any]]:

@@ -246,7 +246,8 @@ def merged_headers(
 ) -> str | dict[str, str | None]:
     """Return old headers with those that are given, or what is wrong with these.
 
-    Names count as equal whatever the case of their letters. `None` stays as a value.
+    Names count as equal whatever the case of their letters. `None` stays as a value. A header that
+    must not be changed may be given as it is, so that the headers of a client can be given again.
     """
     headers = dict(old)
     credentials = {one.name.lower() for one in api.schemes.values() if one.place == "header"}
@@ -266,9 +267,9 @@ def merged_headers(
         if not (is_removed or (isinstance(value, str) and _HEADER_VALUE.fullmatch(value))):
             must = "have values of printable ASCII without leading or trailing spaces"
             return f"{must}; that of {name!r} is not valid (and not shown here)"
-        if name.lower() in {*reserved, *credentials}:
+        if name.lower() in {*reserved, *credentials} and (name, value) not in old.items():
             return f"not include {name}, which the client sets itself"
-        headers = {key: old for key, old in headers.items() if key.lower() != name.lower()}
+        headers = {one: text for one, text in headers.items() if one.lower() != name.lower()}
         headers[name] = value
     return headers
 

@@ -169,9 +169,8 @@ class BaseClient(Configured):
     def _twin(self) -> Self:
         """Return an object with the same attributes, also those of an application's subclass."""
         twin: Self = object.__new__(type(self))
-        state: Any = object.__getstate__(self)
-        pair: Any = (state if type(state) is tuple else (state,))  # with slots, two dicts
-        for part in cast("tuple[dict[str, Any], ...]", pair):
+        state = cast("Any", object.__getstate__(self))
+        for part in _parts(state):
             for name, value in part.items():
                 object.__setattr__(twin, name, value)
         return twin
@@ -406,6 +405,11 @@ class AsyncRequestWithResponse(AsyncWithResponse):
         json, query, headers = hide(json), hide(query), hide(headers)
         call = _requested(self._api, method, path, json, query, headers, safe)
         return cast("Response[Any]", await self._perform(call))
+
+
+def _parts(state: Any) -> tuple[dict[str, Any], ...]:
+    """Return the attributes of an object from its state: with slots, that is a pair of dicts."""
+    return state if issubclass(type(state), tuple) else (state,)
 
 
 def _requested(api: Definition, *arguments: Any) -> Call[Any]:

@@ -129,9 +129,10 @@ def test_an_extra_query_is_not_logged(
 ) -> None:
     """Neither our log nor that of httpx shows an extra query."""
     caplog.set_level(0)
-    for more in ({}, {"transport": "httpx"}, {"http_client": httpx.Client()}):
-        with Oneloop(**options, **more) as client:
-            client.with_options(extra_query={"token": "s3cret"}).get_workspace()
+    with httpx.Client() as own:
+        for more in ({}, {"transport": "httpx"}, {"http_client": own}):
+            with Oneloop(**options, **more) as client:
+                client.with_options(extra_query={"token": "s3cret"}).get_workspace()
     assert len(sandbox.requests) == 3
     assert caplog.records
     assert not any("s3cret" in str(vars(one)) + one.getMessage() for one in caplog.records)
@@ -167,7 +168,9 @@ def test_extras_are_merged_and_removed() -> None:
     """Extras add up over `with_options`; `None` removes them, and the plain path is taken again."""
     recorder = Recorder(200, b'{"billing": null}')
     plain = client_of(recorder)
-    client = plain.with_options(extra_body={"a": 1}, extra_query={"q": 1}, extra_headers={"X-A": "1"})
+    client = plain.with_options(
+        extra_body={"a": 1}, extra_query={"q": 1}, extra_headers={"X-A": "1"}
+    )
     client = client.with_options(timeout=3).with_options(extra_body={"b": 2}, extra_query={"r": 2})
     client.refill_billing_limit(**REFILL)
     request = recorder.requests[-1]
@@ -175,6 +178,9 @@ def test_extras_are_merged_and_removed() -> None:
     assert request.url.endswith("?q=1&r=2")
     assert ("X-A", "1") in request.headers
     assert client._context is None
+    same = client.with_options(extra_body={}, extra_query={}, extra_headers={})
+    same.refill_billing_limit(**REFILL)
+    assert recorder.requests[-1] == request
     bare = client.with_options(extra_body=None, extra_query=None, extra_headers=None)
     bare.refill_billing_limit(**REFILL)
     plain.refill_billing_limit(**REFILL)
@@ -198,7 +204,7 @@ def test_a_request_gets_the_extras_of_its_client() -> None:
     [
         ({"extra_body": [1]}, "extra_body must be a mapping of names to values"),
         ({"extra_body": {1: 2}}, "extra_body must be a string"),
-        ({"extra_body": {"a": object()}}, "extra_body must be a JSON value"),
+        ({"extra_body": {"a": object()}}, "extra_body.a must be a JSON value"),
         ({"extra_query": "a=b"}, "extra_query must be a mapping of names to values"),
         ({"extra_query": {"a": {}}}, "extra_query.a must be a string, a number"),
         ({"extra_headers": {"authorization": "x"}}, "extra_headers must not include"),

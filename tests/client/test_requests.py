@@ -75,13 +75,15 @@ def test_a_request_is_a_call_like_any_other(
     def tries(fault: Fault, method: str, path: str, **named: Any) -> tuple[int, Outcome | None]:
         sandbox.reset()
         sandbox.misbehave(fault, times=2)
-        outcome = None
+        failure: APIStatusError | None = None
         try:
             kind._using(lambda client: client.request(method, path, **named), options)
         except APIStatusError as error:
-            outcome = error.outcome
-            assert (error.operation, error.method, error.path) == ("request", method, path)
-        return len(sandbox.requests), outcome
+            failure = error
+        if failure is None:
+            return len(sandbox.requests), None
+        assert (failure.operation, failure.method, failure.path) == ("request", method, path)
+        return len(sandbox.requests), failure.outcome
 
     assert tries(Fault.status(503), "POST", PATH, json=REFILL) == (1, Outcome.UNKNOWN)
     assert tries(Fault.status(503), "POST", PATH, json=REFILL, safe=True) == (3, None)
@@ -213,7 +215,15 @@ def test_a_refused_request_shows_no_secret_in_its_frames() -> None:
 
 def test_the_values_of_a_query_are_sent_as_text() -> None:
     """A query has strings, numbers, booleans and lists of them; `None` is not sent."""
-    query = {"a": "x y&", "b": [1, "2", None], "c": True, "d": None, "é": 1.5, "f": deque([3]), "g": []}
+    query = {
+        "a": "x y&",
+        "b": [1, "2", None],
+        "c": True,
+        "d": None,
+        "é": 1.5,
+        "f": deque([3]),
+        "g": [],
+    }
     assert sent("GET", "/a", query=query).url.partition("?")[2] == (
         "a=x%20y%26&b=1&b=2&c=true&%C3%A9=1.5&f=3"
     )
@@ -326,7 +336,7 @@ def test_a_client_of_another_document_makes_requests(generate: Generate) -> None
     made = generate({}, paths, components=components, security=[{"key": []}])
     clients = made.module("clients")
     recorder = Recorder(200, b'"a"')
-    client = clients.Client(key="k", base_url="https://api.test", transport=recorder)
+    client = clients.Client(api_key="k", base_url="https://api.test", transport=recorder)
     for name in NAMES:
         method = {"isClosed": "is_closed"}.get(name, name) + "_"
         assert getattr(client, method)(q="1") == "a"
