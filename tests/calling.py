@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import httpx
+from attrs import evolve
 
 from oneloop import AsyncOneloop, Oneloop, RetryPolicy
 from oneloop_core import Call, Operation, Response
@@ -44,8 +45,12 @@ class ClientKind:
         return client(**sending(self.via, http), **options)
 
     def respond(self, call: Call[T], **options: Any) -> Response[T]:
-        """Make a call with a new client that has these options, and close the client."""
-        return self._using(lambda client: client._respond(call), options)
+        """Make a call with a new client that has these options, and close the client.
+
+        An answer that cannot be decoded raises its error, as it does for the plain method.
+        """
+        response: Response[T] = self._using(lambda client: client._respond(call), options)
+        return evolve(response, parsed=response.parsed)
 
     def perform(self, operation: str, arguments: dict[str, Any], **options: Any) -> Any:
         """Call a generated method of a new client that has these options, and close the client."""

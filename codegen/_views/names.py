@@ -5,8 +5,11 @@ import oneloop_overrides
 from codegen._kinds import Kind
 from codegen._literals import identifier
 
-CLIENT_NAMES = frozenset({"aclose", "close", "with_options", "with_response"})
-"""Names of the hand-written clients' methods."""
+CLIENT_NAMES = frozenset(
+    {"aclose", "close", "request", "with_options", "with_response"}
+    | {"base_url", "headers", "is_closed", "max_response_bytes", "retry", "timeout"}
+)
+"""Names of the hand-written clients' methods and properties."""
 
 PACKAGES = (oneloop_core, oneloop_overrides)
 """Generated code imports everything that these export."""

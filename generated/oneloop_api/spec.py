@@ -13,5 +13,5 @@ SPEC = Spec(
         "overrides/overlay.yaml": "0d03420483c115fc61be327a470293898894851f92a319d2f4e13abcb90f6938",
         "overrides/annotations.yaml": "52cf9d13d5d4a0325bc4973308bd4b45eaec50d23016f20f9aa00175d256a5bd",
     },
-    generator="3c388953",
+    generator="e38a8ba2",
 )

@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from sys import exception
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote
@@ -15,16 +16,23 @@ from urllib.parse import quote
 from oneloop_core import Call, DecodeError, Outcome, Response, Secret, strings_in
 
 from . import transport
-from ._decoding import TooLarge, Unreadable, lower_headers, plain_body, read_answer, read_json
-from ._errors import APIConnectionError, APIError
+from ._decoding import (
+    TooLarge,
+    Unreadable,
+    lower_headers,
+    plain_body,
+    read_answer,
+    read_json,
+    request_id,
+)
+from ._errors import READS, APIConnectionError, APIError, ResponseDecodeError
 from ._http._faults import let_through
-from ._retry import Retry, random_chance, report, seconds_to_next
+from ._retry import Retry, random_chance, report, retry_after, seconds_to_next
+from ._settings import Context, limits_within
 from .transport import Request
 
 if TYPE_CHECKING:
-    from ._credentials import Credential
     from ._failures import Failure
-    from ._settings import Settings
 
 T = TypeVar("T")
 
@@ -43,57 +51,11 @@ _EFFECTS = {
     Outcome.UNKNOWN: "it may have happened",
     Outcome.APPLIED: "it happened",
 }
-
-_JSON = "application/json"
+_SAFE_EFFECTS = _EFFECTS | {_UNKNOWN: "it may have happened, and may safely be repeated"}
+_READ_EFFECTS = _EFFECTS | {_UNKNOWN: "it may have happened, but changes nothing"}
 
 Reply: TypeAlias = transport.Response | transport.TransportError | transport.ResponseTooLarge
 """What an attempt resulted in: a response, or the exception that the transport raised."""
-
-
-class Context:
-    """What the calls of a client have in common, made once for as long as its credential is valid.
-
-    This is a plain class: error trackers walk through tuples, and its repr shows nothing.
-
-    Attributes:
-        settings: The settings of the client.
-        credential: What the requests are authorized with.
-        base_url: Where the requests go.
-        headers: Headers of a request without a body. It is the same object for all requests, so
-            that a transport can recognize headers that it has prepared before.
-        json_headers: Headers of a request with a body.
-        limits: Limits of a first attempt, which has the whole budget.
-        longest_body: Largest body of a response.
-    """
-
-    __slots__ = (
-        "base_url",
-        "credential",
-        "headers",
-        "json_headers",
-        "limits",
-        "longest_body",
-        "settings",
-    )
-
-    def __init__(
-        self,
-        settings: "Settings",
-        credential: "Credential",
-        base_url: str | None = None,
-        accept: str = _JSON,
-    ) -> None:
-        """Make a context of calls to the client's server, or to another one, with these answers."""
-        self.settings = settings
-        self.credential = credential
-        self.base_url = base_url or settings.base_url
-        given = settings.headers
-        if accept != _JSON:
-            given = tuple((k, accept) if (k, v) == ("Accept", _JSON) else (k, v) for k, v in given)
-        self.headers = (*credential.headers, *given)
-        self.json_headers = (*credential.headers, ("Content-Type", _JSON), *given)
-        self.limits = _limits(settings, settings.retry.budget)
-        self.longest_body = settings.max_response_bytes
 
 
 class Course(Generic[T]):
@@ -159,7 +121,7 @@ class Course(Generic[T]):
             self.waiting = False
             if limits.total is not None:
                 left = max(0.0, limits.total - self._elapsed())
-                limits = _limits(self._context.settings, left)
+                limits = limits_within(self._context.settings, left)
         self._attempts += 1
         self._before = self.outcome
         self.outcome = _UNKNOWN
@@ -178,6 +140,10 @@ class Course(Generic[T]):
             let_through(problem)
             return self._unjudged(reply, problem)
         if failure is not None:
+            if self._with_response and failure.error_class is ResponseDecodeError:
+                # `Response.parsed` raises the error, so that the application can read the answer.
+                self.result = self._around(None, reply, self._after(failure))
+                return None
             del reply  # error trackers would show what the server sent, which is not redacted
             return self._after(failure)
         self.outcome = _APPLIED
@@ -195,8 +161,10 @@ class Course(Generic[T]):
         with `handled`, the exception that the application was handling when it made the call.
         """
         where = " between attempts" if self.waiting else ""
-        name, effect = self._call.operation.name, _EFFECTS[self.outcome]
-        interruption.add_note(f"{name} was interrupted{where}: {effect}")
+        operation = self._call.operation
+        effects = _READ_EFFECTS if operation.method in READS else _SAFE_EFFECTS
+        effect = (effects if operation.safe else _EFFECTS)[self.outcome]
+        interruption.add_note(f"{operation.name} was interrupted{where}: {effect}")
         interruption.__context__ = handled
         interruption.__traceback__ = None
 
@@ -207,8 +175,10 @@ class Course(Generic[T]):
         is_safe = operation.safe or policy.treat_as_safe
         wait = seconds_to_next(policy, failure, attempt, is_safe, self.now, self.chance)
         outcome = max(self._before, failure.outcome, key=_SEVERITY.index)
-        known = {"outcome": outcome, "attempts": attempt, "elapsed": elapsed}
-        error = failure.error(self._call, self._context.credential, **known)
+        known: dict[str, Any] = {"outcome": outcome, "attempts": attempt, "elapsed": elapsed}
+        known["retry_after"] = retry_after(failure.headers, self.now())
+        url = shown_url(self._call, self._context)
+        error = failure.error(self._call, self._context.credential, url, **known)
         del failure  # as in `judge`
         self.outcome, self.waiting = outcome, True
         if wait is None or elapsed + wait >= (policy.budget or math.inf):
@@ -234,19 +204,30 @@ class Course(Generic[T]):
             operation=operation.name,
             method=operation.method,
             path=operation.path,
+            safe=operation.safe,
+            url=shown_url(self._call, self._context),
             attempts=self._attempts,
             elapsed=self._elapsed(),
         )
 
-    def _around(self, model: Any, reply: Reply) -> Any:
-        """Return the `Response` around a model."""
+    def _around(self, model: Any, reply: Reply, problem: Any = None) -> Any:
+        """Return the `Response` around a model, or around what is wrong with the answer."""
         response = cast("transport.Response", reply)
-        return Response(
+        headers = lower_headers(response.headers)
+        body = response.body
+        with suppress(Unreadable):
+            limit = self._context.longest_body
+            body = plain_body(body, headers.get("content-encoding", ""), limit)
+        return Response[Any](
             parsed=model,
             status=response.status,
-            headers=lower_headers(response.headers),
+            headers=headers,
             attempts=self._attempts,
             elapsed=self._elapsed(),
+            body=body,
+            url=shown_url(self._call, self._context),
+            request_id=request_id(headers),
+            problem=problem,
         )
 
     def _elapsed(self) -> float:
@@ -333,7 +314,7 @@ def _full_request(call: Call[Any], context: Context) -> Request:
         _url(call, context),
         tuple(_all_headers(call, context)),
         call.body,
-        _safe_url(call, context) if call.secrets or context.credential.query else None,
+        _safe_url(call, context),
     )
 
 
@@ -347,40 +328,42 @@ def _url(call: Call[Any], context: Context) -> str:
 def _all_headers(call: Call[Any], context: Context) -> Iterator[tuple[str, str]]:
     cookies = [f"{name}={_revealed(value)}" for name, value in call.cookies]
     cookies += [context.credential.cookies] if context.credential.cookies else []
-    for name, value in context.headers if call.body is None else context.json_headers:
+    own = {name.lower() for name, _ in call.headers}
+    constant = context.headers if call.body is None else context.json_headers
+    headers = [one for one in constant if one[0].lower() not in own]
+    for name, value in (*headers, *call.headers):
         if name == "Content-Type":
-            yield name, call.content_type or value
-        elif name.lower() == "cookie":
-            cookies.insert(0, value)
-        else:
-            yield name, value
+            yield name, call.content_type or _revealed(value)
+        elif name.lower() == "cookie" and value is not None:
+            cookies.insert(0, _revealed(value))
+        elif value is not None:
+            yield name, _revealed(value)
     if cookies:
         yield "Cookie", "; ".join(cookies)
-    yield from ((name, _revealed(value)) for name, value in call.headers)
 
 
-def _revealed(value: str | Secret) -> str:
+def _revealed(value: "str | Secret | None") -> Any:
     return value.reveal() if isinstance(value, Secret) else value
 
 
+def shown_url(call: Call[Any], context: Context) -> str:
+    """Return the URL of a call, without what may be secret in it."""
+    return _safe_url(call, context) or context.base_url + call.target
+
+
 def _safe_url(call: Call[Any], context: Context) -> str | None:
-    """Return the URL with the names of the path's parameters, if the URL contains a secret."""
+    """Return the URL to show instead of that of the request, if that may contain a secret.
+
+    It has the names of the path's parameters, or lacks what was added to the query.
+    """
     if context.credential.query or any(
         quote(text, safe="") in call.target
         for secret in call.secrets
         for text in strings_in(secret.reveal())
     ):
         return context.base_url + call.operation.path
-    return None
-
-
-def _limits(settings: "Settings", left: float | None) -> transport.Limits:
-    """Return the limits of an attempt, given the seconds that are left for the whole call."""
-    connect, read = settings.timeout.connect, settings.timeout.read
-    if left is not None:
-        connect = left if connect is None or connect > left else connect
-        read = left if read is None or read > left else read
-    return transport.Limits(connect, read, left, settings.max_response_bytes)
+    shown: str = getattr(call, "shown_target", call.target)
+    return None if shown == call.target else context.base_url + shown
 
 
 def _raised(error: Exception) -> Reply:

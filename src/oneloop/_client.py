@@ -17,7 +17,13 @@ from ._environment import KEY_VARIABLES, base_url_from_environment, key_from_env
 from ._errors import ConfigurationError
 from ._retry import RetryPolicy, Timeout
 from ._settings import MAX_CONNECTIONS, MAX_RESPONSE_BYTES
-from .foundation import AsyncClient, BaseClient, SyncClient
+from .foundation import (
+    AsyncClient,
+    AsyncRequestWithResponse,
+    BaseClient,
+    RequestWithResponse,
+    SyncClient,
+)
 from .transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
@@ -36,22 +42,64 @@ class _Oneloop(BaseClient):
         link_token: str | Callable[[], Any] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
         retry: RetryPolicy | Unset = UNSET,
-        headers: Mapping[str, str] | Unset = UNSET,
+        headers: Mapping[str, str | None] | Unset = UNSET,
         max_response_bytes: int | Unset = UNSET,
+        extra_body: Mapping[str, Any] | Unset | None = UNSET,
+        extra_query: Mapping[str, Any] | Unset | None = UNSET,
+        extra_headers: Mapping[str, str | None] | Unset | None = UNSET,
     ) -> Self:
         """Return a client with other settings that shares the connections of this one.
 
-        Closing it has no effect; close this client instead. The arguments are those of the
-        constructor.
+        Closing it has no effect; close this client instead. What is not given stays as it is. That
+        goes for the parts of a setting, too: `RetryPolicy(budget=300)`, `Timeout(read=5)` and
+        `headers` change only what they contain.
+
+        Args:
+            api_key: An SDK key instead of the credential of this client.
+            link_token: A link token instead of the credential of this client.
+            timeout: Limits of one attempt.
+            retry: When and how often a call is tried again.
+            headers: Headers of each request; `None` removes one.
+            max_response_bytes: Largest body of a response.
+            extra_body: Members that are added to the JSON object that an operation sends, or
+                replace its members of the same name. `None` as a value is sent as null.
+            extra_query: Parameters of the query that are added to those of the operation or replace
+                them: strings, numbers, booleans or lists of them. `None` removes a parameter. They
+                are left out of the URLs that errors and logs show.
+            extra_headers: Headers that are added to those of the operation and of the client or
+                replace them; `None` removes one. Unlike `headers`, they may set `Content-Type`.
+
+        `None` instead of a mapping removes the extras that this client has.
+
+        Raises:
+            ConfigurationError: An argument is not valid.
+            ArgumentError: A number is out of bounds, or one of the extras cannot be sent.
         """
         api_key, link_token, headers = wrapped(api_key), wrapped(link_token), hide(headers)
+        extra_body, extra_query = hide(extra_body), hide(extra_query)
+        extra_headers = hide(extra_headers)
         return self._derived(
             _one_of(api_key, link_token),
             timeout=timeout,
             retry=retry,
             headers=headers,
             max_response_bytes=max_response_bytes,
+            extra_body=extra_body,
+            extra_query=extra_query,
+            extra_headers=extra_headers,
         )
+
+
+class OneloopWithResponse(SyncOperationsWithResponse, RequestWithResponse):
+    """The methods of `Oneloop`, returning the response around the answer."""
+
+    __slots__ = ()
+
+
+class AsyncOneloopWithResponse(AsyncOperationsWithResponse, AsyncRequestWithResponse):
+    """The methods of `AsyncOneloop`, returning the response around the answer."""
+
+    __slots__ = ()
 
 
 class Oneloop(_Oneloop, SyncClient, SyncOperations):
@@ -130,9 +178,13 @@ class Oneloop(_Oneloop, SyncClient, SyncOperations):
         )
 
     @property
-    def with_response(self) -> SyncOperationsWithResponse:
-        """The same methods, returning a `Response` with the status, the headers and the model."""
-        return SyncOperationsWithResponse(self._respond)
+    def with_response(self) -> OneloopWithResponse:
+        """The same methods, returning a `Response` with the status, the headers and the model.
+
+        A 2xx answer that cannot be decoded is returned, too; `Response.parsed` then raises the
+        error.
+        """
+        return OneloopWithResponse(self._api, self._respond)
 
 
 class AsyncOneloop(_Oneloop, AsyncClient, AsyncOperations):
@@ -181,9 +233,13 @@ class AsyncOneloop(_Oneloop, AsyncClient, AsyncOperations):
         )
 
     @property
-    def with_response(self) -> AsyncOperationsWithResponse:
-        """The same methods, returning a `Response` with the status, the headers and the model."""
-        return AsyncOperationsWithResponse(self._respond)
+    def with_response(self) -> AsyncOneloopWithResponse:
+        """The same methods, returning a `Response` with the status, the headers and the model.
+
+        A 2xx answer that cannot be decoded is returned, too; `Response.parsed` then raises the
+        error.
+        """
+        return AsyncOneloopWithResponse(self._api, self._respond)
 
 
 def _one_of(api_key: Any, link_token: Any) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def plain_body(body: bytes, encoding: str, limit: int) -> bytes:
         TooLarge: The result would have more than `limit` bytes.
     """
     coding = encoding.strip().lower()
-    if coding in ("", "identity"):
+    if not body or coding in ("", "identity"):  # that of HEAD is empty, whatever the header says
         return body
     try:
         return _decoded(body, coding, limit)
@@ -252,6 +252,8 @@ def read_answer(
         if answer.reads == "bytes":
             return body
         if answer.reads == "nothing" and documented:
+            return None
+        if answer.reads == "json or nothing" and not body:
             return None
         try:
             if answer.reads == "text":

@@ -34,6 +34,16 @@ _OUTCOMES = {
     Outcome.UNKNOWN: "unknown: it may have happened, check before you repeat it",
     Outcome.APPLIED: "applied: it happened, only the answer is unusable",
 }
+_SAFE = _OUTCOMES | {Outcome.UNKNOWN: "unknown: it may have happened, and may safely be repeated"}
+_READ = _OUTCOMES | {
+    Outcome.UNKNOWN: "unknown: nothing was changed, as it only reads, and it may be repeated",
+    Outcome.APPLIED: "applied: only the answer is unusable; nothing was changed, as it only reads",
+}
+
+_PORTS = {"https": ":443", "http": ":80"}
+
+READS = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing on the server (RFC 9110, section 9.2.1)."""
 
 _LONGEST_TEXT = 300
 """Characters of each text that are part of `str(error)`."""
@@ -54,7 +64,10 @@ class APIError(OneloopError):
         outcome: Whether the call took effect.
         operation: Name of the client method, such as `refill_billing_limit`.
         method: HTTP method.
-        path: Path of the operation, its parameters by name.
+        path: Path of the operation, its parameters by name. Of `request`, the path that was given.
+        safe: Whether the call is safe to repeat.
+        url: URL of the request, without secrets, as in `Response.url`.
+        host: Host of the URL, with its port unless that is the default of the scheme.
         status_code: HTTP status of the last response; `None` without a response.
         code: The `error.code` of the response, if any.
         problem: What went wrong, in our own words.
@@ -62,6 +75,8 @@ class APIError(OneloopError):
         detail: Further words of the system, a library or the server, such as where a response is
             not as promised; otherwise `None`.
         request_id: The request id of the response, if any.
+        retry_after: Seconds that the response asks to wait before another attempt, from
+            `retry-after-ms` or `Retry-After`; `None` if it does not.
         headers: Headers of the response, names in lower case; empty without a response.
         body: The first 65,536 characters of the response's body; `None` without a response.
         attempts: Number of attempts, at least 1.
@@ -76,11 +91,14 @@ class APIError(OneloopError):
         operation: str | None = None,
         method: str = "",
         path: str = "",
+        safe: bool = False,
+        url: str | None = None,
         status_code: int | None = None,
         code: int | None = None,
         message: str | None = None,
         detail: str | None = None,
         request_id: str | None = None,
+        retry_after: float | None = None,
         headers: dict[str, str] | None = None,
         body: str | None = None,
         attempts: int = 1,
@@ -92,18 +110,22 @@ class APIError(OneloopError):
         self.operation = operation
         self.method = method
         self.path = path
+        self.safe = safe
+        self.url = url
+        self.host = host_of(url) if url else None
         self.status_code = status_code
         self.code = code
         self.message = message
         self.detail = detail
         self.request_id = request_id
+        self.retry_after = retry_after
         self.headers = headers or {}
         self.body = body
         self.attempts = attempts
         self.elapsed = elapsed
 
     def __str__(self) -> str:
-        """Return one line: operation, problem, words of the server, attempts, time and outcome."""
+        """Return one line: request, problem, words of the server, attempts, time and outcome."""
         texts = [
             "" if self.code is None else f"code {self.code}",
             self.message,
@@ -113,10 +135,18 @@ class APIError(OneloopError):
         details = ", ".join(shown(text) for text in texts if text)
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         what = f"{shown(self.problem)} ({details})" if details else shown(self.problem)
+        outcomes = (_READ if self.method in READS else _SAFE) if self.safe else _OUTCOMES
+        at = f" at {shown(self.host)}" if self.host else ""
         return (
-            f"{self.method} {self.path}: {what}; "
-            f"{tries} in {self.elapsed:.2f} s; {_OUTCOMES[self.outcome]}"
+            f"{self.method} {shown(self.path)}{at}: {what}; "
+            f"{tries} in {self.elapsed:.2f} s; {outcomes[self.outcome]}"
         )
+
+
+def host_of(url: str) -> str:
+    """Return the host of an absolute URL, with its port unless that is the scheme's default."""
+    scheme, _, rest = url.partition("://")
+    return rest.partition("/")[0].removesuffix(_PORTS.get(scheme, ":"))
 
 
 def shown(text: str) -> str:

@@ -59,11 +59,11 @@ class Failure:
     code: int | None = None
     texts: dict[str, str | None] = field(factory=dict[str, str | None])
 
-    def error(self, call: Call[Any], credential: Credential, **whole: Any) -> APIError:
+    def error(self, call: Call[Any], credential: Credential, url: str, **whole: Any) -> APIError:
         """Return the error of a call whose last attempt failed like this.
 
         The secrets of the call and the credential are redacted. `whole` are the arguments of
-        `APIError` about the whole call: `outcome`, `attempts` and `elapsed`.
+        `APIError` about the whole call: `outcome`, `attempts`, `elapsed` and `retry_after`.
         """
         redactor = Redactor((*credential.secrets, *call.secrets))
         clean = redactor.clean
@@ -77,7 +77,10 @@ class Failure:
             self.problem if self.status is not None else shown(clean(self.problem, MAX_TEXT)),
             operation=call.operation.name,
             method=call.operation.method,
-            path=call.operation.path,
+            # The application chose the path of `request`, so the key may be in it by mistake.
+            path=clean(call.operation.path, MAX_BODY),
+            url=clean(url, MAX_BODY),
+            safe=call.operation.safe,
             status_code=self.status,
             # A server may read a key that consists of digits as a number.
             code=self.code if clean(str(self.code), MAX_BODY) == str(self.code) else None,

@@ -7,9 +7,10 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, fields, frozen
 from attrs.validators import optional
 
 from oneloop_core import (
@@ -71,9 +72,59 @@ def _limit(owner: Any, attribute: Any, value: float | None) -> None:
         raise
 
 
-@frozen(kw_only=True)
-class Timeout:
+class _Partial:
+    """A base of settings that are laid over others: only what was given replaces the old value."""
+
+    __slots__ = ("_given",)
+
+    _given: frozenset[str]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Restore from what was given, so that a copy is laid over other settings in the same way.
+
+        Everything else has its default.
+        """
+        values = {name: getattr(self, name) for name in _given_to(self)}
+        return partial(type(self), **values), ()
+
+
+S = TypeVar("S")
+
+
+def _partial(settings: type[S]) -> type[S]:
+    """Let the constructor of a class remember which arguments were given to it."""
+    cls: Any = settings
+    construct = cls.__init__
+
+    @wraps(construct)
+    def remember(self: Any, *args: Any, **given: Any) -> None:
+        construct(self, *args, **given)
+        object.__setattr__(self, "_given", frozenset(given))
+
+    cls.__init__ = remember
+    return settings
+
+
+def _given_to(settings: Any) -> frozenset[str]:
+    """Return the names of what was given; those of all settings of an application's subclass."""
+    every = frozenset(one.name for one in fields(settings.__class__))
+    return getattr(settings, "_given", every)
+
+
+def merged(old: Any, new: Any) -> Any:
+    """Return settings with what was given to the constructor of others."""
+    given = _given_to(new)
+    if len(given) == len(fields(new.__class__)):
+        return new
+    return evolve(old, **{name: getattr(new, name) for name in given})
+
+
+@_partial
+@frozen(kw_only=True, getstate_setstate=False)
+class Timeout(_Partial):
     """The limits of one attempt. `RetryPolicy.budget` limits the whole call.
+
+    `with_options(timeout=Timeout(read=5))` changes only `read`.
 
     Attributes:
         connect: Seconds to wait for a free connection, and again to open one. Default 5; `None`
@@ -122,9 +173,13 @@ class Retry:
     error: APIError
 
 
-@frozen(kw_only=True)
-class RetryPolicy:
+@_partial
+@frozen(kw_only=True, getstate_setstate=False)
+class RetryPolicy(_Partial):
     """When and how often a call is tried again.
+
+    `with_options(retry=RetryPolicy(budget=300))` changes only the budget: what is not passed to
+    the constructor stays as it is in the client.
 
     A call that is not safe to repeat (POST, PATCH) is tried again only if the failed attempt
     provably had no effect: the request was not sent, or the server rejected it with 429. A call

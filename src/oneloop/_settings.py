@@ -6,8 +6,9 @@ wrapped, and are checked without raising an error, for the reason given in `_cre
 
 import re
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -16,7 +17,12 @@ from oneloop_core import Definition, Secret, Unset
 from . import __version__
 from ._environment import is_loopback, quoted_base_url, split_base_url
 from ._errors import ConfigurationError
-from ._retry import RetryPolicy, Timeout
+from ._retry import RetryPolicy, Timeout, merged
+from .transport import Limits
+
+if TYPE_CHECKING:
+    from ._credentials import Credential
+    from ._extras import Extras
 
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 """Default of `max_response_bytes`."""
@@ -24,7 +30,9 @@ MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 MAX_CONNECTIONS = 100
 """Default of `max_connections`."""
 
-_RESERVED_HEADERS = {
+_JSON = "application/json"
+
+RESERVED_HEADERS = {
     *("accept-encoding", "authorization", "connection", "content-encoding", "content-length"),
     *("content-type", "expect", "host", "te", "transfer-encoding", "upgrade"),
 }
@@ -42,6 +50,7 @@ class Settings:
         timeout: Limits of one attempt.
         retry: Limits of the whole call.
         max_response_bytes: Largest body of a response, as received and decompressed.
+        extras: What is laid over each request, if anything.
     """
 
     base_url: str
@@ -49,12 +58,106 @@ class Settings:
     timeout: Timeout
     retry: RetryPolicy
     max_response_bytes: int
+    extras: "Extras | None" = field(default=None, repr=False)
+
+
+class Configured:
+    """An object with settings, which can be read."""
+
+    _settings: Settings
+
+    @property
+    def base_url(self) -> str:
+        """The URL of the API, without a slash at the end."""
+        return self._settings.base_url
+
+    @property
+    def timeout(self) -> Timeout:
+        """The limits of one attempt."""
+        return self._settings.timeout
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When and how often a call is tried again."""
+        return self._settings.retry
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of each request, read-only and without the credential."""
+        return MappingProxyType(dict(self._settings.headers))
+
+    @property
+    def max_response_bytes(self) -> int:
+        """Largest body of a response, as received and decompressed."""
+        return self._settings.max_response_bytes
+
+
+class Context:
+    """What the calls of a client have in common, made once for as long as its credential is valid.
+
+    This is a plain class: error trackers walk through tuples, and its repr shows nothing.
+
+    Attributes:
+        settings: The settings of the client.
+        credential: What the requests are authorized with.
+        base_url: Where the requests go.
+        headers: Headers of a request without a body. It is the same object for all requests, so
+            that a transport can recognize headers that it has prepared before.
+        json_headers: Headers of a request with a body.
+        limits: Limits of a first attempt, which has the whole budget.
+        longest_body: Largest body of a response.
+    """
+
+    __slots__ = (
+        "base_url",
+        "credential",
+        "headers",
+        "json_headers",
+        "limits",
+        "longest_body",
+        "settings",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        credential: "Credential",
+        base_url: str | None = None,
+        accept: str = _JSON,
+    ) -> None:
+        """Make a context of calls to the client's server, or to another one, with these answers."""
+        self.settings = settings
+        self.credential = credential
+        self.base_url = base_url or settings.base_url
+        given = settings.headers
+        if accept != _JSON:
+            given = tuple((k, accept) if (k, v) == ("Accept", _JSON) else (k, v) for k, v in given)
+        self.headers = (*credential.headers, *given)
+        self.json_headers = (*credential.headers, ("Content-Type", _JSON), *given)
+        self.limits = limits_within(settings, settings.retry.budget)
+        self.longest_body = settings.max_response_bytes
+
+
+def limits_within(settings: Settings, left: float | None) -> Limits:
+    """Return the limits of an attempt, given the seconds that are left for the whole call."""
+    connect, read = settings.timeout.connect, settings.timeout.read
+    if left is not None:
+        connect = left if connect is None or connect > left else connect
+        read = left if read is None or read > left else read
+    return Limits(connect, read, left, settings.max_response_bytes)
 
 
 def checked(
-    api: Definition, timeout: Any, retry: Any, headers: Any, max_response_bytes: Any
+    api: Definition,
+    timeout: Any,
+    retry: Any,
+    headers: Any,
+    max_response_bytes: Any,
+    old: Settings | None = None,
 ) -> dict[str, Any]:
     """Check these arguments of a client of the API; return those that are not `UNSET`.
+
+    With `old` settings, a part of a timeout, a policy or the headers changes only that part.
 
     Raises:
         ConfigurationError: One of them is not valid.
@@ -62,11 +165,13 @@ def checked(
     """
     found: dict[str, Any] = {}
     if not isinstance(timeout, Unset):
-        found["timeout"] = Timeout.of(timeout)
+        limits = Timeout.of(timeout)
+        found["timeout"] = merged(old.timeout, limits) if old else limits
     if not isinstance(retry, Unset):
-        found["retry"] = _checked_retry(retry)
+        policy = _checked_retry(retry)
+        found["retry"] = merged(old.retry, policy) if old else policy
     if not isinstance(headers, Unset):
-        found["headers"] = _all_headers(headers, api)
+        found["headers"] = _all_headers(headers, api, old)
     if not isinstance(max_response_bytes, Unset):
         found["max_response_bytes"] = _checked_size(max_response_bytes)
     return found
@@ -114,39 +219,73 @@ def _checked_size(size: object) -> int:
     return size
 
 
-def _all_headers(given: Any, api: Definition) -> tuple[tuple[str, str], ...]:
-    problem, headers = _read_headers(given if isinstance(given, Secret) else Secret(given), api)
-    if problem:
-        raise ConfigurationError(f"headers must {problem}")
-    return headers
-
-
-def _read_headers(given: Secret, api: Definition) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return what is wrong with additional headers, or an empty string and all headers."""
+def _all_headers(given: Any, api: Definition, old: Settings | None) -> tuple[tuple[str, str], ...]:
+    """Return the defaults, or the old headers, with those that are given."""
     python = sys.version.partition(" ")[0]
-    headers: dict[str, str] = {
-        "Accept": "application/json",
+    before: Mapping[str, str | None] = {
+        "Accept": _JSON,
         "Accept-Encoding": "gzip, deflate",
         "User-Agent": f"oneloop/{__version__} spec/{api.spec} Python/{python}",
     }
+    if old is not None:
+        before = dict(old.headers)
+    wrapped = given if isinstance(given, Secret) else Secret(given)
+    headers = merged_headers(before, wrapped, api, may_remove=old is not None)
+    if isinstance(headers, str):
+        raise ConfigurationError(f"headers must {headers}")
+    return tuple((name, value) for name, value in headers.items() if value is not None)
+
+
+def merged_headers(
+    old: Mapping[str, str | None],
+    given: Secret,
+    api: Definition,
+    reserved: Collection[str] = RESERVED_HEADERS,
+    *,
+    may_remove: bool,
+) -> str | dict[str, str | None]:
+    """Return old headers with those that are given, or what is wrong with these.
+
+    Names count as equal whatever the case of their letters. `None` stays as a value. A header that
+    must not be changed may be given as it is, so that the headers of a client can be given again.
+    """
+    headers = dict(old)
     credentials = {one.name.lower() for one in api.schemes.values() if one.place == "header"}
     more = given.reveal()
     if not isinstance(more, Mapping):
-        return "be a mapping of names to values", ()
+        return "be a mapping of names to values"
     items: Any = more.items()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     for name, value in items:
         if not isinstance(name, str):
-            return f"have names that are strings, got {type(name).__name__}", ()
+            return f"have names that are strings, got {type(name).__name__}"
         if not _HEADER_NAME.fullmatch(name):
             # Only the valid start is shown: the value may have been put into the name by mistake.
             start = _HEADER_NAME.match(name)
             shown = repr(f"{start[0] if start else ''}...")
-            return f"have names of letters, digits and hyphens; one is valid only up to {shown}", ()
-        if not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
+            return f"have names of letters, digits and hyphens; one is valid only up to {shown}"
+        is_removed = value is None and may_remove
+        if not (is_removed or (isinstance(value, str) and _HEADER_VALUE.fullmatch(value))):
             must = "have values of printable ASCII without leading or trailing spaces"
-            return f"{must}; that of {name!r} is not valid (and not shown here)", ()
-        if name.lower() in _RESERVED_HEADERS | credentials:
-            return f"not include {name}, which the client sets itself", ()
-        headers = {key: old for key, old in headers.items() if key.lower() != name.lower()}
+            return f"{must}; that of {name!r} is not valid (and not shown here)"
+        if name.lower() in {*reserved, *credentials} and (name, value) not in old.items():
+            return f"not include {name}, which the client sets itself"
+        headers = {one: text for one, text in headers.items() if one.lower() != name.lower()}
         headers[name] = value
-    return "", tuple(headers.items())
+    return headers
+
+
+def server_url(api: Definition, server: str | None, base_url: Secret | None) -> Secret:
+    """Return the URL of the server with this name, or the base URL that was given instead."""
+    if base_url is not None:
+        if server is not None:
+            raise ConfigurationError("pass either server or base_url, not both")
+        return base_url
+    if server is not None and server not in api.servers:
+        choices = ", ".join(map(repr, api.servers)) or "not available, as the document names none"
+        raise ConfigurationError(f"server must be one of: {choices}; got {server!r}")
+    if not api.servers:
+        found = f"only the path {api.relative}" if api.relative else "no server"
+        example = f"https://api.example.com{api.relative}"
+        problem = f"the API's document names {found}; pass base_url=, such as {example!r}"
+        raise ConfigurationError(problem)
+    return Secret(api.servers[server] if server else next(iter(api.servers.values())))

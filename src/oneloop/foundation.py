@@ -4,88 +4,57 @@
 subclasses of `SyncClient` and `AsyncClient`. Applications use those, and import nothing from here.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, TypedDict, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from sys import modules
+from typing import Any, ClassVar, NoReturn, Self, TypeVar, cast
+from weakref import WeakSet
 
 from attrs import evolve
 
-from oneloop_core import UNSET, Call, Definition, Operation, Response, Secret, hide
+from oneloop_core import UNSET, Call, Definition, Operation, Response, Secret, Unset, hide
+from oneloop_core.methods import AsyncWithResponse, WithResponse
 
-from ._call import Context, Course, SpecialCourse, run, run_async
+from ._call import Course, SpecialCourse, run, run_async
 from ._credentials import Credential, Credentials, wrapped
 from ._errors import ConfigurationError
+from ._http import opened
 from ._retry import RetryPolicy, Timeout
-from ._settings import MAX_CONNECTIONS, MAX_RESPONSE_BYTES, Settings, checked, checked_base_url
-from .transport import AsyncTransport, Transport
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
-
-    from ._http import _httpx
+from ._settings import (
+    MAX_CONNECTIONS,
+    MAX_RESPONSE_BYTES,
+    Configured,
+    Context,
+    Settings,
+    checked,
+    checked_base_url,
+    server_url,
+)
 
 __all__ = [
     "AsyncClient",
-    "AsyncOptions",
-    "CallOptions",
-    "Options",
+    "AsyncRequestWithResponse",
+    "RequestWithResponse",
     "SyncClient",
-    "hide_options",
     "wrapped",
 ]
 
 T = TypeVar("T")
 
 
-class CallOptions(TypedDict, total=False):
-    """Arguments of `with_options`; `Oneloop` describes them."""
-
-    timeout: float | Timeout | None
-    retry: RetryPolicy
-    headers: Mapping[str, str]
-    max_response_bytes: int
-
-
-class _CommonOptions(CallOptions, total=False):
-    base_url: str | None
-    allow_http: bool
-    ssl_context: "SSLContext | None"
-    max_connections: int
-
-
-class Options(_CommonOptions, total=False):
-    """Arguments of a blocking client; `Oneloop` describes them."""
-
-    http_client: "_httpx.Client | None"
-    transport: Transport | Literal["httpx"] | None
-
-
-class AsyncOptions(_CommonOptions, total=False):
-    """Arguments of an async client; `AsyncOneloop` describes them."""
-
-    http_client: "_httpx.AsyncClient | None"
-    transport: AsyncTransport | Literal["httpx"] | None
-
-
-def hide_options(options: Any) -> None:
-    """Wrap what may contain secrets in a dict of arguments, because error trackers show frames."""
-    for name in ("base_url", "headers"):
-        if name in options:
-            options[name] = hide(options[name])
-
-
-class BaseClient:
+class BaseClient(Configured):
     """What both clients have in common: settings, credentials and transports."""
 
     _api: ClassVar[Definition]
     """What the document says about the API. The class with the operations has it."""
 
     _is_async: ClassVar[bool]
-    _settings: Settings
     _credentials: Credentials
     _context: Context | None
     _transport: Any
     _elsewhere: Mapping[str, tuple[str, Any]]
     _shares = False
+    _closing: Any
+    """What `close` or `aclose` remembers; shared with the clients that `with_options` returns."""
 
     def __init__(
         self,
@@ -111,47 +80,23 @@ class BaseClient:
         """
         base_url, headers = hide(base_url), hide({} if headers is None else headers)
         api, servers = self._api, self._api.elsewhere if base_url is None else ()
-        base_url = checked_base_url(_url(api, server, base_url), allow_http)
+        base_url = checked_base_url(server_url(api, server, base_url), allow_http)
         options = checked(api, timeout, retry, headers, max_response_bytes)
         self._settings = Settings(base_url, **options)
         self._credentials = Credentials(api, credentials)
         self._keep_contexts()
         choice = transport, http_client, ssl_context, max_connections
-        self._transport = self._opened(base_url, *choice)
+        self._transport = opened(base_url, *choice, is_async=self._is_async)
+        self._closing = WeakSet[Any]() if self._is_async else list[bool]()
         self._elsewhere = {one: self._way_to(one, allow_http, choice) for one in servers}
-
-    def _opened(
-        self,
-        base_url: str,
-        transport: object,
-        http_client: object,
-        ssl_context: Any,
-        max_connections: Any,
-    ) -> Any:
-        """Return the transport for these arguments, importing only what it needs."""
-        if ssl_context is not None or max_connections is not MAX_CONNECTIONS:
-            from ._transports import checked_options
-
-            checked_options(ssl_context, max_connections)
-        by_httpx = isinstance(transport, str) and transport == "httpx" and http_client is None
-        if not by_httpx and not (transport is None and http_client is None):
-            from ._transports import chosen_transport
-
-            options = ssl_context, max_connections
-            return chosen_transport(transport, http_client, *options, is_async=self._is_async)
-        if self._is_async:
-            from ._http._asyncio import AsyncioTransport
-
-            return AsyncioTransport(base_url, ssl_context, max_connections, by_httpx)
-        from ._http._blocking import BlockingTransport
-
-        return BlockingTransport(base_url, ssl_context, max_connections, by_httpx)
 
     def _way_to(self, server: str, allow_http: object, choice: Any) -> tuple[str, Any]:
         """Return the base URL of a server that only some operations have, and a transport."""
         base_url = checked_base_url(Secret(server), allow_http)
         goes_anywhere = choice[0] not in (None, "httpx") or choice[1] is not None
-        return base_url, self._transport if goes_anywhere else self._opened(base_url, *choice)
+        if goes_anywhere:
+            return base_url, self._transport
+        return base_url, opened(base_url, *choice, is_async=self._is_async)
 
     def _keep_contexts(self) -> None:
         """Make the context for `_perform`, unless a call needs more than constant headers."""
@@ -161,7 +106,7 @@ class BaseClient:
         except ConfigurationError:  # raised again by calls that need a credential
             self._context = None
             return
-        credential = self._credentials.constant(names)
+        credential = None if self._settings.extras else self._credentials.constant(names)
         is_plain = credential is not None and not (credential.query or credential.cookies)
         self._context = Context(self._settings, credential) if credential and is_plain else None
 
@@ -201,18 +146,43 @@ class BaseClient:
         retry: Any = UNSET,
         headers: Any = UNSET,
         max_response_bytes: Any = UNSET,
+        extra_body: Any = UNSET,
+        extra_query: Any = UNSET,
+        extra_headers: Any = UNSET,
     ) -> Self:
         """Return a client with other settings that shares the connections of this one."""
-        client = type(self).__new__(type(self))
-        options = checked(self._api, timeout, retry, hide(headers), max_response_bytes)
-        client._settings = evolve(self._settings, **options)
-        client._credentials = self._credentials
+        old = self._settings
+        options = checked(self._api, timeout, retry, hide(headers), max_response_bytes, old)
+        if not all(isinstance(one, Unset) for one in (extra_body, extra_query, extra_headers)):
+            from ._extras import changed  # on first use, as few applications need it
+
+            extras = hide(extra_body), hide(extra_query), hide(extra_headers)
+            options["extras"] = changed(old.extras, self._api, *extras)
+        client = self._twin()
+        client._settings = evolve(old, **options)
         if any(one is not None for one in credentials.values()):
             client._credentials = Credentials(self._api, credentials)
         client._keep_contexts()
-        client._transport, client._elsewhere = self._transport, self._elsewhere
         client._shares = True
         return client
+
+    def _twin(self) -> Self:
+        """Return an object with the same attributes, also those of an application's subclass."""
+        twin: Self = object.__new__(type(self))
+        state = cast("Any", object.__getstate__(self))
+        for part in _parts(state):
+            for name, value in part.items():
+                object.__setattr__(twin, name, value)
+        return twin
+
+    def _extended(self, call: Call[T]) -> Call[T]:
+        """Return a call with the extras of this client."""
+        extras = self._settings.extras
+        if extras is None:
+            return call
+        from ._extras import extended  # on first use, as few applications need it
+
+        return extended(call, extras)
 
     def __repr__(self) -> str:
         """Show the base URL, and nothing of the credential."""
@@ -223,16 +193,70 @@ class BaseClient:
         """Refuse to be pickled: a client has a key and open connections."""
         raise TypeError("a client cannot be pickled; make one in each process")
 
+    def __copy__(self) -> Self:
+        """Return the client itself, as its connections are not copied; see `with_options`."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return the client itself, like `__copy__`."""
+        return self
+
 
 class SyncClient(BaseClient):
     """A client with blocking methods, which a subclass adds. All threads can use it."""
 
     _is_async = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called, on this client or on the one that it was derived from."""
+        return bool(self._closing)
+
     def close(self) -> None:
         """Close all connections except those of an `http_client`, and refuse further calls."""
+        if not self._shares:
+            self._closing.append(True)
         for transport in self._transports():
             transport.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = UNSET,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | None] | None = None,
+        safe: bool | None = None,
+    ) -> Any:
+        """Send a request that the client has no method for, with all that its methods guarantee.
+
+        The credential, the limits, the retries and the errors are the same. In errors, `operation`
+        is `request` and `path` is as it is given here, so do not put a secret into it.
+
+        Args:
+            method: HTTP method, such as `POST`.
+            path: The path after `base_url`, such as `/api/v1/workspace`. What a path cannot contain
+                is percent-encoded; what is encoded already stays as it is.
+            json: What to send as JSON; `None` is sent as null. By default nothing is sent.
+            query: Parameters of the query: strings, numbers, booleans or lists of them. `None` is
+                not sent.
+            headers: Headers that replace those of the client; `None` removes one.
+            safe: Whether the request may be sent again after a failure that leaves open whether it
+                took effect. By default that depends on the method: GET, HEAD, PUT, DELETE and
+                OPTIONS may.
+
+        Returns:
+            The parsed JSON of the response; `None` if its body is empty.
+
+        Raises:
+            ArgumentError: An argument may not be sent. Nothing was sent.
+            OneloopError: The call failed. Its `outcome` says whether it took effect.
+        """
+        json, query, headers = hide(json), hide(query), hide(headers)
+        return self._perform_special(
+            _requested(self._api, method, path, json, query, headers, safe)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -246,10 +270,12 @@ class SyncClient(BaseClient):
         return run(Course(call, self._context), self._transport)
 
     def _perform_special(self, call: Call[T]) -> T:
+        call = self._extended(call)
         course: Course[T] = SpecialCourse(call, self._new_context(call.operation))
         return run(course, self._transport_of(call.operation))
 
     def _respond(self, call: Call[T]) -> Response[T]:
+        call = self._extended(call)
         context = self._new_context(call.operation)
         course: Course[Response[T]] = SpecialCourse(call, context, with_response=True)
         return run(course, self._transport_of(call.operation))
@@ -270,8 +296,34 @@ class AsyncClient(BaseClient):
         Calls in flight end first. Those of an `http_client` stay open. The client can still be used
         in another event loop.
         """
+        if not self._shares:
+            self._closing.add(_running_loop())
         for transport in self._transports():
             await transport.aclose()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `aclose` was called in the running event loop, or outside of one, in any.
+
+        It may have been called on this client or on the one that it was derived from.
+        """
+        loop = _running_loop()
+        return bool(self._closing) if loop is None else loop in self._closing
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = UNSET,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | None] | None = None,
+        safe: bool | None = None,
+    ) -> Any:
+        """Send a request that the client has no method for; see `SyncClient.request`."""
+        json, query, headers = hide(json), hide(query), hide(headers)
+        call = _requested(self._api, method, path, json, query, headers, safe)
+        return await self._perform_special(call)
 
     async def __aenter__(self) -> Self:
         return self
@@ -285,10 +337,12 @@ class AsyncClient(BaseClient):
         return await run_async(Course(call, self._context), self._transport)
 
     async def _perform_special(self, call: Call[T]) -> T:
+        call = self._extended(call)
         course: Course[T] = SpecialCourse(call, await self._new_context(call.operation))
         return await run_async(course, self._transport_of(call.operation))
 
     async def _respond(self, call: Call[T]) -> Response[T]:
+        call = self._extended(call)
         context = await self._new_context(call.operation)
         course: Course[Response[T]] = SpecialCourse(call, context, with_response=True)
         return await run_async(course, self._transport_of(call.operation))
@@ -303,18 +357,71 @@ class AsyncClient(BaseClient):
         return context
 
 
-def _url(api: Definition, server: str | None, base_url: Secret | None) -> Secret:
-    """Return the URL of the server with this name, or the base URL that was given instead."""
-    if base_url is not None:
-        if server is not None:
-            raise ConfigurationError("pass either server or base_url, not both")
-        return base_url
-    if server is not None and server not in api.servers:
-        choices = ", ".join(map(repr, api.servers)) or "not available, as the document names none"
-        raise ConfigurationError(f"server must be one of: {choices}; got {server!r}")
-    if not api.servers:
-        found = f"only the path {api.relative}" if api.relative else "no server"
-        example = f"https://api.example.com{api.relative}"
-        problem = f"the API's document names {found}; pass base_url=, such as {example!r}"
-        raise ConfigurationError(problem)
-    return Secret(api.servers[server] if server else next(iter(api.servers.values())))
+class RequestWithResponse(WithResponse):
+    """`request` of a blocking client, returning the response around the answer."""
+
+    __slots__ = ("_api",)
+
+    def __init__(self, api: Definition, perform: Callable[[Call[Any]], Any]) -> None:
+        super().__init__(perform)
+        self._api = api
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = UNSET,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | None] | None = None,
+        safe: bool | None = None,
+    ) -> Response[Any]:
+        """`request`, with the response around the answer."""
+        json, query, headers = hide(json), hide(query), hide(headers)
+        call = _requested(self._api, method, path, json, query, headers, safe)
+        return cast("Response[Any]", self._perform(call))
+
+
+class AsyncRequestWithResponse(AsyncWithResponse):
+    """`request` of an async client, returning the response around the answer."""
+
+    __slots__ = ("_api",)
+
+    def __init__(self, api: Definition, perform: Callable[[Call[Any]], Awaitable[Any]]) -> None:
+        super().__init__(perform)
+        self._api = api
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = UNSET,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | None] | None = None,
+        safe: bool | None = None,
+    ) -> Response[Any]:
+        """`request`, with the response around the answer."""
+        json, query, headers = hide(json), hide(query), hide(headers)
+        call = _requested(self._api, method, path, json, query, headers, safe)
+        return cast("Response[Any]", await self._perform(call))
+
+
+def _parts(state: Any) -> tuple[dict[str, Any], ...]:
+    """Return the attributes of an object from its state: with slots, that is a pair of dicts."""
+    return state if issubclass(type(state), tuple) else (state,)
+
+
+def _requested(api: Definition, *arguments: Any) -> Call[Any]:
+    from ._extras import requested  # on first use, as few applications need it
+
+    return requested(api, *arguments)
+
+
+def _running_loop() -> Any:
+    """Return the running event loop of asyncio, without importing it; `None` if there is none."""
+    asyncio = modules.get("asyncio")
+    try:
+        return asyncio and asyncio.get_running_loop()
+    except RuntimeError:
+        return None

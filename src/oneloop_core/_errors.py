@@ -24,16 +24,29 @@ class Outcome(Enum):
 class OneloopError(Exception):
     """Base class of all errors of this package.
 
-    Errors can be pickled and copied. They contain neither the API key nor a live connection.
+    Errors can be pickled and copied. They contain neither the API key nor a live connection. A
+    handler can read all of these attributes without looking at the class of the error.
 
     Attributes:
         outcome: Whether the call took effect.
         operation: Name of the client method, such as `refill_billing_limit`; `None` if the error
             belongs to no call.
+        status_code: HTTP status of the last response; `None` without a response.
+        code: The `error.code` of the response, if any.
+        message: The `error.message` of the response, if any. `str(error)` describes every error.
+        request_id: The request id of the response, if any.
+        url: URL of the request, without secrets; `None` if none was made.
+        host: Host of that URL, with its port unless that is the default of the scheme.
     """
 
     outcome: Outcome = Outcome.NOT_SENT
     operation: str | None = None
+    status_code: int | None = None
+    code: int | None = None
+    message: str | None = None
+    request_id: str | None = None
+    url: str | None = None
+    host: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Restore without the constructor, as those of subclasses have other signatures."""

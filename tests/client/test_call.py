@@ -28,9 +28,9 @@ from oneloop import (
     Timeout,
     _retry,
 )
-from oneloop._call import Context, Course, Reply
+from oneloop._call import Course, Reply
 from oneloop._credentials import Credential
-from oneloop._settings import Settings
+from oneloop._settings import Context, Settings
 from oneloop.transport import Limits, Request, Response, ResponseTooLarge, TransportError
 from oneloop_core import Call, Scheme, Secret
 from tests.calling import an_operation
@@ -59,7 +59,14 @@ Steps: TypeAlias = Generator[tuple[Request, Limits] | float, Reply, Any]
 """The steps of a call: requests to send, which get a reply, and seconds to wait."""
 
 
-def begin(call: Call[Any], clock: Clock | None = None, *, key: str = KEY, **changed: Any) -> Steps:
+def begin(
+    call: Call[Any],
+    clock: Clock | None = None,
+    *,
+    key: str = KEY,
+    with_response: bool = True,
+    **changed: Any,
+) -> Steps:
     """Start a call with some settings changed, at the epoch; each backoff is half its maximum."""
 
     class Timed(Course[Any]):
@@ -69,7 +76,7 @@ def begin(call: Call[Any], clock: Clock | None = None, *, key: str = KEY, **chan
     Timed.clock = staticmethod(clock or Clock())
     credential = Credential([(BEARER, Secret(key))], (Secret(key),))
     context = Context(evolve(SETTINGS, **changed), credential)
-    return steps_of(Timed(call, context, with_response=True))
+    return steps_of(Timed(call, context, with_response=with_response))
 
 
 def steps_of(course: Course[Any]) -> Steps:
@@ -92,7 +99,7 @@ def answer(status: int, body: bytes = b"{}", **headers: str) -> Response:
 
 def failed(call: Call[Any], reply: Any, **changed: Any) -> APIError:
     """Return the error in which the call ends if its only attempt gets this reply."""
-    steps = begin(call, retry=RetryPolicy(attempts=1), **changed)
+    steps = begin(call, with_response=False, retry=RetryPolicy(attempts=1), **changed)
     next(steps)
     with pytest.raises(APIError) as caught:
         steps.send(reply)
@@ -152,7 +159,7 @@ def test_an_object_is_read_whatever_its_headers_declare() -> None:
     assert end.value.value.parsed == {"a": 1}
     error = failed(GET, answer(200, b'{"a": 1', Content_Encoding="br"))
     assert str(error).startswith(
-        "GET /api/v1/customer-billing/refill: the server answered 200, "
+        "GET /api/v1/customer-billing/refill at api.test: the server answered 200, "
         "but with an unknown content encoding"
     )
 
@@ -319,7 +326,7 @@ def test_an_error_knows_its_call() -> None:
     assert (error.operation, error.method) == ("an_operation", "POST")
     assert error.elapsed == 1.5
     assert str(error) == (
-        "POST /api/v1/customer-billing/refill: lost; 1 attempt in 1.50 s; "
+        "POST /api/v1/customer-billing/refill at api.test: lost; 1 attempt in 1.50 s; "
         "unknown: it may have happened, check before you repeat it"
     )
 
@@ -333,7 +340,7 @@ def test_an_error_says_what_the_server_said() -> None:
     assert error.headers == {"x-request-id": "r-1"}
     assert error.body == body.decode()
     assert str(error) == (
-        "POST /api/v1/customer-billing/refill: the server answered 403 "
+        "POST /api/v1/customer-billing/refill at api.test: the server answered 403 "
         "(code 40301, no way, request id r-1); 1 attempt in 0.00 s; "
         "rejected: the server did not do it"
     )
