@@ -25,7 +25,7 @@ from ._decoding import (
     read_json,
     request_id,
 )
-from ._errors import READS, APIConnectionError, APIError, ResponseDecodeError
+from ._errors import READS, APIConnectionError, APIError, ResponseDecodeError, host_of
 from ._http._faults import let_through
 from ._retry import Retry, random_chance, report, retry_after, seconds_to_next
 from ._settings import Context, limits_within
@@ -148,8 +148,7 @@ class Course(Generic[T]):
             return self._after(failure)
         self.outcome = _APPLIED
         if logger.isEnabledFor(_DEBUG):
-            name = self._call.operation.name
-            logger.debug("%s: done, attempt %d, %.3f s", name, self._attempts, self._elapsed())
+            self._log_success(reply)
         self.result = self._around(model, reply) if self._with_response else model
         return None
 
@@ -182,11 +181,39 @@ class Course(Generic[T]):
         del failure  # as in `judge`
         self.outcome, self.waiting = outcome, True
         if wait is None or elapsed + wait >= (policy.budget or math.inf):
-            logger.debug("%s: failed: %s", operation.name, error.problem)
+            logger.warning(
+                "%s: failed: %s; outcome %s",
+                *(operation.name, error.problem, outcome.value),
+                extra=_fields(error),
+            )
             return error
-        logger.info("%s: again in %.3f s: %s", operation.name, wait, error.problem)
-        report(policy, Retry(operation=operation.name, attempt=attempt, wait=wait, error=error))
+        self._repeat(Retry(operation=operation.name, attempt=attempt, wait=wait, error=error))
         return wait
+
+    def _repeat(self, retry: Retry) -> None:
+        """Tell the log and the policy that there is another attempt."""
+        logger.info(
+            "%s: again in %.3f s: %s",
+            *(retry.operation, retry.wait, retry.error.problem),
+            extra=_fields(retry.error) | {"oneloop_wait": retry.wait},
+        )
+        report(self._context.settings.retry, retry)
+
+    def _log_success(self, reply: Reply) -> None:
+        call, elapsed = self._call, self._elapsed()
+        found: dict[str, object] = {
+            "operation": call.operation.name,
+            "attempt": self._attempts,
+            "host": host_of(self._context.base_url),
+            "status": cast("transport.Response", reply).status,
+            "outcome": _APPLIED.value,
+            "elapsed": elapsed,
+        }
+        logger.debug(
+            "%s: done, attempt %d, %.3f s",
+            *(call.operation.name, self._attempts, elapsed),
+            extra={f"oneloop_{name}": value for name, value in found.items()},
+        )
 
     def _unjudged(self, reply: Reply, problem: Exception) -> APIError:
         """Return the error for a reply that cannot be judged, as our own modules cannot be loaded.
@@ -304,6 +331,20 @@ async def run_async(course: Course[T], sender: transport.AsyncTransport) -> T:
         reply = None
         course.interrupted(interruption, handled)
         raise
+
+
+def _fields(error: APIError) -> dict[str, object]:
+    """Return the fields of a record about a failure. Nothing that a server said is among them."""
+    found: dict[str, object] = {
+        "operation": error.operation,
+        "attempt": error.attempts,
+        "host": error.host,
+        "status": error.status_code,
+        "outcome": error.outcome.value,
+        "elapsed": error.elapsed,
+        "error": type(error).__name__,
+    }
+    return {f"oneloop_{name}": value for name, value in found.items()}
 
 
 def _full_request(call: Call[Any], context: Context) -> Request:

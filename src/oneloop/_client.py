@@ -1,6 +1,6 @@
 """The two clients of the Oneloop API: their arguments, and what the environment adds to them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from oneloop_api.client import (
@@ -13,7 +13,12 @@ from oneloop_api.client import (
 from oneloop_core import UNSET, Unset, hide
 
 from ._credentials import wrapped
-from ._environment import KEY_VARIABLES, base_url_from_environment, key_from_environment
+from ._environment import (
+    KEY_VARIABLES,
+    base_url_from_environment,
+    key_from_environment,
+    start_logging,
+)
 from ._errors import ConfigurationError
 from ._retry import RetryPolicy, Timeout
 from ._settings import MAX_CONNECTIONS, MAX_RESPONSE_BYTES
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from ._http import _httpx
+    from .hooks import Hooks
 
 
 class _Oneloop(BaseClient):
@@ -44,6 +50,7 @@ class _Oneloop(BaseClient):
         retry: RetryPolicy | Unset = UNSET,
         headers: Mapping[str, str | None] | Unset = UNSET,
         max_response_bytes: int | Unset = UNSET,
+        hooks: "Hooks | Sequence[Hooks] | Unset | None" = UNSET,
         extra_body: Mapping[str, Any] | Unset | None = UNSET,
         extra_query: Mapping[str, Any] | Unset | None = UNSET,
         extra_headers: Mapping[str, str | None] | Unset | None = UNSET,
@@ -61,6 +68,7 @@ class _Oneloop(BaseClient):
             retry: When and how often a call is tried again.
             headers: Headers of each request; `None` removes one.
             max_response_bytes: Largest body of a response.
+            hooks: What is told about each call, instead of the hooks of this client.
             extra_body: Members that are added to the JSON object that an operation sends, or
                 replace its members of the same name. `None` as a value is sent as null.
             extra_query: Parameters of the query that are added to those of the operation or replace
@@ -84,6 +92,7 @@ class _Oneloop(BaseClient):
             retry=retry,
             headers=headers,
             max_response_bytes=max_response_bytes,
+            hooks=hooks,
             extra_body=extra_body,
             extra_query=extra_query,
             extra_headers=extra_headers,
@@ -122,6 +131,7 @@ class Oneloop(_Oneloop, SyncClient, SyncOperations):
         headers: Additional headers for each request.
         max_response_bytes: Largest body of a response, as received and decompressed. Default
             10 MiB.
+        hooks: An object, or a list of objects, that is told about each call, see `oneloop.hooks`.
         allow_http: Allow `http://` for hosts other than this machine. The key is then sent
             unencrypted.
         http_client: An `httpx.Client` of yours that sends the requests: its connections, proxies,
@@ -153,6 +163,7 @@ class Oneloop(_Oneloop, SyncClient, SyncOperations):
         retry: RetryPolicy = RetryPolicy(),
         headers: Mapping[str, str] | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
+        hooks: "Hooks | Sequence[Hooks] | None" = None,
         allow_http: bool = False,
         http_client: "_httpx.Client | None" = None,
         transport: Transport | Literal["httpx"] | None = None,
@@ -160,6 +171,7 @@ class Oneloop(_Oneloop, SyncClient, SyncOperations):
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Make a client. It opens nothing before the first call."""
+        start_logging()
         # Wrapped first: if an argument is refused, error trackers show the variables of this frame.
         api_key, link_token = wrapped(api_key), wrapped(link_token)
         base_url, headers = hide(base_url), hide(headers)
@@ -170,6 +182,7 @@ class Oneloop(_Oneloop, SyncClient, SyncOperations):
             retry=retry,
             headers=headers,
             max_response_bytes=max_response_bytes,
+            hooks=hooks,
             allow_http=allow_http,
             http_client=http_client,
             transport=transport,
@@ -208,6 +221,7 @@ class AsyncOneloop(_Oneloop, AsyncClient, AsyncOperations):
         retry: RetryPolicy = RetryPolicy(),
         headers: Mapping[str, str] | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
+        hooks: "Hooks | Sequence[Hooks] | None" = None,
         allow_http: bool = False,
         http_client: "_httpx.AsyncClient | None" = None,
         transport: AsyncTransport | Literal["httpx"] | None = None,
@@ -215,6 +229,7 @@ class AsyncOneloop(_Oneloop, AsyncClient, AsyncOperations):
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Make a client. It opens nothing before the first call."""
+        start_logging()
         # Wrapped first: if an argument is refused, error trackers show the variables of this frame.
         api_key, link_token = wrapped(api_key), wrapped(link_token)
         base_url, headers = hide(base_url), hide(headers)
@@ -225,6 +240,7 @@ class AsyncOneloop(_Oneloop, AsyncClient, AsyncOperations):
             retry=retry,
             headers=headers,
             max_response_bytes=max_response_bytes,
+            hooks=hooks,
             allow_http=allow_http,
             http_client=http_client,
             transport=transport,

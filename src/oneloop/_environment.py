@@ -3,15 +3,20 @@
 A loopback host, that is this machine, may be called over plain http, and never through a proxy.
 """
 
+import logging
 import os
 import re
 
 from oneloop_core import Secret
 
+from ._errors import ConfigurationError
+
 KEY_VARIABLES = ("ONELOOP_SDK_KEY", "ONELOOP_KEY")
 """Environment variables for the API key; the first one that is set and not empty counts."""
 
 BASE_URL_VARIABLE = "ONELOOP_BASE_URL"
+
+LOG_VARIABLE = "ONELOOP_LOG"
 
 _BASE_URL = re.compile(
     r"(?P<scheme>https?)://"
@@ -33,6 +38,26 @@ def key_from_environment() -> Secret | None:
 def base_url_from_environment() -> Secret | None:
     """Return the base URL that the environment names, if any."""
     return Secret(os.environ[BASE_URL_VARIABLE]) if os.environ.get(BASE_URL_VARIABLE) else None
+
+
+def start_logging() -> None:
+    """Log to the standard error if the environment says so and nothing handles the records yet.
+
+    Raises:
+        ConfigurationError: The environment names a level that does not exist.
+    """
+    given = os.environ.get(LOG_VARIABLE, "")
+    if not given:
+        return
+    level = given.strip().upper()
+    if level not in ("DEBUG", "INFO", "WARNING"):
+        raise ConfigurationError(f"{LOG_VARIABLE} must be debug, info or warning, got {given!r}")
+    logger = logging.getLogger("oneloop")
+    logger.setLevel(level)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
 
 
 def split_base_url(url: str) -> tuple[str, str] | None:

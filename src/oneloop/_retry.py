@@ -15,6 +15,7 @@ from attrs.validators import optional
 
 from oneloop_core import (
     ArgumentError,
+    ArgumentTypeError,
     Outcome,
     encode_boolean,
     encode_integer,
@@ -56,6 +57,19 @@ def _checked(encode: Callable[..., object], **bounds: float) -> Callable[[Any, A
 def _check_callable(value: object) -> None:
     if not callable(value):
         raise wrong_type("callable", value)
+    if is_async(value):
+        raise ArgumentTypeError("must not be async, as it would never be awaited")
+
+
+def is_async(function: Any) -> bool:
+    """Return whether a call of this object returns an awaitable or an async iterator."""
+    from functools import partial  # on first use, as few applications pass functions
+    from inspect import isasyncgenfunction, iscoroutinefunction
+
+    while isinstance(function, partial):
+        function = function.func
+    calls = function, getattr(function, "__call__", None)  # noqa: B004 - its method may be async
+    return any(iscoroutinefunction(one) or isasyncgenfunction(one) for one in calls)
 
 
 _duration = _checked(encode_number, minimum=0, maximum=MAX_SECONDS)

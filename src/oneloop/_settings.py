@@ -23,6 +23,7 @@ from .transport import Limits
 if TYPE_CHECKING:
     from ._credentials import Credential
     from ._extras import Extras
+    from .hooks import Hooks
 
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 """Default of `max_response_bytes`."""
@@ -51,6 +52,7 @@ class Settings:
         retry: Limits of the whole call.
         max_response_bytes: Largest body of a response, as received and decompressed.
         extras: What is laid over each request, if anything.
+        hooks: What is told about each call.
     """
 
     base_url: str
@@ -59,6 +61,7 @@ class Settings:
     retry: RetryPolicy
     max_response_bytes: int
     extras: "Extras | None" = field(default=None, repr=False)
+    hooks: "tuple[Hooks, ...]" = ()
 
 
 class Configured:
@@ -153,6 +156,7 @@ def checked(
     retry: Any,
     headers: Any,
     max_response_bytes: Any,
+    hooks: Any,
     old: Settings | None = None,
 ) -> dict[str, Any]:
     """Check these arguments of a client of the API; return those that are not `UNSET`.
@@ -174,6 +178,10 @@ def checked(
         found["headers"] = _all_headers(headers, api, old)
     if not isinstance(max_response_bytes, Unset):
         found["max_response_bytes"] = _checked_size(max_response_bytes)
+    if not isinstance(hooks, Unset):
+        from ._observing import checked_hooks  # on first use, as few applications need it
+
+        found["hooks"] = checked_hooks(hooks)
     return found
 
 

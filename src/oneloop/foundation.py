@@ -66,6 +66,7 @@ class BaseClient(Configured):
         retry: Any = RetryPolicy(),
         headers: Any = None,
         max_response_bytes: Any = MAX_RESPONSE_BYTES,
+        hooks: Any = None,
         allow_http: Any = False,
         http_client: Any = None,
         transport: Any = None,
@@ -81,7 +82,8 @@ class BaseClient(Configured):
         base_url, headers = hide(base_url), hide({} if headers is None else headers)
         api, servers = self._api, self._api.elsewhere if base_url is None else ()
         base_url = checked_base_url(server_url(api, server, base_url), allow_http)
-        options = checked(api, timeout, retry, headers, max_response_bytes)
+        hooks = UNSET if hooks is None else hooks
+        options = checked(api, timeout, retry, headers, max_response_bytes, hooks)
         self._settings = Settings(base_url, **options)
         self._credentials = Credentials(api, credentials)
         self._keep_contexts()
@@ -106,7 +108,8 @@ class BaseClient(Configured):
         except ConfigurationError:  # raised again by calls that need a credential
             self._context = None
             return
-        credential = None if self._settings.extras else self._credentials.constant(names)
+        is_special = self._settings.extras or self._settings.hooks
+        credential = None if is_special else self._credentials.constant(names)
         is_plain = credential is not None and not (credential.query or credential.cookies)
         self._context = Context(self._settings, credential) if credential and is_plain else None
 
@@ -129,6 +132,18 @@ class BaseClient(Configured):
         base_url, _ = self._elsewhere.get(operation.server or "", (None, None))
         return Context(self._settings, credential, base_url, operation.accept)
 
+    def _begun(
+        self, call: Call[Any], context: Context, *, with_response: bool = False
+    ) -> tuple[Course[Any], Any]:
+        """Return the course of a call, and the transport for it."""
+        sender = self._transport_of(call.operation)
+        if self._settings.hooks:
+            from ._observing import Adding, ObservedCourse  # on first use, as few need them
+
+            course = ObservedCourse[Any](call, context, self._api, with_response=with_response)
+            return course, Adding(sender, course)
+        return SpecialCourse(call, context, with_response=with_response), sender
+
     def _transport_of(self, operation: Operation[Any]) -> Any:
         return self._elsewhere.get(operation.server or "", (None, self._transport))[1]
 
@@ -146,13 +161,16 @@ class BaseClient(Configured):
         retry: Any = UNSET,
         headers: Any = UNSET,
         max_response_bytes: Any = UNSET,
+        hooks: Any = UNSET,
         extra_body: Any = UNSET,
         extra_query: Any = UNSET,
         extra_headers: Any = UNSET,
     ) -> Self:
         """Return a client with other settings that shares the connections of this one."""
         old = self._settings
-        options = checked(self._api, timeout, retry, hide(headers), max_response_bytes, old)
+        options = checked(
+            self._api, timeout, retry, hide(headers), max_response_bytes, hooks, old
+        )
         if not all(isinstance(one, Unset) for one in (extra_body, extra_query, extra_headers)):
             from ._extras import changed  # on first use, as few applications need it
 
@@ -271,14 +289,12 @@ class SyncClient(BaseClient):
 
     def _perform_special(self, call: Call[T]) -> T:
         call = self._extended(call)
-        course: Course[T] = SpecialCourse(call, self._new_context(call.operation))
-        return run(course, self._transport_of(call.operation))
+        return run(*self._begun(call, self._new_context(call.operation)))
 
     def _respond(self, call: Call[T]) -> Response[T]:
         call = self._extended(call)
         context = self._new_context(call.operation)
-        course: Course[Response[T]] = SpecialCourse(call, context, with_response=True)
-        return run(course, self._transport_of(call.operation))
+        return run(*self._begun(call, context, with_response=True))
 
     def _new_context(self, operation: Operation[Any]) -> Context:
         names, context = self._kept(operation)
@@ -338,14 +354,12 @@ class AsyncClient(BaseClient):
 
     async def _perform_special(self, call: Call[T]) -> T:
         call = self._extended(call)
-        course: Course[T] = SpecialCourse(call, await self._new_context(call.operation))
-        return await run_async(course, self._transport_of(call.operation))
+        return await run_async(*self._begun(call, await self._new_context(call.operation)))
 
     async def _respond(self, call: Call[T]) -> Response[T]:
         call = self._extended(call)
         context = await self._new_context(call.operation)
-        course: Course[Response[T]] = SpecialCourse(call, context, with_response=True)
-        return await run_async(course, self._transport_of(call.operation))
+        return await run_async(*self._begun(call, context, with_response=True))
 
     async def _new_context(self, operation: Operation[Any]) -> Context:
         names, context = self._kept(operation)

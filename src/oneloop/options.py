@@ -1,6 +1,6 @@
 """The arguments that all generated clients have, as types; `Oneloop` describes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from oneloop_core import hide
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from ._http import _httpx
+    from .hooks import Hooks
 
 __all__ = ["AsyncOptions", "CallOptions", "Options", "hide_options"]
 
@@ -23,6 +24,7 @@ class CallOptions(TypedDict, total=False):
     retry: RetryPolicy
     headers: Mapping[str, str | None]
     max_response_bytes: int
+    hooks: "Hooks | Sequence[Hooks] | None"
     extra_body: Mapping[str, Any] | None
     extra_query: Mapping[str, Any] | None
     extra_headers: Mapping[str, str | None] | None
@@ -33,6 +35,7 @@ class _CommonOptions(TypedDict, total=False):
     retry: RetryPolicy
     headers: Mapping[str, str]
     max_response_bytes: int
+    hooks: "Hooks | Sequence[Hooks] | None"
     base_url: str | None
     allow_http: bool
     ssl_context: "SSLContext | None"

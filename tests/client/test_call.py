@@ -577,7 +577,7 @@ def test_an_operation_without_an_answer_reads_none() -> None:
 def test_the_log_names_operations_and_never_what_they_carry(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Retries are logged at INFO, results at DEBUG, without the server's message, key or body."""
+    """Retries are logged at INFO, successes at DEBUG, failures at WARNING, without the server's message, key or body."""
     caplog.set_level(logging.DEBUG, "oneloop")
     body = json.dumps({"error": {"message": "the key cus_secret is bad"}}).encode()
     list(waits(GET, RetryPolicy(), answer(500, body), answer(200)))
@@ -586,5 +586,5 @@ def test_the_log_names_operations_and_never_what_they_carry(
     assert messages == [
         ("INFO", "an_operation: again in 0.250 s: the server answered 500"),
         ("DEBUG", "an_operation: done, attempt 2, 0.000 s"),
-        ("DEBUG", "an_operation: failed: the server answered 400"),
+        ("WARNING", "an_operation: failed: the server answered 400; outcome rejected"),
     ]
