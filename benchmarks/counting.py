@@ -22,6 +22,7 @@ sys.path[0] = str(Path(__file__).parents[1])
 from benchmarks.calls import ANSWER  # noqa: E402 - needs the line above
 from benchmarks.peers.default import make, make_async  # noqa: E402 - see above
 from oneloop import transport  # noqa: E402 - see above
+from oneloop.hooks import Hooks  # noqa: E402 - see above
 
 WARM_UP = 20
 CALLS = 41
@@ -171,6 +172,7 @@ def main(url: str, tls_url: str) -> None:
     found = {
         **of_sync("in memory", url, transport=InMemory()),
         **asyncio.run(of_async("in memory", url, transport=AsyncInMemory())),
+        **of_sync("in memory, with hooks", url, transport=InMemory(), hooks=Hooks()),
         **of_sync("loopback", url),
         **asyncio.run(of_async("loopback", url)),
         **of_sync("loopback TLS", tls_url),

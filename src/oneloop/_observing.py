@@ -1,7 +1,7 @@
 """Calls that hooks are told about. Nothing here is loaded, or runs, without hooks."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -10,11 +10,11 @@ from attrs import evolve
 from oneloop_core import Call, Definition, Outcome, Secret
 
 from . import transport
-from ._call import Context, Reply, SpecialCourse, shown_url
+from ._call import Reply, SpecialCourse, shown_url
 from ._decoding import lower_headers, request_id
 from ._errors import APIError, ConfigurationError
 from ._retry import Retry, is_async
-from ._settings import merged_headers
+from ._settings import Context, merged_headers
 from .hooks import AttemptEnded, AttemptStarted, CallEnded, CallStarted, Hooks
 
 T = TypeVar("T")
@@ -32,9 +32,11 @@ def checked_hooks(given: object) -> tuple[Hooks, ...]:
     """
     if given is None:
         return ()
-    found: Sequence[Any] = [given] if isinstance(given, Hooks) else cast("Any", given)
-    if not isinstance(found, Sequence) or isinstance(found, str | bytes):
-        raise ConfigurationError(f"hooks must be a Hooks object or a list of them, got {found!r}")
+    if isinstance(given, Hooks):
+        given = [given]
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise ConfigurationError(f"hooks must be a Hooks object or a list of them, got {given!r}")
+    found = tuple(cast("Sequence[Any]", given))
     for one in found:
         if not isinstance(one, Hooks):
             must = "hooks must be objects of classes derived from oneloop.hooks.Hooks"
@@ -47,7 +49,7 @@ def checked_hooks(given: object) -> tuple[Hooks, ...]:
                     f"hooks must have methods that are not async; {type(one).__name__}.{name} "
                     f"is {what}"
                 )
-    return tuple(found)
+    return found
 
 
 class ObservedCourse(SpecialCourse[T]):

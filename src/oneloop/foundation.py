@@ -168,9 +168,7 @@ class BaseClient(Configured):
     ) -> Self:
         """Return a client with other settings that shares the connections of this one."""
         old = self._settings
-        options = checked(
-            self._api, timeout, retry, hide(headers), max_response_bytes, hooks, old
-        )
+        options = checked(self._api, timeout, retry, hide(headers), max_response_bytes, hooks, old)
         if not all(isinstance(one, Unset) for one in (extra_body, extra_query, extra_headers)):
             from ._extras import changed  # on first use, as few applications need it
 
@@ -289,12 +287,14 @@ class SyncClient(BaseClient):
 
     def _perform_special(self, call: Call[T]) -> T:
         call = self._extended(call)
-        return run(*self._begun(call, self._new_context(call.operation)))
+        result: T = run(*self._begun(call, self._new_context(call.operation)))
+        return result
 
     def _respond(self, call: Call[T]) -> Response[T]:
         call = self._extended(call)
         context = self._new_context(call.operation)
-        return run(*self._begun(call, context, with_response=True))
+        response: Response[T] = run(*self._begun(call, context, with_response=True))
+        return response
 
     def _new_context(self, operation: Operation[Any]) -> Context:
         names, context = self._kept(operation)
@@ -354,12 +354,15 @@ class AsyncClient(BaseClient):
 
     async def _perform_special(self, call: Call[T]) -> T:
         call = self._extended(call)
-        return await run_async(*self._begun(call, await self._new_context(call.operation)))
+        context = await self._new_context(call.operation)
+        result: T = await run_async(*self._begun(call, context))
+        return result
 
     async def _respond(self, call: Call[T]) -> Response[T]:
         call = self._extended(call)
         context = await self._new_context(call.operation)
-        return await run_async(*self._begun(call, context, with_response=True))
+        response: Response[T] = await run_async(*self._begun(call, context, with_response=True))
+        return response
 
     async def _new_context(self, operation: Operation[Any]) -> Context:
         names, context = self._kept(operation)

@@ -9,7 +9,7 @@ Names and attributes are those of OpenTelemetry's semantic conventions for HTTP 
 docs/telemetry.md lists them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from . import SPEC, __version__
@@ -19,7 +19,7 @@ from .hooks import AttemptEnded, AttemptStarted, CallEnded, CallStarted, Hooks
 try:
     from opentelemetry import metrics, propagate, trace
     from opentelemetry.context import Context
-    from opentelemetry.propagators.textmap import TextMapPropagator
+    from opentelemetry.propagators.textmap import TextMapPropagator, default_setter
     from opentelemetry.trace import Span, SpanKind, StatusCode
 except ImportError as missing:
     raise ImportError(
@@ -101,9 +101,10 @@ class OpenTelemetryHooks(Hooks):
             kind=SpanKind.CLIENT,
             attributes=attributes,
         )
-        headers: dict[str, str] = {}
+        headers: MutableMapping[str, str] = {}
+        context = trace.set_span_in_context(spans.attempt, spans.context)
         propagator = self._propagator or propagate.get_global_textmap()
-        propagator.inject(headers, context=trace.set_span_in_context(spans.attempt, spans.context))
+        propagator.inject(headers, context, default_setter)
         return headers
 
     def attempt_ended(self, event: AttemptEnded, /) -> None:

@@ -577,7 +577,7 @@ def test_an_operation_without_an_answer_reads_none() -> None:
 def test_the_log_names_operations_and_never_what_they_carry(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Retries are logged at INFO, successes at DEBUG, failures at WARNING, without the server's message, key or body."""
+    """Records have neither the key nor any text of the server."""
     caplog.set_level(logging.DEBUG, "oneloop")
     body = json.dumps({"error": {"message": "the key cus_secret is bad"}}).encode()
     list(waits(GET, RetryPolicy(), answer(500, body), answer(200)))

@@ -138,7 +138,10 @@ def test_each_attempt_has_an_outcome_of_its_own(kind: ClientKind) -> None:
         kind.perform(
             "get_workspace",
             {},
-            **{"api_key": KEY, "base_url": server.url, "hooks": recorder, "retry": AT_ONCE},
+            api_key=KEY,
+            base_url=server.url,
+            hooks=recorder,
+            retry=AT_ONCE,
         )
     first, second, ended = (recorder.events[place] for place in (2, 4, 5))
     assert (first.outcome, second.outcome) == (Outcome.UNKNOWN, Outcome.REJECTED)
@@ -488,7 +491,7 @@ def test_a_secret_argument_is_in_no_event(sandbox: Sandbox) -> None:
     """The URL of the events has the name of the parameter instead."""
     recorder = Recorder()
     options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    with Oneloop(**options, hooks=recorder) as client, pytest.raises(Exception, match="404|400"):
+    with Oneloop(**options, hooks=recorder) as client, pytest.raises(Exception, match=r"404|400"):
         client.validate_link_token(token="lt_secret_value")
     assert "lt_secret_value" not in repr(recorder.events)
     assert recorder.events[0].url == f"{sandbox.url}/api/v1/link-token/{{token}}"

@@ -38,7 +38,7 @@ def test_each_record_has_fields(
     common = {"operation": "refill_billing_limit", "host": host}
     again, failed, done = fields(retry), fields(failure), fields(success)
     assert 0 < again.pop("elapsed") <= failed.pop("elapsed") == caught.value.elapsed
-    assert 0 < done.pop("elapsed")
+    assert done.pop("elapsed") > 0
     assert (retry.levelname, again) == (
         "INFO",
         common
@@ -67,7 +67,8 @@ ANSWERS = {
     "a header's name": f"HTTP/1.1 404 No\r\n{MARKER}\x01: x\r\n\r\n",
     "a header without a colon": f"HTTP/1.1 404 No\r\n{MARKER}\r\n\r\n",
     "a header's value": f"HTTP/1.1 404 No\r\nX-Request-Id: {MARKER}\r\nContent-Length: 0\r\n\r\n",
-    "the coding": f"HTTP/1.1 200 OK\r\nContent-Encoding: {MARKER}\r\nContent-Length: 2\r\n\r\n\xff\xff",
+    "the coding": "HTTP/1.1 200 OK\r\n"
+    f"Content-Encoding: {MARKER}\r\nContent-Length: 2\r\n\r\n\xff\xff",
     "the transfer coding": f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {MARKER}\r\n\r\n{GOOD}",
     "the length": f"HTTP/1.1 200 OK\r\nContent-Length: {MARKER}\r\n\r\n{GOOD}",
     "the content type": f"HTTP/1.1 200 OK\r\nContent-Type: {MARKER}\r\nContent-Length: 1\r\n\r\n<",
@@ -134,8 +135,13 @@ BASIC = "import logging\nlogging.basicConfig(level=logging.DEBUG)\n"
         (" DEBUG ", ONE_CALL, 1),
         ("Info", ONE_CALL, 0),
         ("warning", ONE_CALL, 0),
-        ("debug", ONE_CALL.replace("Oneloop()\n", "AsyncOneloop()\n").replace(
-            "import Oneloop", "import AsyncOneloop, Oneloop"), 1),
+        (
+            "debug",
+            ONE_CALL.replace("Oneloop()\n", "AsyncOneloop()\n").replace(
+                "import Oneloop", "import AsyncOneloop, Oneloop"
+            ),
+            1,
+        ),
         ("debug", BASIC + ONE_CALL, 1),  # no second handler
         ("warning", BASIC + ONE_CALL, 0),
     ],
