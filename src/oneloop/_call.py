@@ -181,11 +181,7 @@ class Course(Generic[T]):
         del failure  # as in `judge`
         self.outcome, self.waiting = outcome, True
         if wait is None or elapsed + wait >= (policy.budget or math.inf):
-            logger.warning(
-                "%s: failed: %s; outcome %s",
-                *(operation.name, error.problem, outcome.value),
-                extra=_fields(error),
-            )
+            _log_failure(error)
             return error
         self._repeat(Retry(operation=operation.name, attempt=attempt, wait=wait, error=error))
         return wait
@@ -224,7 +220,7 @@ class Course(Generic[T]):
         latest = _NOT_SENT if is_unsent else _UNKNOWN
         self.outcome = max(self._before, latest, key=_SEVERITY.index)
         operation = self._call.operation
-        return APIConnectionError(
+        error = APIConnectionError(
             "a module that is needed to judge the reply cannot be loaded",
             detail=str(problem),
             outcome=self.outcome,
@@ -236,6 +232,8 @@ class Course(Generic[T]):
             attempts=self._attempts,
             elapsed=self._elapsed(),
         )
+        _log_failure(error)
+        return error
 
     def _around(self, model: Any, reply: Reply, problem: Any = None) -> Any:
         """Return the `Response` around a model, or around what is wrong with the answer."""
@@ -331,6 +329,14 @@ async def run_async(course: Course[T], sender: transport.AsyncTransport) -> T:
         reply = None
         course.interrupted(interruption, handled)
         raise
+
+
+def _log_failure(error: APIError) -> None:
+    logger.warning(
+        "%s: failed: %s; outcome %s",
+        *(error.operation, error.problem, error.outcome.value),
+        extra=_fields(error),
+    )
 
 
 def _fields(error: APIError) -> dict[str, object]:

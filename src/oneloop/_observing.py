@@ -36,7 +36,7 @@ def checked_hooks(given: object) -> tuple[Hooks, ...]:
         given = [given]
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         raise ConfigurationError(f"hooks must be a Hooks object or a list of them, got {given!r}")
-    found = tuple(cast("Sequence[Any]", given))
+    found: tuple[Any, ...] = tuple(given)  # pyright: ignore[reportUnknownArgumentType]
     for one in found:
         if not isinstance(one, Hooks):
             must = "hooks must be objects of classes derived from oneloop.hooks.Hooks"
@@ -152,7 +152,7 @@ class ObservedCourse(SpecialCourse[T]):
             error=error,
             wait=wait,
         )
-        for hooks in self._all_hooks():
+        for hooks in reversed(self._all_hooks()):
             self._tell(hooks.attempt_ended, event)
 
     def _end_call(self, error: BaseException | None) -> None:
@@ -169,7 +169,7 @@ class ObservedCourse(SpecialCourse[T]):
             request_id=identifier,
             error=error,
         )
-        for hooks in self._all_hooks():
+        for hooks in reversed(self._all_hooks()):
             self._tell(hooks.call_ended, event)
 
     def _all_hooks(self) -> tuple[Hooks, ...]:

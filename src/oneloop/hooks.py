@@ -123,8 +123,9 @@ class CallEnded:
 class Hooks:
     """Base class of hooks: override the methods that you need.
 
-    Pass an object, or several in a list, as `Oneloop(hooks=...)` or `with_options(hooks=...)`. The
-    methods must not be async, also for `AsyncOneloop`.
+    Pass an object, or several in a list, as `Oneloop(hooks=...)` or `with_options(hooks=...)`. Of
+    several, the ends are called in reverse order, so that one can enclose another. The methods must
+    not be async, also for `AsyncOneloop`.
     """
 
     def call_started(self, event: CallStarted, /) -> object:

@@ -543,6 +543,32 @@ def test_hooks_are_used_with_an_own_transport() -> None:
     assert [dict(request.headers)["X-Attempt"] for request in requests] == ["1", "2"]
 
 
+def test_ends_are_called_in_reverse_order(sandbox: Sandbox) -> None:
+    """So hooks enclose those after them."""
+    calls: list[str] = []
+
+    class Noting(Hooks):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def call_started(self, event: CallStarted, /) -> None:
+            calls.append(f"{self.name}+")
+
+        def attempt_started(self, event: AttemptStarted, /) -> None:
+            calls.append(f"{self.name}+")
+
+        def attempt_ended(self, event: AttemptEnded, /) -> None:
+            calls.append(f"{self.name}-")
+
+        def call_ended(self, event: CallEnded, /) -> None:
+            calls.append(f"{self.name}-")
+
+    hooks = (Noting("a"), Noting("b"))
+    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, hooks=hooks) as client:
+        client.get_workspace()
+    assert calls == ["a+", "b+", "a+", "b+", "b-", "a-", "b-", "a-"]
+
+
 def test_the_base_class_does_nothing(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     """Each method may be left as it is."""
     caplog.set_level(logging.INFO)
