@@ -13,13 +13,16 @@ from . import transport
 from ._call import Reply, SpecialCourse, shown_url
 from ._decoding import lower_headers, request_id
 from ._errors import APIError, ConfigurationError
+from ._failures import MAX_TEXT
 from ._retry import Retry, is_async
-from ._settings import Context, merged_headers
+from ._settings import RESERVED_HEADERS, Context, merged_headers
 from .hooks import AttemptEnded, AttemptStarted, CallEnded, CallStarted, Hooks
 
 T = TypeVar("T")
 
 logger = logging.getLogger("oneloop")
+
+_RESERVED = RESERVED_HEADERS | {"cookie"}  # a credential may be sent there
 
 METHODS = ("call_started", "attempt_started", "attempt_ended", "call_ended")
 
@@ -85,8 +88,7 @@ class ObservedCourse(SpecialCourse[T]):
             safe=operation.safe,
         )
         self._started = self.clock()  # for `elapsed`, if a hook is interrupted
-        for hooks in self._all_hooks():
-            self._tell(hooks.call_started, self._event)
+        self._tell_all("call_started", self._event)
         return super().request()
 
     def begin(self) -> transport.Limits:
@@ -94,18 +96,18 @@ class ObservedCourse(SpecialCourse[T]):
         self._attempt = AttemptStarted(call=self._event, number=self._attempts + 1)
         self._began = self.clock()
         headers: dict[str, str] = {}
-        for hooks in self._all_hooks():
-            headers = self._with_headers(headers, self._tell(hooks.attempt_started, self._attempt))
+        for given in self._tell_all("attempt_started", self._attempt):
+            headers = self._with_headers(headers, given)
         self.added = tuple(headers.items())
         return super().begin()
 
     def judge(self, reply: Reply) -> APIError | float | None:
-        status, headers = None, {}
+        status = identifier = None
         if not isinstance(reply, transport.TransportError):
-            status, headers = reply.status, lower_headers(reply.headers)
-        self._latest, self._error = (Outcome.UNKNOWN, status, request_id(headers)), None
+            status, identifier = reply.status, self._request_id(reply)
+        self._latest, self._error = (Outcome.UNKNOWN, status, identifier), None
         after = super().judge(reply)
-        del reply, headers  # as in the base class
+        del reply  # as in the base class
         if after is None and self._error is None:
             self._latest = (Outcome.APPLIED, *self._latest[1:])
         error = after if isinstance(after, APIError) else self._error
@@ -137,6 +139,16 @@ class ObservedCourse(SpecialCourse[T]):
         self._error = retry.error
         super()._repeat(retry)
 
+    def _request_id(self, reply: transport.Response | transport.ResponseTooLarge) -> str | None:
+        """Return the request id of a response, without secrets of the call that it may quote."""
+        found = request_id(lower_headers(reply.headers))
+        if found is None:
+            return None
+        from ._redaction import Redactor  # on first use, as few responses have one
+
+        redactor = Redactor((*self._context.credential.secrets, *self._call.secrets))
+        return redactor.clean(found, MAX_TEXT)
+
     def _end_attempt(self, error: BaseException | None, wait: float | None) -> None:
         attempt, self._attempt = self._attempt, None
         if attempt is None:
@@ -152,8 +164,7 @@ class ObservedCourse(SpecialCourse[T]):
             error=error,
             wait=wait,
         )
-        for hooks in reversed(self._all_hooks()):
-            self._tell(hooks.attempt_ended, event)
+        self._tell_all("attempt_ended", event)
 
     def _end_call(self, error: BaseException | None) -> None:
         if self._is_over:  # a signal handler has interrupted a hook of the end
@@ -169,32 +180,47 @@ class ObservedCourse(SpecialCourse[T]):
             request_id=identifier,
             error=error,
         )
-        for hooks in reversed(self._all_hooks()):
-            self._tell(hooks.call_ended, event)
+        self._tell_all("call_ended", event)
 
-    def _all_hooks(self) -> tuple[Hooks, ...]:
-        return self._context.settings.hooks
+    def _tell_all(self, name: str, event: object) -> list[Any]:
+        """Call this method of all hooks, the ends in reverse order, and return their results.
 
-    def _tell(self, hook: Callable[[Any], Any], event: object) -> Any:
-        """Call a hook. An exception that it raises is logged: it must not hide the outcome."""
-        try:
-            return hook(event)
-        except Exception as error:
-            from ._signals import let_through  # on first use, as few hooks fail
-
-            let_through(error)
-            logger.exception("%s of the hooks failed", getattr(hook, "__qualname__", hook))
-            return None
+        An exception of a signal handler is raised when all have been called, so that none of them
+        misses an end.
+        """
+        hooks = self._context.settings.hooks
+        results: list[Any] = []
+        interruption: BaseException | None = None
+        for one in hooks if name.endswith("started") else reversed(hooks):
+            try:
+                results.append(_told(getattr(one, name), event))
+            except BaseException as error:  # noqa: BLE001 - raised below
+                interruption = error
+        if interruption is not None:
+            raise interruption
+        return results
 
     def _with_headers(self, headers: dict[str, str], given: object) -> dict[str, str]:
         """Return headers with those that a hook has returned, if they may be sent."""
         if given is None:
             return headers
-        merged = merged_headers(headers, Secret(given), self._api, may_remove=False)
+        merged = merged_headers(headers, Secret(given), self._api, _RESERVED, may_remove=False)
         if isinstance(merged, str):
             logger.error("the headers that attempt_started has returned are not sent: %s", merged)
             return headers
         return cast("dict[str, str]", merged)
+
+
+def _told(hook: Callable[[Any], Any], event: object) -> Any:
+    """Call a hook. An exception that it raises is logged: it must not hide the outcome."""
+    try:
+        return hook(event)
+    except Exception as error:
+        from ._signals import let_through  # on first use, as few hooks fail
+
+        let_through(error)
+        logger.exception("%s of the hooks failed", getattr(hook, "__qualname__", hook))
+        return None
 
 
 class Adding:

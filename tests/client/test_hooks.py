@@ -149,6 +149,21 @@ def test_each_attempt_has_an_outcome_of_its_own(kind: ClientKind) -> None:
     assert (first.request_id, second.request_id, ended.request_id) == (None, "req_2", "req_2")
 
 
+def test_a_request_id_does_not_quote_the_key(kind: ClientKind) -> None:
+    """What a server echoes is redacted, also after a success."""
+
+    def talk(connection: socket.socket) -> bool:
+        read_request(connection)
+        head = f"HTTP/1.1 200 OK\r\nX-Request-Id: {KEY}\r\nContent-Length: {len(METER)}\r\n\r\n"
+        connection.sendall(head.encode() + METER)
+        return True
+
+    recorder = Recorder()
+    with talking(talk) as server:
+        kind.refill(api_key=KEY, base_url=server.url, hooks=recorder)
+    assert recorder.events[-1].request_id == "[redacted]"
+
+
 def test_a_connection_that_fails_has_no_status(kind: ClientKind) -> None:
     """Without a response, an attempt has neither a status nor a request id."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -235,6 +250,7 @@ def test_hooks_can_add_headers(kind: ClientKind) -> None:
         ({"Authorization": "Bearer theirs"}, "not include Authorization"),
         ({"x-link-token": "theirs"}, "not include x-link-token"),
         ({"Content-Length": "5"}, "not include Content-Length"),
+        ({"Cookie": "session=theirs"}, "not include Cookie"),
         ({"X-A": "1\r\nX-B: 2"}, "that of 'X-A' is not valid"),
         ({"X A": "1"}, "valid only up to 'X...'"),
         ("traceparent", "a mapping of names to values"),
@@ -407,11 +423,12 @@ def test_the_exception_of_a_signal_handler_ends_the_call(
     where: str, names: list[str], outcome: Outcome, sandbox: Sandbox
 ) -> None:
     """It reaches the caller unchanged, and each end is told once."""
-    stops = Stops(where)
+    before, stops, after = Recorder(), Stops(where), Recorder()
     options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    with Oneloop(**options, hooks=stops) as client, pytest.raises(Alarm) as caught:
+    hooks = [before, stops, after]
+    with Oneloop(**options, hooks=hooks) as client, pytest.raises(Alarm) as caught:
         client.refill_billing_limit(**REFILL)
-    assert stops.names == names
+    assert before.names == stops.names == after.names == names
     assert stops.events[-1].outcome is outcome
     assert len(sandbox.requests) == (outcome is Outcome.APPLIED)
     assert len(caught.value.__notes__) == 1
