@@ -12,7 +12,9 @@ from typing import Any
 
 import oneloop
 import oneloop.foundation
+import oneloop.hooks
 import oneloop.sandbox
+import oneloop.telemetry
 import oneloop.transport
 
 OURS = ("oneloop", "oneloop_api", "oneloop_core", "oneloop_overrides")
@@ -20,7 +22,9 @@ OURS = ("oneloop", "oneloop_api", "oneloop_core", "oneloop_overrides")
 
 def lines() -> Iterator[str]:
     """Describe every public name."""
-    for module in (oneloop, oneloop.models, oneloop.transport, oneloop.foundation, oneloop.sandbox):
+    around = (oneloop.hooks, oneloop.telemetry)
+    clients = (oneloop, oneloop.models, oneloop.transport, oneloop.foundation)
+    for module in (*clients, oneloop.sandbox, *around):
         for name in sorted(module.__all__):
             yield from described(name, getattr(module, name), module.__name__)
 
