@@ -577,7 +577,8 @@ def test_words_of_a_server_in_a_path_are_bounded_printable_and_redacted(
         assert len(text) < 3000
     assert len(caplog.records) == 1
     assert caplog.records[0].getMessage() == (
-        "an_operation: failed: the server answered 200, but not with what the document promises"
+        "an_operation: failed: the server answered 200, but not with what the document promises; "
+        "outcome applied"
     )
 
 
