@@ -1,0 +1,93 @@
+"""What the guards of Starlette and FastAPI have in common."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+
+from oneloop_api.models import VerifyApiKeyResponse
+
+from ._client import AsyncOneloop
+from ._guard import BaseGuard, Kept, Refusal, Scopes, verification_in
+
+
+def verification(connection: HTTPConnection) -> VerifyApiKeyResponse:
+    """Return the verification of a request or websocket that a guard has let through.
+
+    Raises:
+        LookupError: No guard has let it through.
+    """
+    return verification_in(kept_by(connection))
+
+
+def kept_by(connection: HTTPConnection) -> Kept:
+    """Return the scope of a connection, which servers make for each request."""
+    return connection.scope
+
+
+class ASGIGuard(BaseGuard[HTTPConnection]):
+    """The settings are those of `BaseGuard`; `usage` may also be an async function."""
+
+    def __init__(
+        self,
+        *,
+        scopes: Scopes = (),
+        usage: int | Callable[[Any], int | Awaitable[int]] | None = None,
+        usage_name: str | None = None,
+        header: str | None = None,
+        deadline: float = 2.0,
+        usage_limited: int = 402,
+        remember_refusals: float | None = None,
+        client: AsyncOneloop | None = None,
+    ) -> None:
+        super().__init__(
+            scopes=scopes,
+            usage=usage,
+            usage_name=usage_name,
+            header=header,
+            deadline=deadline,
+            usage_limited=usage_limited,
+            remember_refusals=remember_refusals,
+            async_client=client,
+        )
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
+        """Make the client when the application starts, and close it when the application ends.
+
+        Pass it as `lifespan=guard.lifespan`, or use `async with guard.lifespan():` in a lifespan of
+        your own. Without it, the first request makes the client.
+
+        Raises:
+            ConfigurationError: The environment has no API key.
+        """
+        self._client_of(AsyncOneloop)
+        try:
+            yield
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client that this guard has made. The next request makes another one."""
+        client = self._forget(AsyncOneloop)
+        if client is not None:
+            await client.aclose()
+
+    async def verify(self, connection: HTTPConnection) -> VerifyApiKeyResponse:
+        """Return the verification of a request or websocket.
+
+        Raises:
+            HTTPException: It is refused. For a websocket, the handshake is refused with the status.
+        """
+        route: Any = connection.scope.get("route")
+        result = await self._verified_async(
+            kept_by(connection),
+            self._before(connection.headers.getlist(self._header_name)),
+            getattr(route, "path", None),
+            connection,
+        )
+        if isinstance(result, Refusal):
+            raise HTTPException(result.status, result.detail, result.headers)
+        return result
