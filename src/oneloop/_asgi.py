@@ -4,13 +4,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection
 
 from oneloop_api.models import VerifyApiKeyResponse
 
 from ._client import AsyncOneloop
 from ._guard import BaseGuard, Kept, Refusal, Scopes, verification_in
+
+DENIAL = "websocket.http.response"
+"""The extension of ASGI with which a server answers the handshake of a websocket."""
 
 
 def verification(connection: HTTPConnection) -> VerifyApiKeyResponse:
@@ -79,15 +82,23 @@ class ASGIGuard(BaseGuard[HTTPConnection]):
         """Return the verification of a request or websocket.
 
         Raises:
-            HTTPException: It is refused. For a websocket, the handshake is refused with the status.
+            HTTPException: It is refused. The handshake of a websocket is answered with the status.
+            WebSocketException: The server cannot answer a handshake; the websocket is closed.
         """
+        result = await self.result(connection)
+        if not isinstance(result, Refusal):
+            return result
+        extensions: dict[str, Any] = connection.scope.get("extensions") or {}
+        if connection.scope["type"] == "websocket" and DENIAL not in extensions:
+            raise WebSocketException(1008, result.detail)
+        raise HTTPException(result.status, result.detail, result.headers)
+
+    async def result(self, connection: HTTPConnection) -> VerifyApiKeyResponse | Refusal:
+        """Return the verification, or the response to a request that is not let through."""
         route: Any = connection.scope.get("route")
-        result = await self._verified_async(
+        return await self._verified_async(
             kept_by(connection),
             self._before(connection.headers.getlist(self._header_name)),
             getattr(route, "path", None),
             connection,
         )
-        if isinstance(result, Refusal):
-            raise HTTPException(result.status, result.detail, result.headers)
-        return result

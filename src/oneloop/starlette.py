@@ -14,12 +14,14 @@ docs/guards.md describes the settings and the responses.
 from collections.abc import Callable
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeGuard
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
 
 from ._asgi import ASGIGuard, verification
+from ._guard import Refusal
 
 __all__ = ["Guard", "verification"]
 
@@ -39,10 +41,20 @@ class Guard(ASGIGuard):
         @wraps(endpoint)
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
             # The endpoint of a class is a method, whose first argument is the instance.
-            given: list[Any] = [*args]
-            await self.verify(next(one for one in given if isinstance(one, HTTPConnection)))
+            connection = next(filter(_is_connection, args))
+            if connection.scope["type"] == "websocket":
+                await self.verify(connection)
+            else:
+                result = await self.result(connection)
+                if isinstance(result, Refusal):  # Starlette would make plain text of an exception
+                    content = {"detail": result.detail}
+                    return JSONResponse(content, result.status, result.headers)
             if is_async:
                 return await endpoint(*args, **kwargs)
             return await run_in_threadpool(endpoint, *args, **kwargs)
 
         return guarded
+
+
+def _is_connection(argument: object) -> TypeGuard[HTTPConnection]:
+    return isinstance(argument, HTTPConnection)
