@@ -33,6 +33,8 @@ def kept_by(connection: HTTPConnection) -> Kept:
 class ASGIGuard(BaseGuard[HTTPConnection]):
     """The settings are those of `BaseGuard`; `usage` may also be an async function."""
 
+    _async_client_name = "client"
+
     def __init__(
         self,
         *,

@@ -109,6 +109,8 @@ class BaseGuard(Generic[RequestT]):
         ArgumentError: An argument is not valid.
     """
 
+    _async_client_name = "async_client"
+
     def __init__(
         self,
         *,
@@ -133,7 +135,8 @@ class BaseGuard(Generic[RequestT]):
         self._given: dict[Any, Any] = {Oneloop: client, AsyncOneloop: async_client}
         for kind, given in self._given.items():
             if given is not None and not isinstance(given, kind):
-                raise _named("client", wrong_type(f"of type {kind.__name__}", given))
+                name = "client" if kind is Oneloop else self._async_client_name
+                raise _named(name, wrong_type(f"of type {kind.__name__}", given))
         self._made: dict[Any, Any] = {}
         self._ready: dict[Any, Any] = {}
         self._ask(scopes, usage, usage_name)

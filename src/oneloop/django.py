@@ -9,7 +9,6 @@
 docs/guards.md describes the settings and the responses.
 """
 
-from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import isawaitable, iscoroutinefunction
@@ -83,10 +82,6 @@ class Guard(BaseGuard[HttpRequest]):
             return await response if isawaitable(response) else response
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            # The `dispatch` of a class with async handlers is a plain function that returns a
-            # coroutine. Django calls it in the event loop, and other sync views in threads.
-            if _in_event_loop():
-                return guarded_async(request, *args, **kwargs)
             result = self._verified(request.META, self._key_of(request), _route(request), request)
             if isinstance(result, Refusal):
                 return _response(result)
@@ -113,17 +108,19 @@ class Guard(BaseGuard[HttpRequest]):
 
 
 def _is_async(view: Callable[..., Any]) -> bool:
-    """Return whether a view is async: a function, or what `as_view` makes of a class."""
-    view_class = getattr(view, "view_class", None)
-    return iscoroutinefunction(view) or bool(getattr(view_class, "view_is_async", False))
+    """Return whether a view is async: a function, or of a class with async handlers.
 
-
-def _in_event_loop() -> bool:
-    try:
-        get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    The latter is what `as_view` returns, or the `dispatch` that `method_decorator` passes, perhaps
+    already decorated. These are plain functions that return coroutines.
+    """
+    one: Any = view
+    while one is not None:
+        method = getattr(one, "func", one)  # that of functools.partial, which Django makes
+        owner = getattr(one, "view_class", None) or getattr(method, "__self__", None)
+        if getattr(owner, "view_is_async", False):
+            return True
+        one = getattr(one, "__wrapped__", None)
+    return iscoroutinefunction(view)
 
 
 def _route(request: HttpRequest) -> str | None:

@@ -15,15 +15,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
 
-from flask import Request, current_app, request
-from werkzeug.exceptions import HTTPException
+from flask import Request, Response, current_app, request
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from oneloop_api.models import VerifyApiKeyResponse as Verification
 
 from ._client import Oneloop
 from ._guard import BaseGuard, Refusal, Scopes, verification_in
 
-__all__ = ["Guard", "Refused", "Verification", "verification"]
+__all__ = ["Guard", "Verification", "verification"]
 
 P = ParamSpec("P")
 
@@ -38,21 +38,14 @@ def verification() -> Verification:
     return verification_in(request.environ)
 
 
-class Refused(HTTPException):
-    """A request that is not let through. Error handlers for `HTTPException` and its code get it."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.detail)
-        self.code = refusal.status
-        self._headers = refusal.headers
-
-    def get_body(self, *args: Any, **kwargs: Any) -> str:
-        """Return the JSON of the response."""
-        return json.dumps({"detail": self.description})
-
-    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        """Return the headers of the response."""
-        return [("Content-Type", "application/json"), *self._headers.items()]
+def refused(refusal: Refusal) -> HTTPException:
+    """Return an exception of Werkzeug whose response is that to a request that is refused."""
+    headers, content = refusal.headers, json.dumps({"detail": refusal.detail})
+    response = Response(content, refusal.status, headers, content_type="application/json")
+    kind = default_exceptions.get(refusal.status, HTTPException)
+    error = kind(refusal.detail, response=response)
+    error.code = refusal.status  # not every status has a class
+    return error
 
 
 class Guard(BaseGuard[Request]):
@@ -99,7 +92,8 @@ class Guard(BaseGuard[Request]):
         """Verify the current request, for use in `before_request`-functions and views.
 
         Raises:
-            Refused: It is not let through.
+            HTTPException: It is not let through. Error handlers of the application get the class
+                of the status, with the response that is sent without them as `error.response`.
         """
         rule = request.url_rule
         result = self._verified(
@@ -109,7 +103,7 @@ class Guard(BaseGuard[Request]):
             request,
         )
         if isinstance(result, Refusal):
-            raise Refused(result)
+            raise refused(result)
         return result
 
     def close(self) -> None:

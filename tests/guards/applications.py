@@ -5,7 +5,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import django
 from attrs import frozen
@@ -53,9 +53,9 @@ Get = Callable[..., Answer]
 """Takes a path and headers."""
 
 
-def issue(sandbox: Sandbox, *, credits: int = 1000, **options: Any) -> str:
+def issue(sandbox: Sandbox) -> str:
     """Return a key of the customer acme that may read invoices, with a meter of its own."""
-    sandbox.create_meter(workspace_id="ws_1", external_meter_id="m", total_credits=credits)
+    sandbox.create_meter(workspace_id="ws_1", external_meter_id="m", total_credits=1000)
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         client.create_workspace_scopes(
             workspace_id="ws_1", name="Invoices", representation="invoices"
@@ -70,7 +70,6 @@ def issue(sandbox: Sandbox, *, credits: int = 1000, **options: Any) -> str:
             external_meter_id="m",
             scopes=[scopes],
             enabled=True,
-            **options,
         ).api_key.key
 
 
@@ -90,11 +89,11 @@ def _fastapi(guard: Any, reading: Any, deleting: Any) -> Iterator[Get]:
     app, router = FastAPI(lifespan=guard.lifespan), APIRouter(dependencies=[Depends(reading)])
 
     @app.get("/plain")
-    async def plain(verified: Any = Depends(guard)) -> Any:
+    async def plain(verified: Annotated[Any, Depends(guard)]) -> Any:
         return {"customer": verified.customer_id}
 
     @router.get("/invoices/{number}")
-    async def invoice(number: int, verified: Any = Depends(reading)) -> Any:
+    async def invoice(number: int, verified: Annotated[Any, Depends(reading)]) -> Any:
         return {"number": number, "customer": verified.customer_id}
 
     @app.get("/deleting", dependencies=[Depends(deleting)])

@@ -1,7 +1,6 @@
 """What only the guards of FastAPI and Starlette have: OpenAPI, websockets, async usage, loops."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -19,11 +18,11 @@ from tests.guards.applications import TestClient, WebSocketDenialResponse, issue
 
 
 @pytest.fixture
-def key(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def key(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a customer's key, with the environment that points guards at the sandbox."""
     monkeypatch.setenv("ONELOOP_SDK_KEY", sandbox.api_key)
     monkeypatch.setenv("ONELOOP_BASE_URL", sandbox.url)
-    yield issue(sandbox)
+    return issue(sandbox)
 
 
 @pytest.mark.parametrize(

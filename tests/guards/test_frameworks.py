@@ -105,7 +105,7 @@ def test_two_keys_are_none(get: Get, key: str, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("status", ["EXPIRED", "DISABLED", "DELETED", "INVALID", "SOMETHING_NEW"])
 def test_other_statuses_are_refused(get: Get, key: str, sandbox: Sandbox, status: str) -> None:
-    """A key that may not be used is 401, also for a reason that the API's document does not list."""
+    """A key that may not be used is 401, also for a reason that is new."""
     sandbox.misbehave(verdict(status))
     answer = get("/plain", bearer(key))
     assert (answer.status, answer.body) == (401, INVALID)
@@ -257,7 +257,7 @@ def test_a_usage_that_cannot_be_charged_lets_nobody_through(
     framework: str, key: str, sandbox: Sandbox
 ) -> None:
     """A function that returns nonsense is an error of the application: 500, without a call."""
-    with calling(framework, usage=lambda request: -1) as get:
+    with calling(framework, usage=lambda _: -1) as get:
         before = len(sandbox.requests)
         assert get("/v1/invoices/1", bearer(key)).status == 500
         assert len(sandbox.requests) == before
