@@ -11,8 +11,12 @@ from types import ModuleType
 from typing import Any
 
 import oneloop
+import oneloop.django
+import oneloop.fastapi
+import oneloop.flask
 import oneloop.foundation
 import oneloop.sandbox
+import oneloop.starlette
 import oneloop.transport
 
 OURS = ("oneloop", "oneloop_api", "oneloop_core", "oneloop_overrides")
@@ -20,7 +24,9 @@ OURS = ("oneloop", "oneloop_api", "oneloop_core", "oneloop_overrides")
 
 def lines() -> Iterator[str]:
     """Describe every public name."""
-    for module in (oneloop, oneloop.models, oneloop.transport, oneloop.foundation, oneloop.sandbox):
+    guards = (oneloop.fastapi, oneloop.starlette, oneloop.flask, oneloop.django)
+    clients = (oneloop, oneloop.models, oneloop.transport, oneloop.foundation)
+    for module in (*clients, oneloop.sandbox, *guards):
         for name in sorted(module.__all__):
             yield from described(name, getattr(module, name), module.__name__)
 
