@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from copy import copy
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from math import ceil
 from time import time
 from typing import Any, Generic, Self, TypeVar, cast
@@ -22,6 +22,7 @@ from oneloop_core import (
     MAX_SECRET_LENGTH,
     UNSET,
     ArgumentError,
+    ArgumentTypeError,
     ArgumentValueError,
     Secret,
     Unset,
@@ -210,6 +211,10 @@ class BaseGuard(Generic[RequestT]):
         if isinstance(key, Refusal) or self in kept.get(KEPT, {}):
             return key if isinstance(key, Refusal) else kept[KEPT][self]
         usage: Any = self._usage(request) if callable(self._usage) else self._usage
+        if iscoroutine(usage):
+            usage.close()
+            problem = "must be a plain function for views that are not async"
+            raise _named("usage", ArgumentTypeError(problem))
         arguments = self._arguments(key, route, usage)
         try:
             verification = self._client_of(Oneloop).verify_api_key(**arguments)

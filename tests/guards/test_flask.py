@@ -7,8 +7,9 @@ import pytest
 from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
+from oneloop import ArgumentTypeError
 from oneloop.flask import Guard, verification
-from oneloop.sandbox import Sandbox
+from oneloop.sandbox import Fault, Sandbox
 from tests.guards.applications import issue
 
 
@@ -41,7 +42,7 @@ def test_a_whole_application_can_be_guarded(guard: Guard, headers: Any) -> None:
 
 
 def test_an_error_handler_may_answer(guard: Guard) -> None:
-    """A refusal is the HTTPException of its status; one of 402, which has no class, is plain."""
+    """A refusal is the HTTPException of its status."""
     app = Flask(__name__)
     app.add_url_rule("/", view_func=guard(lambda: ""))
 
@@ -56,6 +57,18 @@ def test_an_error_handler_may_answer(guard: Guard) -> None:
     answer = app.test_client().get("/")
     assert (answer.status_code, answer.json) == (401, {"error": "Missing API key"})
     assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_status_without_a_class_has_a_handler_too(
+    guard: Guard, headers: Any, sandbox: Sandbox
+) -> None:
+    """Werkzeug has no class for 402; a handler for all of them gets it."""
+    sandbox.misbehave(Fault.status(200, body=b'{"status": "USAGE_LIMITED"}'))
+    app = Flask(__name__)
+    app.add_url_rule("/", view_func=guard(lambda: ""))
+    app.register_error_handler(HTTPException, lambda error: (f"was {error.code}", 418))
+    answer = app.test_client().get("/", headers=headers)
+    assert (answer.status_code, answer.text) == (418, "was 402")
 
 
 def test_one_request_is_not_let_through_for_another(guard: Guard, headers: Any) -> None:
@@ -83,3 +96,17 @@ def test_a_request_that_no_guard_has_seen_has_no_verification() -> None:
     """An error that says so, not None."""
     with Flask(__name__).test_request_context(), pytest.raises(LookupError, match="no guard"):
         verification()
+
+
+def test_an_async_usage_is_refused(guard: Guard, headers: Any) -> None:
+    """There is no event loop to run it in; the error says so, and nothing is left unawaited."""
+
+    async def usage(_: object) -> int:
+        return 1
+
+    wrong: Any = usage
+    app = Flask(__name__)
+    app.testing = True
+    app.add_url_rule("/", view_func=guard.requiring(usage=wrong)(lambda: ""))
+    with pytest.raises(ArgumentTypeError, match="usage must be a plain function"):
+        app.test_client().get("/", headers=headers)
