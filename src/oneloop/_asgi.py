@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection
@@ -28,6 +28,26 @@ def verification(connection: HTTPConnection) -> VerifyApiKeyResponse:
 def kept_by(connection: HTTPConnection) -> Kept:
     """Return the scope of a connection, which servers make for each request."""
     return connection.scope
+
+
+def route_of(connection: HTTPConnection) -> str | None:
+    """Return the pattern of the matched route, such as `/v1/invoices/{number}`.
+
+    The route in the scope lacks the prefixes of mounts and, in FastAPI, of included routers. These
+    are taken from the path, with the values of parameters replaced by their names.
+    """
+    route: Any = connection.scope.get("route")
+    template = cast("str | None", getattr(route, "path", None))
+    if template is None or ":path}" in template:
+        return template
+    segments: list[str] = connection.scope["path"].split("/")
+    prefix = segments[: len(segments) - template.count("/")]
+    names = {
+        str(value): f"{{{name}}}"
+        for name, value in connection.path_params.items()
+        if f"{{{name}" not in template
+    }
+    return "/".join(names.get(one, one) for one in prefix) + template
 
 
 class ASGIGuard(BaseGuard[HTTPConnection]):
@@ -97,10 +117,9 @@ class ASGIGuard(BaseGuard[HTTPConnection]):
 
     async def result(self, connection: HTTPConnection) -> VerifyApiKeyResponse | Refusal:
         """Return the verification, or the response to a request that is not let through."""
-        route: Any = connection.scope.get("route")
         return await self._verified_async(
             kept_by(connection),
             self._before(connection.headers.getlist(self._header_name)),
-            getattr(route, "path", None),
+            route_of(connection),
             connection,
         )

@@ -1,6 +1,7 @@
 """What only the guards of FastAPI and Starlette have: OpenAPI, websockets, async usage, loops."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
 import oneloop.starlette
+from oneloop._asgi import route_of
 from oneloop.fastapi import Guard, Verification, verification
 from oneloop.sandbox import Sandbox
 from tests.guards.applications import TestClient, WebSocketDenialResponse, issue
@@ -131,3 +133,24 @@ def test_one_guard_serves_several_applications_in_turn(key: str) -> None:
 def test_a_guard_that_made_no_client_has_nothing_to_close() -> None:
     """`aclose` may be called at any time."""
     asyncio.run(Guard().aclose())
+
+
+@pytest.mark.parametrize(
+    ("path", "template", "parameters", "route"),
+    [
+        ("/a/3", "/a/{n}", {"n": 3}, "/a/{n}"),
+        ("/v1/users/7/a/3", "/a/{n}", {"user": "7", "n": "3"}, "/v1/users/{user}/a/{n}"),
+        ("/v1", "", {}, "/v1"),
+        ("/", "/", {}, "/"),
+        ("/v1/files/a/b", "/files/{name:path}", {"name": "a/b"}, "/files/{name:path}"),
+        ("/a", None, {}, None),
+    ],
+)
+def test_the_route_has_its_prefixes(
+    path: str, template: str | None, parameters: Any, route: str | None
+) -> None:
+    """Those of mounts and routers, with the names of parameters in place of values."""
+    scope = {"type": "http", "path": path, "path_params": parameters}
+    if template is not None:
+        scope["route"] = SimpleNamespace(path=template)
+    assert route_of(HTTPConnection(scope)) == route

@@ -306,7 +306,7 @@ def test_what_is_sent(framework: str) -> None:
     assert (scope["representation"], scope["read"], scope["del"]) == ("invoices", True, False)
     assert sent["route"] == {
         "fastapi": "/v1/invoices/{number}",
-        "starlette": "/invoices/{number:int}",
+        "starlette": "/v1/invoices/{number:int}",
         "flask": "/v1/invoices/<int:number>",
     }.get(framework, "/v1/invoices/<int:number>")
 
