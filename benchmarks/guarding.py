@@ -140,9 +140,10 @@ def row(name: str, found: dict[str, list[tuple[float, float]]]) -> str:
     """Return a row of the table: medians, and ratios within a round."""
     none, bare, guard = (median(one for one, _ in found[route]) for route in ROUTES)
     pairs = list(zip(found["guard"], found["bare"], strict=True))
-    ratio = median(one[0] / other[0] for one, other in pairs)
+    ratios = sorted(one[0] / other[0] for one, other in pairs)
+    ratio = f"**{median(ratios):.2f}** ({ratios[0]:.2f} to {ratios[-1]:.2f})"
     speed = median(one[1] / other[1] for one, other in pairs)
-    return f"| {name} | {none:.2f} | {bare:.2f} | {guard:.2f} | **{ratio:.2f}** | {speed:.2f} |"
+    return f"| {name} | {none:.2f} | {bare:.2f} | {guard:.2f} | {ratio} | {speed:.2f} |"
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ class ASGIGuard(BaseGuard[HTTPConnection]):
             HTTPException: It is refused. The handshake of a websocket is answered with the status.
             WebSocketException: The server cannot answer a handshake; the websocket is closed.
         """
-        result = await self.result(connection)
+        result = await self._result(connection)
         if not isinstance(result, Refusal):
             return result
         extensions: dict[str, Any] = connection.scope.get("extensions") or {}
@@ -115,7 +115,7 @@ class ASGIGuard(BaseGuard[HTTPConnection]):
             raise WebSocketException(1008, result.detail)
         raise HTTPException(result.status, result.detail, result.headers)
 
-    async def result(self, connection: HTTPConnection) -> VerifyApiKeyResponse | Refusal:
+    async def _result(self, connection: HTTPConnection) -> VerifyApiKeyResponse | Refusal:
         """Return the verification, or the response to a request that is not let through."""
         return await self._verified_async(
             kept_by(connection),

@@ -45,7 +45,7 @@ class Guard(ASGIGuard):
             if connection.scope["type"] == "websocket":
                 await self.verify(connection)
             else:
-                result = await self.result(connection)
+                result = await self._result(connection)
                 if isinstance(result, Refusal):  # Starlette would make plain text of an exception
                     content = {"detail": result.detail}
                     return JSONResponse(content, result.status, result.headers)

@@ -10,7 +10,7 @@ def test_ratios_are_taken_within_a_round() -> None:
         "bare": [(1.0, 100.0), (2.0, 50.0), (4.0, 25.0)],
         "guard": [(1.1, 90.0), (2.2, 45.0), (4.0, 25.0)],
     }
-    assert guarding.row("X", found) == "| X | 0.50 | 2.00 | 2.20 | **1.10** | 0.90 |"
+    assert guarding.row("X", found) == "| X | 0.50 | 2.00 | 2.20 | **1.10** (1.00 to 1.10) | 0.90 |"
 
 
 def test_the_page_has_the_figures() -> None:
