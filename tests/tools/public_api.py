@@ -11,9 +11,13 @@ from types import ModuleType
 from typing import Any
 
 import oneloop
+import oneloop.django
+import oneloop.fastapi
+import oneloop.flask
 import oneloop.foundation
 import oneloop.hooks
 import oneloop.sandbox
+import oneloop.starlette
 import oneloop.telemetry
 import oneloop.transport
 
@@ -22,9 +26,9 @@ OURS = ("oneloop", "oneloop_api", "oneloop_core", "oneloop_overrides")
 
 def lines() -> Iterator[str]:
     """Describe every public name."""
-    around = (oneloop.hooks, oneloop.telemetry)
+    guards = (oneloop.fastapi, oneloop.starlette, oneloop.flask, oneloop.django)
     clients = (oneloop, oneloop.models, oneloop.transport, oneloop.foundation)
-    for module in (*clients, oneloop.sandbox, *around):
+    for module in (*clients, oneloop.hooks, oneloop.telemetry, oneloop.sandbox, *guards):
         for name in sorted(module.__all__):
             yield from described(name, getattr(module, name), module.__name__)
 
