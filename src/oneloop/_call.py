@@ -141,8 +141,11 @@ class Course(Generic[T]):
             return self._unjudged(reply, problem)
         if failure is not None:
             if self._with_response and failure.error_class is ResponseDecodeError:
+                after = self._after(failure)
+                if not isinstance(after, APIError):
+                    return after
                 # `Response.parsed` raises the error, so that the application can read the answer.
-                self.result = self._around(None, reply, self._after(failure))
+                self.result = self._around(None, reply, after)
                 return None
             del reply  # error trackers would show what the server sent, which is not redacted
             return self._after(failure)

@@ -100,7 +100,7 @@ def test_the_fuzz_detects_a_broken_client(
         (an_error(status_code=200), 1, 0.0, "says rejected after 200"),
         (an_error(oneloop.NotFoundError), 1, 0.0, "not BadRequestError"),
         (an_error(code=5), 1, 0.0, "says 5"),
-        (with_attribute("path", "two\nlines"), 1, 0.0, "is not one line"),
+        (with_attribute("method", "two\nlines"), 1, 0.0, "is not one line"),
         (with_attribute("problem", f"of {KEY}"), 1, 0.0, "contains the API key"),
         (with_attribute("problem", f"of {KEY[:-1]}"), 1, 0.0, "contains most of the API key"),
         (with_attribute("hook", lambda: None), 1, 0.0, "cannot be pickled"),

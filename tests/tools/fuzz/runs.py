@@ -93,6 +93,7 @@ class _Run:
 
     def end(self, case: Case, result: Any, elapsed: float) -> bool:
         """Record the result of a case, and return whether the client may be used again."""
+        result = raised_or_read(result)
         seen = self.server.forget(case)
         report = self.report
         by_httpx = report.kind.endswith(BY_HTTPX)
@@ -117,6 +118,15 @@ class _Run:
         if self._verbose:
             show(case, result, seen, elapsed)
         return not wrong and not confused
+
+
+def raised_or_read(result: Any) -> Any:
+    """Return the error of a response that cannot be decoded, and anything else as it is."""
+    try:
+        _ = getattr(result, "parsed", None)
+    except OneloopError as error:
+        return error
+    return result
 
 
 def run(kind: str, numbers: list[int], seed: int, *, verbose: bool = False) -> Report:
