@@ -320,3 +320,20 @@ def test_refusals_may_be_remembered(framework: str, key: str, sandbox: Sandbox) 
         assert [get("/plain", bearer(key)).status for _ in range(2)] == [200] * 2
         assert [get("/deleting", bearer(key)).status for _ in range(2)] == [403] * 2
         assert verifications(sandbox) == before + 5
+
+
+def test_a_policy_of_ones_own_does_not_repeat_what_may_count(
+    framework: str, key: str, sandbox: Sandbox
+) -> None:
+    """The guard replaces `treat_as_safe`, or a customer could be charged twice."""
+    is_async = framework in ("fastapi", "starlette", "django-async")
+    kind: Any = AsyncOneloop if is_async else Oneloop
+    client = kind(retry=RetryPolicy(treat_as_safe=True, backoff=0))
+    sandbox.misbehave("500", times=3)
+    before = verifications(sandbox)
+    name = "async_client" if framework == "django-async" else "client"
+    with calling(framework, **{name: client}) as get:
+        assert get("/v1/invoices/1", bearer(key)).status == 503
+    assert verifications(sandbox) == before + 1
+    if not is_async:
+        client.close()
