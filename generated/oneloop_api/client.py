@@ -17,7 +17,7 @@ SERVERS: dict[str, str] = {
 """The document's servers by name, the default first."""
 
 API = Definition(
-    spec="f923c147",
+    spec="9d23f0fa",
     schemes=(
         Scheme(("api_key",), "header", "Authorization", "Bearer "),
         Scheme(("link_token",), "header", "X-Link-Token"),

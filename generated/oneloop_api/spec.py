@@ -7,11 +7,11 @@ from oneloop_core.spec import Spec
 SPEC = Spec(
     title="Oneloop API",
     version="1.0.0",
-    sha256="f923c1473b9361c1b6006f78435312da7c01685ac09be0a9e24078ab874de208",
+    sha256="9d23f0fa904788c31355e99a69fe95e73a67571b4f2191631d129aee179333c1",
     sources={
         "openapi.yaml": "e8f11b6ee504e25db34ff8f4da31a45ba5ef6ac54f17971492a17cb22df831ca",
-        "overrides/overlay.yaml": "bc20b6bae2d958f71212771b4e48e16bed4b83197311eb7ddde3118ddf978c0e",
+        "overrides/overlay.yaml": "b592219f32e3a60a8b8118edaf3f5256239bcd00fa7f8ce266fb7f0faff86f0f",
         "overrides/annotations.yaml": "52cf9d13d5d4a0325bc4973308bd4b45eaec50d23016f20f9aa00175d256a5bd",
     },
-    generator="ab6a7c15",
+    generator="9642058e",
 )

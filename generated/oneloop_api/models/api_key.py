@@ -29,6 +29,8 @@ from oneloop_core import (
 from oneloop_overrides import (
     decode_timestamp,
     encode_timestamp,
+    moment_of,
+    seconds_until,
 )
 
 
@@ -69,6 +71,24 @@ class ApiKey:
     last_used_at: datetime | None = None
     billing_id: str | None = None
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
+
+    def expires_in(self, now: datetime | float | None = None) -> float | None:
+        """Return the seconds until `expires_at`, at least 0.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970. `None` if `expires_at`
+        is absent.
+        """
+        return None if self.expires_at is None else seconds_until(self.expires_at, now)
+
+    @property
+    def expires_time(self) -> datetime | None:
+        """`expires_at` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. `None` if
+        `expires_at` is absent.
+        """
+        return None if self.expires_at is None else moment_of(self.expires_at)
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:

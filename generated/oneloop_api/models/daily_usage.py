@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Self
 
 from attrs import define, field
@@ -19,6 +20,7 @@ from oneloop_core import (
     missing,
 )
 from oneloop_overrides import (
+    day_of,
     decode_digits,
     encode_digits,
 )
@@ -42,6 +44,14 @@ class DailyUsage:
     total_billing_usage: int
     billing_usage_name: str
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
+
+    @property
+    def day_date(self) -> date | None:
+        """`day` as a `date`.
+
+        The format is inferred: `None` if it does not begin as `2026-11-23` does.
+        """
+        return day_of(self.day)
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:

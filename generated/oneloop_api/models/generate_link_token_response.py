@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from attrs import define, field
@@ -19,6 +20,10 @@ from oneloop_core import (
     encode_map,
     encode_string,
     missing,
+)
+from oneloop_overrides import (
+    moment_of,
+    seconds_until,
 )
 
 
@@ -37,6 +42,22 @@ class GenerateLinkTokenResponse:
     token: str = field(repr=False)
     expires_at: int
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
+
+    def expires_in(self, now: datetime | float | None = None) -> float:
+        """Return the seconds until `expires_at`, at least 0.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970.
+        """
+        return seconds_until(self.expires_at, now)
+
+    @property
+    def expires_time(self) -> datetime:
+        """`expires_at` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970.
+        """
+        return moment_of(self.expires_at)
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from attrs import define, field
@@ -17,6 +18,10 @@ from oneloop_core import (
     encode_json,
     encode_map,
     missing,
+)
+from oneloop_overrides import (
+    moment_of,
+    seconds_until,
 )
 
 
@@ -35,6 +40,22 @@ class RateLimit:
     remaining: int
     reset_at: int
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
+
+    def reset_in(self, now: datetime | float | None = None) -> float:
+        """Return the seconds until `reset_at`, at least 0.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970.
+        """
+        return seconds_until(self.reset_at, now)
+
+    @property
+    def reset_time(self) -> datetime:
+        """`reset_at` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970.
+        """
+        return moment_of(self.reset_at)
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:

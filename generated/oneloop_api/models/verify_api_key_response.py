@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from attrs import define, field
@@ -27,6 +28,8 @@ from oneloop_core import (
 from oneloop_overrides import (
     decode_enum,
     encode_enum,
+    moment_of,
+    seconds_until,
 )
 
 
@@ -69,6 +72,24 @@ class VerifyApiKeyResponse:
     def is_valid(self) -> bool:
         """Whether `status` is `'VALID'`."""
         return self.status == "VALID"
+
+    def expires_in(self, now: datetime | float | None = None) -> float | None:
+        """Return the seconds until `expires_at`, at least 0.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970. `None` if `expires_at`
+        is absent.
+        """
+        return None if self.expires_at is None else seconds_until(self.expires_at, now)
+
+    @property
+    def expires_time(self) -> datetime | None:
+        """`expires_at` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. `None` if
+        `expires_at` is absent.
+        """
+        return None if self.expires_at is None else moment_of(self.expires_at)
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from attrs import define, field
@@ -24,6 +25,8 @@ from oneloop_core import (
 from oneloop_overrides import (
     decode_enum,
     encode_enum,
+    moment_of,
+    seconds_until,
 )
 
 
@@ -50,6 +53,22 @@ class VerifyJwtResponse:
     def is_valid(self) -> bool:
         """Whether `status` is `'VALID'`."""
         return self.status == "VALID"
+
+    def exp_in(self, now: datetime | float | None = None) -> float:
+        """Return the seconds until `exp`, at least 0.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970.
+        """
+        return seconds_until(self.exp, now)
+
+    @property
+    def exp_time(self) -> datetime:
+        """`exp` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970.
+        """
+        return moment_of(self.exp)
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
