@@ -27,6 +27,7 @@ from ._codecs import (
     encode_model,
     encode_number,
     encode_string,
+    plain_value,
 )
 from ._encoding import (
     encode_body,
@@ -132,6 +133,7 @@ __all__ = [
     "hide",
     "mismatch",
     "missing",
+    "plain_value",
     "required_with",
     "strings_in",
     "warn_deprecated",

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+from collections import UserString
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -123,6 +124,15 @@ def encode_number(value: Any, **bounds: float) -> float:
     if isinstance(value, float) and not math.isfinite(value):
         raise refused(ArgumentValueError, "must be finite", value)
     _check_bounds(value, **bounds)
+    number: float = plain_value(value)
+    return number
+
+
+def plain_value(value: Any) -> Any:
+    """Return a string or number as its JSON type, even if its class, such as an enum, hides it."""
+    for kind in (str, int, float):
+        if isinstance(value, kind) and type(value) not in (kind, bool):
+            return kind.__getnewargs__(value)[0]
     return value
 
 
@@ -135,6 +145,7 @@ def decode_constant(value: Any, constant: Any) -> Any:
 
 def encode_constant(value: Any, constant: Any) -> Any:
     """Return the only value that the document allows, or raise `ArgumentValueError`."""
+    value = plain_value(value)
     if type(value) is not type(constant) or value != constant:
         raise ArgumentValueError(f"must be {constant!r}")
     return value
@@ -207,33 +218,40 @@ def decode_map(value: Any, decode: Callable[[Any], T]) -> dict[str, T]:
 
 
 def encode_list(value: Any, encode: Callable[[Any], T]) -> list[T]:
-    """Encode each item of a list or tuple.
+    """Encode each item of a sequence.
 
     Raises:
-        ArgumentError: The value is neither, or an item is not allowed. The error has the item's
-            index.
+        ArgumentError: The value is not a sequence, or is text, or an item is not allowed. The error
+            has the item's index.
     """
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple) and not _is_sequence(value):
         raise wrong_type("a list", value)
     items = cast("Sequence[Any]", value)
     return [converted for _, converted in _each(enumerate(items), encode)]
 
 
+def _is_sequence(value: Any) -> bool:
+    """Return whether a value is a sequence of items, which text and bytes are not meant as."""
+    text = (str, UserString, bytes, bytearray, memoryview)
+    return isinstance(value, Sequence) and not isinstance(value, text)
+
+
 def encode_map(value: Any, encode: Callable[[Any], T]) -> dict[str, T]:
-    """Encode each value of a dict with string keys.
+    """Encode each value of a mapping with string keys.
 
     Raises:
-        ArgumentError: The value is not a dict, a key is not a valid string, or a value of the dict
-            is not allowed. The error has the key.
+        ArgumentError: The value is not a mapping, a key is not a valid string, or a value of the
+            mapping is not allowed. The error has the key.
     """
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) and not isinstance(value, Mapping):
         raise wrong_type("a dict", value)
     items = cast("Mapping[Any, Any]", value)
+    named: dict[str, Any] = {}
     for key in items:
         if not isinstance(key, str):
             raise refused(ArgumentTypeError, "must have strings as keys", key)
-        encode_string(key)
-    return dict(_each(items.items(), encode))
+        named[encode_string(key)] = items[key]
+    return dict(_each(named.items(), encode))
 
 
 MAX_JSON_LEVELS = 100
@@ -255,7 +273,8 @@ def encode_json(value: Any, levels: int = MAX_JSON_LEVELS) -> Any:
         return encode_string(value)
     if isinstance(value, int | float):
         return encode_number(value)
-    if not isinstance(value, list | tuple | dict):
+    is_map = isinstance(value, Mapping)
+    if not is_map and not _is_sequence(value):
         raise wrong_type("a JSON value", value)
     if not levels:
         raise ArgumentValueError(f"must not be nested deeper than {MAX_JSON_LEVELS} levels")
@@ -263,7 +282,7 @@ def encode_json(value: Any, levels: int = MAX_JSON_LEVELS) -> Any:
     def inner(item: Any) -> Any:
         return encode_json(item, levels - 1)
 
-    return encode_map(value, inner) if isinstance(value, dict) else encode_list(value, inner)
+    return encode_map(value, inner) if is_map else encode_list(value, inner)
 
 
 class _Model(Protocol):

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from attrs import define
 
-from ._codecs import decode_object, encode_map
+from ._codecs import decode_object, encode_map, plain_value
 from ._codecs import encode_json as _encode_json
 from ._errors import ArgumentError, DecodeError, mismatch, missing, wrong_type
 
@@ -167,6 +167,7 @@ def decode_choice(value: Any, letters: str) -> Any:
 
 def encode_choice(value: Any, values: list[Any]) -> Any:
     """Return a value that is listed, or raise `ArgumentTypeError`."""
+    value = plain_value(value)
     for one in values:
         if type(one) is type(value) and one == value:
             return value
