@@ -570,7 +570,7 @@ class Union(Kind):
         models, decode = [], source
         if name:
             entries = ", ".join(f"{literal(k)}: {v.function('decode')}" for k, v in table.items())
-            rest = self.other.function("decode") if self.other else "UnknownObject.from_dict"
+            rest = self.other.function("decode") if self.other else "UnknownObject.__from_wire__"
             of = source if not others else "item"
             decode = f"decode_tagged({of}, {literal(name)}, {{{entries}}}, {rest})"
             if not others:
@@ -718,7 +718,9 @@ class Model(Class):
         return [*(one.kind for one in self.properties), self.additional]
 
     def code(self, way: Way, source: str) -> str:
-        return f"{self.name}.from_dict({source})" if way == "decode" else super().code(way, source)
+        return (
+            f"{self.name}.__from_wire__({source})" if way == "decode" else super().code(way, source)
+        )
 
 
 def classes(kinds: Iterable[Kind], *, nested: bool = False) -> set[Class]:

@@ -161,6 +161,17 @@ class ModelView:
         return [ReadingView(name, fields[id(of)], one) for name, of, one in self.readings]
 
     @cached_property
+    def classes(self) -> list[str]:
+        """The names of the classes that its fields refer to."""
+        return sorted(one.name for one in classes(self.source.inside))
+
+    @cached_property
+    def wire_names(self) -> dict[str, str]:
+        """The document's names of fields that have other names in Python, as literals."""
+        named = {one.name: one.source.wire_name for one in self.fields}
+        return {name: literal(wire) for name, wire in named.items() if name != wire}
+
+    @cached_property
     def factory(self) -> str:
         """A function that returns an empty dict for the fields that the document does not name."""
         made = f"dict[str, {self.source.additional.annotation}]"

@@ -27,6 +27,11 @@ class OpenStrEnum(StrEnum):
         member._name_ = member._value_ = text
         return member
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        """List the values as examples, as others are allowed."""
+        return _with_examples(handler(schema), handler)
+
 
 class OpenIntEnum(IntEnum):
     """An integer enum that keeps values that the document does not list; see `OpenStrEnum`."""
@@ -44,6 +49,17 @@ class OpenIntEnum(IntEnum):
         member = int.__new__(cls, number)
         member._name_, member._value_ = str(number), number
         return member
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        """List the values as examples, as others are allowed."""
+        return _with_examples(handler(schema), handler)
+
+
+def _with_examples(described: Any, handler: Any) -> Any:
+    inner = handler.resolve_ref_schema(described)
+    inner["examples"] = inner.pop("enum", None) or [inner.pop("const")]
+    return described
 
 
 EnumT = TypeVar("EnumT", bound=Enum)

@@ -1,4 +1,4 @@
-"""Timestamps and dates: their codecs, and readings of fields whose unit or format the API leaves open.
+"""Timestamps and dates: codecs, and readings of fields whose unit or format the API leaves open.
 
 A reading is an inference, so it never replaces the value that the server sent: it is a method or a
 property beside the field.

@@ -11,6 +11,7 @@ from oneloop_api.client import (
     SyncOperationsWithResponse,
 )
 from oneloop_core import UNSET, Unset, hide
+from oneloop_core.methods import LazyModule
 
 from ._credentials import wrapped
 from ._environment import KEY_VARIABLES, base_url_from_environment, key_from_environment
@@ -21,9 +22,11 @@ from .foundation import AsyncClient, BaseClient, SyncClient
 from .transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    import ssl
 
     from ._http import _httpx
+else:
+    ssl, _httpx = LazyModule("ssl"), LazyModule("oneloop._http._httpx")
 
 
 class _Oneloop(BaseClient):
@@ -108,7 +111,7 @@ class Oneloop(_Oneloop, SyncClient, SyncOperations):
         allow_http: bool = False,
         http_client: "_httpx.Client | None" = None,
         transport: Transport | Literal["httpx"] | None = None,
-        ssl_context: "SSLContext | None" = None,
+        ssl_context: "ssl.SSLContext | None" = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Make a client. It opens nothing before the first call."""
@@ -159,7 +162,7 @@ class AsyncOneloop(_Oneloop, AsyncClient, AsyncOperations):
         allow_http: bool = False,
         http_client: "_httpx.AsyncClient | None" = None,
         transport: AsyncTransport | Literal["httpx"] | None = None,
-        ssl_context: "SSLContext | None" = None,
+        ssl_context: "ssl.SSLContext | None" = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Make a client. It opens nothing before the first call."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, TypedD
 from attrs import evolve
 
 from oneloop_core import UNSET, Call, Definition, Operation, Response, Secret, hide
+from oneloop_core.methods import LazyModule
 
 from ._call import Context, Course, SpecialCourse, run, run_async
 from ._credentials import Credential, Credentials, wrapped
@@ -19,9 +20,11 @@ from ._settings import MAX_CONNECTIONS, MAX_RESPONSE_BYTES, Settings, checked, c
 from .transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    import ssl
 
     from ._http import _httpx
+else:
+    ssl, _httpx = LazyModule("ssl"), LazyModule("oneloop._http._httpx")
 
 __all__ = [
     "AsyncClient",
@@ -48,7 +51,7 @@ class CallOptions(TypedDict, total=False):
 class _CommonOptions(CallOptions, total=False):
     base_url: str | None
     allow_http: bool
-    ssl_context: "SSLContext | None"
+    ssl_context: "ssl.SSLContext | None"
     max_connections: int
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._codecs import (
+    ApiModel,
     decode_boolean,
     decode_constant,
     decode_integer,
@@ -78,6 +79,7 @@ __all__ = [
     "MAX_SECRET_LENGTH",
     "UNSET",
     "Answer",
+    "ApiModel",
     "ArgumentError",
     "ArgumentTypeError",
     "ArgumentValueError",

@@ -51,7 +51,7 @@ class Masked(str):
     __repr__ = __str__
 
 
-class Number(int, Enum):  # noqa: UP042 - its members print their names, unlike those of IntEnum
+class Number(int, Enum):
     """An integer enum whose members print as their names."""
 
     SEVEN = 7

@@ -10,6 +10,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_object,
@@ -27,7 +28,7 @@ from oneloop_overrides import (
 
 
 @define(kw_only=True)
-class DailyUsage:
+class DailyUsage(ApiModel):
     """What was used of one meter on one day, under one name.
 
     Attributes:
@@ -45,6 +46,12 @@ class DailyUsage:
     billing_usage_name: str
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
+    __wire_names__ = {
+        "billing_id": "billingId",
+        "total_billing_usage": "totalBillingUsage",
+        "billing_usage_name": "billingUsageName",
+    }
+
     @property
     def day_date(self) -> date | None:
         """`day` as a `date`.
@@ -54,12 +61,7 @@ class DailyUsage:
         return day_of(self.day)
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -83,12 +85,7 @@ class DailyUsage:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

@@ -10,6 +10,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_integer,
@@ -28,7 +29,7 @@ from oneloop_overrides import (
 
 
 @define(kw_only=True)
-class GenerateLinkTokenResponse:
+class GenerateLinkTokenResponse(ApiModel):
     """`GenerateLinkTokenResponse`, which the API's document does not describe.
 
     Attributes:
@@ -42,6 +43,10 @@ class GenerateLinkTokenResponse:
     token: str = field(repr=False)
     expires_at: int
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
+
+    __wire_names__ = {
+        "expires_at": "expiresAt",
+    }
 
     def expires_in(self, now: datetime | float | None = None) -> float:
         """Return the seconds until `expires_at`, at least 0.
@@ -60,12 +65,7 @@ class GenerateLinkTokenResponse:
         return moment_of(self.expires_at)
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -83,12 +83,7 @@ class GenerateLinkTokenResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _data: dict[str, Any] = {}
         _at = "additional_properties"
         try:

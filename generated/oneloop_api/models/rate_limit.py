@@ -10,6 +10,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_integer,
@@ -26,7 +27,7 @@ from oneloop_overrides import (
 
 
 @define(kw_only=True)
-class RateLimit:
+class RateLimit(ApiModel):
     """What is left of a rate limit.
 
     Attributes:
@@ -40,6 +41,10 @@ class RateLimit:
     remaining: int
     reset_at: int
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
+
+    __wire_names__ = {
+        "reset_at": "resetAt",
+    }
 
     def reset_in(self, now: datetime | float | None = None) -> float:
         """Return the seconds until `reset_at`, at least 0.
@@ -58,12 +63,7 @@ class RateLimit:
         return moment_of(self.reset_at)
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -81,12 +81,7 @@ class RateLimit:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

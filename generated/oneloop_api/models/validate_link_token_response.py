@@ -10,6 +10,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_boolean,
@@ -30,7 +31,7 @@ from oneloop_overrides import (
 
 
 @define(kw_only=True)
-class ValidateLinkTokenResponse:
+class ValidateLinkTokenResponse(ApiModel):
     """`ValidateLinkTokenResponse`, which the API's document does not describe.
 
     Attributes:
@@ -52,6 +53,13 @@ class ValidateLinkTokenResponse:
     external_billing_id: str | None = None
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
+    __wire_names__ = {
+        "expires_at": "expiresAt",
+        "workspace_id": "workspaceId",
+        "customer_id": "customerId",
+        "external_billing_id": "externalBillingId",
+    }
+
     def expires_in(self, now: datetime | float | None = None) -> float:
         """Return the seconds until `expires_at`, at least 0.
 
@@ -69,12 +77,7 @@ class ValidateLinkTokenResponse:
         return moment_of(self.expires_at)
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -102,12 +105,7 @@ class ValidateLinkTokenResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

@@ -10,6 +10,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_integer,
@@ -31,7 +32,7 @@ from oneloop_overrides import (
 
 
 @define(kw_only=True)
-class VerifyJwtResponse:
+class VerifyJwtResponse(ApiModel):
     """`VerifyJwtResponse`, which the API's document does not describe.
 
     Attributes:
@@ -71,12 +72,7 @@ class VerifyJwtResponse:
         return moment_of(self.exp)
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -101,12 +97,7 @@ class VerifyJwtResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -126,3 +117,8 @@ class VerifyJwtResponse:
 
 # Imported last, as models may refer to each other in circles.
 from ..models.jwt_status import JwtStatus
+
+# attrs has compiled the constructors before; `typing.get_type_hints` looks names up there.
+VerifyJwtResponse.__init__.__globals__.update(
+    JwtStatus=JwtStatus,
+)

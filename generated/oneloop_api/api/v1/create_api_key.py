@@ -29,7 +29,7 @@ OPERATION: Final = Operation[CreateApiKeyResponse](
     method="POST",
     path="/api/v1/api-key",
     safe=False,
-    decode=CreateApiKeyResponse.from_dict,
+    decode=CreateApiKeyResponse.__from_wire__,
 )
 
 

@@ -25,7 +25,7 @@ OPERATION: Final = Operation[CreateJwtResponse](
     method="POST",
     path="/api/v1/jwt",
     safe=False,
-    decode=CreateJwtResponse.from_dict,
+    decode=CreateJwtResponse.__from_wire__,
 )
 
 
