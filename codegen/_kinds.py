@@ -29,6 +29,23 @@ DEPTH = 2
 """How many levels of objects are compared to tell the alternatives of a union apart."""
 
 
+@frozen
+class Reading:
+    """A property of a model that infers what the value of a field means."""
+
+    suffix: str
+    """What the name of the field gets, in place of `_at`."""
+    type: str
+    function: str
+    """The function of `oneloop_overrides` that infers it."""
+    summary: str
+    """Its docstring, with {} for the name of the field."""
+    note: str = ""
+    """The rest of its docstring."""
+    argument: str = ""
+    """The argument that makes it a method."""
+
+
 class Kind:
     """The base of all kinds, and what most of them have in common."""
 
@@ -47,6 +64,8 @@ class Kind:
     """The types of JSON that its values may have."""
     detail: Any = None
     """The values that it lists: a tuple, or a set where there are no others."""
+    readings: ClassVar[Sequence["Reading"]] = ()
+    """Members that models get beside such a field, if the API leaves open what its value means."""
     sample: ClassVar[str] = ""
     """A string of its schemas, for the sandbox, which knows only the formats of JSON Schema."""
 
@@ -262,6 +281,34 @@ class Integer(Number):
     letters = "i"
 
 
+class Moment(Integer):
+    """A moment as an integer since 1970, of which the API does not say whether in milliseconds."""
+
+    schema = ("integer", "moment")
+    readings = (
+        Reading(
+            "in",
+            "float",
+            "seconds_until",
+            "Return the seconds until `{}`, at least 0.",
+            "The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The "
+            "clock can be replaced by `now`: an aware `datetime`, or seconds since 1970.",
+            "now",
+        ),
+        Reading(
+            "time",
+            "datetime",
+            "moment_of",
+            "`{}` as an aware `datetime` in UTC.",
+            "The unit is inferred from the size: 10**11 and above are milliseconds since 1970.",
+        ),
+    )
+
+    @property
+    def bounds(self) -> str:
+        return f"{super().bounds} It is sent as it is given, in whatever unit.".strip()
+
+
 class Text(Limited):
     """A string. A pattern that could take the client too long is left to the server."""
 
@@ -293,6 +340,22 @@ class Password(Text):
 
     schema = ("string", "password")
     secret = True
+
+
+class Day(Text):
+    """A day, in a format that the API leaves open."""
+
+    schema = ("string", "day")
+    readings = (
+        Reading(
+            "date",
+            "date | None",
+            "day_of",
+            "`{}` as a `date`.",
+            "The format is inferred: `None` if it does not begin as `2026-11-23` does.",
+        ),
+    )
+    sample = "2026-11-23"
 
 
 class Anything(Kind):
@@ -507,7 +570,7 @@ class Union(Kind):
         models, decode = [], source
         if name:
             entries = ", ".join(f"{literal(k)}: {v.function('decode')}" for k, v in table.items())
-            rest = self.other.function("decode") if self.other else "UnknownObject.from_dict"
+            rest = self.other.function("decode") if self.other else "UnknownObject.__from_wire__"
             of = source if not others else "item"
             decode = f"decode_tagged({of}, {literal(name)}, {{{entries}}}, {rest})"
             if not others:
@@ -655,7 +718,9 @@ class Model(Class):
         return [*(one.kind for one in self.properties), self.additional]
 
     def code(self, way: Way, source: str) -> str:
-        return f"{self.name}.from_dict({source})" if way == "decode" else super().code(way, source)
+        return (
+            f"{self.name}.__from_wire__({source})" if way == "decode" else super().code(way, source)
+        )
 
 
 def classes(kinds: Iterable[Kind], *, nested: bool = False) -> set[Class]:

@@ -5,7 +5,7 @@ from functools import cached_property
 from attrs import frozen
 
 from codegen._errors import GenerationError
-from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property, classes
+from codegen._kinds import Class, Constant, MapOf, Model, Nullable, Property, Reading, classes
 from codegen._literals import identifier, literal
 
 from . import names
@@ -74,6 +74,43 @@ class FieldView:
 
 
 @frozen
+class ReadingView:
+    """A property or method that infers what the value of a field means."""
+
+    name: str
+    field: FieldView
+    source: Reading
+
+    @cached_property
+    def absent(self) -> str:
+        """A condition that is true if the field has no value; empty if it always has one."""
+        if self.field.annotation == self.field.source.kind.type:
+            return ""
+        name = f"self.{self.field.name}"
+        unset = f" or isinstance({name}, Unset)" if self.field.tri_state else ""
+        return f"{name} is None{unset}"
+
+    @cached_property
+    def type(self) -> str:
+        plain = self.source.type
+        return f"{plain} | None" if self.absent and not plain.endswith("None") else plain
+
+    @cached_property
+    def code(self) -> str:
+        """An expression that returns its value."""
+        now = f", {self.source.argument}" if self.source.argument else ""
+        code = f"{self.source.function}(self.{self.field.name}{now})"
+        return f"None if {self.absent} else {code}" if self.absent else code
+
+    @cached_property
+    def docstring(self) -> str:
+        """Its docstring, without the quotes."""
+        absent = f" `None` if `{self.field.name}` is absent." if self.absent else ""
+        summary = self.source.summary.format(self.field.name)
+        return layout([[summary], [f"{self.source.note}{absent}"]], indent=8)
+
+
+@frozen
 class ModelView:
     """A model."""
 
@@ -84,7 +121,7 @@ class ModelView:
     @cached_property
     def fields(self) -> list[FieldView]:
         """Its fields, required ones first."""
-        taken = {*names.of_models(), *self.flags}
+        taken = {*names.of_models(), *self.flags, *(name for name, _, _ in self.readings)}
         return [
             FieldView(names.free(one.name, "_", taken), one, self.sent)
             for one in self.source.properties
@@ -104,6 +141,35 @@ class ModelView:
         except (AttributeError, KeyError, ValueError):
             problem = "x-python-flags must name one field and its value for each flag"
             raise GenerationError(f"{self.source.name}: {problem}") from None
+
+    @cached_property
+    def readings(self) -> list[tuple[str, Property, Reading]]:
+        """What is inferred from fields: name, field and reading."""
+        fields = {one.name for one in self.source.properties}
+        found = []
+        for one in self.source.properties:
+            kind = one.kind.inner if isinstance(one.kind, Nullable) else one.kind
+            stem = one.name.removesuffix("_at")
+            stem = one.name if stem in fields else stem
+            found += [(f"{stem}_{reading.suffix}", one, reading) for reading in kind.readings]
+        return found
+
+    @cached_property
+    def inferred(self) -> list["ReadingView"]:
+        """The same as the template prints it."""
+        fields = {id(one.source): one for one in self.fields}
+        return [ReadingView(name, fields[id(of)], one) for name, of, one in self.readings]
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The names of the classes that its fields refer to."""
+        return sorted(one.name for one in classes(self.source.inside))
+
+    @cached_property
+    def wire_names(self) -> dict[str, str]:
+        """The document's names of fields that have other names in Python, as literals."""
+        named = {one.name: one.source.wire_name for one in self.fields}
+        return {name: literal(wire) for name, wire in named.items() if name != wire}
 
     @cached_property
     def factory(self) -> str:

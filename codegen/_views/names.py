@@ -32,7 +32,8 @@ def of_calls() -> set[str]:
 
 def of_models() -> set[str]:
     """Return the names that no field may have."""
-    own = {"additional_properties", "cls", "define", "field", "from_dict", "to_dict"}
+    own = {"additional_properties", "cls", "define", "field"}
+    own |= {"from_dict", "to_dict", "to_json"}
     return own | types().keys() | of_calls() - {"call"}
 
 

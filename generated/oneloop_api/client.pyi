@@ -70,7 +70,8 @@ class SyncOperations(BlockingMethods):
             customer_id: Your own id of the customer that the key is for.
             prefix: What the key's value begins with.
             expires_at: When the key expires. Whether in seconds or milliseconds since 1970 is not
-                documented. Greater than 0, at most 9007199254740991.
+                documented. Greater than 0, at most 9007199254740991. It is sent as it is given, in
+                whatever unit.
             external_meter_id: Your own name for the customer's meter, unique in the workspace.
             metadata: Your own notes on the key; a verification gives them back.
 
@@ -129,7 +130,7 @@ class SyncOperations(BlockingMethods):
             payload: Claims of your own.
             aud: The token's audience.
             exp: When the token expires; a JWT's own `exp` is in seconds since 1970. Greater than 0,
-                at most 9007199254740991.
+                at most 9007199254740991. It is sent as it is given, in whatever unit.
 
         Returns:
             The created JWT.
@@ -660,7 +661,8 @@ class AsyncOperations(AsyncMethods):
             customer_id: Your own id of the customer that the key is for.
             prefix: What the key's value begins with.
             expires_at: When the key expires. Whether in seconds or milliseconds since 1970 is not
-                documented. Greater than 0, at most 9007199254740991.
+                documented. Greater than 0, at most 9007199254740991. It is sent as it is given, in
+                whatever unit.
             external_meter_id: Your own name for the customer's meter, unique in the workspace.
             metadata: Your own notes on the key; a verification gives them back.
 
@@ -719,7 +721,7 @@ class AsyncOperations(AsyncMethods):
             payload: Claims of your own.
             aud: The token's audience.
             exp: When the token expires; a JWT's own `exp` is in seconds since 1970. Greater than 0,
-                at most 9007199254740991.
+                at most 9007199254740991. It is sent as it is given, in whatever unit.
 
         Returns:
             The created JWT.

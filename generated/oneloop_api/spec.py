@@ -7,11 +7,11 @@ from oneloop_core.spec import Spec
 SPEC = Spec(
     title="Oneloop API",
     version="1.0.0",
-    sha256="5f309d2633525429b3082df35d50cd1b4cc85545f37ce542212567b1470aea00",
+    sha256="bd3a1fc8bacbbfa9e136440ce26bf847423eb7ab10299e2e0ab147dde2fe6b04",
     sources={
         "openapi.yaml": "e8f11b6ee504e25db34ff8f4da31a45ba5ef6ac54f17971492a17cb22df831ca",
-        "overrides/overlay.yaml": "0d03420483c115fc61be327a470293898894851f92a319d2f4e13abcb90f6938",
+        "overrides/overlay.yaml": "99706952d17ae24e4bdb6bb7df8f4011348aeaeecfbedd2fc31ca1ce49187851",
         "overrides/annotations.yaml": "52cf9d13d5d4a0325bc4973308bd4b45eaec50d23016f20f9aa00175d256a5bd",
     },
-    generator="e38a8ba2",
+    generator="cb3a0d78",
 )

@@ -3,7 +3,7 @@
 from enum import Enum, IntEnum, StrEnum
 from typing import Any, Self, TypeVar
 
-from oneloop_core import encode_string, mismatch, wrong_type
+from oneloop_core import encode_string, mismatch, plain_value, wrong_type
 
 
 class OpenStrEnum(StrEnum):
@@ -22,9 +22,15 @@ class OpenStrEnum(StrEnum):
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, str):
             return None
-        member = str.__new__(cls, value)
-        member._name_ = member._value_ = value
+        text = plain_value(value)
+        member = str.__new__(cls, text)
+        member._name_ = member._value_ = text
         return member
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        """List the values as examples, as others are allowed."""
+        return _with_examples(handler(schema), handler)
 
 
 class OpenIntEnum(IntEnum):
@@ -37,11 +43,23 @@ class OpenIntEnum(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        if type(value) is not int:
+        if not isinstance(value, int) or isinstance(value, bool):
             return None
-        member = int.__new__(cls, value)
-        member._name_, member._value_ = str(value), value
+        number = plain_value(value)
+        member = int.__new__(cls, number)
+        member._name_, member._value_ = str(number), number
         return member
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        """List the values as examples, as others are allowed."""
+        return _with_examples(handler(schema), handler)
+
+
+def _with_examples(described: Any, handler: Any) -> Any:
+    inner = handler.resolve_ref_schema(described)
+    inner["examples"] = inner.pop("enum", None) or [inner.pop("const")]
+    return described
 
 
 EnumT = TypeVar("EnumT", bound=Enum)
@@ -66,11 +84,11 @@ def encode_enum(value: Any, enum: type[Enum]) -> Any:
     """
     if _may_be_member(value):
         try:
-            plain = enum(value).value
+            found = enum(plain_value(value)).value
         except ValueError:
             pass
         else:
-            return encode_string(plain) if isinstance(plain, str) else plain
+            return encode_string(found) if isinstance(found, str) else found
     raise wrong_type(f"of type {enum.__name__}", value)
 
 

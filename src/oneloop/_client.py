@@ -11,6 +11,7 @@ from oneloop_api.client import (
     SyncOperationsWithResponse,
 )
 from oneloop_core import UNSET, Unset, hide
+from oneloop_core.methods import LazyModule
 
 from ._credentials import wrapped
 from ._environment import (
@@ -32,10 +33,13 @@ from .foundation import (
 from .transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    import ssl
 
+    from . import hooks as _hooks
     from ._http import _httpx
-    from .hooks import Hooks
+else:
+    ssl, _httpx = LazyModule("ssl"), LazyModule("oneloop._http._httpx")
+    _hooks = LazyModule("oneloop.hooks")
 
 
 class _Oneloop(BaseClient):
@@ -50,7 +54,7 @@ class _Oneloop(BaseClient):
         retry: RetryPolicy | Unset = UNSET,
         headers: Mapping[str, str | None] | Unset = UNSET,
         max_response_bytes: int | Unset = UNSET,
-        hooks: "Hooks | Sequence[Hooks] | Unset | None" = UNSET,
+        hooks: "_hooks.Hooks | Sequence[_hooks.Hooks] | Unset | None" = UNSET,
         extra_body: Mapping[str, Any] | Unset | None = UNSET,
         extra_query: Mapping[str, Any] | Unset | None = UNSET,
         extra_headers: Mapping[str, str | None] | Unset | None = UNSET,
@@ -163,11 +167,11 @@ class Oneloop(_Oneloop, SyncClient, SyncOperations):
         retry: RetryPolicy = RetryPolicy(),
         headers: Mapping[str, str] | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
-        hooks: "Hooks | Sequence[Hooks] | None" = None,
+        hooks: "_hooks.Hooks | Sequence[_hooks.Hooks] | None" = None,
         allow_http: bool = False,
         http_client: "_httpx.Client | None" = None,
         transport: Transport | Literal["httpx"] | None = None,
-        ssl_context: "SSLContext | None" = None,
+        ssl_context: "ssl.SSLContext | None" = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Make a client. It opens nothing before the first call."""
@@ -221,11 +225,11 @@ class AsyncOneloop(_Oneloop, AsyncClient, AsyncOperations):
         retry: RetryPolicy = RetryPolicy(),
         headers: Mapping[str, str] | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
-        hooks: "Hooks | Sequence[Hooks] | None" = None,
+        hooks: "_hooks.Hooks | Sequence[_hooks.Hooks] | None" = None,
         allow_http: bool = False,
         http_client: "_httpx.AsyncClient | None" = None,
         transport: AsyncTransport | Literal["httpx"] | None = None,
-        ssl_context: "SSLContext | None" = None,
+        ssl_context: "ssl.SSLContext | None" = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Make a client. It opens nothing before the first call."""

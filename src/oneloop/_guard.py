@@ -17,7 +17,7 @@ from math import ceil
 from time import time
 from typing import Any, Generic, Self, TypeVar, cast
 
-from oneloop_api.models import ApiKeyScope, RateLimit, VerifyApiKeyResponse
+from oneloop_api.models import ApiKeyScope, VerifyApiKeyResponse
 from oneloop_core import (
     MAX_SECRET_LENGTH,
     UNSET,
@@ -282,7 +282,7 @@ class BaseGuard(Generic[RequestT]):
             return verification
         if status == "RATE_LIMITED":
             limit = verification.rate_limit
-            seconds = 0.0 if limit is None else reset_in(limit)
+            seconds = 0.0 if limit is None else limit.reset_in()
             return Refusal(429, "Too many requests", _wait(seconds))
         if status == "USAGE_LIMITED":
             return Refusal(self._usage_limited, "The usage limit of the API key is reached")
@@ -339,16 +339,6 @@ def verification_in(kept: Kept) -> VerifyApiKeyResponse:
     if not verifications:
         raise LookupError("no guard of oneloop has verified this request")
     return [*verifications.values()][-1]
-
-
-def reset_in(limit: RateLimit) -> float:
-    """Return the seconds until a rate limit starts again, at least 0.
-
-    The API does not document the unit of `reset_at`. As seconds, 1e11 would be in the year 5138, so
-    a larger number is taken for milliseconds.
-    """
-    moment = limit.reset_at if limit.reset_at < 100_000_000_000 else limit.reset_at / 1000
-    return max(0.0, moment - time())
 
 
 def _wait(seconds: float) -> dict[str, str]:

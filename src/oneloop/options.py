@@ -4,15 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from oneloop_core import hide
+from oneloop_core.methods import LazyModule
 
 from ._retry import RetryPolicy, Timeout
 from .transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    import ssl
 
+    from . import hooks as _hooks
     from ._http import _httpx
-    from .hooks import Hooks
+else:
+    ssl, _httpx = LazyModule("ssl"), LazyModule("oneloop._http._httpx")
+    _hooks = LazyModule("oneloop.hooks")
 
 __all__ = ["AsyncOptions", "CallOptions", "Options", "hide_options"]
 
@@ -24,7 +28,7 @@ class CallOptions(TypedDict, total=False):
     retry: RetryPolicy
     headers: Mapping[str, str | None]
     max_response_bytes: int
-    hooks: "Hooks | Sequence[Hooks] | None"
+    hooks: "_hooks.Hooks | Sequence[_hooks.Hooks] | None"
     extra_body: Mapping[str, Any] | None
     extra_query: Mapping[str, Any] | None
     extra_headers: Mapping[str, str | None] | None
@@ -35,10 +39,10 @@ class _CommonOptions(TypedDict, total=False):
     retry: RetryPolicy
     headers: Mapping[str, str]
     max_response_bytes: int
-    hooks: "Hooks | Sequence[Hooks] | None"
+    hooks: "_hooks.Hooks | Sequence[_hooks.Hooks] | None"
     base_url: str | None
     allow_http: bool
-    ssl_context: "SSLContext | None"
+    ssl_context: "ssl.SSLContext | None"
     max_connections: int
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._codecs import (
+    ApiModel,
     decode_boolean,
     decode_constant,
     decode_integer,
@@ -27,6 +28,7 @@ from ._codecs import (
     encode_model,
     encode_number,
     encode_string,
+    plain_value,
 )
 from ._encoding import (
     encode_body,
@@ -77,6 +79,7 @@ __all__ = [
     "MAX_SECRET_LENGTH",
     "UNSET",
     "Answer",
+    "ApiModel",
     "ArgumentError",
     "ArgumentTypeError",
     "ArgumentValueError",
@@ -132,6 +135,7 @@ __all__ = [
     "hide",
     "mismatch",
     "missing",
+    "plain_value",
     "required_with",
     "strings_in",
     "warn_deprecated",

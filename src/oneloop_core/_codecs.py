@@ -1,11 +1,12 @@
-"""Codecs for JSON's types. Errors of those for containers have the path to the fault."""
+"""Codecs for JSON's types, and the base of models. Errors have the path to the fault."""
 
 import json
 import math
 import re
 import sys
+from collections import UserString
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from ._errors import (
     ArgumentError,
@@ -123,6 +124,15 @@ def encode_number(value: Any, **bounds: float) -> float:
     if isinstance(value, float) and not math.isfinite(value):
         raise refused(ArgumentValueError, "must be finite", value)
     _check_bounds(value, **bounds)
+    number: float = plain_value(value)
+    return number
+
+
+def plain_value(value: Any) -> Any:
+    """Return a string or number as its JSON type, even if its class, such as an enum, hides it."""
+    for kind in (str, int, float):
+        if isinstance(value, kind) and type(value) not in (kind, bool):
+            return kind.__getnewargs__(value)[0]
     return value
 
 
@@ -135,6 +145,7 @@ def decode_constant(value: Any, constant: Any) -> Any:
 
 def encode_constant(value: Any, constant: Any) -> Any:
     """Return the only value that the document allows, or raise `ArgumentValueError`."""
+    value = plain_value(value)
     if type(value) is not type(constant) or value != constant:
         raise ArgumentValueError(f"must be {constant!r}")
     return value
@@ -207,33 +218,40 @@ def decode_map(value: Any, decode: Callable[[Any], T]) -> dict[str, T]:
 
 
 def encode_list(value: Any, encode: Callable[[Any], T]) -> list[T]:
-    """Encode each item of a list or tuple.
+    """Encode each item of a sequence.
 
     Raises:
-        ArgumentError: The value is neither, or an item is not allowed. The error has the item's
-            index.
+        ArgumentError: The value is not a sequence, or is text, or an item is not allowed. The error
+            has the item's index.
     """
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple) and not _is_sequence(value):
         raise wrong_type("a list", value)
     items = cast("Sequence[Any]", value)
     return [converted for _, converted in _each(enumerate(items), encode)]
 
 
+def _is_sequence(value: Any) -> bool:
+    """Return whether a value is a sequence of items, which text and bytes are not meant as."""
+    text = (str, UserString, bytes, bytearray, memoryview)
+    return isinstance(value, Sequence) and not isinstance(value, text)
+
+
 def encode_map(value: Any, encode: Callable[[Any], T]) -> dict[str, T]:
-    """Encode each value of a dict with string keys.
+    """Encode each value of a mapping with string keys.
 
     Raises:
-        ArgumentError: The value is not a dict, a key is not a valid string, or a value of the dict
-            is not allowed. The error has the key.
+        ArgumentError: The value is not a mapping, a key is not a valid string, or a value of the
+            mapping is not allowed. The error has the key.
     """
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) and not isinstance(value, Mapping):
         raise wrong_type("a dict", value)
     items = cast("Mapping[Any, Any]", value)
+    named: dict[str, Any] = {}
     for key in items:
         if not isinstance(key, str):
             raise refused(ArgumentTypeError, "must have strings as keys", key)
-        encode_string(key)
-    return dict(_each(items.items(), encode))
+        named[encode_string(key)] = items[key]
+    return dict(_each(named.items(), encode))
 
 
 MAX_JSON_LEVELS = 100
@@ -255,7 +273,8 @@ def encode_json(value: Any, levels: int = MAX_JSON_LEVELS) -> Any:
         return encode_string(value)
     if isinstance(value, int | float):
         return encode_number(value)
-    if not isinstance(value, list | tuple | dict):
+    is_map = isinstance(value, Mapping)
+    if not is_map and not _is_sequence(value):
         raise wrong_type("a JSON value", value)
     if not levels:
         raise ArgumentValueError(f"must not be nested deeper than {MAX_JSON_LEVELS} levels")
@@ -263,18 +282,115 @@ def encode_json(value: Any, levels: int = MAX_JSON_LEVELS) -> Any:
     def inner(item: Any) -> Any:
         return encode_json(item, levels - 1)
 
-    return encode_map(value, inner) if isinstance(value, dict) else encode_list(value, inner)
+    return encode_map(value, inner) if is_map else encode_list(value, inner)
 
 
-class _Model(Protocol):
-    def to_dict(self) -> dict[str, Any]: ...
+class ApiModel:
+    """The base of generated models. What few processes need is in modules imported on first use."""
+
+    __slots__ = ()
+
+    __wire_names__: ClassVar[Mapping[str, str]] = {}
+    """The document's names of fields that have other names in Python."""
+
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
+        """Read parsed JSON; calls use this for their answers."""
+        raise NotImplementedError
+
+    def __to_wire__(self) -> dict[str, Any]:
+        """Write what is sent; calls use this for their arguments."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_dict(cls, data: Any, *, by: Literal["wire", "python"] = "wire") -> Self:
+        """Read parsed JSON.
+
+        Args:
+            data: A dict.
+            by: Whose names its keys are: the API's ("wire"), or those of the attributes ("python").
+
+        Raises:
+            DecodeError: It is not of the shape that the document promises; `path` says where.
+        """
+        if by == "wire":
+            return cls.__from_wire__(data)
+        from . import _forms
+
+        return _forms.read(cls, data, by)
+
+    def to_dict(
+        self,
+        *,
+        by: Literal["wire", "python"] = "wire",
+        ints: Literal["int", "str"] | None = None,
+        secrets: bool | None = None,
+    ) -> dict[str, Any]:
+        """Write what JSON takes, the unknown fields included.
+
+        Args:
+            by: "wire" for what is sent to the API, with its names. "python" for the names of the
+                attributes, integers as numbers, timestamps in ISO 8601, and null for what is
+                absent.
+            ints: "str" writes integers as strings, for JavaScript, which rounds large ones. Only
+                with `by="python"`, as the API determines how they are sent.
+            secrets: Whether to include secrets. Default: yes for "wire", no for "python".
+
+        Raises:
+            ArgumentError: A field may not be sent, or an argument is not one of those above.
+        """
+        if by == "wire" and ints is None and secrets in (None, True):
+            return self.__to_wire__()
+        from . import _forms
+
+        return _forms.write(self, by, ints, secrets)
+
+    def to_json(
+        self,
+        *,
+        by: Literal["wire", "python"] = "wire",
+        ints: Literal["int", "str"] | None = None,
+        secrets: bool | None = None,
+        indent: int | None = None,
+    ) -> str:
+        """Write JSON. The arguments are those of `to_dict`; `indent` is that of `json.dumps`."""
+        form = self.to_dict(by=by, ints=ints, secrets=secrets)
+        return json.dumps(form, ensure_ascii=False, allow_nan=False, indent=indent)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the items of `to_dict(by="python")`, so that `dict(model)` works."""
+        return iter(self.to_dict(by="python").items())
+
+    @property
+    def __pydantic_serializer__(self) -> Any:
+        """How pydantic writes a model where it does not expect one."""
+        from . import _pydantic
+
+        return _pydantic.SERIALIZER
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Return how pydantic, and so FastAPI, reads and writes the form with Python's names."""
+        from . import _pydantic
+
+        return _pydantic.core_schema_of(cls, handler)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        """Name and describe the class in the JSON Schema that pydantic generates."""
+        described = handler(schema)
+        summary = (cls.__doc__ or "").partition("\n\n")[0].replace("\n    ", " ")
+        own = handler.resolve_ref_schema(described)
+        own.update(title=cls.__name__, description=summary)
+        own.get("properties", {}).pop("additional_properties", None)
+        return described
 
 
-def encode_model(value: Any, model: type[_Model]) -> dict[str, Any]:
+def encode_model(value: Any, model: type[ApiModel]) -> dict[str, Any]:
     """Encode an instance of a generated model, or raise `ArgumentError`."""
     if not isinstance(value, model):
         raise wrong_type(f"of type {model.__name__}", value)
-    return value.to_dict()
+    return value.__to_wire__()
 
 
 def _each(items: Iterable[tuple[K, Any]], convert: Callable[[Any], T]) -> Iterator[tuple[K, T]]:

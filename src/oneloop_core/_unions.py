@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from attrs import define
 
-from ._codecs import decode_object, encode_map
+from ._codecs import ApiModel, decode_object, encode_map, plain_value
 from ._codecs import encode_json as _encode_json
 from ._errors import ArgumentError, DecodeError, mismatch, missing, wrong_type
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @define
-class UnknownObject:
+class UnknownObject(ApiModel):
     """An object of a kind that the API's document does not list yet.
 
     The server names a kind that was added after this package was generated. The object is kept as
@@ -30,11 +30,11 @@ class UnknownObject:
     data: dict[str, Any]
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
+    def __from_wire__(cls, data: Any) -> Self:
         """Keep a JSON object, or raise `DecodeError`."""
         return cls(decode_object(data))
 
-    def to_dict(self) -> dict[str, Any]:
+    def __to_wire__(self) -> dict[str, Any]:
         """Return the JSON object, or raise `ArgumentError` if something else was put into it."""
         return encode_map(self.data, _encode_json)
 
@@ -59,7 +59,7 @@ def decode_tagged(
     if not isinstance(value, dict):
         raise mismatch("an object", value)
     found: Any = value.get(tag)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if found is None and other == UnknownObject.from_dict:
+    if found is None and other == UnknownObject.__from_wire__:
         missing(tag)
     known = isinstance(found, str | int) and not isinstance(found, bool)
     return (decoders.get(found, other) if known else other)(value)
@@ -167,6 +167,7 @@ def decode_choice(value: Any, letters: str) -> Any:
 
 def encode_choice(value: Any, values: list[Any]) -> Any:
     """Return a value that is listed, or raise `ArgumentTypeError`."""
+    value = plain_value(value)
     for one in values:
         if type(one) is type(value) and one == value:
             return value

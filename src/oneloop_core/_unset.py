@@ -1,6 +1,6 @@
 """The default of arguments for which `None` means null."""
 
-from typing import Literal
+from typing import Any, Literal
 
 
 class Unset:
@@ -19,6 +19,13 @@ class Unset:
     def __reduce__(self) -> str:
         """Pickle and copy by name, so that `UNSET` stays the only instance."""
         return "UNSET"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let `pydantic.validate_call` pass `UNSET` through."""
+        from pydantic_core import core_schema
+
+        return core_schema.is_instance_schema(cls)
 
 
 UNSET = Unset()

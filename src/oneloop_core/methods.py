@@ -6,9 +6,26 @@ from types import FunctionType
 from typing import Any, Literal, TypeVar, cast
 
 from ._errors import OneloopError
-from ._operation import Call, Operation
+from ._operation import Call, Operation, Response
 
 T = TypeVar("T")
+
+
+class LazyModule:
+    """Stands for a module in annotations, and imports it when they are evaluated.
+
+    `typing.get_type_hints` and `inspect.signature(eval_str=True)` look names up in the globals of a
+    module. Importing the real module there would cost every process.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        """Import the module and return what it has under a name."""
+        return getattr(import_module(self._name), name)
 
 
 class Scheme:
@@ -167,7 +184,7 @@ class _Method:
             method = _with_response(method)
         else:
             method.__doc__ = plain.__doc__
-        method.__module__ = owner.__module__
+        # Its module stays that of the operation, where pydantic looks up what annotations name.
         method.__qualname__ = f"{owner.__qualname__}.{self.name}"
         return method
 
@@ -178,6 +195,7 @@ def _function(owner: Any, name: str) -> FunctionType:
 
 def _with_response(plain: FunctionType) -> FunctionType:
     """Return a copy of a method that says in its annotation and docstring what it returns."""
+    plain.__globals__["Response"] = Response  # for `typing.get_type_hints`
     code, closure = plain.__code__, plain.__closure__
     method = FunctionType(code, plain.__globals__, plain.__name__, plain.__defaults__, closure)
     method.__kwdefaults__ = plain.__kwdefaults__

@@ -475,7 +475,7 @@ def test_answers(made: generating.Api) -> None:
         ranges = [(one.lowest, one.highest, one.reads) for one in made_of.answers]
         return made_of.decode and made_of.decode.__qualname__, ranges
 
-    assert described("r_same") == ("Wide.from_dict", [])
+    assert described("r_same") == ("Wide.__from_wire__", [])
     assert described("r_nothing") == (None, [])
     assert described("r_differs") == (
         None,

@@ -232,6 +232,27 @@ NEW: dict[str, list[tuple[tuple[Any, ...], Any, Any]]] = {
             fields(createdAt={"format": "date"}),
         ),
     ],
+    "unitless-expiry": [
+        (
+            (*SCHEMAS, "New"),
+            fields(expiresAt={"type": "integer"}),
+            fields(expiresAt={"format": "moment"}),
+        ),
+        (
+            (*SCHEMAS, "New"),
+            fields(expiresAt={"type": ["integer", "null"]}),
+            fields(expiresAt={"format": "moment"}),
+        ),
+        ((*SCHEMAS, "New"), fields(expiresAt=TEXT), fields(expiresAt={"format": MISSING})),
+    ],
+    "formatless-day": [
+        ((*SCHEMAS, "New"), fields(day=TEXT), fields(day={"format": "day"})),
+        (
+            (*SCHEMAS, "New"),
+            fields(day={**TEXT, "format": "date"}),
+            fields(day={"format": "date"}),
+        ),
+    ],
     "optional-bodies": [
         (
             ("paths", "/new"),

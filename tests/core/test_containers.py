@@ -174,7 +174,7 @@ def test_tuples_are_sent_as_arrays() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [{1}, b"x", object(), 1j, range(2), iter([])], ids=lambda value: type(value).__name__
+    "value", [{1}, b"x", object(), 1j, {}.keys(), iter([])], ids=lambda value: type(value).__name__
 )
 def test_values_that_json_cannot_express_are_refused(value: Any) -> None:
     """Sets, bytes and other objects are refused at any depth."""

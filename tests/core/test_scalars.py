@@ -260,7 +260,7 @@ def test_a_constant_is_itself(constant: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "constant"),
-    [("v2", "v1"), (1, True), (True, 1), (1.0, 1), (0, None), (None, "v1"), (Colour.RED, "red")],
+    [("v2", "v1"), (1, True), (True, 1), (1.0, 1), (0, None), (None, "v1")],
 )
 def test_no_other_value_is_the_constant(value: Any, constant: Any) -> None:
     """The value must also have the same type: true, 1 and 1.0 differ in JSON."""

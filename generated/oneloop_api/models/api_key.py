@@ -10,6 +10,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_boolean,
@@ -29,11 +30,13 @@ from oneloop_core import (
 from oneloop_overrides import (
     decode_timestamp,
     encode_timestamp,
+    moment_of,
+    seconds_until,
 )
 
 
 @define(kw_only=True)
-class ApiKey:
+class ApiKey(ApiModel):
     """A key of one of your customers, without its value.
 
     Attributes:
@@ -70,13 +73,36 @@ class ApiKey:
     billing_id: str | None = None
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    __wire_names__ = {
+        "masked_key": "maskedKey",
+        "expires_at": "expiresAt",
+        "customer_id": "customerId",
+        "created_at": "createdAt",
+        "updated_at": "updatedAt",
+        "last_used_at": "lastUsedAt",
+        "billing_id": "billingId",
+    }
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
+    def expires_in(self, now: datetime | float | None = None) -> float | None:
+        """Return the seconds until `expires_at`, at least 0.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970. `None` if `expires_at`
+        is absent.
         """
+        return None if self.expires_at is None else seconds_until(self.expires_at, now)
+
+    @property
+    def expires_time(self) -> datetime | None:
+        """`expires_at` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. `None` if
+        `expires_at` is absent.
+        """
+        return None if self.expires_at is None else moment_of(self.expires_at)
+
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -93,7 +119,7 @@ class ApiKey:
             _value = _rest.pop("expiresAt")
             expires_at = None if _value is None else decode_integer(_value)
             _at = "scopes"
-            scopes = decode_list(_rest.pop("scopes"), ApiKeyScope.from_dict)
+            scopes = decode_list(_rest.pop("scopes"), ApiKeyScope.__from_wire__)
             _at = "enabled"
             enabled = decode_boolean(_rest.pop("enabled"))
             _at = "customerId"
@@ -132,12 +158,7 @@ class ApiKey:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -182,3 +203,8 @@ class ApiKey:
 
 # Imported last, as models may refer to each other in circles.
 from ..models.api_key_scope import ApiKeyScope
+
+# attrs has compiled the constructors before; `typing.get_type_hints` looks names up there.
+ApiKey.__init__.__globals__.update(
+    ApiKeyScope=ApiKeyScope,
+)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_boolean,
@@ -23,7 +24,7 @@ from oneloop_core import (
 
 
 @define(kw_only=True)
-class ApiKeyScope:
+class ApiKeyScope(ApiModel):
     """What a key may do, or is asked to do, under one scope.
 
     Attributes:
@@ -46,13 +47,12 @@ class ApiKeyScope:
     id: str | None = None
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    __wire_names__ = {
+        "delete": "del",
+    }
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -83,12 +83,7 @@ class ApiKeyScope:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_object,
@@ -21,7 +22,7 @@ from oneloop_core import (
 
 
 @define(kw_only=True)
-class CreateJwtResponse:
+class CreateJwtResponse(ApiModel):
     """`CreateJwtResponse`, which the API's document does not describe.
 
     Attributes:
@@ -34,12 +35,7 @@ class CreateJwtResponse:
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -54,12 +50,7 @@ class CreateJwtResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _data: dict[str, Any] = {}
         _at = "additional_properties"
         try:

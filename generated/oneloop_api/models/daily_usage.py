@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Self
 
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_object,
@@ -19,13 +21,14 @@ from oneloop_core import (
     missing,
 )
 from oneloop_overrides import (
+    day_of,
     decode_digits,
     encode_digits,
 )
 
 
 @define(kw_only=True)
-class DailyUsage:
+class DailyUsage(ApiModel):
     """What was used of one meter on one day, under one name.
 
     Attributes:
@@ -43,13 +46,22 @@ class DailyUsage:
     billing_usage_name: str
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    __wire_names__ = {
+        "billing_id": "billingId",
+        "total_billing_usage": "totalBillingUsage",
+        "billing_usage_name": "billingUsageName",
+    }
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
+    @property
+    def day_date(self) -> date | None:
+        """`day` as a `date`.
+
+        The format is inferred: `None` if it does not begin as `2026-11-23` does.
         """
+        return day_of(self.day)
+
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -73,12 +85,7 @@ class DailyUsage:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

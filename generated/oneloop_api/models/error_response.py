@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_object,
@@ -20,7 +21,7 @@ from oneloop_core import (
 
 
 @define(kw_only=True)
-class ErrorResponse:
+class ErrorResponse(ApiModel):
     """`ErrorResponse`, which the API's document does not describe.
 
     Attributes:
@@ -33,17 +34,12 @@ class ErrorResponse:
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
             _at = "error"
-            error = ErrorResponseError.from_dict(_rest.pop("error"))
+            error = ErrorResponseError.__from_wire__(_rest.pop("error"))
         except KeyError:
             missing(_at)
         except DecodeError as _error:
@@ -53,12 +49,7 @@ class ErrorResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -71,3 +62,8 @@ class ErrorResponse:
 
 # Imported last, as models may refer to each other in circles.
 from ..models.error_response_error import ErrorResponseError
+
+# attrs has compiled the constructors before; `typing.get_type_hints` looks names up there.
+ErrorResponse.__init__.__globals__.update(
+    ErrorResponseError=ErrorResponseError,
+)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_integer,
@@ -23,7 +24,7 @@ from oneloop_core import (
 
 
 @define(kw_only=True)
-class ErrorResponseError:
+class ErrorResponseError(ApiModel):
     """`ErrorResponseError`, which the API's document does not describe.
 
     Attributes:
@@ -38,12 +39,7 @@ class ErrorResponseError:
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -61,12 +57,7 @@ class ErrorResponseError:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_integer,
@@ -20,10 +22,14 @@ from oneloop_core import (
     encode_string,
     missing,
 )
+from oneloop_overrides import (
+    moment_of,
+    seconds_until,
+)
 
 
 @define(kw_only=True)
-class GenerateLinkTokenResponse:
+class GenerateLinkTokenResponse(ApiModel):
     """`GenerateLinkTokenResponse`, which the API's document does not describe.
 
     Attributes:
@@ -38,13 +44,28 @@ class GenerateLinkTokenResponse:
     expires_at: int
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    __wire_names__ = {
+        "expires_at": "expiresAt",
+    }
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
+    def expires_in(self, now: datetime | float | None = None) -> float:
+        """Return the seconds until `expires_at`, at least 0.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970.
         """
+        return seconds_until(self.expires_at, now)
+
+    @property
+    def expires_time(self) -> datetime:
+        """`expires_at` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970.
+        """
+        return moment_of(self.expires_at)
+
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -62,12 +83,7 @@ class GenerateLinkTokenResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _data: dict[str, Any] = {}
         _at = "additional_properties"
         try:

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_integer,
@@ -18,10 +20,14 @@ from oneloop_core import (
     encode_map,
     missing,
 )
+from oneloop_overrides import (
+    moment_of,
+    seconds_until,
+)
 
 
 @define(kw_only=True)
-class RateLimit:
+class RateLimit(ApiModel):
     """What is left of a rate limit.
 
     Attributes:
@@ -36,13 +42,28 @@ class RateLimit:
     reset_at: int
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    __wire_names__ = {
+        "reset_at": "resetAt",
+    }
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
+    def reset_in(self, now: datetime | float | None = None) -> float:
+        """Return the seconds until `reset_at`, at least 0.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970.
         """
+        return seconds_until(self.reset_at, now)
+
+    @property
+    def reset_time(self) -> datetime:
+        """`reset_at` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970.
+        """
+        return moment_of(self.reset_at)
+
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -60,12 +81,7 @@ class RateLimit:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

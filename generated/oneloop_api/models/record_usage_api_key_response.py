@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     decode_object,
     encode_json,
@@ -17,7 +18,7 @@ from oneloop_core import (
 
 
 @define(kw_only=True)
-class RecordUsageApiKeyResponse:
+class RecordUsageApiKeyResponse(ApiModel):
     """`RecordUsageApiKeyResponse`, which the API's document does not describe.
 
     Attributes:
@@ -28,23 +29,13 @@ class RecordUsageApiKeyResponse:
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         return cls(
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

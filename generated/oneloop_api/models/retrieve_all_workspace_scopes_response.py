@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_list,
@@ -22,7 +23,7 @@ from oneloop_core import (
 
 
 @define(kw_only=True)
-class RetrieveAllWorkspaceScopesResponse:
+class RetrieveAllWorkspaceScopesResponse(ApiModel):
     """`RetrieveAllWorkspaceScopesResponse`, which the API's document does not describe.
 
     Attributes:
@@ -35,17 +36,12 @@ class RetrieveAllWorkspaceScopesResponse:
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
             _at = "scopes"
-            scopes = decode_list(_rest.pop("scopes"), WorkspaceScope.from_dict)
+            scopes = decode_list(_rest.pop("scopes"), WorkspaceScope.__from_wire__)
         except KeyError:
             missing(_at)
         except DecodeError as _error:
@@ -55,12 +51,7 @@ class RetrieveAllWorkspaceScopesResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -75,3 +66,8 @@ class RetrieveAllWorkspaceScopesResponse:
 
 # Imported last, as models may refer to each other in circles.
 from ..models.workspace_scope import WorkspaceScope
+
+# attrs has compiled the constructors before; `typing.get_type_hints` looks names up there.
+RetrieveAllWorkspaceScopesResponse.__init__.__globals__.update(
+    WorkspaceScope=WorkspaceScope,
+)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_list,
@@ -22,7 +23,7 @@ from oneloop_core import (
 
 
 @define(kw_only=True)
-class RetrieveApiKeysResponse:
+class RetrieveApiKeysResponse(ApiModel):
     """`RetrieveApiKeysResponse`, which the API's document does not describe.
 
     Attributes:
@@ -34,18 +35,17 @@ class RetrieveApiKeysResponse:
     api_keys: list[ApiKey]
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    __wire_names__ = {
+        "api_keys": "apiKeys",
+    }
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
             _at = "apiKeys"
-            api_keys = decode_list(_rest.pop("apiKeys"), ApiKey.from_dict)
+            api_keys = decode_list(_rest.pop("apiKeys"), ApiKey.__from_wire__)
         except KeyError:
             missing(_at)
         except DecodeError as _error:
@@ -55,12 +55,7 @@ class RetrieveApiKeysResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -73,3 +68,8 @@ class RetrieveApiKeysResponse:
 
 # Imported last, as models may refer to each other in circles.
 from ..models.api_key import ApiKey
+
+# attrs has compiled the constructors before; `typing.get_type_hints` looks names up there.
+RetrieveApiKeysResponse.__init__.__globals__.update(
+    ApiKey=ApiKey,
+)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_object,
@@ -20,7 +21,7 @@ from oneloop_core import (
 
 
 @define(kw_only=True)
-class RotateApiKeyResponse:
+class RotateApiKeyResponse(ApiModel):
     """`RotateApiKeyResponse`, which the API's document does not describe.
 
     Attributes:
@@ -32,18 +33,17 @@ class RotateApiKeyResponse:
     api_key: IssuedApiKey
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    __wire_names__ = {
+        "api_key": "apiKey",
+    }
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
             _at = "apiKey"
-            api_key = IssuedApiKey.from_dict(_rest.pop("apiKey"))
+            api_key = IssuedApiKey.__from_wire__(_rest.pop("apiKey"))
         except KeyError:
             missing(_at)
         except DecodeError as _error:
@@ -53,12 +53,7 @@ class RotateApiKeyResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -71,3 +66,8 @@ class RotateApiKeyResponse:
 
 # Imported last, as models may refer to each other in circles.
 from ..models.issued_api_key import IssuedApiKey
+
+# attrs has compiled the constructors before; `typing.get_type_hints` looks names up there.
+RotateApiKeyResponse.__init__.__globals__.update(
+    IssuedApiKey=IssuedApiKey,
+)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_object,
@@ -20,7 +21,7 @@ from oneloop_core import (
 
 
 @define(kw_only=True)
-class UpdateWorkspaceResponse:
+class UpdateWorkspaceResponse(ApiModel):
     """`UpdateWorkspaceResponse`, which the API's document does not describe.
 
     Attributes:
@@ -34,17 +35,12 @@ class UpdateWorkspaceResponse:
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
-
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
             _at = "workspace"
-            workspace = Workspace.from_dict(_rest.pop("workspace"))
+            workspace = Workspace.__from_wire__(_rest.pop("workspace"))
         except KeyError:
             missing(_at)
         except DecodeError as _error:
@@ -54,12 +50,7 @@ class UpdateWorkspaceResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -72,3 +63,8 @@ class UpdateWorkspaceResponse:
 
 # Imported last, as models may refer to each other in circles.
 from ..models.workspace import Workspace
+
+# attrs has compiled the constructors before; `typing.get_type_hints` looks names up there.
+UpdateWorkspaceResponse.__init__.__globals__.update(
+    Workspace=Workspace,
+)

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_integer,
@@ -27,11 +29,13 @@ from oneloop_core import (
 from oneloop_overrides import (
     decode_enum,
     encode_enum,
+    moment_of,
+    seconds_until,
 )
 
 
 @define(kw_only=True)
-class VerifyApiKeyResponse:
+class VerifyApiKeyResponse(ApiModel):
     """The verification of a key. A key that may not be used is an answer too, not an error.
 
     Attributes:
@@ -65,18 +69,40 @@ class VerifyApiKeyResponse:
     scopes: list[ApiKeyScope] | None = None
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
+    __wire_names__ = {
+        "api_key_id": "apiKeyId",
+        "expires_at": "expiresAt",
+        "requested_scopes": "requestedScopes",
+        "rate_limit": "rateLimit",
+        "external_meter_id": "externalMeterId",
+        "customer_id": "customerId",
+    }
+
     @property
     def is_valid(self) -> bool:
         """Whether `status` is `'VALID'`."""
         return self.status == "VALID"
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    def expires_in(self, now: datetime | float | None = None) -> float | None:
+        """Return the seconds until `expires_at`, at least 0.
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970. `None` if `expires_at`
+        is absent.
         """
+        return None if self.expires_at is None else seconds_until(self.expires_at, now)
+
+    @property
+    def expires_time(self) -> datetime | None:
+        """`expires_at` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. `None` if
+        `expires_at` is absent.
+        """
+        return None if self.expires_at is None else moment_of(self.expires_at)
+
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -91,17 +117,17 @@ class VerifyApiKeyResponse:
             _at = "requestedScopes"
             _value = _rest.pop("requestedScopes", None)
             requested_scopes = (
-                None if _value is None else decode_list(_value, ApiKeyScope.from_dict)
+                None if _value is None else decode_list(_value, ApiKeyScope.__from_wire__)
             )
             _at = "rateLimit"
             _value = _rest.pop("rateLimit", None)
-            rate_limit = None if _value is None else RateLimit.from_dict(_value)
+            rate_limit = None if _value is None else RateLimit.__from_wire__(_value)
             _at = "metadata"
             _value = _rest.pop("metadata", None)
             metadata = None if _value is None else decode_map(_value, decode_string)
             _at = "billing"
             _value = _rest.pop("billing", None)
-            billing = None if _value is None else CustomerBillingMeter.from_dict(_value)
+            billing = None if _value is None else CustomerBillingMeter.__from_wire__(_value)
             _at = "externalMeterId"
             _value = _rest.pop("externalMeterId", None)
             external_meter_id = None if _value is None else decode_string(_value)
@@ -110,7 +136,7 @@ class VerifyApiKeyResponse:
             customer_id = None if _value is None else decode_string(_value)
             _at = "scopes"
             _value = _rest.pop("scopes", None)
-            scopes = None if _value is None else decode_list(_value, ApiKeyScope.from_dict)
+            scopes = None if _value is None else decode_list(_value, ApiKeyScope.__from_wire__)
         except KeyError:
             missing(_at)
         except DecodeError as _error:
@@ -129,12 +155,7 @@ class VerifyApiKeyResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -183,3 +204,11 @@ from ..models.api_key_scope import ApiKeyScope
 from ..models.customer_billing_meter import CustomerBillingMeter
 from ..models.rate_limit import RateLimit
 from ..models.verification_status import VerificationStatus
+
+# attrs has compiled the constructors before; `typing.get_type_hints` looks names up there.
+VerifyApiKeyResponse.__init__.__globals__.update(
+    ApiKeyScope=ApiKeyScope,
+    CustomerBillingMeter=CustomerBillingMeter,
+    RateLimit=RateLimit,
+    VerificationStatus=VerificationStatus,
+)

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_integer,
@@ -24,11 +26,13 @@ from oneloop_core import (
 from oneloop_overrides import (
     decode_enum,
     encode_enum,
+    moment_of,
+    seconds_until,
 )
 
 
 @define(kw_only=True)
-class VerifyJwtResponse:
+class VerifyJwtResponse(ApiModel):
     """`VerifyJwtResponse`, which the API's document does not describe.
 
     Attributes:
@@ -51,13 +55,24 @@ class VerifyJwtResponse:
         """Whether `status` is `'VALID'`."""
         return self.status == "VALID"
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    def exp_in(self, now: datetime | float | None = None) -> float:
+        """Return the seconds until `exp`, at least 0.
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970. The clock
+        can be replaced by `now`: an aware `datetime`, or seconds since 1970.
         """
+        return seconds_until(self.exp, now)
+
+    @property
+    def exp_time(self) -> datetime:
+        """`exp` as an aware `datetime` in UTC.
+
+        The unit is inferred from the size: 10**11 and above are milliseconds since 1970.
+        """
+        return moment_of(self.exp)
+
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -82,12 +97,7 @@ class VerifyJwtResponse:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)
@@ -107,3 +117,8 @@ class VerifyJwtResponse:
 
 # Imported last, as models may refer to each other in circles.
 from ..models.jwt_status import JwtStatus
+
+# attrs has compiled the constructors before; `typing.get_type_hints` looks names up there.
+VerifyJwtResponse.__init__.__globals__.update(
+    JwtStatus=JwtStatus,
+)

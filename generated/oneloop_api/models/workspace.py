@@ -10,6 +10,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_integer,
@@ -30,7 +31,7 @@ from oneloop_overrides import (
 
 
 @define(kw_only=True)
-class Workspace:
+class Workspace(ApiModel):
     """A place of its own for keys, scopes and meters, such as test or production.
 
     Attributes:
@@ -59,13 +60,18 @@ class Workspace:
     updated_at: datetime
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    __wire_names__ = {
+        "team_id": "teamId",
+        "default_key_prefix": "defaultKeyPrefix",
+        "default_allowed_ips": "defaultAllowedIPs",
+        "default_rate_limit_per_second": "defaultRateLimitPerSecond",
+        "default_expiration": "defaultExpiration",
+        "created_at": "createdAt",
+        "updated_at": "updatedAt",
+    }
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -107,12 +113,7 @@ class Workspace:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

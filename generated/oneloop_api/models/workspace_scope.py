@@ -10,6 +10,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from oneloop_core import (
+    ApiModel,
     ArgumentError,
     DecodeError,
     decode_object,
@@ -26,7 +27,7 @@ from oneloop_overrides import (
 
 
 @define(kw_only=True)
-class WorkspaceScope:
+class WorkspaceScope(ApiModel):
     """A scope that keys of the workspace may carry.
 
     Attributes:
@@ -49,13 +50,13 @@ class WorkspaceScope:
     updated_at: datetime
     additional_properties: dict[str, Any] = field(factory=dict[str, Any])
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Read parsed JSON.
+    __wire_names__ = {
+        "created_at": "createdAt",
+        "updated_at": "updatedAt",
+    }
 
-        Raises:
-            DecodeError: It is not of the shape that the document promises; `path` says where.
-        """
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
         _rest = decode_object(data)
         _at = ""
         try:
@@ -86,12 +87,7 @@ class WorkspaceScope:
             additional_properties=_rest,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write what JSON takes, the unknown fields included.
-
-        Raises:
-            ArgumentError: A field may not be sent.
-        """
+    def __to_wire__(self) -> dict[str, Any]:
         _at = "additional_properties"
         try:
             _data = encode_map(self.additional_properties, encode_json)

@@ -29,7 +29,7 @@ OPERATION: Final = Operation[CreateApiKeyResponse](
     method="POST",
     path="/api/v1/api-key",
     safe=False,
-    decode=CreateApiKeyResponse.from_dict,
+    decode=CreateApiKeyResponse.__from_wire__,
 )
 
 
@@ -119,7 +119,8 @@ class BlockingMethod(BlockingMethods):
             customer_id: Your own id of the customer that the key is for.
             prefix: What the key's value begins with.
             expires_at: When the key expires. Whether in seconds or milliseconds since 1970 is not
-                documented. Greater than 0, at most 9007199254740991.
+                documented. Greater than 0, at most 9007199254740991. It is sent as it is given, in
+                whatever unit.
             external_meter_id: Your own name for the customer's meter, unique in the workspace.
             metadata: Your own notes on the key; a verification gives them back.
 

@@ -26,7 +26,7 @@ OPERATION: Final = Operation[CreateCustomerBillingMeterResponse](
     method="POST",
     path="/api/v1/customer-billing",
     safe=False,
-    decode=CreateCustomerBillingMeterResponse.from_dict,
+    decode=CreateCustomerBillingMeterResponse.__from_wire__,
 )
 
 

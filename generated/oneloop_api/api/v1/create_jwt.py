@@ -25,7 +25,7 @@ OPERATION: Final = Operation[CreateJwtResponse](
     method="POST",
     path="/api/v1/jwt",
     safe=False,
-    decode=CreateJwtResponse.from_dict,
+    decode=CreateJwtResponse.__from_wire__,
 )
 
 
@@ -79,7 +79,7 @@ class BlockingMethod(BlockingMethods):
             payload: Claims of your own.
             aud: The token's audience.
             exp: When the token expires; a JWT's own `exp` is in seconds since 1970. Greater than 0,
-                at most 9007199254740991.
+                at most 9007199254740991. It is sent as it is given, in whatever unit.
 
         Returns:
             The created JWT.

@@ -22,7 +22,7 @@ OPERATION: Final = Operation[CreateWorkspaceResponse](
     method="POST",
     path="/api/v1/workspace",
     safe=False,
-    decode=CreateWorkspaceResponse.from_dict,
+    decode=CreateWorkspaceResponse.__from_wire__,
 )
 
 

@@ -23,7 +23,7 @@ OPERATION: Final = Operation[CreateWorkspaceScopeResponse](
     method="POST",
     path="/api/v1/workspace/{workspace_id}/scope",
     safe=False,
-    decode=CreateWorkspaceScopeResponse.from_dict,
+    decode=CreateWorkspaceScopeResponse.__from_wire__,
 )
 
 

@@ -22,7 +22,7 @@ OPERATION: Final = Operation[DeleteApiKeyResponse](
     method="DELETE",
     path="/api/v1/workspace/{workspace_id}/api-key/{api_key_id}",
     safe=True,
-    decode=DeleteApiKeyResponse.from_dict,
+    decode=DeleteApiKeyResponse.__from_wire__,
 )
 
 

@@ -28,7 +28,7 @@ OPERATION: Final = Operation[EditApiKeyResponse](
     method="PATCH",
     path="/api/v1/workspace/{workspace_id}/api-key/{api_key_id}",
     safe=False,
-    decode=EditApiKeyResponse.from_dict,
+    decode=EditApiKeyResponse.__from_wire__,
 )
 
 

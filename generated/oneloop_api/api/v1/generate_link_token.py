@@ -22,7 +22,7 @@ OPERATION: Final = Operation[GenerateLinkTokenResponse](
     method="POST",
     path="/api/v1/link-token",
     safe=False,
-    decode=GenerateLinkTokenResponse.from_dict,
+    decode=GenerateLinkTokenResponse.__from_wire__,
 )
 
 

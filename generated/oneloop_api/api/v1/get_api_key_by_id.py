@@ -22,7 +22,7 @@ OPERATION: Final = Operation[RetrieveApiKeyByIdResponse](
     method="GET",
     path="/api/v1/workspace/{workspace_id}/api-key/{api_key_id}",
     safe=True,
-    decode=RetrieveApiKeyByIdResponse.from_dict,
+    decode=RetrieveApiKeyByIdResponse.__from_wire__,
 )
 
 

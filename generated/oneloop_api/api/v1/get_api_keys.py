@@ -22,7 +22,7 @@ OPERATION: Final = Operation[RetrieveApiKeysResponse](
     method="GET",
     path="/api/v1/workspace/{workspace_id}/api-key",
     safe=True,
-    decode=RetrieveApiKeysResponse.from_dict,
+    decode=RetrieveApiKeysResponse.__from_wire__,
 )
 
 

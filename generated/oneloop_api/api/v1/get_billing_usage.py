@@ -24,7 +24,7 @@ OPERATION: Final = Operation[RetrieveCustomerBillingMeterUsageResponse](
     method="GET",
     path="/api/v1/usage/{billing_id}",
     safe=True,
-    decode=RetrieveCustomerBillingMeterUsageResponse.from_dict,
+    decode=RetrieveCustomerBillingMeterUsageResponse.__from_wire__,
 )
 
 

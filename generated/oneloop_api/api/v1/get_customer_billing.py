@@ -22,7 +22,7 @@ OPERATION: Final = Operation[GetCustomerBillingMeterResponse](
     method="GET",
     path="/api/v1/customer-billing",
     safe=True,
-    decode=GetCustomerBillingMeterResponse.from_dict,
+    decode=GetCustomerBillingMeterResponse.__from_wire__,
 )
 
 

@@ -19,7 +19,7 @@ OPERATION: Final = Operation[RetrieveWorkspaceResponse](
     method="GET",
     path="/api/v1/workspace",
     safe=True,
-    decode=RetrieveWorkspaceResponse.from_dict,
+    decode=RetrieveWorkspaceResponse.__from_wire__,
 )
 
 

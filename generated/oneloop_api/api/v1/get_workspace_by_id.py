@@ -22,7 +22,7 @@ OPERATION: Final = Operation[RetrieveWorkspaceByIdResponse](
     method="GET",
     path="/api/v1/workspace/{workspace_id}",
     safe=True,
-    decode=RetrieveWorkspaceByIdResponse.from_dict,
+    decode=RetrieveWorkspaceByIdResponse.__from_wire__,
 )
 
 

@@ -22,7 +22,7 @@ OPERATION: Final = Operation[RetrieveAllWorkspaceScopesResponse](
     method="GET",
     path="/api/v1/workspace/{workspace_id}/scopes",
     safe=True,
-    decode=RetrieveAllWorkspaceScopesResponse.from_dict,
+    decode=RetrieveAllWorkspaceScopesResponse.__from_wire__,
 )
 
 

@@ -31,7 +31,7 @@ OPERATION: Final = Operation[MigrateApiKeyResponse](
     method="POST",
     path="/api/v1/api-key/migrate",
     safe=False,
-    decode=MigrateApiKeyResponse.from_dict,
+    decode=MigrateApiKeyResponse.__from_wire__,
 )
 
 

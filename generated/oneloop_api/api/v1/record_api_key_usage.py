@@ -28,7 +28,7 @@ OPERATION: Final = Operation[RecordUsageApiKeyResponse](
     method="POST",
     path="/api/v1/api-key/record-usage",
     safe=False,
-    decode=RecordUsageApiKeyResponse.from_dict,
+    decode=RecordUsageApiKeyResponse.__from_wire__,
 )
 
 

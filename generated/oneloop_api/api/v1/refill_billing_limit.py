@@ -23,7 +23,7 @@ OPERATION: Final = Operation[RefillCustomerBillingMeterResponse](
     method="POST",
     path="/api/v1/customer-billing/refill",
     safe=False,
-    decode=RefillCustomerBillingMeterResponse.from_dict,
+    decode=RefillCustomerBillingMeterResponse.__from_wire__,
 )
 
 

@@ -22,7 +22,7 @@ OPERATION: Final = Operation[RotateApiKeyResponse](
     method="POST",
     path="/api/v1/workspace/{workspace_id}/api-key/{api_key_id}/rotate",
     safe=False,
-    decode=RotateApiKeyResponse.from_dict,
+    decode=RotateApiKeyResponse.__from_wire__,
 )
 
 

@@ -26,7 +26,7 @@ OPERATION: Final = Operation[UpdateWorkspaceResponse](
     method="PATCH",
     path="/api/v1/workspace/{workspace_id}",
     safe=True,
-    decode=UpdateWorkspaceResponse.from_dict,
+    decode=UpdateWorkspaceResponse.__from_wire__,
 )
 
 

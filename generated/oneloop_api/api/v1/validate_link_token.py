@@ -25,7 +25,7 @@ OPERATION: Final = Operation[ValidateLinkTokenResponse](
     method="GET",
     path="/api/v1/link-token/{token}",
     safe=True,
-    decode=ValidateLinkTokenResponse.from_dict,
+    decode=ValidateLinkTokenResponse.__from_wire__,
 )
 
 

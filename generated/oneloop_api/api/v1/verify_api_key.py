@@ -34,7 +34,7 @@ OPERATION: Final = Operation[VerifyApiKeyResponse](
     method="POST",
     path="/api/v1/api-key/verify",
     safe=False,
-    decode=VerifyApiKeyResponse.from_dict,
+    decode=VerifyApiKeyResponse.__from_wire__,
 )
 
 

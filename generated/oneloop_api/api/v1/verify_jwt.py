@@ -27,7 +27,7 @@ OPERATION: Final = Operation[VerifyJwtResponse](
     method="POST",
     path="/api/v1/jwt/verify",
     safe=False,
-    decode=VerifyJwtResponse.from_dict,
+    decode=VerifyJwtResponse.__from_wire__,
 )
 
 
