@@ -13,5 +13,5 @@ SPEC = Spec(
         "overrides/overlay.yaml": "b592219f32e3a60a8b8118edaf3f5256239bcd00fa7f8ce266fb7f0faff86f0f",
         "overrides/annotations.yaml": "52cf9d13d5d4a0325bc4973308bd4b45eaec50d23016f20f9aa00175d256a5bd",
     },
-    generator="017276e6",
+    generator="e1a9f5bd",
 )
