@@ -31,7 +31,7 @@ class FieldView:
     def annotation(self) -> str:
         """Its type. An absent field is None, or UNSET where null may be sent as well."""
         plain, absent = self.source.kind.annotation, "Unset" if self.tri_state else "None"
-        if self.source.required or plain.endswith(f"| {absent}"):
+        if self.source.required or plain == absent or plain.endswith(f"| {absent}"):
             return plain
         return f"{plain} | {absent}"
 

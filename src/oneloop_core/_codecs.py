@@ -130,7 +130,8 @@ def encode_number(value: Any, **bounds: float) -> float:
 
 def plain_value(value: Any) -> Any:
     """Return a string or number as its JSON type, even if its class, such as an enum, hides it."""
-    for kind in (str, int, float):
+    kinds: tuple[Any, ...] = (str, int, float)
+    for kind in kinds:
         if isinstance(value, kind) and type(value) not in (kind, bool):
             return kind.__getnewargs__(value)[0]
     return value
@@ -245,7 +246,7 @@ def encode_map(value: Any, encode: Callable[[Any], T]) -> dict[str, T]:
     """
     if not isinstance(value, dict) and not isinstance(value, Mapping):
         raise wrong_type("a dict", value)
-    items = cast("Mapping[Any, Any]", value)
+    items = cast("Mapping[Any, Any]", value)  # type: ignore[redundant-cast]
     named: dict[str, Any] = {}
     for key in items:
         if not isinstance(key, str):

@@ -33,9 +33,13 @@ class Field:
     secret: bool
 
 
-@cache
 def fields_of(model: type[ApiModel]) -> dict[str, Field]:
     """Return the fields of a model by their names in Python; `additional_properties` is one."""
+    return _fields_of(cast("Any", model))
+
+
+@cache
+def _fields_of(model: Any) -> dict[str, Field]:
     hints = get_type_hints(model)
     return {
         one.name: Field(
@@ -45,7 +49,7 @@ def fields_of(model: type[ApiModel]) -> dict[str, Field]:
             one.default is NOTHING,
             not one.repr,  # generated models leave secrets out of their repr, and nothing else
         )
-        for one in fields(cast("Any", model))
+        for one in fields(model)
     }
 
 
@@ -125,9 +129,11 @@ def write(model: ApiModel, by: str, ints: str | None, secrets: bool | None) -> d
             raise ArgumentValueError("is for by='python': the API says how it takes numbers").under(
                 "ints"
             )
-        return _without_secrets(model, model.__to_wire__())
+        sent: dict[str, Any] = _without_secrets(model, model.__to_wire__())
+        return sent
     _check("ints", ints, None, "int", "str")
-    return _written(model, ints == "str", bool(secrets))
+    form: dict[str, Any] = _written(model, ints == "str", bool(secrets))
+    return form
 
 
 def _check(name: str, value: Any, *allowed: Any) -> None:
@@ -172,10 +178,11 @@ def _named(model: ApiModel, as_text: bool, secrets: bool) -> dict[str, Any]:
 
 def _without_secrets(value: Any, form: Any) -> Any:
     """Remove the secrets of a model, at any depth, from what is sent of it."""
+    inner: Any = value
     if isinstance(value, list):
-        return [_without_secrets(*pair) for pair in zip(value, form, strict=True)]
+        return [_without_secrets(*pair) for pair in zip(inner, form, strict=True)]
     if isinstance(value, dict):
-        return {key: _without_secrets(item, form[key]) for key, item in value.items()}
+        return {key: _without_secrets(item, form[key]) for key, item in inner.items()}
     if isinstance(value, ApiModel) and not isinstance(value, UnknownObject):
         known = fields_of(type(value))
         form |= _without_secrets(getattr(value, REST), form)
@@ -212,8 +219,8 @@ def _converted(model: type[ApiModel], data: dict[str, Any], names: dict[str, str
         return data
     known = fields_of(model)
     names |= {one.wire_name: name for name, one in known.items()}
-    rest = data.get(REST, {})
-    if not isinstance(rest, dict):
+    rest: dict[str, Any] = data.get(REST, {})
+    if not isinstance(cast("Any", rest), dict):
         raise mismatch("an object", rest).under(REST)
     unknown = {name: value for name, value in data.items() if name not in known} | rest
     form = {
@@ -227,13 +234,13 @@ def _converted(model: type[ApiModel], data: dict[str, Any], names: dict[str, str
 
 
 def _value(value: Any, annotation: Any, names: dict[str, str]) -> Any:
-    models = models_of(annotation)
+    models, parts = models_of(annotation), value
     if isinstance(value, dict) and models:
-        return _converted(chosen(models, value), value, names)
+        return _converted(chosen(models, parts), parts, names)
     if isinstance(value, list):
         inner = items_of(annotation, list)
-        return [_value(item, inner, names) for item in value]
+        return [_value(item, inner, names) for item in parts]
     if isinstance(value, dict):
         inner = items_of(annotation, dict)
-        return {key: _value(item, inner, names) for key, item in value.items()}
+        return {key: _value(item, inner, names) for key, item in parts.items()}
     return integer_of(value) if is_integer(annotation) else value

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import date, datetime
-from typing import Any, get_args, get_origin
+from datetime import date, datetime, timedelta, timezone
+from typing import Any, cast, get_args, get_origin
 
 from pydantic_core import SchemaSerializer
 from pydantic_core import core_schema as cs
@@ -43,6 +43,11 @@ def core_schema_of(model: type[ApiModel], handler: Any) -> cs.CoreSchema:
         serialization=cs.plain_serializer_function_ser_schema(_written),
     )
     return cs.definitions_schema(cs.definition_reference_schema(ref), [schema])
+
+
+def instance_of(kind: type) -> cs.CoreSchema:
+    """Return the schema that takes instances of a class as they are."""
+    return cs.is_instance_schema(kind)
 
 
 def _written(value: Any) -> Any:
@@ -94,6 +99,8 @@ def _of(annotation: Any, handler: Any) -> cs.CoreSchema:
         schemas.append(cs.tagged_union_schema(choices, lambda value: _tag(models, value)))
     else:
         schemas += map(handler.generate_schema, models)
+    if not schemas:
+        return cs.none_schema()
     schema = schemas[0] if len(schemas) == 1 else cs.union_schema([*schemas])
     return cs.nullable_schema(schema) if type(None) in found else schema
 
@@ -101,7 +108,18 @@ def _of(annotation: Any, handler: Any) -> cs.CoreSchema:
 def _tag(models: list[type[ApiModel]], value: Any) -> str | None:
     if isinstance(value, ApiModel):
         return type(value).__name__
-    return chosen(models, value).__name__ if isinstance(value, dict) else None
+    return chosen(models, cast("Any", value)).__name__ if isinstance(value, dict) else None
+
+
+def _number(value: Any, check: Callable[[Any], float]) -> float:
+    """Keep an integer as it is, as `from_dict` does."""
+    number = check(value)
+    return value if type(value) is int else number
+
+
+def _moment(value: datetime) -> datetime:
+    """Replace pydantic's class of time zones by that of the standard library."""
+    return value.replace(tzinfo=timezone(value.utcoffset() or timedelta()))
 
 
 def _single(annotation: Any, handler: Any) -> cs.CoreSchema:
@@ -112,9 +130,13 @@ def _single(annotation: Any, handler: Any) -> cs.CoreSchema:
     scalars: dict[Any, Callable[[], cs.CoreSchema]] = {
         int: lambda: cs.no_info_before_validator_function(integer_of, cs.int_schema(strict=True)),
         bool: lambda: cs.bool_schema(strict=True),
-        float: lambda: cs.float_schema(strict=True, allow_inf_nan=False),
+        float: lambda: cs.no_info_wrap_validator_function(
+            _number, cs.float_schema(strict=True, allow_inf_nan=False)
+        ),
         str: lambda: cs.str_schema(strict=True),
-        datetime: lambda: cs.datetime_schema(tz_constraint="aware"),
+        datetime: lambda: cs.no_info_after_validator_function(
+            _moment, cs.datetime_schema(tz_constraint="aware")
+        ),
         date: cs.date_schema,
     }
     return scalars[annotation]() if annotation in scalars else handler.generate_schema(annotation)

@@ -23,9 +23,9 @@ class Unset:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         """Let `pydantic.validate_call` pass `UNSET` through."""
-        from pydantic_core import core_schema
+        from . import _pydantic
 
-        return core_schema.is_instance_schema(cls)
+        return _pydantic.instance_of(cls)
 
 
 UNSET = Unset()

@@ -34,9 +34,11 @@ from enum import Enum
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from pydantic import TypeAdapter
+
 from oneloop import transport
 from oneloop._call import _judge
-from oneloop_core import UNSET, ArgumentError, Call, Secret
+from oneloop_core import UNSET, ApiModel, ArgumentError, Call, Secret
 from oneloop_overrides import encode_timestamp
 from tests.codegen.tiny_packages import Package, fields
 
@@ -204,6 +206,7 @@ def _reads(package: Package, check: dict[str, Any]) -> str | None:
         return _differences({"result": (result, ast.literal_eval(str(check["value"])))})
     back, wanted = written(result), check.get("back", check.get("reads"))
     pairs = {"written back": (back, wanted if check.get("strict") else without_nulls(wanted, back))}
+    pairs |= {f"in the form of {name}": (one, result) for name, one in forms(result)}
     if "as" in check:
         name = type(result).__name__
         pairs["class"] = (name, name if re.fullmatch(check["as"], name) else check["as"])
@@ -213,6 +216,21 @@ def _reads(package: Package, check: dict[str, Any]) -> str | None:
             True,
         )
     return _differences(pairs)
+
+
+def forms(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a model is read as in other forms; that should be equal to it."""
+    if not isinstance(value, ApiModel):
+        return
+    for ints in ("int", "str"):
+        form = json.loads(value.to_json(by="python", ints=ints, secrets=True))
+        yield f"Python, {ints}", type(value).from_dict(form, by="python")
+        if type(value).__module__.startswith("tiny_chain_"):
+            continue  # pydantic itself recurses too deeply
+        adapter = TypeAdapter[Any](type(value))
+        yield f"pydantic, {ints}", adapter.validate_python(form)
+        yield f"JSON of pydantic, {ints}", adapter.validate_json(json.dumps(form))
+        adapter.json_schema(mode="serialization")
 
 
 def written(value: Any) -> Any:

@@ -4,10 +4,11 @@ import asyncio
 import json
 import subprocess
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import httpx
 import pytest
+from attrs import define, field
 from fastapi import Body, FastAPI
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -20,7 +21,15 @@ from oneloop_api.models import (
     VerificationStatus,
     VerifyApiKeyResponse,
 )
-from oneloop_core import ApiModel, ArgumentTypeError, ArgumentValueError, DecodeError
+from oneloop_core import (
+    UNSET,
+    ApiModel,
+    ArgumentTypeError,
+    ArgumentValueError,
+    DecodeError,
+    UnknownObject,
+    Unset,
+)
 from oneloop_overrides import OpenIntEnum
 
 SCOPE = {"representation": "a", "create": True, "read": True, "update": False, "delete": True}
@@ -49,6 +58,63 @@ METER = {
     "createdAt": "2026-11-23T10:15:00.000Z",
     "updatedAt": "2026-11-23T10:15:00.000Z",
 }
+
+
+@define(kw_only=True)
+class Leaf(ApiModel):
+    """A model as it is generated."""
+
+    kind: Literal["leaf"]
+    size: int | None = None
+    additional_properties: dict[str, Any] = field(factory=dict[str, Any])
+
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
+        size = data.pop("wireSize", None)
+        return cls(kind=data.pop("kind"), size=size, additional_properties=data)
+
+    __wire_names__ = {"size": "wireSize"}  # noqa: RUF012
+
+
+@define(kw_only=True)
+class Branch(Leaf):
+    """Another one with the same fields, whose kind is a member of an enum."""
+
+    kind: VerificationStatus  # type: ignore[assignment]
+
+
+@define(kw_only=True)
+class Tree(ApiModel):
+    """A model with alternatives, in lists and maps, and with fields that may be unset."""
+
+    parts: list[Leaf | Branch | UnknownObject]
+    named: dict[str, Leaf | str] = field(factory=dict[str, Leaf | str])
+    rest: list[UnknownObject] | None = None
+    later: str | Unset | None = UNSET
+    stages: int | str | None = None
+    additional_properties: dict[str, int] = field(factory=dict[str, int])
+
+    @classmethod
+    def __from_wire__(cls, data: Any) -> Self:
+        parts = [read_part(one) for one in data.pop("parts")]
+        known = {name: data.pop(name) for name in ("later", "stages") if name in data}
+        rest = data.pop("rest", None)
+        return cls(
+            parts=parts,
+            named={
+                name: Leaf.from_dict(one) if isinstance(one, dict) else one
+                for name, one in data.pop("named", {}).items()
+            },
+            rest=None if rest is None else [UnknownObject.from_dict(one) for one in rest],
+            additional_properties=data,
+            **known,
+        )
+
+
+def read_part(data: Any) -> Any:
+    """Read one of the alternatives by its kind."""
+    kinds = {"leaf": Leaf, **dict.fromkeys(VerificationStatus, Branch)}
+    return kinds.get(data["kind"], UnknownObject).from_dict(data)
 
 
 class Level(OpenIntEnum):
@@ -192,6 +258,38 @@ def test_the_base_of_models_reads_nothing_itself() -> None:
         ApiModel.from_dict({})
     with pytest.raises(NotImplementedError):
         ApiModel().to_dict()
+
+
+TREE = Tree(
+    parts=[
+        Branch(kind=VerificationStatus.VALID, size=5),
+        Leaf(kind="leaf", size=HUGE, additional_properties={"new": 1}),
+        UnknownObject({"kind": "root", "wireSize": 1}),
+    ],
+    named={"a": Leaf(kind="leaf"), "b": "text"},
+    rest=[UnknownObject({"x": "1"})],
+    stages="3",
+    additional_properties={"more": 7},
+)
+
+
+def test_alternatives_are_told_apart_by_their_listed_values() -> None:
+    """In lists and maps; an object of a kind that is not listed is kept as it came."""
+    for ints in ("int", "str"):
+        form = json.loads(TREE.to_json(by="python", ints=ints))
+        assert Tree.from_dict(form, by="python") == TREE
+        assert TypeAdapter(Tree).validate_python(form) == TREE
+    assert form["parts"][0] == {"kind": "VALID", "size": "5"}
+    assert form["parts"][2] == {"kind": "root", "wireSize": 1}
+    assert (form["stages"], form["more"]) == ("3", "7")
+    assert "later" not in form
+    assert Tree(parts=[], later=None).to_dict(by="python")["later"] is None
+    assert TypeAdapter(Tree).validate_python(TREE) is TREE
+    assert TypeAdapter(Tree).validate_python({"parts": [*TREE.parts]}).parts == TREE.parts
+    with pytest.raises(ValidationError):
+        TypeAdapter(Tree).validate_python({"parts": [5]})
+    with pytest.raises(ValidationError):
+        TypeAdapter(Tree).validate_python({"parts": [], "more": "x"})
 
 
 # pydantic and FastAPI

@@ -96,7 +96,7 @@ def test_an_object_is_read_by_its_tag() -> None:
     decoders = {"cat": reader("cat"), 1: reader("one")}
 
     def decode(value: Any) -> Any:
-        return decode_tagged(value, "kind", decoders, UnknownObject.from_dict)
+        return decode_tagged(value, "kind", decoders, UnknownObject.__from_wire__)
 
     assert decode({"kind": "cat"}) == ("cat", {"kind": "cat"})
     assert decode({"kind": 1}) == ("one", {"kind": 1})

@@ -47,6 +47,10 @@ def test_import_contracts_hold() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+CALLER = "pydantic_core"
+"""A library that the wheel does not depend on: it is imported when that library asks for schemas."""
+
+
 @pytest.mark.parametrize(
     "source",
     sources(*CORE),
@@ -55,6 +59,8 @@ def test_import_contracts_hold() -> None:
 def test_core_and_overrides_need_attrs_alone(source: Path) -> None:
     """Core and overrides import only each other, the standard library and attrs."""
     allowed = {*sys.stdlib_module_names, "attr", "attrs", "oneloop_core", "oneloop_overrides"}
+    if source.name == "_pydantic.py":
+        allowed.add(CALLER)
     assert set(imported(source)) <= allowed
 
 
@@ -65,7 +71,7 @@ def test_the_wheel_depends_on_what_it_imports() -> None:
         name
         for source in sources(*RUN_TIME, ROOT / "generated" / "oneloop_api")
         for name in imported(source)
-        if name not in sys.stdlib_module_names and name not in ours
+        if name not in sys.stdlib_module_names and name not in {*ours, CALLER}
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     declared = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
