@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 logger = logging.getLogger("oneloop")
+logger.addHandler(logging.NullHandler())  # otherwise Python would print warnings to stderr
 _DEBUG = logging.DEBUG
 
 _NOT_SENT, _UNKNOWN, _APPLIED = Outcome.NOT_SENT, Outcome.UNKNOWN, Outcome.APPLIED

@@ -54,10 +54,17 @@ def start_logging() -> None:
         raise ConfigurationError(f"{LOG_VARIABLE} must be debug, info or warning, got {given!r}")
     logger = logging.getLogger("oneloop")
     logger.setLevel(level)
-    if not logger.hasHandlers():
+    if not is_logged():
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
+
+
+def is_logged() -> bool:
+    """Return whether the application, or `ONELOOP_LOG`, handles the records of `oneloop`."""
+    loggers = logging.getLogger("oneloop"), logging.getLogger()
+    handlers = (one for logger in loggers for one in logger.handlers)
+    return not all(isinstance(one, logging.NullHandler) for one in handlers)
 
 
 def split_base_url(url: str) -> tuple[str, str] | None:

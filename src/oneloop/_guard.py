@@ -33,6 +33,7 @@ from oneloop_core import (
 )
 
 from ._client import AsyncOneloop, Oneloop
+from ._environment import is_logged
 from ._errors import (
     APIError,
     APIStatusError,
@@ -44,6 +45,21 @@ from ._refusals import Refusals
 from ._retry import MAX_RETRY_AFTER, RetryPolicy, Timeout, retry_after
 
 logger = logging.getLogger("oneloop.guard")
+
+
+class _LastResort(logging.Handler):
+    """Prints records if the application has set up no logging, as Python does by default.
+
+    Other records of `oneloop` are about calls, whose caller gets an error. These have no other way
+    to the operator.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if logging.lastResort is not None and not is_logged():
+            logging.lastResort.handle(record)
+
+
+logger.addHandler(_LastResort(logging.WARNING))
 
 RequestT = TypeVar("RequestT")
 ClientT = TypeVar("ClientT", Oneloop, AsyncOneloop)

@@ -48,7 +48,7 @@ def test_import_contracts_hold() -> None:
 
 
 CALLER = "pydantic_core"
-"""A library that the wheel does not depend on: it is imported when that library asks for schemas."""
+"""A library that the wheel does not require: it is imported when it asks for schemas itself."""
 
 
 @pytest.mark.parametrize(
