@@ -9,7 +9,17 @@ from pydantic_core import SchemaSerializer
 from pydantic_core import core_schema as cs
 
 from ._codecs import ApiModel
-from ._forms import REST, Field, chosen, fields_of, integer_of, items_of, models_of, options
+from ._forms import (
+    REST,
+    Field,
+    chosen,
+    fields_of,
+    integer_of,
+    is_integer,
+    items_of,
+    models_of,
+    options,
+)
 from ._unions import UnknownObject
 from ._unset import Unset
 
@@ -91,9 +101,11 @@ def _of(annotation: Any, handler: Any) -> cs.CoreSchema:
     """Return the schema of a type of a field."""
     found = [one for one in options(annotation) if one is not Unset]
     models = models_of(annotation)
-    schemas = [
-        _single(one, handler) for one in found if one not in models and one is not type(None)
-    ]
+    others = [one for one in found if one not in models and one is not type(None)]
+    schemas = [_single(one, handler) for one in others]
+    if is_integer(annotation):  # and no text is meant
+        place = others.index(int)
+        schemas[place] = cs.no_info_before_validator_function(integer_of, schemas[place])
     if len(models) > 1:
         choices = {one.__name__: handler.generate_schema(one) for one in models}
         schemas.append(cs.tagged_union_schema(choices, lambda value: _tag(models, value)))
@@ -128,7 +140,7 @@ def _single(annotation: Any, handler: Any) -> cs.CoreSchema:
     if get_origin(annotation) is dict:
         return cs.dict_schema(cs.str_schema(), _of(get_args(annotation)[1], handler), strict=True)
     scalars: dict[Any, Callable[[], cs.CoreSchema]] = {
-        int: lambda: cs.no_info_before_validator_function(integer_of, cs.int_schema(strict=True)),
+        int: lambda: cs.int_schema(strict=True),
         bool: lambda: cs.bool_schema(strict=True),
         float: lambda: cs.no_info_wrap_validator_function(
             _number, cs.float_schema(strict=True, allow_inf_nan=False)
