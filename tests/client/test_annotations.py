@@ -13,6 +13,7 @@ import pytest
 
 import oneloop
 import oneloop.foundation
+import oneloop.options
 import oneloop.sandbox
 import oneloop.transport
 import oneloop_core
@@ -79,7 +80,7 @@ def test_clients_name_the_types_of_other_libraries() -> None:
         assert hints["ssl_context"] == ssl.SSLContext | None
         inspect.signature(client, eval_str=True)
         get_type_hints(client.with_options)
-    options = get_type_hints(oneloop.foundation.Options)
+    options = get_type_hints(oneloop.options.Options)
     assert options["http_client"] == httpx.Client | None
 
 
