@@ -2,7 +2,7 @@
 
 import ast
 import collections.abc
-import datetime
+import datetime as dt
 import inspect
 import typing
 from typing import Any
@@ -18,7 +18,7 @@ from tests import ROOT
 STUB = ast.parse((ROOT / "generated" / "oneloop_api" / "client.pyi").read_text("utf-8"))
 NAMES: dict[str, Any] = {
     name: getattr(module, name)
-    for module in (typing, collections.abc, datetime, oneloop_core, models)
+    for module in (typing, collections.abc, dt, oneloop_core, models)
     for name in dir(module)
 }
 METHODS = [

@@ -1,12 +1,22 @@
 """The part of the guards that needs no framework."""
 
+import io
+import logging
 import traceback
 from typing import Any
 
 import pytest
 
-from oneloop import ArgumentError, AsyncOneloop, Oneloop, _refusals, models
-from oneloop._guard import KEPT, BaseGuard, scopes_from, verification_in
+from oneloop import (
+    ArgumentError,
+    AsyncOneloop,
+    AuthenticationError,
+    Oneloop,
+    Outcome,
+    _refusals,
+    models,
+)
+from oneloop._guard import KEPT, BaseGuard, refusal_for, scopes_from, verification_in
 from oneloop._refusals import Refusals
 from oneloop.flask import Guard
 from oneloop.sandbox import Sandbox
@@ -142,3 +152,28 @@ def test_a_long_header_takes_no_long_time() -> None:
     guard = Guard()
     for character in " \tB,a\xe9":
         assert not isinstance(guard._before([f"Bearer {character * 500_000}"]), Secret)
+
+
+@pytest.mark.parametrize(
+    ("handlers", "last", "printed"),
+    [
+        ([], logging.lastResort, True),
+        ([logging.NullHandler()], logging.lastResort, True),
+        ([logging.StreamHandler(io.StringIO())], logging.lastResort, False),
+        ([], None, False),
+    ],
+)
+def test_records_are_printed_if_the_application_has_set_up_no_logging(
+    handlers: list[logging.Handler],
+    last: logging.Handler | None,
+    printed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody else would see that our own key is refused, as the customer is not told."""
+    monkeypatch.setattr(logging, "lastResort", last)
+    monkeypatch.setattr(logging.getLogger(), "handlers", handlers)
+    refused = AuthenticationError("no", outcome=Outcome.REJECTED, status_code=401)
+    assert refusal_for(refused).status == 500
+    text = "Oneloop refused our own key with 401; answered 500\n"
+    assert capsys.readouterr().err == (text if printed else "")
