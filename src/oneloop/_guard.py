@@ -204,6 +204,9 @@ class BaseGuard(Generic[RequestT]):
         if client is None:
             own = self._given[kind] or self._made.get(kind) or self._made.setdefault(kind, kind())
             client = self._ready.setdefault(kind, self._limited(own))
+            if self._given[kind] is None and self._made.get(kind) is not own:
+                self._ready.pop(kind, None)  # another thread has closed it in the meantime
+                return self._client_of(kind)
         return cast("ClientT", client)
 
     def _limited(self, client: Any) -> Any:
@@ -216,9 +219,10 @@ class BaseGuard(Generic[RequestT]):
 
     def _forget(self, kind: type[ClientT]) -> ClientT | None:
         """Return the client that the guard has made, to close it. The next request makes one."""
+        made = self._made.pop(kind, None)  # first: `_client_of` looks for it last
         if self._given[kind] is None:
             self._ready.pop(kind, None)
-        return cast("ClientT | None", self._made.pop(kind, None))
+        return cast("ClientT | None", made)
 
     def _verified(
         self, kept: "Kept", key: Secret | Refusal, route: str | None, request: RequestT

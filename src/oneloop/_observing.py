@@ -40,6 +40,8 @@ def checked_hooks(given: object) -> tuple[Hooks, ...]:
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         raise ConfigurationError(f"hooks must be a Hooks object or a list of them, got {given!r}")
     found: tuple[Any, ...] = tuple(given)  # pyright: ignore[reportUnknownArgumentType]
+    if len({id(one) for one in found}) < len(found):
+        raise ConfigurationError("hooks must not contain the same object twice")
     for one in found:
         if not isinstance(one, Hooks):
             must = "hooks must be objects of classes derived from oneloop.hooks.Hooks"

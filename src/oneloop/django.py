@@ -11,9 +11,10 @@ docs/guards.md describes the settings and the responses.
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable
 from typing import Any, TypeVar, cast
 
+from asgiref.sync import iscoroutinefunction  # Django's own marks, which that of inspect misses
 from django.http import HttpRequest, JsonResponse
 
 from oneloop_api.models import VerifyApiKeyResponse as Verification
@@ -120,7 +121,7 @@ def _is_async(view: Callable[..., Any]) -> bool:
         if getattr(owner, "view_is_async", False):
             return True
         one = getattr(one, "__wrapped__", None)
-    return iscoroutinefunction(view)
+    return iscoroutinefunction(view)  # pyright: ignore[reportDeprecated] - inspect knows from 3.12 on
 
 
 def _route(request: HttpRequest) -> str | None:

@@ -456,6 +456,9 @@ class AsyncObject:
         """Do nothing."""
 
 
+TWICE = Hooks()
+
+
 def with_method(value: Any) -> Hooks:
     """Return hooks with this as a method."""
     found = Hooks()
@@ -476,6 +479,7 @@ def with_method(value: Any) -> Hooks:
         ("hooks", "must be a Hooks object or a list of them, got 'hooks'"),
         (print, "must be a Hooks object or a list of them"),
         ([print], "derived from oneloop.hooks.Hooks"),
+        ([TWICE, Hooks(), TWICE], "must not contain the same object twice"),
     ],
 )
 def test_what_are_no_hooks_is_refused(given: Any, problem: str) -> None:

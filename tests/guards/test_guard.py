@@ -89,6 +89,31 @@ def test_guards_share_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
     guard.close()
 
 
+def test_a_client_that_is_closed_while_another_thread_takes_it_is_not_kept(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread makes another one."""
+    monkeypatch.setenv("ONELOOP_SDK_KEY", sandbox.api_key)
+    monkeypatch.setenv("ONELOOP_BASE_URL", sandbox.url)
+    guard = Guard()
+    limited, closed = guard._limited, list[bool]()
+
+    def meanwhile(client: Any) -> Any:
+        found = limited(client)
+        if not closed:
+            closed.append(True)
+            guard.close()
+        return found
+
+    monkeypatch.setattr(guard, "_limited", meanwhile)
+    client = guard._client_of(Oneloop)
+    assert closed
+    assert not guard._made[Oneloop].is_closed
+    assert guard._client_of(Oneloop) is client
+    client.get_workspace()
+    guard.close()
+
+
 def test_a_client_of_ones_own_is_not_closed() -> None:
     """Who made it closes it."""
     own = Oneloop(api_key="sdk_1")
