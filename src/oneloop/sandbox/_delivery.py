@@ -132,6 +132,8 @@ async def _play(steps: Iterator[Step], transport: asyncio.Transport, receive: Re
     # The request has been read to its end, so the next message can only be the disconnect.
     gone = asyncio.ensure_future(receive())
     for step in steps:
+        if transport.is_closing():  # the client has closed it: uvloop would raise an error
+            break
         if isinstance(step, bytes):
             transport.write(step)
         elif step == "close":

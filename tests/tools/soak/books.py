@@ -9,7 +9,7 @@ from oneloop.sandbox import Meter
 
 Kind = Literal["sync", "async"]
 
-GRACE = 3.0
+GRACE = 8.0
 """Seconds by which a call may exceed its budget, as the machine may be busy."""
 
 OUTCOMES = {
