@@ -16,6 +16,8 @@ Names = Mapping[str, griffe.Object]
 """What users see, by the names that they type."""
 CONTAINERS = frozenset({"list", "dict", "tuple", "Sequence", "Mapping"})
 """Containers that are wider if the types in them are, as callers only read those that they get."""
+INTERNAL = frozenset({"__from_wire__", "__to_wire__", "__wire_names__"})
+"""Members of models that only calls use."""
 REMOVED = (griffe.BreakageKind.OBJECT_REMOVED, griffe.BreakageKind.PARAMETER_REMOVED)
 
 
@@ -44,6 +46,9 @@ def _files(folder: Path) -> dict[str, bytes]:
 def _members(name: str, code: bytes | None, folder: str) -> Names:
     module = griffe.visit(name, filepath=Path(f"{name}.py"), code=(code or b"").decode())
     if folder == "models":
+        for one in module.classes.values():
+            for internal in INTERNAL & one.members.keys():
+                del one.members[internal]
         return {f"models.{key}": one for key, one in module.classes.items()}
     return {f"client.{name}": one for key, one in module.functions.items() if key == "call"}
 

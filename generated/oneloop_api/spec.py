@@ -13,5 +13,5 @@ SPEC = Spec(
         "overrides/overlay.yaml": "99706952d17ae24e4bdb6bb7df8f4011348aeaeecfbedd2fc31ca1ce49187851",
         "overrides/annotations.yaml": "52cf9d13d5d4a0325bc4973308bd4b45eaec50d23016f20f9aa00175d256a5bd",
     },
-    generator="4c159f52",
+    generator="41db1255",
 )

@@ -150,10 +150,20 @@ def changed(part: Any, role: str, text: str) -> Any:
 DOCSTRING = ["Expr", ("value", "text")]
 
 
+def is_table_of_names(node: Any) -> bool:
+    """Return whether a statement lists the fields whose names in Python differ, and only texts."""
+    if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)):
+        return False
+    texts = (*node.value.keys, *node.value.values)
+    return ast.unparse(node.targets[0]) == "__wire_names__" and all(
+        isinstance(one, ast.Constant) and isinstance(one.value, str) for one in texts
+    )
+
+
 def shape(node: Any) -> Any:
-    """Return a syntax tree without names, texts, docstrings and order."""
+    """Return a syntax tree without names, texts, docstrings, the table of names and order."""
     if isinstance(node, list):
-        shapes = [shape(one) for one in node]
+        shapes = [shape(one) for one in node if not is_table_of_names(one)]
         return sorted((one for one in shapes if one != DOCSTRING), key=repr)
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return "text"
