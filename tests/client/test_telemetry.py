@@ -224,7 +224,8 @@ def test_each_request_carries_the_context_of_its_attempt(
     def talk(connection: socket.socket) -> bool:
         requests.append(read_request(connection))
         code = b"429 No" if len(requests) == 1 else b"404 No"
-        connection.sendall(b"HTTP/1.1 " + code + b"\r\nContent-Length: 0\r\n\r\n")
+        head = b"HTTP/1.1 " + code + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        connection.sendall(head)
         return True
 
     tracer = collected.tracers.get_tracer("application")
