@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from codegen import _kinds
 from codegen._errors import GenerationError
 from codegen._kinds import kind_of
 from codegen._naming import snake
@@ -962,3 +963,10 @@ def test_components_and_values_of_one_name_are_told_apart(generate: Generate) ->
     api = generate({"AB": PART, "a_b": PART, "E": {**TEXT, "enum": ["a-b", "a_b"]}})
     assert len(api.module("models").__all__) == 3
     assert sorted(one.value for one in api.E) == ["a-b", "a_b"]
+
+
+def test_a_union_in_a_union_has_the_json_types_of_both() -> None:
+    """Each type once, so that alternatives are told apart by them."""
+    inner = _kinds.Union(parts=[_kinds.Boolean(), _kinds.Integer()])
+    outer = _kinds.Union(parts=[_kinds.Boolean(), inner])
+    assert outer.letters == "bi"
