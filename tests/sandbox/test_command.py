@@ -59,7 +59,8 @@ def test_command_prints_what_to_paste_and_ends_on_a_signal(
     output = capsys.readouterr()
     assert (status, output.err) == (0, "")
     assert re.search(r"^export ONELOOP_BASE_URL=http://127\.0\.0\.1:\d+$", output.out, re.MULTILINE)
-    assert output.out.endswith("export ONELOOP_SDK_KEY='it'\"'\"'s'\n")
+    assert "export ONELOOP_SDK_KEY='it'\"'\"'s'\n" in output.out
+    assert re.search(r"^# Its page: http://127\.0\.0\.1:\d+/#it%27s$", output.out, re.MULTILINE)
 
 
 def test_command_serves() -> None:
@@ -72,7 +73,7 @@ def test_command_serves() -> None:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(3)]
+    lines = [process.stdout.readline() for _ in range(4)]
     url = lines[1].strip().rpartition("=")[2]
     client = http.client.HTTPConnection(url.removeprefix("http://"), timeout=ENOUGH)
     client.request(
@@ -85,7 +86,8 @@ def test_command_serves() -> None:
     process.send_signal(signal.SIGINT)
     rest, errors = process.communicate(timeout=ENOUGH)
     client.close()
-    assert (status, process.returncode, rest, errors) == (200, 0, "", "")
+    assert (status, process.returncode, rest) == (200, 0, "")
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d 200 POST   {REFILL} applied\n", errors)
     assert lines[2] == "export ONELOOP_SDK_KEY=sdk_sandbox\n"
 
 
