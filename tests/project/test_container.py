@@ -78,12 +78,6 @@ def test_it_serves_the_sandbox(tmp_path: Path) -> None:
     assert statuses == [200, 200, 421]
 
 
-def isolated(python: Path) -> list[str]:
-    """Return the command of pip without this machine's settings for other programs."""
-    registry = ROOT / "scripts" / "registry.py"
-    return [str(word) for word in (python, "-I", registry, python, "-I", "-m", "pip")]
-
-
 @pytest.mark.parametrize("line", re.findall(r"^# +docker (.*)$", DOCKERFILE, re.MULTILINE))
 def test_its_own_examples_are_those_of_the_docs(line: str) -> None:
     """The commands in its comments are also in docs/sandbox.md."""
