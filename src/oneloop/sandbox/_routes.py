@@ -73,10 +73,11 @@ FILES = (
 """The page, and the descriptions of the API and of the controls."""
 
 
-def is_own(path: str) -> bool:
-    """Return whether a path belongs to the sandbox itself, and not to the API."""
+def is_own(method: str, path: str) -> bool:
+    """Return whether a request is to the sandbox itself, and not to the API."""
     # Browsers ask for the icon by themselves.
-    return path.startswith(CONTROL_PREFIX) or path in ("/", "/openapi.json", "/favicon.ico")
+    is_file = path in ("/", "/openapi.json", "/favicon.ico")
+    return path.startswith(CONTROL_PREFIX) or (is_file and method in ("GET", "HEAD"))
 
 
 def operations() -> tuple[Operation, ...]:
