@@ -8,7 +8,8 @@
     ├── ConfigurationError           a client's configuration is not valid (also a ValueError)
     └── APIError                     a call failed
         ├── APIConnectionError       no response: the connection failed or was lost
-        │   └── APITimeoutError      no response in time
+        │   ├── APITimeoutError      no response in time
+        │   └── RefusedInTestsError  refused by `oneloop.testing`, which exports it
         ├── APIStatusError           a response with a status other than 2xx
         │   ├── BadRequestError           400
         │   ├── AuthenticationError       401
@@ -163,6 +164,10 @@ class APITimeoutError(APIConnectionError):
     """There is no response within the time limits."""
 
 
+class RefusedInTestsError(APIConnectionError):
+    """A call to another machine, which is refused while `oneloop.testing` applies (`NOT_SENT`)."""
+
+
 class APIStatusError(APIError):
     """The response has a status other than 2xx."""
 
@@ -238,3 +243,4 @@ def status_error(status: int) -> type[APIStatusError]:
 for _class in [value for value in vars().values() if isinstance(value, type)]:
     if _class.__module__ == __name__:
         _class.__module__ = "oneloop"  # where users import it from, as tracebacks show
+RefusedInTestsError.__module__ = "oneloop.testing"
