@@ -8,8 +8,7 @@
     ├── ConfigurationError           a client's configuration is not valid (also a ValueError)
     └── APIError                     a call failed
         ├── APIConnectionError       no response: the connection failed or was lost
-        │   ├── APITimeoutError      no response in time
-        │   └── RefusedInTestsError  refused by `oneloop.testing`, which exports it
+        │   └── APITimeoutError      no response in time
         ├── APIStatusError           a response with a status other than 2xx
         │   ├── BadRequestError           400
         │   ├── AuthenticationError       401
@@ -22,7 +21,8 @@
         ├── ResponseDecodeError      a 2xx response that is not what the document promises
         └── ResponseTooLargeError    a response larger than the client's limit
 
-Every error has an `outcome`, which states whether the call took effect.
+Every error has an `outcome`, which states whether the call took effect. `RefusedInTestsError` is
+public in `oneloop.testing`, because no application meets it outside of its tests.
 """
 
 from typing import Any

@@ -212,7 +212,9 @@ def test_a_long_host_does_not_cut_the_remedy() -> None:
 
 def test_the_error_has_its_public_name() -> None:
     """It can be pickled, as pytest-xdist and process pools do, and nothing else is invented."""
-    assert pickle.loads(pickle.dumps(RefusedInTestsError)) is RefusedInTestsError
+    error = RefusedInTestsError("refused", outcome=Outcome.NOT_SENT, path="/p")
+    twin = pickle.loads(pickle.dumps(error))
+    assert (type(twin), vars(twin)) == (RefusedInTestsError, vars(error))
     assert RefusedInTestsError.__module__ == "oneloop.testing"
     with pytest.raises(AttributeError, match=r"'oneloop.testing' has no attribute 'nothing'"):
         _ = oneloop.testing.nothing  # type: ignore[attr-defined]
