@@ -78,11 +78,23 @@ def test_two_payments(top_ups: TopUps, oneloop_sandbox: Sandbox) -> None:
     assert oneloop_sandbox.meter(**METER).total_credits == 1800
 
 
-def test_a_crash(top_ups: TopUps, oneloop_client: Oneloop, oneloop_sandbox: Sandbox) -> None:
-    """A process that died during a refill has left a row, which is settled by the next one."""
-    row = "INSERT INTO payments VALUES ('pay_1', 'acme', 500, 'refilling', 1000, 0)"
-    top_ups.ledger.execute(row)
-    oneloop_client.refill_billing_limit(**METER, refill=500)
+@pytest.mark.parametrize(
+    ("total", "refilled"),
+    [(None, 0), (1000, 0), (1000, 500)],
+    ids=["before", "during", "after"],
+)
+def test_a_crash(
+    total: int | None,
+    refilled: int,
+    top_ups: TopUps,
+    oneloop_client: Oneloop,
+    oneloop_sandbox: Sandbox,
+) -> None:
+    """A process that died during a refill has left a row, which the next one settles."""
+    row = "INSERT INTO payments VALUES ('pay_1', 'acme', 500, 'refilling', ?, 0)"
+    top_ups.ledger.execute(row, (total,))
+    if refilled:
+        oneloop_client.refill_billing_limit(**METER, refill=refilled)
     assert top_ups.finish() == {}
     assert oneloop_sandbox.meter(**METER).total_credits == 1500
 

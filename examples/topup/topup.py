@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS payments (
     meter TEXT NOT NULL,
     credits INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'open',
-    total INTEGER NOT NULL DEFAULT 0,  -- what the meter had when the refill began
+    total INTEGER,                     -- what the meter had before the refill; NULL: not sent
     since REAL NOT NULL DEFAULT 0      -- when it began, in seconds since the epoch
 );
 -- A meter has one refill at a time: otherwise its total would not show which of them happened.
@@ -48,7 +48,7 @@ class Payment:
     meter: str
     credits: int
     state: str
-    total: int
+    total: int | None
     since: float
 
 
@@ -132,6 +132,9 @@ class TopUps:
 
     def _settle(self, one: Payment) -> None:
         """Find out whether a refill happened. If reading fails, the payment stays as it is."""
+        if one.total is None:
+            self._end(one, OPEN)
+            return
         before, total = None, self._total(one.meter)
         while total != before:  # a refill may take effect after we gave up, or between two readings
             self.pause(self.quiet)
@@ -148,15 +151,28 @@ class TopUps:
         return found.total_credits
 
     def _begin(self, one: Payment) -> Payment | None:
-        """Record that a refill begins; `None` if another one of this meter is under way."""
-        begin = "UPDATE payments SET state = ?, total = ?, since = ? WHERE id = ? AND state = ?"
-        row = (REFILLING, self._total(one.meter), time.time(), one.id, OPEN)
+        """Record that a refill begins; `None` if another one of this meter is under way.
+
+        The total is read after the meter is taken, so that no other refill can come in between.
+        """
+        begin = "UPDATE payments SET state = ?, total = NULL, since = ? WHERE id = ? AND state = ?"
         try:
             with self.ledger:
+                row = (REFILLING, time.time(), one.id, OPEN)
                 changed = self.ledger.execute(begin, row).rowcount
         except sqlite3.IntegrityError:  # of the index
             return None
-        return self._payment(one.id) if changed else None
+        if not changed:  # another process was faster
+            return None
+        begun = self._payment(one.id)
+        try:
+            total = self._total(one.meter)
+        except (OneloopError, LookupError):
+            self._end(begun, OPEN)
+            raise
+        with self.ledger:
+            self.ledger.execute("UPDATE payments SET total = ? WHERE id = ?", (total, one.id))
+        return self._payment(one.id)
 
     def _end(self, one: Payment, state: str) -> None:
         """Record how a refill ended, unless another process has recorded it since."""
