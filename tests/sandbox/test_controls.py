@@ -11,6 +11,11 @@ from tests.sandbox.refills import (
     credits_of,
 )
 
+NAMES = f"{', '.join(Fault.names())}, and any status from 200 to 599"
+MISBEHAVE = (
+    "fault, times, operation, rate, seed, seconds, size, without, body, data, headers, applies"
+)
+
 
 def test_faults_can_be_queued_over_http(sandbox: Sandbox) -> None:
     """Faults can be queued over HTTP; that call is not logged and takes no fault."""
@@ -24,9 +29,9 @@ def test_faults_can_be_queued_over_http(sandbox: Sandbox) -> None:
     ("body", "message"),
     [
         ({}, "fault: must be a string"),
-        ({"fault": "x"}, f"fault: unknown fault 'x'; known are: {', '.join(Fault.names())}"),
-        ({"fault": "500", "times": 0}, "times: must be an integer greater than 0"),
-        ({"fault": "500", "times": 10_001}, "times: must be at most 10000"),
+        ({"fault": "x"}, f"fault: unknown fault 'x'; known are: {NAMES}"),
+        ({"fault": "500", "times": 0}, "times: must be an integer greater than 0 or null"),
+        ({"fault": "500", "times": 10_001}, "times: must be at most 10000 or null"),
     ],
 )
 def test_bad_fault_over_http_is_400(sandbox: Sandbox, body: object, message: str) -> None:
@@ -38,8 +43,8 @@ def test_bad_fault_over_http_is_400(sandbox: Sandbox, body: object, message: str
 @pytest.mark.parametrize(
     ("control", "body", "unknown", "known"),
     [
-        ("misbehave", {"fault": "slow-body", "seconds": 1}, "seconds", "fault, times"),
-        ("misbehave", {"Fault": "500"}, "Fault", "fault, times"),
+        ("misbehave", {"fault": "500", "probability": 1}, "probability", MISBEHAVE),
+        ("misbehave", {"Fault": "500"}, "Fault", MISBEHAVE),
         ("advance", {"seconds": 1, "minutes": 1}, "minutes", "seconds"),
         (
             "meters",
@@ -108,14 +113,21 @@ def test_requests_can_be_read_over_http(sandbox: Sandbox) -> None:
     sandbox.misbehave("drop-after")
     with pytest.raises(http.client.RemoteDisconnected):
         call(sandbox)
+    (kept,) = sandbox.requests
     seen = {
+        "number": 1,
+        "time": kept.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "method": "POST",
         "path": REFILL,
+        "operation": "refillBillingLimit",
+        "headers": kept.headers,
+        "body": kept.body,
         "status": None,
         "fault": "drop-after",
         "applied": True,
     }
-    assert call(sandbox, b"", path="/_sandbox/requests", method="GET").json == {"requests": [seen]}
+    answer = call(sandbox, b"", path="/_sandbox/requests", method="GET").json
+    assert answer == {"requests": [seen], "count": 1}
 
 
 def test_sandbox_can_be_reset_over_http(sandbox: Sandbox) -> None:

@@ -27,16 +27,17 @@ from tests.sandbox.refills import (
 
 
 def test_exports_are_exactly_the_public_names() -> None:
-    """The package exports four names in sorted order, and all of them exist."""
-    assert oneloop.sandbox.__all__ == ["Fault", "Meter", "ReceivedRequest", "Sandbox"]
+    """The package exports its names in sorted order, and all of them exist."""
+    names = ["Fault", "Meter", "QueuedFault", "ReceivedRequest", "Sandbox"]
+    assert oneloop.sandbox.__all__ == names
     assert all(hasattr(oneloop.sandbox, name) for name in oneloop.sandbox.__all__)
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "cattrs"])
 def test_import_without_the_extra_says_what_to_install(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without Starlette or uvicorn, the import fails with an ImportError that names the extra."""
+    """Without what the sandbox is built on, the import fails with an error that names the extra."""
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=re.escape("pip install 'oneloop[sandbox]'")):
         runpy.run_path(str(Path(oneloop.sandbox.__file__)))

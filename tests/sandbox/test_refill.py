@@ -203,7 +203,7 @@ def test_restricted_token_is_403(sandbox: Sandbox) -> None:
     assert (reply.status, reply.message, credits_of(sandbox)) == (403, "Forbidden", 1000)
 
 
-@pytest.mark.parametrize("path", ["/", REFILL + "/", "/api/v2/customer-billing/refill"])
+@pytest.mark.parametrize("path", ["/api", REFILL + "/", "/api/v2/customer-billing/refill"])
 def test_unknown_path_is_404(sandbox: Sandbox, path: str) -> None:
     """An unknown path, or one with an additional slash, is 404 in the documented shape."""
     reply = call(sandbox, path=path)

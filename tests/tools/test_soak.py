@@ -107,7 +107,7 @@ def test_every_kind_of_fault_is_among_them() -> None:
     """All faults occur but a date in Retry-After, which is in whole seconds and so too slow."""
     kinds = {fault.kind for fault in (*FAULTS, *RARE_FAULTS)}
     assert set(Fault.names()) - kinds == {"429-date"}
-    assert len(FAULTS) - len(FAULTS_OVER_HTTPX) == 2
+    assert len(FAULTS) - len(FAULTS_OVER_HTTPX) == 3
 
 
 @pytest.mark.parametrize("kind", BOTH)

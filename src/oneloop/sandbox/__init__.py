@@ -17,14 +17,14 @@ document leaves something open.
 
 from importlib.util import find_spec
 
-if find_spec("starlette") is None or find_spec("uvicorn") is None:
+if any(find_spec(name) is None for name in ("starlette", "uvicorn", "cattrs")):
     raise ImportError(
-        "oneloop.sandbox needs Starlette and uvicorn: pip install 'oneloop[sandbox]'",
+        "oneloop.sandbox needs Starlette, uvicorn and cattrs: pip install 'oneloop[sandbox]'",
         name=__name__,
     )
 
 from oneloop.sandbox._faults import Fault
 from oneloop.sandbox._server import Sandbox
-from oneloop.sandbox._state import Meter, ReceivedRequest
+from oneloop.sandbox._state import Meter, QueuedFault, ReceivedRequest
 
-__all__ = ["Fault", "Meter", "ReceivedRequest", "Sandbox"]
+__all__ = ["Fault", "Meter", "QueuedFault", "ReceivedRequest", "Sandbox"]

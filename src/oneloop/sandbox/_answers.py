@@ -24,6 +24,8 @@ class Answer:
     body: bytes = field(repr=False)
     applied: bool = False
     """Whether making this answer changed the sandbox's state."""
+    streams: bool = False
+    """Whether the body is the stream of events, which has no end."""
 
 
 def json_answer(status: int, value: object, *, applied: bool = False) -> Answer:
@@ -61,9 +63,12 @@ def sent_headers(answer: Answer, now: float) -> Headers:
     return (("date", formatdate(now, usegmt=True)), *answer.headers, *length)
 
 
-def closing_head(answer: Answer, now: float) -> bytes:
-    """Return the status line and headers of an answer after which the connection is closed."""
-    headers = (*sent_headers(answer, now), ("connection", "close"))
+def head(answer: Answer, now: float, *, closing: bool = False) -> bytes:
+    """Return the status line and headers of an answer as bytes.
+
+    `closing` announces that the connection is closed after it.
+    """
+    headers = sent_headers(answer, now) + ((("connection", "close"),) if closing else ())
     lines = [f"HTTP/1.1 {answer.status} {phrase(answer.status)}"]
     lines += [f"{name}: {value}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

@@ -1,94 +1,87 @@
-"""The ASGI application: routing, authorization, and errors as answers."""
+"""The API of a sandbox without the network: routing, authorization, and errors as answers."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import cast
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
-from starlette.applications import Starlette
+from attrs import frozen
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import compile_path
 
 from oneloop.sandbox._access import Access
-from oneloop.sandbox._answers import Answer, error_answer
-from oneloop.sandbox._calls import Call, Operation
-from oneloop.sandbox._delivery import Delivery
-from oneloop.sandbox._fields import MAX_BODY_BYTES
-from oneloop.sandbox._hosts import OwnHosts
-from oneloop.sandbox._paths import EncodedPaths
-from oneloop.sandbox._routes import operations
+from oneloop.sandbox._answers import Answer, error_answer, with_header
+from oneloop.sandbox._calls import Call, Operation, Request
+from oneloop.sandbox._paths import encoded
 from oneloop.sandbox._state import ConflictError, NotFoundError, State
 
 
-def application(state: State, *, api_key: str, restricted_api_key: str) -> Starlette:
-    """Return the ASGI application that serves `state` to whoever has one of the two keys."""
-    access = Access(api_key, restricted_api_key)
+@frozen
+class Match:
+    """What a request is for."""
 
-    def endpoint(
-        methods: Mapping[str, Operation],
-    ) -> Callable[[Request], Awaitable[Response]]:
-        async def answer_request(request: Request) -> Response:
-            # The router lets only these methods through, and HEAD wherever there is a GET.
-            operation = methods.get(request.method) or methods["GET"]
-            path_params = {name: unquote(value) for name, value in request.path_params.items()}
-            call = Call(
-                link=access.check(state, operation, path_params, request.headers),
-                path_params=path_params,
-                query=request.query_params,
-                content_type=request.headers.get("content-type", ""),
-                body=await request.body(),
-            )
-            answer = operation.handler(state, call)
-            request.state.applied = answer.applied
-            return _response(answer)
+    operation: Operation | None
+    """None if there is no such path, or no such method for it."""
+    path_params: Mapping[str, str]
+    allowed: tuple[str, ...] = ()
+    """The methods of the path; empty if there is no such path."""
 
-        return answer_request
 
-    # One route per path, because a route answers 405 for every method that it does not have.
-    by_path: dict[str, dict[str, Operation]] = {}
-    # Fixed segments before parameters: OpenAPI wants /a/b matched before /a/{id}.
-    for operation in sorted(operations(), key=lambda one: _parameters(one.path)):
-        by_path.setdefault(operation.path, {})[operation.method] = operation
-    app = Starlette(
-        routes=[
-            Route(path, endpoint(methods), methods=list(methods))
-            for path, methods in by_path.items()
-        ],
-        middleware=[
-            Middleware(OwnHosts),
-            Middleware(EncodedPaths),
-            Middleware(Delivery, state=state, max_body_bytes=MAX_BODY_BYTES),
-        ],
-        exception_handlers={
-            HTTPException: _answer_refusal,
-            NotFoundError: _answer_with(404),
-            ConflictError: _answer_with(400),
-        },
-    )
-    # The API's document has no paths with a trailing slash.
-    app.router.redirect_slashes = False
-    return app
+class Api:
+    """Answers requests to the operations of a sandbox. It may be used from any thread."""
+
+    def __init__(self, state: State, access: Access, operations: Iterable[Operation]) -> None:
+        self._state = state
+        self._access = access
+        by_path: dict[str, dict[str, Operation]] = {}
+        # Fixed segments before parameters: OpenAPI wants /a/b matched before /a/{id}.
+        for operation in sorted(operations, key=lambda one: _parameters(one.path)):
+            by_path.setdefault(operation.path, {})[operation.method] = operation
+        self._routes = [(compile_path(path)[0], methods) for path, methods in by_path.items()]
+
+    def match(self, request: Request) -> Match:
+        """Return which operation a request is for."""
+        path = encoded(request.raw_path)
+        for pattern, methods in self._routes:
+            found = pattern.match(path)
+            if found is not None:
+                if "GET" in methods:  # HTTP wants HEAD wherever there is GET
+                    methods = {"HEAD": methods["GET"], **methods}
+                return Match(methods.get(request.method), found.groupdict(), tuple(sorted(methods)))
+        return Match(None, {})
+
+    def answer(self, request: Request, match: Match | None = None) -> Answer:
+        """Answer a request; `match` saves a second look for its operation."""
+        try:
+            return self._answer(request, self.match(request) if match is None else match)
+        except HTTPException as refusal:
+            answer = error_answer(refusal.status_code, refusal.detail)
+            for name, value in (refusal.headers or {}).items():
+                answer = with_header(answer, name.lower(), value)
+            return answer
+        except NotFoundError as error:
+            return error_answer(404, str(error))
+        except ConflictError as error:
+            return error_answer(400, str(error))
+
+    def _answer(self, request: Request, match: Match) -> Answer:
+        operation = match.operation
+        if operation is None:
+            if match.allowed:
+                raise HTTPException(405, headers={"Allow": ", ".join(match.allowed)})
+            raise HTTPException(404)
+        path_params = {name: unquote(value) for name, value in match.path_params.items()}
+        link = None
+        if not operation.open:
+            link = self._access.check(self._state, operation, path_params, request.headers)
+        call = Call(
+            link=link,
+            path_params=path_params,
+            query=QueryParams(request.query),
+            content_type=request.headers.get("content-type", ""),
+            body=request.body,
+        )
+        return operation.handler(self._state, call)
 
 
 def _parameters(path: str) -> list[bool]:
     return ["{" in segment for segment in path.split("/")]
-
-
-def _response(answer: Answer) -> Response:
-    return Response(answer.body, status_code=answer.status, headers=dict(answer.headers))
-
-
-async def _answer_refusal(_: Request, error: Exception) -> Response:
-    refusal = cast(HTTPException, error)
-    response = _response(error_answer(refusal.status_code, refusal.detail))
-    response.headers.update(refusal.headers or {})
-    return response
-
-
-def _answer_with(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(_: Request, error: Exception) -> Response:
-        return _response(error_answer(status, str(error)))
-
-    return answer

@@ -1,7 +1,9 @@
 """JSON for the objects in the state: the members of the API's answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from heapq import nlargest
+from typing import TypeVar
 
 from oneloop.sandbox._state import (
     DailyUsage,
@@ -10,12 +12,19 @@ from oneloop.sandbox._state import (
     Key,
     KeyScope,
     Meter,
+    QueuedFault,
+    ReceivedRequest,
+    State,
+    Status,
     Verdict,
     Workspace,
     WorkspaceScope,
+    standing,
 )
 
 Json = dict[str, object]
+
+Changing = TypeVar("Changing", Meter, Key)
 
 _TEAM_ID = "team_sandbox"
 
@@ -125,6 +134,74 @@ def jwt_verdict_json(verdict: JwtVerdict) -> Json:
         "exp": verdict.exp,
     }
     return with_given(answer, "aud", verdict.aud)
+
+
+def request_json(request: ReceivedRequest) -> Json:
+    """Write an entry of the log."""
+    return {
+        "number": request.number,
+        "time": timestamp(request.time),
+        "method": request.method,
+        "path": request.path,
+        "operation": request.operation,
+        "headers": request.headers,
+        "body": request.body,
+        "status": request.status,
+        "fault": request.fault,
+        "applied": request.applied,
+    }
+
+
+def queued_fault_json(queued: QueuedFault) -> Json:
+    """Write what is left of an order of faults."""
+    return {
+        "faults": list(queued.faults),
+        "operation": queued.operation,
+        "rate": queued.rate,
+        "seed": queued.seed,
+        "times": queued.times,
+    }
+
+
+def overview_json(state: State, most: int) -> Json:
+    """Write what the page shows of a state: the meters and keys that changed last, and counts."""
+    now, meters, keys = state.now, state.meters.all(), state.keys.all()
+    return {
+        "now": timestamp(now),
+        "ahead": state.ahead,
+        "meters": [
+            {
+                "workspaceId": meter.workspace_id,
+                "externalMeterId": meter.external_meter_id,
+                **(meter_json(meter) or {}),
+            }
+            for meter in _newest(meters, most)
+        ],
+        "meterCount": len(meters),
+        "keys": [
+            {
+                "workspaceId": key.workspace_id,
+                "externalMeterId": key.external_meter_id,
+                "status": key_status(key, now),
+                **key_json(key),
+            }
+            for key in _newest(keys, most)
+        ],
+        "keyCount": len(keys),
+        "faults": [queued_fault_json(one) for one in state.faults.entries()],
+        "late": state.late_count,
+        "requestCount": state.log.count,
+    }
+
+
+def key_status(key: Key, now: datetime) -> str:
+    """Return what is to be said of a key: ACTIVE, EXPIRED, DISABLED or DELETED."""
+    status = standing(key, (), now)
+    return "ACTIVE" if status is Status.VALID else str(status)
+
+
+def _newest(items: Sequence[Changing], most: int) -> list[Changing]:
+    return nlargest(most, items, key=lambda one: one.updated_at)
 
 
 def with_given(members: Json, name: str, value: object) -> Json:

@@ -1,11 +1,25 @@
-"""Operations, their handlers, and the calls that handlers get."""
+"""Requests, operations, their handlers, and the calls that handlers get."""
 
 from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
+from starlette.datastructures import Headers
 
 from oneloop.sandbox._answers import Answer
 from oneloop.sandbox._state import Link, State
+
+
+@frozen(kw_only=True)
+class Request:
+    """A request as it was received. All of it may contain secrets."""
+
+    method: str
+    raw_path: bytes = field(repr=False)
+    """As sent, percent-encoded, without the query."""
+    query: bytes = field(repr=False)
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    """At most one byte more than the longest body that is accepted."""
 
 
 @frozen(kw_only=True)
@@ -34,3 +48,7 @@ class Operation:
     handler: Handler
     linked: bool = False
     """Whether a link token gives the right to call it."""
+    open: bool = False
+    """Whether it needs no token."""
+    name: str | None = None
+    """The operationId in the API's document; None for what is not part of the API."""

@@ -1,50 +1,67 @@
-"""Sending answers, or what the next fault in the queue makes of them."""
+"""Sending answers, or what a fault makes of them."""
 
 import asyncio
 import socket
 import struct
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
 
 from oneloop.sandbox._answers import Answer, sent_headers
+from oneloop.sandbox._app import Api
+from oneloop.sandbox._calls import Request
+from oneloop.sandbox._events import send_events
+from oneloop.sandbox._fields import MAX_BODY_BYTES
+from oneloop.sandbox._paths import encoded
 from oneloop.sandbox._plans import Performance, Step
-from oneloop.sandbox._state import ReceivedRequest, State
-
-CONTROL_PREFIX = "/_sandbox/"
-"""The controls are below this path. They are not logged and take no faults."""
+from oneloop.sandbox._privacy import Privacy
+from oneloop.sandbox._routes import is_own
+from oneloop.sandbox._state import State
 
 TRANSPORT = "oneloop.sandbox.transport"
 """The key of the connection's asyncio.Transport among the extensions of the ASGI scope."""
-
-_BEFORE_A_TOKEN = "/link-token/"  # noqa: S105 - the secret is what follows it in a path
 
 # Stands for the genuine answer in faults that prevent the call; they ignore it.
 _NOT_ASKED = Answer(0, (), b"")
 
 
 class Delivery:
-    """ASGI middleware that logs each API call and applies the next fault to it."""
+    """ASGI application that logs each API call and lets it take the next fault."""
 
-    def __init__(self, app: ASGIApp, *, state: State, max_body_bytes: int) -> None:
-        self._app = app
+    def __init__(self, api: Api, state: State, privacy: Privacy) -> None:
+        self._api = api
         self._state = state
-        self._max_body_bytes = max_body_bytes
+        self._privacy = privacy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        body = await read_body(receive, keep=self._max_body_bytes + 1)
+        body = await read_body(receive, keep=MAX_BODY_BYTES + 1)
         if body is None:
             return
-        if scope["path"].startswith(CONTROL_PREFIX):
-            await send_answer(send, await self._ask_app(scope, body), time.time())
+        request = Request(
+            method=scope["method"],
+            raw_path=scope["raw_path"],
+            query=scope["query_string"],
+            headers=Headers(raw=scope["headers"]),
+            body=body,
+        )
+        if is_own(encoded(request.raw_path)):
+            answer = self._api.answer(request)
+            if answer.streams:
+                await send_events(send, receive, answer, self._state)
+            else:
+                await send_answer(send, answer, time.time())
             return
 
-        fault = self._state.next_fault()
+        match = self._api.match(request)
+        name = None if match.operation is None else match.operation.name
+        fault = self._state.faults.take(name)
         genuine = _NOT_ASKED
         if fault is None or fault.applies:
-            genuine = await self._ask_app(scope, body)
+            genuine = self._api.answer(request, match)
         now = time.time()
         if fault is None:
             performance = Performance(genuine.status, genuine)
@@ -52,43 +69,27 @@ class Delivery:
             performance = fault.plan.perform(genuine, now)
 
         # Logged before it is sent, so that a client that has the answer finds the call in the log.
-        self._state.record(
-            ReceivedRequest(
-                method=scope["method"],
-                path=_target(scope),
-                status=performance.status,
-                fault=None if fault is None else fault.kind,
-                applied=genuine.applied,
-            )
+        entry = self._state.record(
+            time=datetime.fromtimestamp(now, UTC),
+            method=request.method,
+            path=self._privacy.target(request),
+            operation=name,
+            headers=self._privacy.headers(request.headers),
+            body=self._privacy.body(body),
+            status=performance.status,
+            fault=None if fault is None else fault.kind,
+            applied=genuine.applied,
         )
+        late = None
+        if fault is not None and fault.delay is not None:
+            late = self._state.delay(entry, lambda: self._api.answer(request, match).applied)
         if isinstance(performance.show, Answer):
             await send_answer(send, performance.show, now)
         else:
             await _play(performance.show, scope["extensions"][TRANSPORT], receive)
-
-    async def _ask_app(self, scope: Scope, body: bytes) -> Answer:
-        """Return the application's answer to a request without sending it."""
-        status = 0
-        headers: list[tuple[bytes, bytes]] = []
-        content = bytearray()
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: Message) -> None:
-            nonlocal status, headers
-            if message["type"] == "http.response.start":
-                status, headers = message["status"], message["headers"]
-            else:
-                content.extend(message["body"])
-
-        await self._app(scope, receive, send)
-        kept = tuple(
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in headers
-            if name != b"content-length"
-        )
-        return Answer(status, kept, bytes(content), scope["state"].get("applied", False))
+        if fault is not None and late is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(fault.delay or 0, self._state.carry_out, late)
 
 
 async def read_body(receive: Receive, *, keep: int) -> bytes | None:
@@ -102,15 +103,6 @@ async def read_body(receive: Receive, *, keep: int) -> bytes | None:
         body += message["body"][: keep - len(body)]
         more = message["more_body"]
     return bytes(body)
-
-
-def _target(scope: Scope) -> str:
-    path: str = scope["raw_path"].decode("latin-1")
-    before, found, token = scope["path"].partition(_BEFORE_A_TOKEN)
-    if token:
-        path = f"{before}{found}***"
-    query: bytes = scope["query_string"]
-    return f"{path}?{query.decode('latin-1')}" if query else path
 
 
 async def send_answer(send: Send, answer: Answer, now: float) -> None:

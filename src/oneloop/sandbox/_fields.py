@@ -41,6 +41,10 @@ class Fields:
             raise HTTPException(400, f"{unknown}: unknown field; known are: {known}")
         return self
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether the field is given."""
+        return name in self._values
+
     def required(self, name: str, read: Reader[_T]) -> _T:
         """Read a required field."""
         return read(self._within + name, self._values.get(name, _MISSING))

@@ -1,23 +1,10 @@
-"""Paths in one percent-encoded spelling, so that no id can reach another route."""
+"""Paths in one percent-encoded spelling, so that no id can reach another route.
+
+Servers decode paths. An id such as ``a/rotate`` would then look like two segments, and a call for
+one thing could reach another.
+"""
 
 from urllib.parse import quote, unquote_to_bytes
-
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-
-class EncodedPaths:
-    """ASGI middleware that routes paths percent-encoded, in one spelling each.
-
-    Servers decode paths. An id such as ``a/rotate`` would then look like two segments, and a call
-    for one thing could reach another.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its path encoded."""
-        await self._app({**scope, "path": encoded(scope["raw_path"])}, receive, send)
 
 
 def encoded(raw_path: bytes) -> str:

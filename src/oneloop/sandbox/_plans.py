@@ -8,7 +8,7 @@ from typing import Literal
 
 from attrs import evolve, field, frozen
 
-from oneloop.sandbox._answers import Answer, closing_head, json_body, with_header
+from oneloop.sandbox._answers import Answer, head, json_body, with_header
 
 Ending = Literal["close", "reset"]
 
@@ -100,7 +100,17 @@ class Truncated:
     def perform(self, genuine: Answer, now: float) -> Performance:
         """Declare the full length, then close."""
         half = genuine.body[: len(genuine.body) // 2]
-        return Performance(genuine.status, iter((closing_head(genuine, now) + half, "close")))
+        return Performance(genuine.status, iter((head(genuine, now, closing=True) + half, "close")))
+
+
+@frozen
+class Doubled:
+    """The genuine answer, followed by a copy of itself on a connection that stays open."""
+
+    def perform(self, genuine: Answer, now: float) -> Performance:
+        """Send both at once, then wait for the client to close the connection."""
+        answer = head(genuine, now) + genuine.body
+        return Performance(genuine.status, iter((answer * 2,)))
 
 
 @frozen
@@ -112,15 +122,15 @@ class Dripped:
 
     def perform(self, genuine: Answer, now: float) -> Performance:
         """Wait before each byte of the slow part; send the other part at once."""
-        head = closing_head(genuine, now)
+        top = head(genuine, now, closing=True)
         if self.part == "head":
-            steps = _drip(b"", head, genuine.body, self.seconds)
+            steps = _drip(b"", top, genuine.body, self.seconds)
         else:
-            steps = _drip(head, genuine.body, b"", self.seconds)
+            steps = _drip(top, genuine.body, b"", self.seconds)
         return Performance(genuine.status, steps)
 
 
-Plan = Silence | Canned | WithoutField | Padded | Truncated | Dripped
+Plan = Silence | Canned | WithoutField | Padded | Truncated | Doubled | Dripped
 
 
 def _drip(first: bytes, slow: bytes, last: bytes, seconds: float) -> Iterator[Step]:

@@ -1,19 +1,24 @@
 """Everything that can be called. To simulate a new operation, add a handler and a line here."""
 
-import json
-from importlib.resources import files
+from attrs import evolve
 
 from oneloop.sandbox._calls import Operation
-from oneloop.sandbox._delivery import CONTROL_PREFIX
 from oneloop.sandbox._operations import (
     _billing,
     _controls,
+    _files,
     _keys,
     _tokens,
     _verification,
     _workspaces,
 )
-from oneloop.sandbox._operations._unsimulated import unsimulated
+from oneloop.sandbox._operations._unsimulated import (
+    operation_ids,
+    shape,
+    unsimulated,
+)
+
+CONTROL_PREFIX = "/_sandbox/"
 
 _API = "/api/v1/"
 _KEY = "/api/v1/workspace/{id}/api-key/{akid}"
@@ -46,16 +51,37 @@ SIMULATED = (
 """The operations of the API that work on the sandbox's state."""
 
 CONTROLS = (
+    Operation("GET", CONTROL_PREFIX + "misbehave", _controls.show_faults),
     Operation("POST", CONTROL_PREFIX + "misbehave", _controls.misbehave),
+    Operation("DELETE", CONTROL_PREFIX + "misbehave", _controls.clear_faults),
+    Operation("POST", CONTROL_PREFIX + "apply-late", _controls.apply_late),
     Operation("POST", CONTROL_PREFIX + "meters", _controls.create_meter),
     Operation("GET", CONTROL_PREFIX + "requests", _controls.list_requests),
+    Operation("GET", CONTROL_PREFIX + "events", _controls.events),
     Operation("POST", CONTROL_PREFIX + "advance", _controls.advance),
     Operation("POST", CONTROL_PREFIX + "reset", _controls.reset),
 )
 """The sandbox's own, which docs/sandbox.md describes."""
 
+FILES = (
+    Operation("GET", "/", _files.index, open=True),
+    Operation("GET", CONTROL_PREFIX + "page.css", _files.style, open=True),
+    Operation("GET", CONTROL_PREFIX + "page.js", _files.script, open=True),
+    Operation("GET", "/openapi.json", _files.api_description, open=True),
+    Operation("GET", CONTROL_PREFIX + "openapi.json", _files.controls_description, open=True),
+)
+"""The page, and the descriptions of the API and of the controls."""
+
+
+def is_own(path: str) -> bool:
+    """Return whether a path belongs to the sandbox itself, and not to the API."""
+    # Browsers ask for the icon by themselves.
+    return path.startswith(CONTROL_PREFIX) or path in ("/", "/openapi.json", "/favicon.ico")
+
 
 def operations() -> tuple[Operation, ...]:
     """Return all of them, also those that the document has and the sandbox does not simulate."""
-    document = json.loads(files("oneloop_api").joinpath("document.json").read_text("utf-8"))
-    return (*SIMULATED, *CONTROLS, *unsimulated(document, SIMULATED))
+    described = _files.document()
+    names = operation_ids(described)
+    simulated = [evolve(one, name=names.get(shape(one.method, one.path))) for one in SIMULATED]
+    return (*simulated, *CONTROLS, *FILES, *unsimulated(described, SIMULATED))

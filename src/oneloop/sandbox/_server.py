@@ -1,12 +1,16 @@
 """The public `Sandbox`, and the HTTP server that it runs in a thread."""
 
 import asyncio
+import logging
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -16,13 +20,32 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from oneloop.sandbox._app import application
-from oneloop.sandbox._delivery import TRANSPORT
-from oneloop.sandbox._faults import MAX_TIMES, Fault
-from oneloop.sandbox._state import Clock, Meter, ReceivedRequest, State, utc_now
+from oneloop.sandbox._access import Access
+from oneloop.sandbox._app import Api
+from oneloop.sandbox._delivery import TRANSPORT, Delivery
+from oneloop.sandbox._faults import Fault
+from oneloop.sandbox._hosts import OwnHosts, checked_hosts
+from oneloop.sandbox._operations._files import document
+from oneloop.sandbox._privacy import Privacy
+from oneloop.sandbox._routes import operations
+from oneloop.sandbox._state import (
+    LOG_SIZE,
+    Clock,
+    Meter,
+    Order,
+    QueuedFault,
+    ReceivedRequest,
+    State,
+    utc_now,
+)
+from oneloop.sandbox._state_file import StateFile
+
+logger = logging.getLogger("oneloop.sandbox")
 
 _HOST = "127.0.0.1"
 _API_KEY = "sdk_sandbox"
+_ANY_HOST = {"0.0.0.0": _HOST, "::": "::1"}  # noqa: S104 - what it means, not what is served
+_LARGEST_LOG = 1_000_000
 _RESTRICTED_API_KEY = "sdk_sandbox_restricted"
 
 # Idle connections stay open for longer than any test waits between two calls.
@@ -30,56 +53,101 @@ _KEEP_ALIVE_SECONDS = 75
 
 
 class Sandbox:
-    """A stand-in for the Oneloop API on 127.0.0.1. Use it with `with`, or `start` and `stop` it.
+    """A stand-in for the Oneloop API on this machine. Use it with `with`, or `start` and `stop` it.
 
     Every method and property may be used from any thread, while it serves and afterwards.
 
     Args:
+        host: the address to listen on. Other addresses than those of this machine let others use
+            the sandbox; they need `allowed_hosts`, too.
         port: where to listen; 0 for any port that is free.
         api_key: the bearer token to accept: visible ASCII characters.
+        allowed_hosts: names that requests may use for the sandbox in their ``Host`` header, apart
+            from `host` and those of this machine; ``*`` for any. Other names are answered with 421.
+        state: a file that keeps workspaces, meters, usage, keys and tokens over a restart; by
+            default, they are forgotten. It is read at the start, written soon after each change.
+        log_size: how many calls `requests` keeps, 1 to 1,000,000.
+        on_request: called with each API call that was received, in the server's thread, and again
+            when a late call has taken effect. It must return soon, and its errors are only logged.
         clock: returns the current time as an aware datetime; by default the machine's time. Pass
             one that stands still to test what happens within a second, such as rate limits.
 
     Raises:
-        ValueError: `port` is out of range, or `api_key` cannot be a token or is
+        ValueError: an argument is out of range, or is not a host name or a token, or `api_key` is
             `restricted_api_key`.
     """
 
-    def __init__(self, *, port: int = 0, api_key: str = _API_KEY, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        *,
+        host: str = _HOST,
+        port: int = 0,
+        api_key: str = _API_KEY,
+        allowed_hosts: Iterable[str] = (),
+        state: str | PathLike[str] | None = None,
+        log_size: int = LOG_SIZE,
+        on_request: Callable[[ReceivedRequest], object] | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
         if not 0 <= port <= 65_535:
             raise ValueError(f"port must be from 0 to 65535, not {port}")
+        if not 1 <= log_size <= _LARGEST_LOG:
+            raise ValueError(f"log_size must be from 1 to {_LARGEST_LOG}, not {log_size}")
         if not re.fullmatch(r"[!-~]+", api_key):
             raise ValueError("api_key must consist of visible ASCII characters")
         if api_key == _RESTRICTED_API_KEY:
             raise ValueError("api_key must differ from restricted_api_key")
+        self._host = host
         self._port = port
         self._api_key = api_key
-        self._state = State(clock)
+        self._allowed_hosts = checked_hosts(allowed_hosts)
+        served = operations()
+        names = sorted({one.name for one in served if one.name is not None})
+        self._state = State(clock, log_size=log_size, operations=tuple(names))
+        self._api = Api(self._state, Access(api_key, _RESTRICTED_API_KEY), served)
+        self._file = None if state is None else StateFile(Path(state), self._state)
+        if on_request is not None:
+            self._state.listen(partial(_report, on_request))
         self._running: _Running | None = None
 
     def start(self) -> None:
         """Start to serve.
 
         Raises:
-            OSError: the port is taken, or needs privileges.
+            OSError: the address does not exist here, the port is taken or needs privileges, or the
+                file of `state` cannot be read or written, or is in use.
+            ValueError: the file of `state` is not one; the message says what is wrong in it.
             RuntimeError: the sandbox is running already.
         """
         if self._running is not None:
             raise RuntimeError("the sandbox is running already")
-        app = application(
-            self._state, api_key=self._api_key, restricted_api_key=_RESTRICTED_API_KEY
-        )
-        self._running = _start(app, self._port)
+        listener = _listener(self._host, self._port)
+        try:
+            if self._file is not None:
+                self._file.open()
+        except BaseException:
+            listener.close()
+            raise
+        delivery = Delivery(self._api, self._state, Privacy(document()))
+        own = () if self._host in _ANY_HOST else (_in_url(self._host),)
+        self._running = _start(OwnHosts(delivery, (*own, *self._allowed_hosts)), listener)
 
     def stop(self) -> None:
         """End every connection and the server; do nothing if it is not running.
 
-        The state stays readable, and `start` continues with it.
+        The state stays readable, and `start` continues with it. Late calls that have not happened
+        yet never will.
+
+        Raises:
+            OSError: the file of `state` could not be written. The sandbox is stopped all the same.
         """
         running, self._running = self._running, None
         if running is not None:
             running.request_stop()
             running.thread.join()
+            self._state.drop_late()
+            if self._file is not None:
+                self._file.close()
 
     def __enter__(self) -> "Sandbox":
         """Start and return itself."""
@@ -100,7 +168,8 @@ class Sandbox:
         """The base URL, such as ``http://127.0.0.1:8787``. RuntimeError if it is not running."""
         if self._running is None:
             raise RuntimeError("the sandbox is not running: use it with `with`, or call start()")
-        return f"http://{_HOST}:{self._running.port}"
+        host = _ANY_HOST.get(self._host, self._host)
+        return f"http://{_in_url(host)}:{self._running.port}"
 
     @property
     def api_key(self) -> str:
@@ -149,29 +218,62 @@ class Sandbox:
             )
         return meter
 
-    def misbehave(self, *faults: Fault | str, times: int = 1) -> None:
-        """Queue faults, or names of faults. Each API call from now on takes the next one.
+    def misbehave(
+        self,
+        *faults: Fault | str,
+        times: int | None = None,
+        operation: str | None = None,
+        rate: float | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Queue faults, or names of faults, for API calls from now on.
+
+        Without a rate, each call takes the next fault. With one, calls take a fault at random,
+        unless one is queued for certain.
 
         Args:
-            faults: in the order in which calls take them.
-            times: how often to queue all of them, one round after the other; 1 to 10 000.
+            faults: in the order in which calls take them; with a rate, each is as likely.
+            times: how often to queue all of them, one round after the other, once by default. With
+                a rate: how many calls take one, without end by default. 1 to 10,000.
+            operation: only calls of this operation take them, given by its operationId or by the
+                name of the client's method, such as ``refill_billing_limit``. By default all.
+            rate: the probability with which a call takes one, 0 to 1.
+            seed: of the random numbers, so that the same calls take the same faults again; by
+                default one that `queued_faults` shows.
 
         Raises:
-            ValueError: a name is unknown (the message lists all names), or `times` is out of range.
+            ValueError: a name is unknown (the message lists all names), or an argument is out of
+                range.
             TypeError: an argument is neither a fault nor a name.
         """
-        if not 1 <= times <= MAX_TIMES:
-            raise ValueError(f"times must be from 1 to {MAX_TIMES}, not {times}")
         for fault in faults:
             if not isinstance(fault, Fault | str):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"a fault must be a Fault or the name of one, not {fault!r}")
-        queue = [Fault.named(fault) if isinstance(fault, str) else fault for fault in faults]
-        self._state.queue_faults(queue * times)
+        found = [Fault.named(fault) if isinstance(fault, str) else fault for fault in faults]
+        self._state.queue_faults(
+            Order(faults=found, times=times, operation=operation, rate=rate, seed=seed)
+        )
+
+    @property
+    def queued_faults(self) -> tuple[QueuedFault, ...]:
+        """What is queued, in the order in which calls take it."""
+        return self._state.faults.entries()
+
+    def clear_faults(self) -> int:
+        """Remove all faults from the queue; return how many there were."""
+        return self._state.clear_faults()
+
+    def apply_late(self) -> int:
+        """Carry out at once all calls that are to happen late; return how many there were."""
+        return self._state.carry_out_late()
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Every API call received since the start or the last reset, oldest first."""
-        return self._state.requests()
+        """The last API calls since the start or the last reset, oldest first.
+
+        There are at most as many as `log_size`. The number of the last one is that of all calls.
+        """
+        return self._state.log.entries()
 
     def advance(self, seconds: float) -> None:
         """Move the sandbox's clock forward: keys and tokens expire, rate limits start again.
@@ -197,17 +299,38 @@ class _Running:
     request_stop: Callable[[], object]
 
 
-def _start(app: ASGIApp, port: int) -> _Running:
-    """Serve `app` in a new thread; return as soon as connections are accepted."""
-    # Bound here and not in the thread, so that the caller gets the error.
+def _report(
+    on_request: Callable[[ReceivedRequest], object], request: ReceivedRequest | None
+) -> None:
+    if request is None:
+        return
     try:
-        listener = socket.create_server((_HOST, port))
+        on_request(request)
+    except Exception:
+        logger.exception("on_request raised an exception")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Open a socket that listens."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        message = f"the sandbox cannot listen on {_HOST}:{port}: {error.strerror}"
+        # socket.gaierror has a message of its own, and numbers that are not those of errno.
+        message = f"the sandbox cannot listen on {_in_url(host)}:{port}: {error.strerror}"
         raise OSError(error.errno, message) from None
     # Connections inherit TCP_NODELAY. asyncio sets it only on sockets that were created with a
     # protocol number; without it, each answer on a kept connection waits for a delayed ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _start(app: ASGIApp, listener: socket.socket) -> _Running:
+    """Serve `app` in a new thread; return as soon as connections are accepted."""
     bound: int = listener.getsockname()[1]
     started: Future[Callable[[], object]] = Future()
 

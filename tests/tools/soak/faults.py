@@ -25,7 +25,10 @@ FAULTS = (
     Fault.drop_after(),
     Fault.reset_before(),
     Fault.reset_after(),
+    Fault.late_apply(0.02, ending="drop"),
+    Fault.late_apply(0.02, ending="504"),
     Fault.truncated_body(),
+    Fault.duplicate_answer(),
     Fault.large_body(MAX_RESPONSE_BYTES + 1),
     Fault.large_body(MAX_RESPONSE_BYTES),
     Fault.slow_headers(0.1),
@@ -57,9 +60,12 @@ FAULTS = (
         for applies in (False, True)
     ),
 )
-_CONFUSING = [Fault.raw(_TWO_ANSWERS, applies=applies) for applies in (False, True)]
+_CONFUSING = [
+    Fault.duplicate_answer(),
+    *(Fault.raw(_TWO_ANSWERS, applies=applies) for applies in (False, True)),
+]
 FAULTS_OVER_HTTPX = tuple(fault for fault in FAULTS if fault not in _CONFUSING)
 """httpx takes what it reads together with the end of an answer for the start of the next one.
 It has no public interface that would show us, so a server that sends two answers confuses it."""
 
-RARE_FAULTS = (Fault.hang(), Fault.slow_headers(30), Fault.slow_body(30))
+RARE_FAULTS = (Fault.hang(), Fault.late_apply(0.02), Fault.slow_headers(30), Fault.slow_body(30))

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from oneloop import AsyncOneloop, Oneloop, Outcome, Retry, RetryPolicy, Timeout
-from oneloop.sandbox import Fault, Sandbox
+from oneloop.sandbox import Fault, ReceivedRequest, Sandbox
 
 from .books import OUTCOMES, Comparison, Kind, Refill, Report, Result
 from .faults import FAULTS, MAX_RESPONSE_BYTES, RARE_FAULTS, RARELY
@@ -62,15 +62,26 @@ class Soak:
     retry: RetryPolicy = POLICY
     options: dict[str, Any] = field(factory=dict[str, Any])
     progress: Callable[[int], object] = field(default=lambda _: None)
-    _sandbox: Sandbox = field(factory=lambda: Sandbox(port=_free_port()), init=False)
+    _sandbox: Sandbox = field(init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
     _begun: int = field(default=0, init=False)
     _unmet: int = field(default=0, init=False)
     """Requests that were not sent after it was decided whether they meet a fault."""
     _restarts: int = field(default=0, init=False)
+    _requests: int = field(default=0, init=False)
+    _faults: int = field(default=0, init=False)
     _stopping: bool = field(default=False, init=False)
     _open: dict[str, tuple[Refill, float]] = field(factory=dict, init=False)
     _results: list[tuple[Refill, Result]] = field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Prepare the sandbox, whose log is too short for all requests."""
+        self._sandbox = Sandbox(port=_free_port(), on_request=self._count)
+
+    def _count(self, request: ReceivedRequest) -> None:
+        if request.number > self._requests:  # otherwise a late call that has taken effect
+            self._requests = request.number
+            self._faults += request.fault is not None
 
     def run(self) -> Report:
         """Make the refills, and compare their results with the sandbox's books."""
@@ -84,7 +95,6 @@ class Soak:
         finally:
             sandbox.stop()
         seconds = time.monotonic() - started
-        requests = sandbox.requests
         budget = self._budget
         comparisons = [
             Comparison(refill, result, self._rise(refill), budget)
@@ -94,8 +104,8 @@ class Soak:
             kind=self.kind,
             comparisons=tuple(comparisons),
             missing=0 if self.calls is None else self.calls - len(comparisons),
-            requests=len(requests),
-            faults=sum(request.fault is not None for request in requests),
+            requests=self._requests,
+            faults=self._faults,
             restarts=self._restarts,
             seconds=seconds,
         )

@@ -1,18 +1,19 @@
-"""The controls of the sandbox, which docs/sandbox.md describes.
+"""The controls of the sandbox, which docs/sandbox.md and controls.json describe.
 
 Unlike the API, they refuse unknown fields: a test would not notice that one has no effect.
 """
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
-from attrs import asdict
 from starlette.exceptions import HTTPException
 
 from oneloop.sandbox._answers import Answer, json_answer
-from oneloop.sandbox._bodies import meter_json
+from oneloop.sandbox._bodies import meter_json, queued_fault_json, request_json
 from oneloop.sandbox._calls import Call
-from oneloop.sandbox._faults import MAX_TIMES, Fault
+from oneloop.sandbox._faults import FAULTS, Fault
 from oneloop.sandbox._fields import (
+    Reader,
     body_fields,
     boolean,
     digits,
@@ -20,19 +21,81 @@ from oneloop.sandbox._fields import (
     nullable,
     refuse,
     string,
+    string_map,
 )
-from oneloop.sandbox._state import State
+from oneloop.sandbox._state import MAX_TIMES, Order, State
+
+_LARGEST = 2**53 - 1
+
+
+def _number(path: str, value: object) -> float:
+    if type(value) not in (int, float):
+        refuse(path, "a number")
+    return cast(float, value)
+
+
+def _natural(path: str, value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _LARGEST:
+        refuse(path, f"an integer from 0 to {_LARGEST}")
+    return value
+
+
+PARAMETERS: Mapping[str, Reader[Any]] = {
+    "seconds": _number,
+    "size": _natural,
+    "without": string,
+    "body": string,
+    "data": string,
+    "headers": string_map,
+    "applies": boolean,
+}
+"""The parameters that some faults have."""
+
+
+def show_faults(state: State, _: Call) -> Answer:
+    """Return the queue of faults, and what can be queued."""
+    known = [{"name": one.name, "what": one.what, **_promise(one.make())} for one in FAULTS]
+    answer = {
+        "faults": [queued_fault_json(one) for one in state.faults.entries()],
+        "known": {"names": known, "operations": state.faults.operations},
+    }
+    return json_answer(200, answer)
+
+
+def _promise(fault: Fault) -> dict[str, bool]:
+    return {"applies": fault.applies, "late": fault.delay is not None}
 
 
 def misbehave(state: State, call: Call) -> Answer:
     """Queue a fault."""
-    fields = body_fields(call).only("fault", "times")
+    fields = body_fields(call).only("fault", "times", "operation", "rate", "seed", *PARAMETERS)
+    parameters = {
+        name: fields.required(name, read) for name, read in PARAMETERS.items() if name in fields
+    }
+    operation = fields.optional("operation", nullable(string), None)
+    times = fields.optional("times", nullable(integer_up_to(MAX_TIMES)), None)
+    rate = fields.optional("rate", nullable(_number), None)
+    seed = fields.optional("seed", nullable(_natural), None)
+    name = fields.required("fault", string)
     try:
-        fault = Fault.named(fields.required("fault", string))
+        fault = Fault.named(name, **parameters)
     except ValueError as error:
         raise HTTPException(400, f"fault: {error}") from None
-    times = fields.optional("times", integer_up_to(MAX_TIMES), 1)
-    return json_answer(200, {"queued": state.queue_faults([fault] * times)})
+    try:
+        order = Order(faults=(fault,), operation=operation, times=times, rate=rate, seed=seed)
+        return json_answer(200, {"queued": state.queue_faults(order)})
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from None
+
+
+def clear_faults(state: State, _: Call) -> Answer:
+    """Empty the queue of faults."""
+    return json_answer(200, {"cleared": state.clear_faults()})
+
+
+def apply_late(state: State, _: Call) -> Answer:
+    """Carry out at once what is still to happen late."""
+    return json_answer(200, {"applied": state.carry_out_late()})
 
 
 def create_meter(state: State, call: Call) -> Answer:
@@ -54,7 +117,14 @@ def create_meter(state: State, call: Call) -> Answer:
 
 def list_requests(state: State, _: Call) -> Answer:
     """Return the log of API calls."""
-    return json_answer(200, {"requests": [asdict(request) for request in state.requests()]})
+    requests = [request_json(request) for request in state.log.entries()]
+    return json_answer(200, {"requests": requests, "count": state.log.count})
+
+
+def events(_: State, __: Call) -> Answer:
+    """Begin the stream of events."""
+    headers = (("content-type", "text/event-stream"), ("cache-control", "no-store"))
+    return Answer(200, headers, b"", streams=True)
 
 
 def advance(state: State, call: Call) -> Answer:
@@ -81,9 +151,3 @@ def _credits(path: str, value: object) -> int:
         return digits(path, value)
     except HTTPException:
         refuse(path, "a string of digits or an integer, not negative")
-
-
-def _number(path: str, value: object) -> float:
-    if type(value) not in (int, float):
-        refuse(path, "a number")
-    return cast(float, value)

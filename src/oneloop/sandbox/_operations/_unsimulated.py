@@ -20,20 +20,40 @@ _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _PARAMETER = re.compile(r"\{[^}]*\}")
 
 
+def operations_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Schema]]:
+    """Yield method, path and description of each operation of a document."""
+    for path, item in document["paths"].items():
+        for method in _METHODS:
+            if method in item:
+                yield method.upper(), path, item[method]
+
+
+def operation_ids(document: Mapping[str, Any]) -> Mapping[tuple[str, str], str | None]:
+    """Return the operationIds of a document by `shape`."""
+    found = operations_of(document)
+    return {shape(method, path): one.get("operationId") for method, path, one in found}
+
+
 def unsimulated(document: Mapping[str, Any], simulated: Iterable[Operation]) -> Iterator[Operation]:
     """Yield each operation of a document that is not among the simulated ones."""
-    known = {_shape(one.path): one.path for one in simulated}
-    served = {(one.method, one.path) for one in simulated}
+    simulated = tuple(simulated)
+    served = {shape(one.method, one.path) for one in simulated}
+    # A path that differs only in the names of its parameters is one route with the simulated one.
+    known = {_unnamed(one.path): one.path for one in simulated}
     samples = Samples(document)
-    for written, item in document["paths"].items():
-        path = known.get(_shape(written)) or _route(written)
-        for method in _METHODS:
-            if method in item and (method.upper(), path) not in served:
-                yield Operation(method.upper(), path, _Sampled(samples, item[method]))
+    for method, written, described in operations_of(document):
+        if shape(method, written) not in served:
+            path = known.get(_unnamed(written)) or _route(written)
+            name = described.get("operationId")
+            yield Operation(method, path, _Sampled(samples, described), name=name)
 
 
-def _shape(path: str) -> str:
-    """Return a path without the names of its parameters, which are no part of a URL."""
+def shape(method: str, path: str) -> tuple[str, str]:
+    """Return what distinguishes an operation: not the names of its parameters."""
+    return method, _unnamed(path)
+
+
+def _unnamed(path: str) -> str:
     return _PARAMETER.sub("{}", path)
 
 

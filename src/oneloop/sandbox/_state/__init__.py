@@ -4,20 +4,23 @@ Its parts may be used from any thread: they share one reentrant lock.
 """
 
 import threading
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
 
-from attrs import frozen
+from attrs import define
 
-from oneloop.sandbox._faults import Fault
+from oneloop.sandbox._state._books import Books, books_from_json, books_to_json
 from oneloop.sandbox._state._clock import AdjustableClock, Clock, utc_now
 from oneloop.sandbox._state._jwts import Jwts, JwtVerdict
 from oneloop.sandbox._state._keys import IssuedKey, Key, KeyRequest, Keys, KeyScope
 from oneloop.sandbox._state._links import Link, Links
+from oneloop.sandbox._state._log import ReceivedRequest, RequestLog
 from oneloop.sandbox._state._meters import DailyUsage, Meter, Meters
+from oneloop.sandbox._state._queue import MAX_TIMES, FaultQueue, Order, QueuedFault
 from oneloop.sandbox._state._rates import RateLimit
 from oneloop.sandbox._state._refusals import ConflictError, NotFoundError
-from oneloop.sandbox._state._verification import Verdict, Verification
+from oneloop.sandbox._state._verification import Status, Verdict, Verification, standing
 from oneloop.sandbox._state._workspaces import (
     Workspace,
     Workspaces,
@@ -26,6 +29,9 @@ from oneloop.sandbox._state._workspaces import (
 )
 
 __all__ = [
+    "LOG_SIZE",
+    "MAX_TIMES",
+    "Books",
     "Clock",
     "ConflictError",
     "DailyUsage",
@@ -34,34 +40,43 @@ __all__ = [
     "Key",
     "KeyRequest",
     "KeyScope",
+    "LateCall",
     "Link",
+    "Listener",
     "Meter",
     "NotFoundError",
+    "Order",
+    "QueuedFault",
     "RateLimit",
     "ReceivedRequest",
     "State",
+    "Status",
     "Verdict",
     "Workspace",
     "WorkspaceScope",
     "WorkspaceSettings",
+    "books_from_json",
+    "books_to_json",
+    "standing",
     "utc_now",
 ]
 
 
-@frozen(kw_only=True)
-class ReceivedRequest:
-    """An API call that the sandbox received completely, without its token and body."""
+LOG_SIZE = 1000
+"""How many calls the log keeps, if nothing else is asked for."""
 
-    method: str
-    path: str
-    """As sent: percent-encoded and with the query. A link token in it is ``***``."""
-    status: int | None
-    """The status of the answer; None if there was no answer, or only raw bytes."""
-    fault: str | None
-    """The name of the fault that the call took; None if it took none."""
-    applied: bool
-    """Whether the call changed the sandbox's state. The time when a key was last used and the
-    counters of rate limits are not considered."""
+
+@define(eq=False)
+class LateCall:
+    """A call that is to be carried out late."""
+
+    request: ReceivedRequest
+    carry_out: Callable[[], bool]
+    """Carries it out, and returns whether that changed anything."""
+
+
+Listener = Callable[[ReceivedRequest | None], object]
+"""Gets a call that was received or has changed, or None if something else has changed."""
 
 
 class State:
@@ -76,40 +91,104 @@ class State:
     verification: Verification
     links: Links
     jwts: Jwts
+    log: RequestLog
 
-    def __init__(self, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        clock: Clock = utc_now,
+        *,
+        log_size: int = LOG_SIZE,
+        operations: Sequence[str] = (),
+    ) -> None:
         self._lock = threading.RLock()
         self._source = clock
-        self._faults: deque[Fault] = deque()
-        self._requests: list[ReceivedRequest] = []
-        self.reset()
+        self._log_size = log_size
+        self._listeners: list[Listener] = []
+        self.faults = FaultQueue(self._lock, operations)
+        self.epoch = 0
+        """The number of resets. Calls are numbered anew after each."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._clock = AdjustableClock(self._source)
+        lock, now = self._lock, self._clock.now
+        self.workspaces = Workspaces(lock, now)
+        self.meters = Meters(lock, now)
+        self.keys = Keys(lock, now, self.workspaces, self.meters)
+        self.verification = Verification(lock, now, self.workspaces, self.keys, self.meters)
+        self.links = Links(lock, now, self.workspaces)
+        self.jwts = Jwts(lock, now)
+        self.log = RequestLog(lock, self._log_size)
+        self._late: dict[LateCall, None] = {}
+        self.faults.clear()
+        self.create_meter(
+            workspace_id="ws_1",
+            external_meter_id="acme",
+            total_credits=1000,
+            used_credits=0,
+            allow_overages=False,
+            spend_cap=None,
+        )
 
     def reset(self) -> None:
         """Return to the workspace and the meter that every sandbox starts with."""
         with self._lock:
-            self._clock = AdjustableClock(self._source)
-            lock, now = self._lock, self._clock.now
-            self.workspaces = Workspaces(lock, now)
-            self.meters = Meters(lock, now)
-            self.keys = Keys(lock, now, self.workspaces, self.meters)
-            self.verification = Verification(lock, now, self.workspaces, self.keys, self.meters)
-            self.links = Links(lock, now, self.workspaces)
-            self.jwts = Jwts(lock, now)
-            self._faults.clear()
-            self._requests.clear()
-            self.create_meter(
-                workspace_id="ws_1",
-                external_meter_id="acme",
-                total_credits=1000,
-                used_credits=0,
-                allow_overages=False,
-                spend_cap=None,
+            self.epoch += 1
+            self._begin()
+        self.changed()
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after each change, in the thread that made it; return how to stop that.
+
+        Changes that an API call makes are reported once, with the call.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def changed(self, request: ReceivedRequest | None = None) -> None:
+        """Tell all listeners."""
+        for listener in tuple(self._listeners):
+            listener(request)
+
+    def books(self) -> Books:
+        """Return what a restart has to keep."""
+        with self._lock:
+            return Books(
+                ahead=self._clock.ahead,
+                jwt_secret=self.jwts.secret,
+                workspaces=self.workspaces.all(),
+                scopes=self.workspaces.all_scopes(),
+                meters=self.meters.all(),
+                usage=self.meters.all_usage(),
+                keys=self.keys.all(),
+                links=self.links.all(),
             )
+
+    def restore(self, books: Books) -> None:
+        """Go on with these books instead of the present ones."""
+        with self._lock:
+            self._clock.advance(books.ahead - self._clock.ahead)
+            self.jwts.secret = books.jwt_secret
+            self.workspaces.restore(books.workspaces, books.scopes)
+            self.meters.restore(books.meters, books.usage)
+            self.keys.restore(books.keys)
+            self.links.restore(books.links)
+
+    @property
+    def now(self) -> datetime:
+        """The time by the sandbox's clock, in UTC."""
+        return self._clock.now()
+
+    @property
+    def ahead(self) -> float:
+        """The seconds by which the clock was moved."""
+        return self._clock.ahead
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward; raise ValueError if `seconds` is negative or centuries."""
         with self._lock:
             self._clock.advance(seconds)
+        self.changed()
 
     def create_meter(
         self,
@@ -136,7 +215,7 @@ class State:
                 raise ValueError(f"{name} must be an integer that is not negative")
         with self._lock:
             self.workspaces.ensure(workspace_id)
-            return self.meters.create(
+            meter = self.meters.create(
                 workspace_id=workspace_id,
                 external_meter_id=external_meter_id,
                 total_credits=total_credits,
@@ -144,24 +223,60 @@ class State:
                 allow_overages=allow_overages,
                 spend_cap=spend_cap,
             )
+        self.changed()
+        return meter
 
-    def queue_faults(self, faults: Iterable[Fault]) -> int:
-        """Queue faults for the next API calls; return the new length of the queue."""
-        with self._lock:
-            self._faults.extend(faults)
-            return len(self._faults)
+    def queue_faults(self, order: Order) -> int:
+        """Queue faults for API calls; return how many are queued."""
+        length = self.faults.add(order)
+        self.changed()
+        return length
 
-    def next_fault(self) -> Fault | None:
-        """Remove and return the next fault in the queue, None if it is empty."""
-        with self._lock:
-            return self._faults.popleft() if self._faults else None
+    def clear_faults(self) -> int:
+        """Remove all faults from the queue; return how many there were."""
+        length = self.faults.clear()
+        self.changed()
+        return length
 
-    def record(self, request: ReceivedRequest) -> None:
-        """Add a call to the log."""
-        with self._lock:
-            self._requests.append(request)
+    def record(self, **known: Any) -> ReceivedRequest:
+        """Add a call to the log, given by the fields of `ReceivedRequest` other than its number."""
+        entry = self.log.add(**known)
+        self.changed(entry)
+        return entry
 
-    def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Return the log, oldest first."""
+    def delay(self, request: ReceivedRequest, carry_out: Callable[[], bool]) -> LateCall:
+        """Remember a call that is to be carried out late."""
+        call = LateCall(request, carry_out)
         with self._lock:
-            return tuple(self._requests)
+            self._late[call] = None
+        self.changed()
+        return call
+
+    def carry_out(self, call: LateCall) -> bool:
+        """Carry out a late call; return whether it was still waiting.
+
+        It no longer waits if it was carried out, or if the sandbox has been reset or stopped.
+        """
+        with self._lock:
+            if call not in self._late:
+                return False
+            del self._late[call]
+            request = call.request
+            if call.carry_out():
+                request = self.log.mark_applied(request)
+        self.changed(request)
+        return True
+
+    def carry_out_late(self) -> int:
+        """Carry out all late calls at once, oldest first; return how many there were."""
+        return sum(self.carry_out(call) for call in tuple(self._late))
+
+    def drop_late(self) -> None:
+        """Forget the late calls: they never take effect."""
+        with self._lock:
+            self._late.clear()
+
+    @property
+    def late_count(self) -> int:
+        """The number of calls that wait to be carried out."""
+        return len(self._late)

@@ -31,6 +31,11 @@ class AdjustableClock:
         moment = (self._source() + self._ahead).astimezone(UTC)
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
+    @property
+    def ahead(self) -> float:
+        """The seconds by which it is ahead."""
+        return self._ahead.total_seconds()
+
     def advance(self, seconds: float) -> None:
         """Move the clock forward; raise ValueError if `seconds` is negative or centuries."""
         if not 0 <= seconds <= _FARTHEST - self._ahead.total_seconds():

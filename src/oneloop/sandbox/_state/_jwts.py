@@ -33,7 +33,7 @@ class Jwts:
 
     def __init__(self, lock: RLock, now: Clock) -> None:
         self._now = now
-        self._secret = secrets.token_bytes(32)
+        self.secret = secrets.token_hex(32)
         self._windows = RateWindows(lock, now)
 
     def create(self, payload: Mapping[str, str], *, aud: str | None, exp: int | None) -> str:
@@ -61,7 +61,7 @@ class Jwts:
         )
 
     def _signature(self, signed: str) -> str:
-        return _base64(hmac.digest(self._secret, _bytes(signed), hashlib.sha256))
+        return _base64(hmac.digest(self.secret.encode(), _bytes(signed), hashlib.sha256))
 
 
 def _encoded(value: object) -> str:

@@ -1,6 +1,6 @@
 """API keys. Their values are never stored, only digests of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import RLock
 from typing import Any
@@ -191,6 +191,17 @@ class Keys:
             after = evolve(self._keys[key.id], last_used_at=self._now())
             self._keys[key.id] = after
             return after
+
+    def all(self) -> tuple[Key, ...]:
+        """Return every key, oldest first."""
+        with self._lock:
+            return tuple(self._keys.values())
+
+    def restore(self, keys: Iterable[Key]) -> None:
+        """Replace everything."""
+        with self._lock:
+            self._keys = {one.id: one for one in keys}
+            self._ids = {one.digest: one.id for one in self._keys.values()}
 
     def _prefix_of(self, workspace_id: str) -> str:
         prefix = self._workspaces.get(workspace_id).settings.default_key_prefix

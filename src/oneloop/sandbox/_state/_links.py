@@ -1,5 +1,6 @@
 """Link tokens, with which a customer's browser manages that customer's keys."""
 
+from collections.abc import Iterable
 from threading import RLock
 
 from attrs import field, frozen
@@ -61,6 +62,16 @@ class Links:
         if found is None:
             raise NotFoundError("there is no such link token")
         return found
+
+    def all(self) -> tuple[Link, ...]:
+        """Return what every token stands for, oldest first."""
+        with self._lock:
+            return tuple(self._links.values())
+
+    def restore(self, links: Iterable[Link]) -> None:
+        """Replace everything."""
+        with self._lock:
+            self._links = {one.digest: one for one in links}
 
     def is_alive(self, link: Link) -> bool:
         """Return whether the token has not expired."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from threading import RLock
 
@@ -125,6 +125,26 @@ class Meters:
             DailyUsage(meter_id=meter_id, day=day, name=name, usage=usage)
             for (meter_id, day, name), usage in rows
         )
+
+    def all(self) -> tuple[Meter, ...]:
+        """Return every meter, oldest first."""
+        with self._lock:
+            return tuple(self._meters.values())
+
+    def all_usage(self) -> tuple[DailyUsage, ...]:
+        """Return the usage of every meter."""
+        with self._lock:
+            rows = tuple(self._usage.items())
+        return tuple(
+            DailyUsage(meter_id=meter_id, day=day, name=name, usage=usage)
+            for (meter_id, day, name), usage in rows
+        )
+
+    def restore(self, meters: Iterable[Meter], usage: Iterable[DailyUsage]) -> None:
+        """Replace everything."""
+        with self._lock:
+            self._meters = {(one.workspace_id, one.external_meter_id): one for one in meters}
+            self._usage = Counter({(one.meter_id, one.day, one.name): one.usage for one in usage})
 
     def _put(self, meter: Meter) -> Meter:
         meter = evolve(meter, updated_at=self._now())

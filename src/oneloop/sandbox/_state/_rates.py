@@ -7,6 +7,8 @@ from attrs import frozen
 
 from oneloop.sandbox._state._clock import Clock, posix_seconds
 
+_FEWEST = 1000
+
 
 @frozen(kw_only=True)
 class RateLimit:
@@ -36,6 +38,7 @@ class RateWindows:
         self._now = now
         self._windows: dict[tuple[str, int], tuple[int, int]] = {}
         """The end of the last window and the number of calls that it admitted, by id and length."""
+        self._most = _FEWEST
 
     def count(self, limit: RateLimit) -> RateStanding:
         """Count a call, and admit it unless the window is full."""
@@ -48,9 +51,17 @@ class RateWindows:
             admitted = calls < limit.limit
             calls += admitted
             self._windows[counted] = (ends, calls)
+            if len(self._windows) >= self._most:
+                self._forget_ended()
         return RateStanding(
             admitted=admitted, remaining=max(limit.limit - calls, 0), resets_at=ends
         )
+
+    def _forget_ended(self) -> None:
+        """Remove windows that have ended, so that ids which do not come again need no memory."""
+        now = posix_seconds(self._now())
+        self._windows = {name: (end, n) for name, (end, n) in self._windows.items() if end > now}
+        self._most = max(_FEWEST, 2 * len(self._windows))
 
 
 def _end(now: datetime, seconds: int) -> int:

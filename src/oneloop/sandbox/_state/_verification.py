@@ -70,7 +70,7 @@ class Verification:
             if key is None:
                 return Verdict(status=Status.INVALID)
             meter = self._meter_of(key)
-            status = _standing(key, scopes, self._now())
+            status = standing(key, scopes, self._now())
             if status is not Status.VALID:
                 return Verdict(status=status, key=key, meter=meter)
             rate = self._count(key, rate_limit)
@@ -119,7 +119,7 @@ class Verification:
         return self._windows.count(limit)
 
 
-def _standing(key: Key, scopes: Sequence[KeyScope], now: datetime) -> Status:
+def standing(key: Key, scopes: Sequence[KeyScope], now: datetime) -> Status:
     """Return VALID, or the status of a key that fails whatever its limits."""
     if key.deleted:
         return Status.DELETED

@@ -1,6 +1,6 @@
 """Workspaces and their scopes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import RLock
 
@@ -64,10 +64,26 @@ class Workspaces:
             found = self._workspaces.get(workspace_id)
             return self._add(workspace_id, workspace_id) if found is None else found
 
-    def all(self) -> Sequence[Workspace]:
+    def all(self) -> tuple[Workspace, ...]:
         """Return every workspace, oldest first."""
         with self._lock:
             return tuple(self._workspaces.values())
+
+    def all_scopes(self) -> Mapping[str, tuple[WorkspaceScope, ...]]:
+        """Return the scopes of every workspace by its id, oldest first."""
+        with self._lock:
+            return {name: tuple(scopes.values()) for name, scopes in self._scopes.items()}
+
+    def restore(
+        self, workspaces: Iterable[Workspace], scopes: Mapping[str, Iterable[WorkspaceScope]]
+    ) -> None:
+        """Replace everything."""
+        with self._lock:
+            self._workspaces = {one.id: one for one in workspaces}
+            self._scopes = {
+                name: {one.representation: one for one in scopes.get(name, ())}
+                for name in self._workspaces
+            }
 
     def get(self, workspace_id: str) -> Workspace:
         """Return a workspace; raise NotFoundError if it does not exist."""
