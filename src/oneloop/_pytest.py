@@ -141,8 +141,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             marked(item)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)  # of the old style, which pytest 7 has as well
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None]:
     """Allow the hosts of the markers during a test and its fixtures."""
     run = item.config.stash[RUN]
     more: frozenset[str] = frozenset()
@@ -150,10 +150,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         more = marked(item)
     with set_testing(True, allow_hosts=run.allowed | more):
         run.test = item.nodeid
-        try:
-            return (yield)
-        finally:
-            run.test = ""
+        yield
+        run.test = ""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -341,6 +341,23 @@ def test_each_test_has_a_sandbox_of_its_own(
     result.assert_outcomes(passed=3)
 
 
+def test_cases_of_unittest_can_use_the_fixtures(suite: Suite) -> None:
+    """They name them at the class, and reach the sandbox by the environment."""
+    result = suite(
+        FIXTURES
+        + """
+    import unittest
+
+    @pytest.mark.usefixtures("oneloop_sandbox")
+    class RefillTest(unittest.TestCase):
+        def test_it(self):
+            with Oneloop() as client:
+                client.refill_billing_limit(**REFILL)
+    """
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_no_fixture_is_left_open(suite: Suite) -> None:
     """The client is closed and the sandbox stopped when the test ends."""
     result = suite(
