@@ -260,8 +260,6 @@ def test_workers_report_what_they_refused(suite: Suite) -> None:
     result = suite(
         REFUSED
         + """
-    import os, time
-
     @pytest.mark.parametrize("n", range(4))
     def test_it(n, oneloop_client):
         assert refused()
