@@ -94,4 +94,5 @@ def test_tools_that_freeze_programs_find_every_module(tmp_path: Path) -> None:
     program.write_text("\n".join(f"import {name}" for name in ("oneloop", *public)))
     finder = ModuleFinder(path=[str(root) for root in roots])  # what is elsewhere does not matter
     finder.run_script(str(program))
-    assert modules - set(finder.modules) == {"oneloop.sandbox.__main__", "oneloop._pytest"}
+    programs = {"oneloop.sandbox.__main__", "oneloop.sandbox._console", "oneloop._pytest"}
+    assert modules - set(finder.modules) == programs
