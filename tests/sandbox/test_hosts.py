@@ -175,9 +175,10 @@ def test_a_control_needs_what_no_web_page_can_send_unasked(control: str, waiting
 def test_further_names_are_allowed_by_name(allowed: tuple[str, ...], status: int) -> None:
     """A name that was allowed is served with any port; nothing else changes."""
     with Sandbox(allowed_hosts=allowed) as sandbox:
-        calls = [head(sandbox, REFILL, host) for host in ("evil.test:80", "evil.test", "localhost")]
-        answers = ask(sandbox, *calls)
-    assert [one for one, _ in answers] == [status, status, 200]
+        hosts = ("evil.test:80", "evil.test", "localhost", "evil-test", "evil.test.other")
+        answers = ask(sandbox, *[head(sandbox, REFILL, host) for host in hosts])
+    others = 200 if "*" in allowed else 421
+    assert [one for one, _ in answers] == [status, status, 200, others, others]
     if status == 421:
         told = "".join(f", {name}" for name in allowed)
         assert f"127.0.0.0/8 and [::1]{told}, so that".encode() in answers[0][1]
