@@ -42,6 +42,8 @@ def _file(name: str, media_type: str) -> Handler:
 index = _file("index.html", "text/html")
 style = _file("page.css", "text/css")
 script = _file("page.js", "text/javascript")
+stream_script = _file("stream.js", "text/javascript")
+texts_script = _file("texts.js", "text/javascript")
 
 
 def api_description(_: State, __: Call) -> Answer:
