@@ -10,7 +10,7 @@ export function cut(text, most = LONGEST_TEXT) {
 
 export function grouped(number) {
   const digits = String(number);
-  if (digits.length > LONGEST_AMOUNT) return `${digits.slice(0, 9)}… (${grouped(digits.length)} digits)`;
+  if (digits.length > LONGEST_AMOUNT) return `${grouped(digits.slice(0, 9))}… (${grouped(digits.length)} digits)`;
   return digits.replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
@@ -87,7 +87,7 @@ export function limits({ spendCap, allowOverages }) {
 export function scopeText(scope) {
   const rights = { create: scope.create, read: scope.read, update: scope.update, delete: scope.del };
   const granted = Object.keys(rights).filter((name) => rights[name]);
-  return `${cut(scope.representation, 80)}: ${granted.join(", ") || "nothing"}`;
+  return `${cut(scope.representation, 40)}: ${granted.join(", ") || "nothing"}`;
 }
 
 export function expiryText(seconds) {
