@@ -122,13 +122,13 @@ const showKeys = rowsOf($("keys"), "key", (key) => key.id, updateKey);
 // ---- Requests
 
 function updateRequest(row, request) {
-  const { status, fault } = request;
+  const { status } = request;
   fill(row, {
     time: request.time.slice(11, 19),
     method: request.method,
     operation: request.operation ?? "",
     path: request.path,
-    fault: fault === null ? "" : `fault ${fault}`,
+    fault: request.fault ?? "",
     effect: request.applied ? "applied" : "no change",
     status: status === null ? "no answer" : String(status),
   });
