@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +117,54 @@ def test_command_refuses_bad_options(
     """Invalid options end the command with status 2, as usual."""
     assert run_main(*arguments) == 2
     assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("--host", "192.0.2.1"), 1, "the sandbox cannot listen on 192.0.2.1:"),
+        (("--state", "/no/such/folder/books"), 1, "/no/such/folder/books.lock: No such file"),
+        (("--state", "books"), 1, "books is not the state of a sandbox: it is not JSON"),
+        (("--allow-host", "http://x"), 2, "an allowed host must be a name such as sandbox"),
+        (("--log-size", "0"), 2, "log_size must be from 1 to 1000000, not 0"),
+    ],
+)
+def test_command_says_what_it_cannot_do(
+    arguments: tuple[str, ...],
+    status: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An address or a file that cannot be used ends it with 1, an impossible option with 2."""
+    (tmp_path / "books").write_text("# not JSON")
+    monkeypatch.chdir(tmp_path)
+    assert run_main("--port", "0", *arguments) == status
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert len(errors.splitlines()) == 1 or status == 2
+
+
+def test_command_passes_everything_on(tmp_path: Path) -> None:
+    """The command listens on a host and serves a name that it was told, with a state."""
+    books = tmp_path / "books"
+    options = ["--host", "127.0.0.2", "--allow-host", "sandbox", "--allow-host", "other"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oneloop.sandbox", "--port", "0", "--state", books, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout is not None
+    url = [process.stdout.readline() for _ in range(4)][1].strip().rpartition("=")[2]
+    statuses = []
+    for name in ("sandbox", "other:80", "third"):
+        client = http.client.HTTPConnection(url.removeprefix("http://"), timeout=ENOUGH)
+        client.request("GET", "/openapi.json", headers={"Host": name})
+        statuses.append(client.getresponse().status)
+        client.close()
+    process.terminate()
+    process.communicate(timeout=ENOUGH)
+    assert (statuses, books.exists()) == ([200, 200, 421], True)

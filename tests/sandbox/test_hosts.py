@@ -159,3 +159,69 @@ def test_a_control_needs_what_no_web_page_can_send_unasked(control: str, waiting
         assert not [name for name, _ in answer.getheaders() if "access-control" in name.lower()]
     client.close()
     assert unchanged(waiting)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "status"),
+    [
+        ((), 421),
+        (("sandbox",), 421),
+        (("evil.test",), 200),
+        (("other", "EVIL.test"), 200),
+        (("*",), 200),
+        (("evil",), 421),
+    ],
+)
+def test_further_names_are_allowed_by_name(allowed: tuple[str, ...], status: int) -> None:
+    """A name that was allowed is served with any port; nothing else changes."""
+    with Sandbox(allowed_hosts=allowed) as sandbox:
+        calls = [head(sandbox, REFILL, host) for host in ("evil.test:80", "evil.test", "localhost")]
+        answers = ask(sandbox, *calls)
+    assert [one for one, _ in answers] == [status, status, 200]
+    if status == 421:
+        told = "".join(f", {name}" for name in allowed)
+        assert f"127.0.0.0/8 and [::1]{told}, so that".encode() in answers[0][1]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "http://sandbox", "sandbox:80", "a/b", "[::1", "a,b"])
+def test_what_is_no_host_name_cannot_be_allowed(name: str) -> None:
+    """A URL, or a name with a port, would never match; it is refused by name."""
+    with pytest.raises(
+        ValueError, match="an allowed host must be a name such as sandbox"
+    ) as caught:
+        Sandbox(allowed_hosts=["sandbox", name])
+    assert repr(name) in str(caught.value)
+
+
+def test_it_listens_where_it_is_told_to() -> None:
+    """An address of this machine is in the URL and served; for any address, that is 127.0.0.1."""
+    with Sandbox(host="127.0.0.2") as sandbox:
+        assert sandbox.url.startswith("http://127.0.0.2:")
+        assert ask(sandbox, head(sandbox, REFILL, "127.0.0.2"))[0][0] == 200
+    with Sandbox(host="0.0.0.0") as sandbox:  # noqa: S104 - what is tested
+        assert sandbox.url.startswith("http://127.0.0.1:")
+        hosts = ("localhost", "0.0.0.0", "10.0.0.1")  # noqa: S104
+        calls = [head(sandbox, REFILL, host) for host in hosts]
+        assert [status for status, _ in ask(sandbox, *calls)] == [200, 421, 421]
+    with Sandbox(host="localhost") as sandbox:
+        assert sandbox.url.startswith("http://localhost:")
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_it_listens_on_ipv6(host: str) -> None:
+    """An address of IPv6 is in brackets in the URL."""
+    with Sandbox(host=host) as sandbox:
+        assert sandbox.url.startswith("http://[::1]:")
+        port = int(sandbox.url.rpartition(":")[2])
+        client = http.client.HTTPConnection("::1", port, timeout=5)
+        client.request("GET", "/api/v1/workspace", headers={"Host": f"[::1]:{port}"})
+        assert client.getresponse().status == 401
+        client.close()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_that_is_not_here_is_reported(host: str) -> None:
+    """An address of another machine, and a name without one, are reported with the address."""
+    with pytest.raises(OSError, match=f"the sandbox cannot listen on {host}:0: "):
+        Sandbox(host=host).start()

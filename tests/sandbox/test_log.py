@@ -2,11 +2,13 @@
 
 import socket
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
-from oneloop.sandbox import Fault, Sandbox
-from tests.sandbox.calls import connect
+from oneloop.sandbox import Fault, ReceivedRequest, Sandbox
+from oneloop.sandbox._state import RateLimit
+from tests.sandbox.calls import NEW_KEY, Api, connect
 from tests.sandbox.refills import (
     REFILL,
     call,
@@ -90,3 +92,115 @@ def test_half_a_request_is_no_call(sandbox: Sandbox) -> None:
         assert client.recv(1) == b""
     assert sandbox.requests == ()
     assert call(sandbox).status == 500
+
+
+def test_a_request_is_kept_with_its_headers_and_body(api: Api) -> None:
+    """A test can look at what was sent; credentials and secret fields are masked."""
+    key = api.new_key()["key"]
+    headers = {"Traceparent": "00-1", "Cookie": "a=b"}
+    api.exchange("POST /api-key/verify", {"key": key, "requestedScopes": []}, headers=headers)
+    seen = api.sandbox.requests[-1]
+    assert (seen.number, seen.operation) == (2, "verifyApiKey")
+    assert seen.json == {"key": "***", "requestedScopes": []}
+    assert seen.headers["traceparent"] == "00-1"
+    assert (seen.headers["authorization"], seen.headers["cookie"]) == ("Bearer ***", "***")
+    assert abs((datetime.now(UTC) - seen.time).total_seconds()) < 60
+
+
+def test_the_secrets_of_every_operation_are_masked(api: Api) -> None:
+    """Nothing in the log has a value that the document marks as a password."""
+    secret = "a-secret-value"
+    for path, body in (
+        ("/api-key/migrate", {**NEW_KEY, "key": secret}),
+        ("/api-key/record-usage", {"key": secret, "billing": [{"deep": {"key": secret}}]}),
+        ("/jwt/verify", {"jwt": secret}),
+        ("/jwt/verify", {"jwt": {"not": secret}}),
+    ):
+        api.exchange(f"POST {path}", body)
+    api.exchange(f"GET /link-token/{secret}", link=secret)
+    basic = {"Authorization": f"Basic {secret}", "Proxy-Authorization": secret}
+    api.exchange("GET /workspace", headers=basic)
+    assert secret not in repr(api.sandbox.requests)
+    assert api.sandbox.requests[-1].headers["authorization"] == "Basic ***"
+    assert len(api.sandbox.requests) == 6
+
+
+@pytest.mark.parametrize("body", [b"{key: secret}", b"[" * 50_000, b'"%s"' % (b"x" * 16_383)])
+def test_a_body_that_cannot_be_masked_is_not_kept(sandbox: Sandbox, body: bytes) -> None:
+    """A body that is not JSON may contain a secret anywhere, and a long one needs memory."""
+    call(sandbox, body)
+    call(sandbox, b'"%s"' % (b"x" * 16_382))
+    seen, kept = sandbox.requests
+    assert (seen.body, len(kept.json)) == (None, 16_382)
+    with pytest.raises(ValueError, match="request 1 has no body that was kept"):
+        _ = seen.json
+
+
+def test_a_call_without_a_body_is_kept_without(api: Api) -> None:
+    """No body is not the same as one that was not kept."""
+    api.ask("GET /workspace")
+    assert api.sandbox.requests[0].body == ""
+    with pytest.raises(ValueError, match="request 1 has no body"):
+        _ = api.sandbox.requests[0].json
+
+
+def test_repeated_headers_are_kept_together(sandbox: Sandbox) -> None:
+    """Headers that come twice are joined as HTTP allows; each credential is masked."""
+    request = request_bytes(sandbox).replace(
+        b"Host:", b"X-One: a\r\nX-One: b\r\nX-Link-Token: lt_1\r\nX-Link-Token: lt_2\r\nHost:", 1
+    )
+    with raw_connection(sandbox) as client:
+        client.sendall(request)
+        client.recv(65536)
+    (seen,) = sandbox.requests
+    assert (seen.headers["x-one"], seen.headers["x-link-token"]) == ("a, b", "***, ***")
+
+
+def test_the_log_keeps_the_last_calls() -> None:
+    """The log has as many calls as it is told to keep; their numbers go on."""
+    with Sandbox(log_size=2) as sandbox:
+        sandbox.misbehave(Fault.late_apply(60, ending="504"))
+        for _ in range(3):
+            call(sandbox)
+        assert [one.number for one in sandbox.requests] == [2, 3]
+        assert sandbox.apply_late() == 1  # of a call that is not in the log any more
+        assert [one.applied for one in sandbox.requests] == [True, True]
+        assert credits_of(sandbox) == 1015
+
+
+@pytest.mark.parametrize("size", [0, 1_000_001])
+def test_the_length_of_the_log_has_bounds(size: int) -> None:
+    """The log cannot be endless."""
+    with pytest.raises(ValueError, match=f"log_size must be from 1 to 1000000, not {size}"):
+        Sandbox(log_size=size)
+
+
+def test_on_request_gets_each_call(caplog: pytest.LogCaptureFixture) -> None:
+    """The function is called when a call was received, and again when it took effect late."""
+    seen: list[ReceivedRequest] = []
+
+    def on_request(request: ReceivedRequest) -> None:
+        seen.append(request)
+        if len(seen) == 1:
+            raise ValueError("of the test")
+
+    with Sandbox(on_request=on_request) as sandbox:
+        sandbox.misbehave(Fault.late_apply(60, ending="504"))
+        assert [call(sandbox).status, call(sandbox).status] == [504, 200]
+        sandbox.apply_late()
+        sandbox.reset()
+    assert [(one.number, one.applied) for one in seen] == [(1, False), (2, True), (1, True)]
+    assert "on_request raised an exception" in caplog.text
+
+
+def test_windows_of_rate_limits_are_forgotten(api: Api) -> None:
+    """Rate limits with ids that do not come again need no memory for long."""
+    windows = api.sandbox._state.jwts._windows
+
+    for number in range(2500):
+        windows.count(RateLimit(id=str(number), limit=1))
+        api.clock.move(seconds=1)
+    assert len(windows._windows) <= 1000
+    for number in range(2500):
+        windows.count(RateLimit(id=str(number), limit=1, seconds=60))
+    assert len(windows._windows) >= 2500

@@ -75,7 +75,7 @@ def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """Yield a sandbox whose document is the one above."""
     document = {"openapi": "3.0.3", "paths": PATHS, "components": COMPONENTS}
     (tmp_path / "document.json").write_text(json.dumps(document), "utf-8")
-    monkeypatch.setattr("oneloop.sandbox._routes.files", lambda _: tmp_path)
+    monkeypatch.setattr("oneloop.sandbox._operations._files.files", lambda _: tmp_path)
     with serving() as called:
         yield called
 

@@ -1,34 +1,41 @@
 """Make very many calls, and measure whether the memory or the open files of the process grow.
 
-The calls are made in a process of their own, with some that fail and some that are cancelled in
-between. The server runs in this process.
+The calls of the clients are made in a process of their own, with some that fail and some that are
+cancelled in between. The server runs in this process. The sandbox is measured in a process of its
+own, too, which also makes the calls.
 """
 
 import argparse
 import asyncio
 import gc
+import http.client
+import json
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from oneloop import APIConnectionError, AsyncOneloop, Oneloop
+from oneloop.sandbox import Sandbox
 from tests.calling import AT_ONCE, REFILL
 from tests.tools.steps import BookServer, Scenario
 
-WARMING = 0.2
+WARMING = {"sync": 0.2, "async": 0.2, "sandbox": 0.1}
 """The part of the calls before the first measurement."""
 
-KINDS = ("sync", "async")
-TOLERANCE = 512
+KINDS = tuple(WARMING)
+TOLERANCE = 1024
 """KiB by which the memory may grow: the allocator's own ups and downs."""
 
 EVERY = 50
 """One of so many calls finds that the server closes the connection, and one is cancelled."""
 
 IN_FLIGHT = 10
+
+REFILL_BODY = {"workspaceId": "ws_1", "externalMeterId": "acme", "refill": 1}
 
 ANSWERED = REFILL | {"external_meter_id": "answered-after"}
 DROPPED = REFILL | {"external_meter_id": "dropped"}
@@ -43,8 +50,10 @@ def measured() -> tuple[int, int]:
 
 def call_many(kind: str, url: str, calls: int) -> tuple[int, int]:
     """Make calls; return by how much memory and open files have grown since the warm-up."""
-    warm = int(calls * WARMING)
-    if kind == "sync":
+    warm = int(calls * WARMING[kind])
+    if kind == "sandbox":
+        before, after = call_sandbox(warm, calls - warm)
+    elif kind == "sync":
         with Oneloop(api_key="sdk", base_url=url, retry=AT_ONCE) as client:
             call_blocking(client, warm)
             before = measured()
@@ -53,6 +62,43 @@ def call_many(kind: str, url: str, calls: int) -> tuple[int, int]:
     else:
         before, after = asyncio.run(call_async(url, warm, calls))
     return after[0] - before[0], after[1] - before[1]
+
+
+def read_to_end(events: http.client.HTTPResponse) -> None:
+    """Read and discard all there is, until either side closes the connection."""
+    with suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
+        while events.readline():
+            pass
+
+
+def call_sandbox(*shares: int) -> list[tuple[int, int]]:
+    """Call a sandbox that somebody watches; return what was measured after each share of calls."""
+    found: list[tuple[int, int]] = []
+    jwt_limit = {"limit": 1, "interval": "1s"}
+    with Sandbox() as sandbox:
+        host = sandbox.url.removeprefix("http://")
+        headers = {"Authorization": f"Bearer {sandbox.api_key}"}
+        watching = http.client.HTTPConnection(host)
+        watching.request("GET", "/_sandbox/events", headers=headers)
+        events = watching.getresponse()
+        threading.Thread(target=read_to_end, args=(events,), daemon=True).start()
+        sandbox.misbehave("500", "wrong-shape", "late-504", rate=1 / EVERY, seed=1)
+        client = http.client.HTTPConnection(host)
+        headers["Content-Type"] = "application/json"
+        for share in shares:
+            for number in range(share):
+                if number % EVERY:
+                    path, body = "customer-billing/refill", REFILL_BODY
+                else:
+                    limit = jwt_limit | {"id": f"{len(found)}-{number}"}
+                    path, body = "jwt/verify", {"jwt": "x", "rateLimitConfig": limit}
+                client.request("POST", f"/api/v1/{path}", json.dumps(body), headers)
+                client.getresponse().read()
+            sandbox.apply_late()
+            found.append(measured())
+        client.close()
+    watching.close()
+    return found
 
 
 def call_blocking(client: Oneloop, calls: int) -> None:
@@ -114,11 +160,11 @@ def main(
     """Run the command line, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="scripts/growth",
-        description="Make very many calls with both clients, and fail if the memory or the number "
-        "of open files grows.",
+        description="Make very many calls with both clients and to the sandbox, and fail if the "
+        "memory or the number of open files grows.",
     )
     parser.add_argument(
-        "--calls", type=int, default=100_000, metavar="N", help="calls of each client (%(default)s)"
+        "--calls", type=int, default=100_000, metavar="N", help="calls of each (%(default)s)"
     )
     parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)

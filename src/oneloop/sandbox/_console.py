@@ -7,7 +7,8 @@ from typing import TextIO
 
 from oneloop.sandbox._state import ReceivedRequest
 
-_MOST_WAITING = 10_000
+MOST_WAITING = 10_000
+"""The largest number of lines that wait for their reader."""
 
 _LONGEST_WAIT = 1.0
 """Seconds to wait at the end for a reader."""
@@ -48,7 +49,7 @@ class Console:
 
     def show(self, request: ReceivedRequest) -> None:
         """Print a line about a call, soon."""
-        if len(self._lines) < _MOST_WAITING:
+        if len(self._lines) < MOST_WAITING:
             self._lines.append(line(request, has_colours=self._has_colours))
         else:
             self._left_out += 1

@@ -34,7 +34,7 @@ class OwnHosts:
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str] = ()) -> None:
         self._app = app
-        names = tuple(allowed)
+        names = [name for name in allowed if not re.fullmatch(_HERE, name, re.IGNORECASE)]
         either = "|".join([_HERE, *(re.escape(name) for name in names)])
         pattern = ".*" if "*" in names else rf"(?:{either})(?::\d*)?"
         self._allowed = re.compile(pattern.encode(), re.IGNORECASE)

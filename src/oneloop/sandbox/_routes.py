@@ -1,9 +1,5 @@
 """Everything that can be called. To simulate a new operation, add a handler and a line here."""
 
-import json
-from importlib.resources import files
-from typing import Any
-
 from attrs import evolve
 
 from oneloop.sandbox._calls import Operation
@@ -85,14 +81,9 @@ def is_own(path: str) -> bool:
     return path.startswith(CONTROL_PREFIX) or path in ("/", "/openapi.json", "/favicon.ico")
 
 
-def document() -> Any:
-    """Return the API's document, as patched."""
-    return json.loads(files("oneloop_api").joinpath("document.json").read_text("utf-8"))
-
-
 def operations() -> tuple[Operation, ...]:
     """Return all of them, also those that the document has and the sandbox does not simulate."""
-    described = document()
+    described = _files.document()
     names = operation_ids(described)
     simulated = [evolve(one, name=names.get(shape(one.method, one.path))) for one in SIMULATED]
     return (*simulated, *CONTROLS, *FILES, *unsimulated(described, SIMULATED))

@@ -25,8 +25,9 @@ from oneloop.sandbox._app import Api
 from oneloop.sandbox._delivery import TRANSPORT, Delivery
 from oneloop.sandbox._faults import Fault
 from oneloop.sandbox._hosts import OwnHosts, checked_hosts
+from oneloop.sandbox._operations._files import document
 from oneloop.sandbox._privacy import Privacy
-from oneloop.sandbox._routes import document, operations
+from oneloop.sandbox._routes import operations
 from oneloop.sandbox._state import (
     LOG_SIZE,
     Clock,

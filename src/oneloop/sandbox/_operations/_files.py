@@ -39,6 +39,11 @@ def _file(name: str, media_type: str) -> Handler:
     return serve
 
 
+def document() -> Any:
+    """Return the API's document, as patched."""
+    return json.loads(files("oneloop_api").joinpath("document.json").read_text("utf-8"))
+
+
 index = _file("index.html", "text/html")
 style = _file("page.css", "text/css")
 script = _file("page.js", "text/javascript")
@@ -51,12 +56,12 @@ def api_description(_: State, __: Call) -> Answer:
 
     A tool that sends what is in the document must not reach the real API.
     """
-    document = json.loads(files("oneloop_api").joinpath("document.json").read_text("utf-8"))
-    for item in document["paths"].values():
+    found = document()
+    for item in found["paths"].values():
         for part in (item, *item.values()):
             if isinstance(part, dict):
                 cast(dict[str, object], part).pop("servers", None)
-    return _description({**document, "servers": [{"url": "/"}]})
+    return _description({**found, "servers": [{"url": "/"}]})
 
 
 def controls_description(_: State, __: Call) -> Answer:
