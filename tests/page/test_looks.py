@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import product
 from typing import Any
 
 import pytest
@@ -33,11 +34,14 @@ CONTRASTS = """() => {
     const found = {};
     for (const element of document.querySelectorAll("body *")) {
         const text = [...element.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
-        if (!text || !element.checkVisibility() || element.matches(":disabled, option")) continue;
+        if (!text || !element.checkVisibility() || element.matches(":disabled, option")) {
+            continue;
+        }
         const ground = background(element);
-        const pair = [light(rgb(getComputedStyle(element).color, ground)), light(rgb(ground, "white"))];
-        const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-        found[`${element.tagName} ${element.className} ${element.textContent.slice(0, 30)}`] = ratio;
+        const ink = getComputedStyle(element).color;
+        const pair = [light(rgb(ink, ground)), light(rgb(ground, "white"))];
+        const name = `${element.tagName} ${element.className} ${element.textContent.slice(0, 30)}`;
+        found[name] = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
     }
     return found;
 }"""
@@ -45,23 +49,28 @@ CONTRASTS = """() => {
 
 
 OUTSIDE = """() => [...document.querySelectorAll(".panel")].flatMap((panel) => {
-    const {left, right} = panel.getBoundingClientRect();
+    const edges = panel.getBoundingClientRect();
     return [...panel.querySelectorAll("button, input, select, .tag, .status, td")]
         .filter((one) => one.checkVisibility())
-        .filter((one) => one.getBoundingClientRect().left < left || one.getBoundingClientRect().right > right)
-        .map((one) => one.outerHTML);
+        .map((one) => [one, one.getBoundingClientRect()])
+        .filter(([, box]) => box.left < edges.left || box.right > edges.right)
+        .map(([one]) => one.outerHTML);
 })"""
 """What is not within the left and right edge of its panel."""
 
-OVERLAPPING = """() => [...document.querySelectorAll("summary, .meter-head, .top")].flatMap((line) => {
+OVERLAPPING = """() => {
+  const lines = [...document.querySelectorAll("summary, .meter-head, .top")];
+  return lines.flatMap((line) => {
     const parts = [...line.querySelectorAll("*")]
-        .filter((one) => one.checkVisibility() && one.textContent.trim() && !one.childElementCount);
+        .filter((one) => one.checkVisibility() && one.textContent.trim())
+        .filter((one) => one.childElementCount === 0);
     const boxes = parts.map((one) => [one, one.getBoundingClientRect()]);
     return boxes.flatMap(([a, box], index) => boxes.slice(index + 1)
         .filter(([, other]) => box.left < other.right - 1 && other.left < box.right - 1
             && box.top < other.bottom - 1 && other.top < box.bottom - 1)
         .map(([b]) => `${a.textContent} and ${b.textContent}`));
-})"""
+  });
+}"""
 """Pairs of texts in one line of which one covers the other."""
 
 
@@ -82,20 +91,15 @@ def fill(sandbox: Sandbox) -> None:
     sandbox.misbehave("500", rate=0.5, seed=1, operation="createJwt")
 
 
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> str:
-    """Return each colour scheme."""
-    return str(request.param)
+@pytest.fixture(scope="module", params=product((DESKTOP, PHONE), ("light", "dark")))
+def full(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Shown]:
+    """Open a page in which every part has something to show, a request among them open.
 
-
-@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def full(
-    browser: Browser, sandbox: Sandbox, scheme: str, request: pytest.FixtureRequest
-) -> Iterator[Shown]:
-    """Open a page in which every part has something to show, a request among them open."""
-    fill(sandbox)
-    colours: Any = scheme
-    with showing(browser, sandbox, request.param, color_scheme=colours) as tab:
+    The tests that use it change nothing, so that each kind of window is opened once.
+    """
+    viewport, scheme = request.param
+    with Sandbox() as sandbox, showing(browser, sandbox, viewport, color_scheme=scheme) as tab:
+        fill(sandbox)
         tab.open()
         tab.requests.first.locator("summary").click()
         yield tab

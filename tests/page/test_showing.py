@@ -247,7 +247,7 @@ def hostile_meters() -> list[dict[str, Any]]:
 
 
 def test_hostile_texts_are_only_shown(shown: Shown, api: Api) -> None:
-    """Texts that look like HTML, are a million characters long or run from right to left do nothing."""
+    """Texts that look like HTML, are very long or run from right to left are only texts."""
     for meter in hostile_meters():
         shown.sandbox.create_meter(total_credits=5, **meter)
     scopes = [{**SCOPE, "representation": SCRIPT + "s" * 5000}] * 40
