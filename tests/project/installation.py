@@ -15,10 +15,14 @@ def run(*command: str | Path, cwd: Path) -> str:
     return result.stdout
 
 
+def pip_command(python: Path) -> tuple[str | Path, ...]:
+    """Return the pip of an environment, without this machine's settings for other programs."""
+    return (python, "-I", ROOT / "scripts" / "registry.py", python, "-I", "-m", "pip")
+
+
 def pip(python: Path, *arguments: str | Path) -> str:
-    """Run the pip of an environment without this machine's settings for other programs."""
-    isolated = (python, "-I", ROOT / "scripts" / "registry.py", python, "-I", "-m", "pip")
-    return run(*isolated, *arguments, cwd=python.parent)
+    """Run the pip of an environment."""
+    return run(*pip_command(python), *arguments, cwd=python.parent)
 
 
 def install(wheel: Path, venv: Path, lock: Path, extras: str = "", *more: str) -> Path:

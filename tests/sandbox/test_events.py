@@ -215,7 +215,7 @@ def busy() -> Iterator[Sandbox]:
 
 @SCHEMA.exclude(path_regex="events").parametrize()
 @settings(
-    max_examples=25,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     database=None,
