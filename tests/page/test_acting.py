@@ -294,29 +294,33 @@ def test_a_link_within_the_page_is_no_token(shown: Shown) -> None:
     assert shown.page.url.endswith("#part-faults")
 
 
-def test_the_page_connects_again(browser: Browser) -> None:
-    """A sandbox that stops is reported as lost, and what happens after its restart is shown."""
-    sandbox = Sandbox()
-    sandbox.start()
-    port = int(sandbox.url.rpartition(":")[2])
-    other = Sandbox(port=port)
+@pytest.mark.parametrize("calls", [0, 1])
+def test_the_page_connects_again(browser: Browser, calls: int) -> None:
+    """A sandbox that stops is reported as lost; another one that follows replaces all of it."""
+    first = Sandbox()
+    first.start()
+    second = Sandbox(port=int(first.url.rpartition(":")[2]))
     try:
-        with showing(browser, sandbox) as tab:
+        with showing(browser, first) as tab:
             tab.open()
-            Api(sandbox).ask("GET /workspace")
-            Api(sandbox).ask("GET /workspace")
+            for _ in range(2):
+                Api(first).ask("GET /workspace")
             expect(tab.requests).to_have_count(2)
-            sandbox.stop()
+            tab.page.route("**/_sandbox/events", lambda route: route.abort())
+            first.stop()
             expect(tab.page.get_by_text("Connection lost, trying again …")).to_be_visible()
             expect(tab.meter("acme")).to_contain_text("1,000 left")
             tab.button("drop-after").click()
             expect(tab.message).to_have_text("The sandbox cannot be reached.")
-            other.start()
+            second.start()
+            for _ in range(calls):
+                Api(second).ask("GET /workspace")
+            tab.page.unroute("**/_sandbox/events")
             expect(tab.page.get_by_text("Connected", exact=True)).to_be_visible(timeout=6000)
-            expect(tab.requests).to_have_count(0)
-            other.create_meter(workspace_id="ws_1", external_meter_id="new")
+            expect(tab.requests).to_have_count(calls)
+            second.create_meter(workspace_id="ws_1", external_meter_id="new")
             expect(tab.meter("new")).to_contain_text("0 left")
             assert [one for one in tab.mistakes if "ERR_" not in one] == []
     finally:
-        sandbox.stop()
-        other.stop()
+        first.stop()
+        second.stop()

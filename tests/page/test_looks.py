@@ -91,7 +91,11 @@ def fill(sandbox: Sandbox) -> None:
     sandbox.misbehave("500", rate=0.5, seed=1, operation="createJwt")
 
 
-@pytest.fixture(scope="module", params=product((DESKTOP, PHONE), ("light", "dark")))
+@pytest.fixture(
+    scope="module",
+    params=product((DESKTOP, PHONE), ("light", "dark")),
+    ids=("desktop-light", "desktop-dark", "phone-light", "phone-dark"),
+)
 def full(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Shown]:
     """Open a page in which every part has something to show, a request among them open.
 

@@ -261,6 +261,8 @@ def test_hostile_texts_are_only_shown(shown: Shown, api: Api) -> None:
     expect(shown.meter("(no name)")).to_have_count(1)
     expect(shown.section("Keys")).to_contain_text("and 32 more")
     assert shown.page.locator("main :is(img, script, b)").count() == 0
+    heights = "(rows) => [...new Set(rows.map((row) => row.clientHeight))]"
+    assert len(shown.page.locator("#meters > li").evaluate_all(heights)) == 1
     assert shown.page.title() == "Oneloop sandbox"
     assert shown.evaluate("document.documentElement.outerHTML.length") < 300_000
     assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -305,6 +307,7 @@ def test_the_clock_of_the_machine_runs(shown: Shown) -> None:
 def test_a_stopped_clock_stands_still(browser: Browser) -> None:
     """The clock of a test that stands still does so on the page, too."""
     with Sandbox(clock=StoppedClock()) as sandbox, showing(browser, sandbox) as tab:
+        tab.page.clock.install()
         tab.open()
-        tab.page.wait_for_timeout(1100)
+        tab.page.clock.run_for(10_000)
         expect(tab.page.locator("#now")).to_have_text("2026-01-31 23:59:00 UTC")
