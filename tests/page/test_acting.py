@@ -261,6 +261,7 @@ def test_a_wrong_token_asks_for_the_right_one(browser: Browser) -> None:
         field.press("Enter")
         expect(tab.meter("acme")).to_contain_text("1,000 left")
         expect(field).to_be_hidden()
+        expect(tab.page.get_by_role("main")).to_be_focused()
 
 
 def test_a_token_without_rights_is_refused_too(browser: Browser, sandbox: Sandbox) -> None:

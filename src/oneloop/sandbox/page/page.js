@@ -332,6 +332,8 @@ function showConnection(state, text) {
   write($("connection"), text);
   if (state === "lost") return;
   const isOpen = state === "open";
+  // The field for the token is about to be hidden, and the focus with it.
+  if (isOpen && !$("entry").hidden) $("content").focus();
   $("panels").hidden = $("parts").hidden = $("reset").hidden = !isOpen;
   $("entry").hidden = isOpen;
 }
