@@ -6,6 +6,7 @@ A loopback host, that is this machine, may be called over plain http, and never 
 import logging
 import os
 import re
+from urllib.parse import urlsplit
 
 from oneloop_core import Secret
 
@@ -85,6 +86,29 @@ def split_base_url(url: str) -> tuple[str, str] | None:
         return match["scheme"].lower(), str(IPv6Address(match["six"]))
     except ValueError:
         return None
+
+
+def authority(url: str) -> tuple[str, int]:
+    """Return the host of a request's URL, as `split_base_url` spells it, and the port."""
+    parts = urlsplit(url)
+    _, host = split_base_url(f"{parts.scheme}://{parts.netloc}") or ("", parts.netloc)
+    return host, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def host_and_port(text: object) -> str | None:
+    """Return a host, and its port if there is one, in one spelling; `None` if it is not a host.
+
+    The brackets of an IPv6 address may be left out if no port follows.
+    """
+    if not isinstance(text, str) or "/" in text:
+        return None
+    url = f"https://[{text}]" if text.count(":") > 1 and text[0] != "[" else f"https://{text}"
+    parts = split_base_url(url)
+    if parts is None:
+        return None
+    host = f"[{parts[1]}]" if ":" in parts[1] else parts[1]
+    port = urlsplit(url).port
+    return host if port is None else f"{host}:{port}"
 
 
 _HARMLESS = re.compile(r"https?://[][\w.:/-]*", re.ASCII | re.IGNORECASE)

@@ -21,7 +21,8 @@
         ├── ResponseDecodeError      a 2xx response that is not what the document promises
         └── ResponseTooLargeError    a response larger than the client's limit
 
-Every error has an `outcome`, which states whether the call took effect.
+Every error has an `outcome`, which states whether the call took effect. `RefusedInTestsError` is
+public in `oneloop.testing`, because no application meets it outside of its tests.
 """
 
 from typing import Any
@@ -163,6 +164,10 @@ class APITimeoutError(APIConnectionError):
     """There is no response within the time limits."""
 
 
+class RefusedInTestsError(APIConnectionError):
+    """A call to another machine, which is refused while `oneloop.testing` applies (`NOT_SENT`)."""
+
+
 class APIStatusError(APIError):
     """The response has a status other than 2xx."""
 
@@ -238,3 +243,4 @@ def status_error(status: int) -> type[APIStatusError]:
 for _class in [value for value in vars().values() if isinstance(value, type)]:
     if _class.__module__ == __name__:
         _class.__module__ = "oneloop"  # where users import it from, as tracebacks show
+RefusedInTestsError.__module__ = "oneloop.testing"

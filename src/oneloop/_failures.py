@@ -16,11 +16,13 @@ from ._errors import (
     APIConnectionError,
     APIError,
     APITimeoutError,
+    RefusedInTestsError,
     ResponseDecodeError,
     ResponseTooLargeError,
     shown,
     status_error,
 )
+from ._http._faults import HostRefusedError
 from ._redaction import Redactor
 from .transport import ResponseTooLarge, TransportError
 
@@ -95,8 +97,9 @@ def without_response(error: TransportError | ResponseTooLarge, limit: int) -> Fa
     if isinstance(error, ResponseTooLarge):
         problem = TooLarge(f"more than {limit} bytes")
         return of_response("", error.status, lower_headers(error.headers), b"", limit, problem)
+    error_class = APITimeoutError if error.timeout else APIConnectionError
     return Failure(
-        APITimeoutError if error.timeout else APIConnectionError,
+        RefusedInTestsError if isinstance(error, HostRefusedError) else error_class,
         str(error.problem),
         Outcome.NOT_SENT if error.sent is False else Outcome.UNKNOWN,
         may_pass=error.passing,

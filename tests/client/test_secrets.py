@@ -632,7 +632,9 @@ def test_httpx_does_not_log_a_link_token(
 def test_a_request_shows_no_secret_in_a_query_or_header(kind: ClientKind) -> None:
     """Neither the repr of a call nor a frame shows a secret that is sent in a query or a header."""
     secret = Secret(CUSTOMERS_KEY)
-    call = Call(an_operation("GET"), f"/?q={CUSTOMERS_KEY}", None, (("X-Key", secret),), (secret,))
+    call = Call(
+        an_operation("GET"), f"/search?q={CUSTOMERS_KEY}", None, (("X-Key", secret),), (secret,)
+    )
     assert CUSTOMERS_KEY not in f"{call!r} {shown(vars(call)) if hasattr(call, '__dict__') else ''}"
     with Sandbox() as sandbox:
         with pytest.raises(OneloopError) as caught:

@@ -1,12 +1,13 @@
 """The examples run from an installed wheel, in an environment that has only what they say."""
 
+import re
 import sys
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 
-from oneloop.sandbox import Sandbox
+from oneloop.sandbox import Fault, Sandbox
 from tests import ROOT
 from tests.guards.applications import issue
 from tests.guards.servers import SERVERS, serving, status
@@ -14,6 +15,7 @@ from tests.project.installation import install, run
 
 EXAMPLES = ROOT / "examples"
 APPLICATIONS = {path.stem for path in EXAMPLES.glob("*_app.py")}
+SUITES = {path.parent.name for path in EXAMPLES.glob("*/test_*.py")}
 PRINTED = {
     "billing": "a request for 40 credits: USAGE_LIMITED",
     "refill": "500",
@@ -23,8 +25,8 @@ PRINTED = {
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the Python of a venv with the wheel, all its extras, and servers."""
-    servers = ("gunicorn", "uvicorn", "opentelemetry-sdk")
+    """Return the Python of a venv with the wheel, all its extras, servers and pytest."""
+    servers = ("gunicorn", "uvicorn", "opentelemetry-sdk", "pytest")
     extras = "django,fastapi,flask,otel,sandbox"
     venv = tmp_path_factory.mktemp("venv")
     return install(wheel, venv, ROOT / "requirements" / "dev.txt", extras, *servers)
@@ -41,6 +43,8 @@ def test_each_example_is_run() -> None:
     served = {command.split()[-1].partition(":")[0] for command in SERVERS.values()} - {"{}"}
     assert served | {"flask_app"} >= APPLICATIONS
     assert {path.stem for path in EXAMPLES.glob("*.py")} == APPLICATIONS | set(PRINTED)
+    folders = {path.parent.name for path in EXAMPLES.glob("*/*.py")}
+    assert folders == SUITES == {"topup"}
 
 
 @pytest.mark.parametrize("name", PRINTED)
@@ -61,3 +65,10 @@ def test_an_application_runs(name: str, python: Path, folder: Path, sandbox: San
         assert status(port, "/invoices/7", key) == 200
         assert status(port, "/me", "nobody") == 401
     assert sandbox.meter(workspace_id="ws_1", external_meter_id="m").used_credits == 1
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_an_application_passes_its_own_tests(name: str, python: Path, folder: Path) -> None:
+    """Pytest finds the plugin by itself, and there is at least one test for each fault."""
+    printed = run(python, "-m", "pytest", "-W", "error", "--strict-markers", cwd=folder / name)
+    assert int(re.findall(r"(\d+) passed", printed)[-1]) > len(Fault.names())

@@ -201,6 +201,7 @@ def test_the_page_loads_nothing_from_elsewhere(
     assert re.findall(r"https?:|unsafe", policy) == []
     assert exchange(sandbox, "GET", "/favicon.ico").status == 404
     assert (sandbox.requests, len(sandbox.queued_faults)) == ((), 1)
+    assert exchange(sandbox, "POST", "/").status == 500  # nothing of the sandbox's own
 
 
 SCHEMA = schemathesis.openapi.from_dict(deepcopy(_files.controls_document()))

@@ -19,6 +19,7 @@ import oneloop.hooks
 import oneloop.sandbox
 import oneloop.starlette
 import oneloop.telemetry
+import oneloop.testing
 import oneloop.transport
 
 OURS = ("oneloop", "oneloop_api", "oneloop_core", "oneloop_overrides")
@@ -28,7 +29,8 @@ def lines() -> Iterator[str]:
     """Describe every public name."""
     guards = (oneloop.fastapi, oneloop.starlette, oneloop.flask, oneloop.django)
     clients = (oneloop, oneloop.models, oneloop.transport, oneloop.foundation)
-    for module in (*clients, oneloop.hooks, oneloop.telemetry, oneloop.sandbox, *guards):
+    tools = (oneloop.hooks, oneloop.telemetry, oneloop.testing, oneloop.sandbox)
+    for module in (*clients, *tools, *guards):
         for name in sorted(module.__all__):
             yield from described(name, getattr(module, name), module.__name__)
 

@@ -14,6 +14,25 @@ SENDING = "the connection was lost while sending"
 WAITING = "the connection was lost while waiting"
 
 
+LONGEST_HOST = 60
+"""Characters of a host in the text of `HostRefusedError`, so that the rest of it is not cut off."""
+
+
+class HostRefusedError(TransportError):
+    """A request to another machine, which the rules of a test suite do not allow."""
+
+    def __init__(self, host: str) -> None:
+        host = host if len(host) <= LONGEST_HOST else f"{host[:LONGEST_HOST]}..."
+        super().__init__(
+            "calls to other machines are refused in tests; use the fixture oneloop_sandbox, or "
+            f'allow the host: @pytest.mark.oneloop_allow_hosts("{host}"), '
+            "ini option oneloop_allow_hosts, --oneloop-allow-hosts=HOST, or "
+            "set_testing(True, allow_hosts=[...])",
+            sent=False,
+            passing=False,
+        )
+
+
 def failed(error: Exception, *, doing: str, sent: bool) -> TransportError:
     """Return the error for an exception that ended an attempt.
 

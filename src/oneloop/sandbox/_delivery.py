@@ -48,7 +48,7 @@ class Delivery:
             headers=Headers(raw=scope["headers"]),
             body=body,
         )
-        if is_own(encoded(request.raw_path)):
+        if is_own(request.method, encoded(request.raw_path)):
             answer = self._api.answer(request)
             if answer.streams:
                 await send_events(send, receive, answer, self._state)

@@ -1,5 +1,8 @@
 """Everything that can be called. To simulate a new operation, add a handler and a line here."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from attrs import evolve
 
 from oneloop.sandbox._calls import Operation
@@ -75,15 +78,15 @@ FILES = (
 """The page, and the descriptions of the API and of the controls."""
 
 
-def is_own(path: str) -> bool:
-    """Return whether a path belongs to the sandbox itself, and not to the API."""
+def is_own(method: str, path: str) -> bool:
+    """Return whether a request is to the sandbox itself, and not to the API."""
     # Browsers ask for the icon by themselves.
-    return path.startswith(CONTROL_PREFIX) or path in ("/", "/openapi.json", "/favicon.ico")
+    is_file = path in ("/", "/openapi.json", "/favicon.ico")
+    return path.startswith(CONTROL_PREFIX) or (is_file and method in ("GET", "HEAD"))
 
 
-def operations() -> tuple[Operation, ...]:
+def operations(document: Mapping[str, Any]) -> tuple[Operation, ...]:
     """Return all of them, also those that the document has and the sandbox does not simulate."""
-    described = _files.document()
-    names = operation_ids(described)
+    names = operation_ids(document)
     simulated = [evolve(one, name=names.get(shape(one.method, one.path))) for one in SIMULATED]
-    return (*simulated, *CONTROLS, *FILES, *unsimulated(described, SIMULATED))
+    return (*simulated, *CONTROLS, *FILES, *unsimulated(document, SIMULATED))

@@ -101,10 +101,12 @@ class Sandbox:
         self._port = port
         self._api_key = api_key
         self._allowed_hosts = checked_hosts(allowed_hosts)
-        served = operations()
+        described = document()
+        served = operations(described)
         names = sorted({one.name for one in served if one.name is not None})
         self._state = State(clock, log_size=log_size, operations=tuple(names))
         self._api = Api(self._state, Access(api_key, _RESTRICTED_API_KEY), served)
+        self._privacy = Privacy(described)
         self._file = None if state is None else StateFile(Path(state), self._state)
         if on_request is not None:
             self._state.listen(partial(_report, on_request))
@@ -128,7 +130,7 @@ class Sandbox:
         except BaseException:
             listener.close()
             raise
-        delivery = Delivery(self._api, self._state, Privacy(document()))
+        delivery = Delivery(self._api, self._state, self._privacy)
         own = () if self._host in _ANY_HOST else (_in_url(self._host),)
         self._running = _start(OwnHosts(delivery, (*own, *self._allowed_hosts)), listener)
 
