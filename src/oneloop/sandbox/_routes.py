@@ -70,6 +70,8 @@ FILES = (
     Operation("GET", "/", _files.index, open=True),
     Operation("GET", CONTROL_PREFIX + "page.css", _files.style, open=True),
     Operation("GET", CONTROL_PREFIX + "page.js", _files.script, open=True),
+    Operation("GET", CONTROL_PREFIX + "stream.js", _files.stream_script, open=True),
+    Operation("GET", CONTROL_PREFIX + "texts.js", _files.texts_script, open=True),
     Operation("GET", "/openapi.json", _files.api_description, open=True),
     Operation("GET", CONTROL_PREFIX + "openapi.json", _files.controls_description, open=True),
 )

@@ -47,6 +47,8 @@ def document() -> Any:
 index = _file("index.html", "text/html")
 style = _file("page.css", "text/css")
 script = _file("page.js", "text/javascript")
+stream_script = _file("stream.js", "text/javascript")
+texts_script = _file("texts.js", "text/javascript")
 
 
 def api_description(_: State, __: Call) -> Answer:
