@@ -19,8 +19,11 @@ METER = {"workspace_id": "ws_1", "external_meter_id": "acme"}
 
 @pytest.fixture
 def top_ups(oneloop_client: Oneloop, oneloop_sandbox: Sandbox) -> Iterator[TopUps]:
-    """Return the application. While it pauses, what is to happen late happens."""
-    client = oneloop_client.with_options(timeout=0.5, retry=RetryPolicy(budget=1.5))
+    """Return the application. While it pauses, what is to happen late happens.
+
+    The client gives up soon, but not before the date that a 429 names, which is in whole seconds.
+    """
+    client = oneloop_client.with_options(timeout=0.5, retry=RetryPolicy(budget=2.5))
     with closing(sqlite3.connect(":memory:")) as ledger:
         pause = oneloop_sandbox.apply_late
         yield TopUps(client, ledger, workspace="ws_1", pause=lambda _: pause())

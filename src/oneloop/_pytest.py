@@ -6,8 +6,10 @@ the sandbox only when a fixture needs them. docs/testing.md describes it.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,7 +63,7 @@ class Run:
             for host, test in [*self.refused][:MOST_SHOWN]
         ]
         if len(self.refused) > MOST_SHOWN:
-            places.append(f"and {len(self.refused) - MOST_SHOWN} more tests")
+            places.append(f"and {len(self.refused) - MOST_SHOWN} more")
         calls = "1 call" if total == 1 else f"{total} calls"
         return f"oneloop refused {calls} to other machines: {', '.join(places)}"
 
@@ -103,8 +105,20 @@ def start(config: pytest.Config, options: Any) -> None:
     restoring = set_testing(True, allow_hosts=run.allowed)
     _testing.observers.append(run.refuse)
 
-    config.add_cleanup(lambda: restoring.__exit__(None, None, None))
+    if not is_program(config):
+        config.add_cleanup(lambda: restoring.__exit__(None, None, None))
     config.add_cleanup(lambda: _testing.observers.remove(run.refuse))
+
+
+def is_program(config: pytest.Config) -> bool:
+    """Return whether this process ends after the run of pytest.
+
+    Calls are then refused until it does, because threads and handlers of `atexit` may make some.
+    """
+    started_by = getattr(sys.modules["__main__"], "__spec__", None)
+    is_module = started_by is not None and started_by.name == "pytest.__main__"
+    is_script = Path(sys.argv[0]).stem in ("pytest", "py.test")
+    return is_module or is_script or hasattr(config, "workerinput")
 
 
 def hosts(where: str, given: Iterable[Any]) -> frozenset[str]:
@@ -148,6 +162,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None]:
     more: frozenset[str] = frozenset()
     with suppress(pytest.UsageError):  # raised again below
         more = marked(item)
+    # Each test begins with the same rules, so that no test can allow hosts for the next one.
     with set_testing(True, allow_hosts=run.allowed | more):
         run.test = item.nodeid
         yield
@@ -190,7 +205,8 @@ def oneloop_sandbox() -> Iterator[Sandbox]:
     try:
         from .sandbox import Sandbox
     except ImportError as error:
-        pytest.fail(f"the fixture cannot be used: {error}", pytrace=False)
+        problem = pytest.fail.Exception(f"the fixture cannot be used: {error}", pytrace=False)
+        raise problem from None
     with Sandbox() as sandbox, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ONELOOP_BASE_URL", sandbox.url)
         patch.setenv("ONELOOP_SDK_KEY", sandbox.api_key)

@@ -30,7 +30,7 @@ def test_a_fault_that_is_clicked_meets_the_next_call(shown: Shown, client: Onelo
     """A click queues the fault; the next call takes it, and the page then shows an empty queue."""
     shown.button("drop-after").click()
     expect(shown.message).to_have_text("Queued drop-after for any operation.")
-    expect(shown.page.locator("#queue")).to_contain_text("drop-after · any operation · 1 more")
+    expect(shown.page.locator("#queue")).to_contain_text("drop-after · any operation · next 1")
     with pytest.raises(OneloopError) as caught:
         client.refill_billing_limit(**NAMES, refill=500)
     assert caught.value.outcome is Outcome.UNKNOWN
@@ -45,7 +45,7 @@ def test_a_fault_is_aimed_at_an_operation(shown: Shown, client: Oneloop) -> None
     shown.page.get_by_label("Taken by").select_option("calls of refillBillingLimit")
     shown.page.get_by_label("How many calls").fill("2")
     shown.button("503").click()
-    expect(shown.page.locator("#queue")).to_contain_text("503 · refillBillingLimit · 2 more")
+    expect(shown.page.locator("#queue")).to_contain_text("503 · refillBillingLimit · next 2")
     client.get_customer_billing(**NAMES)
     assert fault_of_last_call(shown.sandbox) is None
     for _ in range(2):
@@ -111,8 +111,8 @@ def test_the_queue_can_be_cleared(shown: Shown) -> None:
     shown.sandbox.misbehave("500", "503", "hang", "raw", times=2)
     shown.sandbox.misbehave("429", rate=0.1, seed=3, times=5)
     queue = shown.page.locator("#queue")
-    expect(queue).to_contain_text("500, then 503, then hang … · any operation · 8 more")
-    expect(queue).to_contain_text("429 · 10 % of any operation · 5 at most · seed 3")
+    expect(queue).to_contain_text("500, then 503, then hang … · any operation · next 8")
+    expect(queue).to_contain_text("429 · 10 % of any operation · at most 5 · seed 3")
     shown.button("Clear").press("Enter")
     expect(shown.page.locator("#queue > li")).to_have_count(0)
     expect(shown.message).to_have_text("Removed from the queue of faults: 13.")
@@ -136,10 +136,25 @@ def test_late_calls_happen_at_once(shown: Shown) -> None:
         Api(shown.sandbox).exchange("POST /customer-billing/refill", refill)
         expect(shown.section("Faults")).to_contain_text(number)
     assert shown.sandbox.meter(**NAMES).total_credits == 1000
-    shown.button("Let them happen now").click()
+    shown.button("Carry them out").click()
     expect(shown.message).to_have_text("Late calls that have happened now: 2.")
     expect(shown.section("Faults")).to_contain_text("No late call is waiting.")
     assert shown.sandbox.meter(**NAMES).total_credits == 1002
+
+
+def test_late_calls_can_be_as_late_as_is_wanted(shown: Shown) -> None:
+    """The field for seconds applies to faults that take seconds, and to no other."""
+    shown.page.get_by_label("Seconds", exact=True).fill("600")
+    shown.button("late-504").click()
+    expect(shown.page.locator("#queue > li")).to_have_count(1)
+    shown.button("drop-before").click()
+    expect(shown.page.locator("#queue > li")).to_have_count(2)
+    refill = {"workspaceId": "ws_1", "externalMeterId": "acme", "refill": 1}
+    api = Api(shown.sandbox)
+    assert api.exchange("POST /customer-billing/refill", refill).status == 504
+    expect(shown.section("Faults")).to_contain_text("1 call is still to happen.")
+    shown.page.wait_for_timeout(1200)  # the usual delay is over
+    assert shown.sandbox.requests[0].pending
 
 
 def test_the_clock_is_moved(shown: Shown) -> None:
@@ -153,8 +168,8 @@ def test_the_clock_is_moved(shown: Shown) -> None:
     }.items():
         shown.button(name).click()
         expect(clock.locator("#ahead")).to_have_text(f"moved ahead by {moved}")
-    shown.page.get_by_label("Seconds").fill("5")
-    shown.page.get_by_label("Seconds").press("Enter")
+    shown.page.get_by_label("Seconds forward").fill("5")
+    shown.page.get_by_label("Seconds forward").press("Enter")
     expect(clock.locator("#ahead")).to_have_text("moved ahead by 1 d 1 h 1 min 5 s")
     expect(shown.message).to_have_text("The clock was moved by 5 s.")
 
@@ -171,7 +186,7 @@ def test_a_key_expires_when_the_clock_is_moved(shown: Shown, sandbox: Sandbox) -
 
 def test_a_refusal_is_shown(shown: Shown) -> None:
     """What the sandbox refuses is said in its own words."""
-    shown.page.get_by_label("Seconds").fill("99999999999")
+    shown.page.get_by_label("Seconds forward").fill("99999999999")
     shown.button("Move").click()
     expect(shown.message).to_contain_text("seconds must be from 0 to 10000000000 in all")
     expect(shown.message).to_have_class("message error")

@@ -53,7 +53,7 @@ def test_a_call_to_another_host_fails_the_test(suite: Suite) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E * calls to other machines are refused in tests; use the fixture oneloop_sandbox*",
+            "E * calls to other machines are refused in tests; make the client in the test *",
             "oneloop refused 1 call to other machines: oneloop.invalid in *py::test_it",
         ]
     )
@@ -76,7 +76,7 @@ def test_errors_that_an_application_handles_are_reported(suite: Suite) -> None:
     (line,) = (one for one in result.outlines if "oneloop refused" in one)
     start = "oneloop refused 18 calls to other machines: oneloop.invalid in "
     assert line.startswith(start)
-    assert line.endswith(", and 4 more tests")
+    assert line.endswith(", and 4 more")
     assert line.count("::test_many") == 5
 
 
@@ -446,4 +446,38 @@ def test_a_missing_extra_fails_the_fixture(suite: Suite, pytester: pytest.Pytest
     code = "def test_it(oneloop_client): pass\ndef test_other(): pass\n"
     result = suite(code)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["oneloop.sandbox needs * pip install 'oneloop?sandbox?'*"])
+    result.stdout.fnmatch_lines(["*: oneloop.sandbox needs * pip install 'oneloop?sandbox?'*"])
+
+
+LATER = """
+    import atexit, threading
+
+    def later():
+        print("at exit:", refused())
+
+    def test_it():
+        atexit.register(later)
+        threading.Thread(target=lambda: (threading.main_thread().join(), later())).start()
+"""
+
+
+def test_calls_are_refused_until_the_process_ends(suite: Suite) -> None:
+    """A thread or a handler of atexit that is left over from a test reaches no other machine."""
+    result = suite(REFUSED + LATER, "-s")
+    result.assert_outcomes(passed=1)
+    assert result.outlines[-2:] == ["at exit: True"] * 2
+
+
+def test_a_program_that_runs_pytest_gets_back_what_applied(pytester: pytest.Pytester) -> None:
+    """After pytest.main, a program calls other machines as before."""
+    pytester.makeini("[pytest]\n")
+    pytester.makepyfile("def test_it(): pass")
+    program = pytester.makepyfile(
+        program="""
+import pytest, oneloop.testing as testing
+pytest.main(["-q", "-p", "oneloop._pytest", "-p", "no:cacheprovider"])
+print("testing:", testing.is_testing())
+"""
+    )
+    result = pytester.runpython(program)
+    assert result.outlines[-1] == "testing: False"

@@ -123,10 +123,10 @@ def test_command_refuses_bad_options(
     ("arguments", "status", "message"),
     [
         (("--host", "192.0.2.1"), 1, "the sandbox cannot listen on 192.0.2.1:"),
-        (("--state", "/no/such/folder/books"), 1, "/no/such/folder/books.lock: No such file"),
+        (("--state", "/no/such/folder/books"), 1, "/no/such/folder/books: No such file"),
         (("--state", "books"), 1, "books is not the state of a sandbox: it is not JSON"),
         (("--allow-host", "http://x"), 2, "an allowed host must be a name such as sandbox"),
-        (("--log-size", "0"), 2, "log_size must be from 1 to 1000000, not 0"),
+        (("--log-size", "0"), 2, "--log-size must be from 1 to 1000000, not 0"),
     ],
 )
 def test_command_says_what_it_cannot_do(

@@ -93,6 +93,34 @@ def test_the_end_does_not_wait_for_a_reader_for_ever(
     wait_for(lambda: out.getvalue() != "")
 
 
+def test_a_reader_that_is_gone_is_given_up(refill: ReceivedRequest) -> None:
+    """A pipe that nobody reads any more ends the lines, and nothing else."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(text)
+
+    with Console(Gone()) as console:
+        console.show(refill)
+    assert "oneloop-sandbox-console" not in [one.name for one in threading.enumerate()]
+
+
+def test_a_closed_stderr_is_no_reason_not_to_serve() -> None:
+    """Without a standard error, nothing is printed there."""
+    command = f"exec {sys.executable} -m oneloop.sandbox --port 0 2>&-"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        ["bash", "-c", command], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    url = [process.stdout.readline() for _ in range(4)][1].strip().rpartition("=")[2]
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(f"{url}/api/v1/workspace")  # noqa: S310 - ours
+    process.terminate()
+    process.communicate(timeout=ENOUGH)
+    assert process.returncode == 0
+
+
 def printed(*options: str, terminal: bool = False, **variables: str) -> tuple[str, str]:
     """Run the command, refill once with and once without a fault; return stdout and stderr."""
     ours, theirs = pty.openpty() if terminal else os.pipe()
@@ -145,6 +173,11 @@ def test_faults_are_printed_as_they_are_taken() -> None:
         sandbox.misbehave(Fault.late_apply(60, ending="504"))
         call(sandbox)
         sandbox.apply_late()
-    first, second = (told[9:] for told in out.getvalue().splitlines())
-    assert first == f"504 POST   {REFILL} fault: late-504"
-    assert second == f"{first} applied"
+        sandbox.misbehave("late-504")
+        call(sandbox, {})
+        sandbox.apply_late()
+    told = [line[9:] for line in out.getvalue().splitlines()]
+    one = f"504 POST   {REFILL} fault: late-504"
+    assert told == [
+        f"{one} {end}" for end in ("pending", "applied late", "pending", "refused late")
+    ]

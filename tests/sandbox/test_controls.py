@@ -28,7 +28,7 @@ def test_faults_can_be_queued_over_http(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, "fault: must be a string"),
+        ({}, "fault: must be the name of a fault, or a status"),
         ({"fault": "x"}, f"fault: unknown fault 'x'; known are: {NAMES}"),
         ({"fault": "500", "times": 0}, "times: must be an integer greater than 0 or null"),
         ({"fault": "500", "times": 10_001}, "times: must be at most 10000 or null"),
@@ -125,6 +125,7 @@ def test_requests_can_be_read_over_http(sandbox: Sandbox) -> None:
         "status": None,
         "fault": "drop-after",
         "applied": True,
+        "pending": False,
     }
     answer = call(sandbox, b"", path="/_sandbox/requests", method="GET").json
     assert answer == {"requests": [seen], "count": 1}

@@ -118,6 +118,16 @@ def test_it_needs_the_token(sandbox: Sandbox, token: str, status: int) -> None:
     assert exchange(sandbox, "GET", "/_sandbox/events", None, headers).status == status
 
 
+def test_a_change_after_the_loop_was_closed_is_no_error(sandbox: Sandbox) -> None:
+    """A thread that changes the state while the sandbox stops is not told of the closed loop."""
+    with following(sandbox) as events:
+        next(events)
+        listeners = [*sandbox._state._listeners]
+        sandbox.stop()
+    for listener in listeners:
+        listener(None)
+
+
 def test_an_overview_has_bounds(api: Api) -> None:
     """Of many meters, keys and calls, the last are shown, with the number of all."""
     state = api.sandbox._state
@@ -157,7 +167,7 @@ def test_a_feed_reports_nothing_twice() -> None:
     entry = state.record(**known)
     assert len(list(feed.messages())) == 2
     assert len(list(feed.messages())) == 1
-    state.log.mark_applied(entry)
+    state.log.settle(entry, applied=True)
     assert len(list(feed.messages())) == 2
 
 

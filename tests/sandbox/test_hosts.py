@@ -184,6 +184,12 @@ def test_further_names_are_allowed_by_name(allowed: tuple[str, ...], status: int
         assert f"127.0.0.0/8 and [::1]{told}, so that".encode() in answers[0][1]
 
 
+def test_one_name_is_no_list_of_names() -> None:
+    """A string would be taken for a list of its letters."""
+    with pytest.raises(TypeError, match="must be a list of names, not the string 'sandbox'"):
+        Sandbox(allowed_hosts="sandbox")
+
+
 @pytest.mark.parametrize("name", ["", "a b", "http://sandbox", "sandbox:80", "a/b", "[::1", "a,b"])
 def test_what_is_no_host_name_cannot_be_allowed(name: str) -> None:
     """A URL, or a name with a port, would never match; it is refused by name."""
@@ -205,7 +211,9 @@ def test_it_listens_where_it_is_told_to() -> None:
         calls = [head(sandbox, REFILL, host) for host in hosts]
         assert [status for status, _ in ask(sandbox, *calls)] == [200, 421, 421]
     with Sandbox(host="localhost") as sandbox:
-        assert sandbox.url.startswith("http://localhost:")
+        assert sandbox.url.startswith("http://127.0.0.1:")
+    with pytest.raises(ValueError, match="host must not be empty"):
+        Sandbox(host="")
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")

@@ -125,6 +125,34 @@ def test_the_secrets_of_every_operation_are_masked(api: Api) -> None:
     assert len(api.sandbox.requests) == 6
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/api/v1/Link-Token/lt_1", "/api/v1/Link-Token/***"),
+        ("/api/v1/link-token%2Flt_1", "/api/v1/link-token/***"),
+        ("/api/v1/link-token/", "/api/v1/link-token/"),
+        ("/a%0Ab/link-token/lt_1", "/a%0Ab/link-token/***"),
+        ("/x?a=1&key=sdk_1&access_token=b&to%6ben=c&d&jwt=", None),
+    ],
+)
+def test_secrets_in_a_path_or_query_are_masked(
+    sandbox: Sandbox, path: str, shown: str | None
+) -> None:
+    """Link tokens in any spelling, and parameters with names of secrets, are masked."""
+    call(sandbox, path=path)
+    masked = "/x?a=1&key=***&access_token=***&to%6ben=***&d&jwt="
+    assert sandbox.requests[0].path == (shown or masked)
+
+
+def test_names_that_say_so_are_masked(api: Api) -> None:
+    """Headers and fields whose names speak of secrets are masked, though no document has them."""
+    headers = {"X-Api-Key": "sdk_1", "X-Auth-Token": "sdk_1", "Idempotency-Key": "order_1"}
+    api.exchange("POST /jwt", {"payload": {}, "client_secret": "sdk_1"}, headers=headers)
+    (seen,) = api.sandbox.requests
+    assert "sdk_1" not in repr(seen)
+    assert seen.headers["idempotency-key"] == "order_1"
+
+
 @pytest.mark.parametrize("body", [b"{key: secret}", b"[" * 50_000, b'"%s"' % (b"x" * 16_383)])
 def test_a_body_that_cannot_be_masked_is_not_kept(sandbox: Sandbox, body: bytes) -> None:
     """A body that is not JSON may contain a secret anywhere, and a long one needs memory."""
@@ -191,6 +219,16 @@ def test_on_request_gets_each_call(caplog: pytest.LogCaptureFixture) -> None:
         sandbox.reset()
     assert [(one.number, one.applied) for one in seen] == [(1, False), (2, True), (1, True)]
     assert "on_request raised an exception" in caplog.text
+
+
+def test_on_request_cannot_stop_the_sandbox(caplog: pytest.LogCaptureFixture) -> None:
+    """It would wait for itself; the sandbox goes on and stops as usual."""
+    with Sandbox(on_request=lambda _: sandbox.stop()) as sandbox:
+        assert call(sandbox).status == 200
+        assert call(sandbox).status == 200
+    assert "on_request cannot stop the sandbox that calls it" in caplog.text
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = sandbox.url
 
 
 def test_windows_of_rate_limits_are_forgotten(api: Api) -> None:

@@ -57,10 +57,20 @@ def test_negative_amounts_are_refused(sandbox: Sandbox, field: str) -> None:
             sandbox.create_meter(workspace_id="ws_1", external_meter_id="x", **amounts)
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"), [("workspace_id", 5), ("external_meter_id", None), ("allow_overages", 1)]
+)
+def test_other_types_are_refused(sandbox: Sandbox, argument: str, value: object) -> None:
+    """A name that is not a string, which no answer could contain, is refused by name."""
+    names: dict[str, Any] = {"workspace_id": "ws_1", "external_meter_id": "x", argument: value}
+    with pytest.raises(TypeError, match=f"{argument} must be"):
+        sandbox.create_meter(**names)
+
+
 def test_what_is_no_fault_is_refused(sandbox: Sandbox) -> None:
     """`misbehave` refuses an object that is not a fault immediately, not at the next call."""
-    with pytest.raises(TypeError, match="a fault must be a Fault or the name of one, not 5"):
-        sandbox.misbehave(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a fault must be a Fault or the name of one, not 5\.0"):
+        sandbox.misbehave(5.0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("port", [-1, 65_536])

@@ -51,7 +51,8 @@ def test_an_unknown_operation_lists_the_known_ones(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match=message):
         sandbox.misbehave("500", operation="refill")
     answer = control(sandbox, "POST", "misbehave", {"fault": "500", "operation": "refill"})
-    assert answer["error"]["message"].startswith("unknown operation 'refill'; known are: ")
+    message = "operation: unknown operation 'refill'; known are: "
+    assert answer["error"]["message"].startswith(message)
     assert sandbox.queued_faults == ()
 
 
@@ -138,6 +139,12 @@ def test_arguments_must_be_numbers(sandbox: Sandbox, arguments: Any) -> None:
         sandbox.misbehave("500", **arguments)
 
 
+def test_an_operation_must_be_a_name(sandbox: Sandbox) -> None:
+    """Something else than a name is refused by its value."""
+    with pytest.raises(TypeError, match="operation must be a name, not 5"):
+        sandbox.misbehave("500", operation=5)  # type: ignore[arg-type]
+
+
 def test_no_fault_at_all_is_refused(sandbox: Sandbox) -> None:
     """Without any fault there is nothing to queue."""
     with pytest.raises(ValueError, match="at least one fault is needed"):
@@ -158,24 +165,33 @@ def test_any_status_can_be_asked_for_over_http(sandbox: Sandbox) -> None:
     """A status is its own name, with a body, headers and an effect of choice."""
     asked = {"fault": "404", "body": '{"error": {}}', "headers": {"X-Why": "test"}, "applies": True}
     control(sandbox, "POST", "misbehave", asked)
-    control(sandbox, "POST", "misbehave", {"fault": "299", "operation": None, "times": None})
-    first, second = call(sandbox), call(sandbox)
+    control(sandbox, "POST", "misbehave", {"fault": 299, "operation": None, "times": None})
+    control(sandbox, "POST", "misbehave", {"fault": "200", "applies": False})
+    first, second, third = call(sandbox), call(sandbox), call(sandbox)
     assert (first.status, first.headers["x-why"], first.body) == (404, "test", b'{"error": {}}')
-    assert (second.status, credits_of(sandbox)) == (299, 1005)
+    assert [second.status, third.status] == [299, 200]
+    # A call that is answered with success has been carried out, unless the test wants otherwise.
+    assert [one.applied for one in sandbox.requests] == [True, True, False]
+    assert credits_of(sandbox) == 1010
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
         ({"fault": "199"}, "fault: unknown fault '199'; known are: "),
-        ({"fault": "hang", "seconds": 1}, "fault: fault 'hang' has no parameter 'seconds'"),
-        ({"fault": "raw", "size": 1}, "fault: fault 'raw' has no parameter 'size'; it has: data"),
-        ({"fault": "slow-body", "seconds": -1}, "fault: seconds must be finite and not negative"),
+        (
+            {"fault": "hang", "seconds": 1},
+            "seconds: fault 'hang' has no such parameter; it has: none",
+        ),
+        ({"fault": "raw", "size": 1}, "size: fault 'raw' has no such parameter; it has: data, app"),
+        ({"fault": "slow-body", "seconds": -1}, "seconds must be from 0 to 1000000000, not -1"),
+        ({"fault": "429-ms", "seconds": 1e308}, "seconds must be from 0 to 1000000000"),
+        ({"fault": "429-date", "seconds": 10**400}, "seconds must be from 0 to 1000000000"),
         ({"fault": "slow-body", "seconds": "1"}, "seconds: must be a number"),
-        ({"fault": "large-body", "size": 2**40}, "fault: size must be from 0 to 1073741824"),
+        ({"fault": "large-body", "size": 2**40}, "size must be from 0 to 1073741824"),
         ({"fault": "large-body", "size": 0.5}, "size: must be an integer from 0 to"),
-        ({"fault": "204", "body": "x"}, "fault: status 204 cannot have a body"),
-        ({"fault": "404", "headers": {"a b": ""}}, "fault: not an HTTP header: 'a b': ''"),
+        ({"fault": "204", "body": "x"}, "status 204 cannot have a body"),
+        ({"fault": "404", "headers": {"a b": ""}}, "not an HTTP header: 'a b': ''"),
         ({"fault": "500", "rate": 2}, "rate must be from 0 to 1, not 2"),
     ],
     ids=str,
@@ -186,6 +202,18 @@ def test_a_bad_parameter_over_http_is_named(sandbox: Sandbox, asked: Any, messag
     assert answer["error"]["code"] == 400
     assert answer["error"]["message"].startswith(message)
     assert sandbox.queued_faults == ()
+
+
+def test_parameters_and_statuses_can_be_given_as_they_are(sandbox: Sandbox) -> None:
+    """A fault by name takes its parameters, a status may be a number, and a `Fault` has its own."""
+    sandbox.misbehave(404, body="{}")
+    assert (call(sandbox).body, sandbox.requests[0].fault) == (b"{}", "404")
+    sandbox.misbehave("late-504", "late-drop", seconds=60)
+    with pytest.raises(ValueError, match="secs: fault '500' has no such parameter; it has: body"):
+        sandbox.misbehave("500", secs=1)
+    with pytest.raises(TypeError, match="a Fault takes no parameters: seconds"):
+        sandbox.misbehave(Fault.hang(), seconds=1)
+    assert [one.times for one in sandbox.queued_faults] == [2]
 
 
 def test_late_apply_has_few_endings() -> None:
@@ -206,9 +234,10 @@ def test_a_late_call_takes_effect_after_the_client_has_gone(
             client.shutdown(1)
             assert (b" 504 " in read_to_end(client)) == (status == 504)
         wait_for(lambda: len(sandbox.requests) == 1)
-        assert not sandbox.requests[0].applied
+        assert (sandbox.requests[0].applied, sandbox.requests[0].pending) == (False, True)
     assert credits_of(sandbox) == 1000
-    wait_for(lambda: credits_of(sandbox) == 1005)
+    wait_for(lambda: not sandbox.requests[0].pending)
+    assert credits_of(sandbox) == 1005
     (seen,) = sandbox.requests
     assert (seen.status, seen.fault, seen.applied) == (status, name, True)
 
@@ -259,6 +288,7 @@ def test_a_late_call_never_happens_after_the_end(end: Any) -> None:
     assert call(sandbox).status == 504
     end(sandbox)
     assert sandbox.apply_late() == 0
+    assert not any(one.pending for one in sandbox.requests)
     time.sleep(0.2)
     assert credits_of(sandbox) == 1000
     sandbox.stop()

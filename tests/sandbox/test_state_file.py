@@ -40,6 +40,7 @@ def fill(sandbox: Sandbox) -> dict[str, str]:
     return {"key": key["key"], "link": link, "jwt": jwt}
 
 
+NOW = "2026-01-01T00:00:00+00:00"
 NEW_KEY_OF_ACME = {"customerId": "acme"}
 
 
@@ -123,6 +124,25 @@ def test_two_sandboxes_cannot_share_a_file(path: Path) -> None:
 
 
 GOOD = json.loads(books_to_json(State().books()))
+KEY: dict[str, Any] = {
+    "id": "1",
+    "workspace_id": "ws_1",
+    "name": "first",
+    "digest": "d",
+    "masked": "****",
+    "prefix": None,
+    "expires_at": None,
+    "scopes": [],
+    "enabled": True,
+    "customer_id": "c",
+    "metadata": {},
+    "external_meter_id": None,
+    "billing_id": None,
+    "deleted": False,
+    "created_at": NOW,
+    "updated_at": NOW,
+    "last_used_at": None,
+}
 
 
 @pytest.mark.parametrize(
@@ -137,6 +157,11 @@ GOOD = json.loads(books_to_json(State().books()))
         ({"more": 1}, r"extra fields found \(more\) @ \$"),
         ({"workspaces": GOOD["workspaces"] * 2}, "workspaces: there are two of 'ws_1'"),
         ({"meters": GOOD["meters"] * 2}, r"meters: there are two of \('ws_1', 'acme'\)"),
+        ({"keys": [KEY, KEY | {"id": "2"}]}, "values of keys: there are two of 'd'"),
+        (
+            {"meters": [GOOD["meters"][0] | {"spend_cap": -5}]},
+            "meters: 'acme' has a negative amount",
+        ),
         (
             {"meters": [GOOD["meters"][0] | {"total_credits": "1000"}]},
             r"invalid value for type, expected int @ \$.meters\[0\].total_credits",
@@ -181,16 +206,45 @@ def test_a_file_that_cannot_be_written_later_is_logged(
     """The sandbox goes on, says so in the log, and at the end by an error."""
     sandbox = Sandbox(state=path)
     sandbox.start()
-    draft = path.with_name("books.json.new")
-    draft.mkdir()
+    path.unlink()
+    path.mkdir()
     with caplog.at_level(logging.ERROR):
         assert call(sandbox).status == 200
         wait_for(lambda: "cannot write the state of the sandbox" in caplog.text)
     with pytest.raises(OSError, match="books"):
         sandbox.stop()
-    draft.rmdir()
+    path.rmdir()
+    assert [one.name for one in path.parent.iterdir()] == ["books.json.lock"]
     with sandbox:
         assert credits_of(sandbox) == 1005
+
+
+def test_nothing_else_in_the_folder_is_touched(tmp_path: Path) -> None:
+    """A link stays a link, other files stay as they are, and only this user can read the books."""
+    lock, link = tmp_path / "poetry.lock", tmp_path / "link"
+    lock.write_text("of somebody else")
+    link.symlink_to("poetry")
+    with Sandbox(state=link):
+        pass
+    assert (link.is_symlink(), lock.read_text()) == (True, "of somebody else")
+    assert (tmp_path / "poetry").stat().st_mode & 0o777 == 0o600
+    assert {one.name for one in tmp_path.iterdir()} == {"link", "poetry", "poetry.lock"}
+
+
+def test_a_file_of_other_bytes_is_named(path: Path) -> None:
+    """A file that is not text is refused with its name."""
+    path.write_bytes(b"\xff")
+    with pytest.raises(
+        ValueError, match=r"books\.json is not the state of a sandbox: 'utf-8' codec"
+    ):
+        Sandbox(state=path).start()
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_what_is_no_file_is_refused(name: str) -> None:
+    """A path without a name, as of an unset variable, is refused at once."""
+    with pytest.raises(ValueError, match="state must be the path of a file, not "):
+        Sandbox(state=name)
 
 
 def test_large_amounts_are_kept() -> None:

@@ -14,7 +14,7 @@ SENDING = "the connection was lost while sending"
 WAITING = "the connection was lost while waiting"
 
 
-LONGEST_HOST = 60
+LONGEST_HOST = 32
 """Characters of a host in the text of `HostRefusedError`, so that the rest of it is not cut off."""
 
 
@@ -24,8 +24,9 @@ class HostRefusedError(TransportError):
     def __init__(self, host: str) -> None:
         host = host if len(host) <= LONGEST_HOST else f"{host[:LONGEST_HOST]}..."
         super().__init__(
-            "calls to other machines are refused in tests; use the fixture oneloop_sandbox, or "
-            f'allow the host: @pytest.mark.oneloop_allow_hosts("{host}"), '
+            "calls to other machines are refused in tests; make the client in the test "
+            "(fixture oneloop_sandbox) or allow the host: "
+            f'@pytest.mark.oneloop_allow_hosts("{host}"), '
             "ini option oneloop_allow_hosts, --oneloop-allow-hosts=HOST, or "
             "set_testing(True, allow_hosts=[...])",
             sent=False,

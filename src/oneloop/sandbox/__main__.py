@@ -1,6 +1,7 @@
 """`python -m oneloop.sandbox`: serve a sandbox until Ctrl-C."""
 
 import argparse
+import io
 import json
 import shlex
 import signal
@@ -11,7 +12,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import quote
 
-from oneloop.sandbox import Sandbox
+from oneloop.sandbox import Fault, Sandbox
 from oneloop.sandbox._console import Console
 from oneloop.sandbox._operations._files import controls_document
 
@@ -20,13 +21,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; return the exit status. Call it from the main thread only."""
     parser = _parser()
     options = vars(parser.parse_args(argv))
-    console = Console(sys.stderr)
+    console = Console(sys.stderr or io.StringIO())  # None where it was closed
     on_request = None if options.pop("quiet") else console.show
     given = {name: value for name, value in options.items() if value is not None}
     try:
         sandbox = Sandbox(**given, on_request=on_request)
     except ValueError as error:
-        parser.error(str(error))
+        words = str(error)
+        for name, option in {"log_size": "--log-size", "api_key": "--api-key"}.items():
+            words = words.replace(name, option)
+        parser.error(words)
 
     stopped = threading.Event()
 
@@ -62,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m oneloop.sandbox",
         description="Serve a stand-in for the Oneloop API on this machine, until Ctrl-C.",
-        epilog="controls, with the default port and token:\n" + "".join(_examples()),
+        epilog=(
+            f"faults: any status from 200 to 599, {', '.join(Fault.names())}\n\n"
+            "controls, with the default port and token:\n"
+            f"{''.join(_examples())}\n"
+            "docs/sandbox.md describes them, and the parameters of faults."
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
@@ -102,7 +111,7 @@ def curl(method: str, path: str, operation: Any) -> str:
     body = operation.get("requestBody")
     if body is not None:
         example = body["content"]["application/json"]["example"]
-        parts.append(f"--json '{json.dumps(example)}'")
+        parts.append(f"-H 'Content-Type: application/json' -d '{json.dumps(example)}'")
     elif method != "get":
         parts.append(f"-X {method.upper()}")
     if operation.get("x-stream"):

@@ -149,6 +149,7 @@ def request_json(request: ReceivedRequest) -> Json:
         "status": request.status,
         "fault": request.fault,
         "applied": request.applied,
+        "pending": request.pending,
     }
 
 

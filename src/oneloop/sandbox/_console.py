@@ -3,6 +3,8 @@
 import os
 import threading
 from collections import deque
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TextIO
 
 from oneloop.sandbox._state import ReceivedRequest
@@ -48,7 +50,7 @@ class Console:
         self._thread.join(_LONGEST_WAIT)
 
     def show(self, request: ReceivedRequest) -> None:
-        """Print a line about a call, soon."""
+        """Print a line about a call, soon; another one when it has been carried out late."""
         if len(self._lines) < MOST_WAITING:
             self._lines.append(line(request, has_colours=self._has_colours))
         else:
@@ -56,6 +58,10 @@ class Console:
         self._has_lines.set()
 
     def _print(self) -> None:
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            self._print_all()
+
+    def _print_all(self) -> None:
         while not self._is_closing or self._lines:
             self._has_lines.wait()
             self._has_lines.clear()
@@ -68,7 +74,15 @@ class Console:
 
 
 def line(request: ReceivedRequest, *, has_colours: bool) -> str:
-    """Return what is printed about a call: time, status, method, path, fault and effect."""
+    """Return what is printed about a call: time, status, method, path, fault and effect.
+
+    A call that has been carried out late is printed once more, with the time of that.
+    """
+    is_settled = (request.fault or "").startswith("late-") and not request.pending
+    time = datetime.now(UTC) if is_settled else request.time
+    effect = "pending" if request.pending else "applied" if request.applied else ""
+    if is_settled:
+        effect = "applied late" if request.applied else "refused late"
 
     def painted(colour: str, text: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if has_colours else text
@@ -76,13 +90,13 @@ def line(request: ReceivedRequest, *, has_colours: bool) -> str:
     status = "---" if request.status is None else str(request.status)
     colour = _GREEN if status.startswith("2") else _YELLOW if status.startswith("4") else _RED
     parts = [
-        painted(_DIM, request.time.astimezone().strftime("%H:%M:%S")),
+        painted(_DIM, time.astimezone().strftime("%H:%M:%S")),
         painted(colour, status),
         f"{request.method:<6}",
         request.path,
     ]
     if request.fault is not None:
         parts.append(painted(_YELLOW, f"fault: {request.fault}"))
-    if request.applied:
-        parts.append(painted(_DIM, "applied"))
+    if effect:
+        parts.append(painted(_DIM, effect))
     return " ".join(parts)

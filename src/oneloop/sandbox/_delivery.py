@@ -79,6 +79,7 @@ class Delivery:
             status=performance.status,
             fault=None if fault is None else fault.kind,
             applied=genuine.applied,
+            pending=fault is not None and fault.delay is not None,
         )
         late = None
         if fault is not None and fault.delay is not None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from starlette.types import Receive, Send
 
@@ -31,7 +32,12 @@ async def send_events(send: Send, receive: Receive, answer: Answer, state: State
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     loop = asyncio.get_running_loop()
     has_changed = asyncio.Event()
-    stop = state.listen(lambda _: loop.call_soon_threadsafe(has_changed.set))
+
+    def wake(_: ReceivedRequest | None) -> None:
+        with suppress(RuntimeError):  # the loop was closed meanwhile, in another thread
+            loop.call_soon_threadsafe(has_changed.set)
+
+    stop = state.listen(wake)
     # The request has been read to its end, so the next message can only be the disconnect.
     gone = asyncio.ensure_future(receive())
     try:

@@ -1,7 +1,6 @@
 """The ways in which the sandbox can misbehave, as data and by name."""
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -24,6 +23,7 @@ MAX_TIMES = 10_000
 """The largest number of times that faults can be queued at once."""
 
 _LARGEST = 1024**3
+_LONGEST = 10**9
 
 _STATUS = re.compile(r"[2-5][0-9][0-9]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -88,7 +88,8 @@ class Fault:
                 504 in the documented shape.
 
         Raises:
-            ValueError: `seconds` is negative or not finite, or there is no such `ending`.
+            ValueError: `seconds` is negative or more than 1,000,000,000, or there is no such
+                `ending`.
         """
         _check_seconds(seconds)
         plans: dict[str, tuple[str, Plan]] = {
@@ -122,7 +123,7 @@ class Fault:
                 ``Retry-After-Ms`` in whole milliseconds.
 
         Raises:
-            ValueError: `seconds` is negative or not finite.
+            ValueError: `seconds` is negative or more than 1,000,000,000.
         """
         answer = error_answer(429, phrase(429))
         if seconds is None:
@@ -222,7 +223,7 @@ class Fault:
         """Apply the request and send the body of the answer byte by byte, over `seconds`.
 
         Raises:
-            ValueError: `seconds` is negative or not finite.
+            ValueError: `seconds` is negative or more than 1,000,000,000.
         """
         _check_seconds(seconds)
         return cls("slow-body", True, Dripped("body", seconds))
@@ -232,7 +233,7 @@ class Fault:
         """Apply the request and send the head of the answer byte by byte, over `seconds`.
 
         Raises:
-            ValueError: `seconds` is negative or not finite.
+            ValueError: `seconds` is negative or more than 1,000,000,000.
         """
         _check_seconds(seconds)
         return cls("slow-headers", True, Dripped("head", seconds))
@@ -242,7 +243,8 @@ class Fault:
         """Return the fault of that name.
 
         Args:
-            name: one of `names`, or a status from "200" to "599".
+            name: one of `names`, or a status from "200" to "599". Calls that are answered with 2xx
+                are carried out, all others are not, unless the parameter `applies` says so.
             parameters: those of `NamedFault.parameters`; by default as docs/sandbox.md says.
 
         Raises:
@@ -260,7 +262,7 @@ class Fault:
         unknown = next((one for one in parameters if one not in found.parameters), None)
         if unknown is not None:
             known = ", ".join(found.parameters) or "none"
-            raise ValueError(f"fault {name!r} has no parameter {unknown!r}; it has: {known}")
+            raise ValueError(f"{unknown}: fault {name!r} has no such parameter; it has: {known}")
         return found.make(**parameters)
 
     @classmethod
@@ -287,10 +289,13 @@ class NamedFault:
 def _status(
     code: int, otherwise: str | None = None, media_type: str | None = None
 ) -> Callable[..., Fault]:
+    # A call that is answered with success has been carried out, unless somebody wants otherwise.
+    is_success = 200 <= code <= 299
+
     def make(
         body: str | None = otherwise,
         headers: Mapping[str, str] | None = None,
-        applies: bool = False,
+        applies: bool = is_success,
     ) -> Fault:
         declared = {} if media_type is None else {"content-type": media_type}
         encoded = None if body is None else body.encode()
@@ -324,12 +329,12 @@ def _raw(data: str = "not HTTP\r\n\r\n", applies: bool = False) -> Fault:
 
 
 FAULTS = (
-    NamedFault("hang", "nothing, until it gives up", Fault.hang),
+    NamedFault("hang", "no answer, until it gives up", Fault.hang),
     NamedFault("drop-before", "the connection is closed", Fault.drop_before),
     NamedFault("drop-after", "the connection is closed", Fault.drop_after),
     NamedFault("reset-before", "the connection is reset (TCP RST)", Fault.reset_before),
     NamedFault("reset-after", "the connection is reset (TCP RST)", Fault.reset_after),
-    NamedFault("late-apply", "nothing, until it gives up", _late("hang")),
+    NamedFault("late-apply", "no answer, until it gives up", _late("hang")),
     NamedFault("late-drop", "the connection is closed", _late("drop")),
     NamedFault("late-504", "504 in the documented shape", _late("504")),
     NamedFault("429", "429 with `Retry-After: 1`", _rate_limited("seconds")),
@@ -373,8 +378,8 @@ def _page(content_type: str, body: bytes) -> Canned:
 
 
 def _check_seconds(seconds: float) -> None:
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise ValueError(f"seconds must be finite and not negative, not {seconds}")
+    if not 0 <= seconds <= _LONGEST:
+        raise ValueError(f"seconds must be from 0 to {_LONGEST}, not {str(seconds)[:40]}")
 
 
 def _check_header(name: str, value: str) -> None:

@@ -68,8 +68,11 @@ def checked_hosts(names: Iterable[str]) -> tuple[str, ...]:
 
     Raises:
         ValueError: one is neither a host name, nor an address, nor ``*``; the message names it.
+        TypeError: `names` is a string.
     """
     found = tuple(names)
+    if isinstance(names, str):
+        raise TypeError(f"allowed_hosts must be a list of names, not the string {names!r}")
     for name in found:
         if name != "*" and not _NAME.fullmatch(name):
             raise ValueError(

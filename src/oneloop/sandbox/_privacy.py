@@ -4,22 +4,24 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from starlette.datastructures import Headers
 
 from oneloop.sandbox._calls import Request
-from oneloop.sandbox._paths import encoded
 
 _HIDDEN = "***"
 
 _LONGEST_BODY = 16_384
 """Characters of a body that the log keeps."""
 
-_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-link-token")
+_SECRET_NAME = re.compile(r"auth|cookie|secret|token|passw|(?:api|access)[_-]?key", re.IGNORECASE)
+"""Names of headers and parameters whose values are not shown."""
 
 _SCHEME = re.compile(r"(?:basic|bearer) ", re.IGNORECASE)
 
-_BEFORE_A_TOKEN = "/link-token/"  # noqa: S105 - the secret is what follows it in a path
+_BEFORE_A_TOKEN = re.compile(r"/link-token/", re.IGNORECASE)
+"""What a token follows in a path."""
 
 
 class Privacy:
@@ -38,7 +40,7 @@ class Privacy:
         shown: dict[str, str] = {}
         for name in headers:
             values = headers.getlist(name)
-            if name in _SECRET_HEADERS:
+            if _SECRET_NAME.search(name):
                 values = [_hidden(value) for value in values]
             shown[name] = ", ".join(values)
         return shown
@@ -57,15 +59,26 @@ class Privacy:
     def target(self, request: Request) -> str:
         """Return path and query as sent, without a link token."""
         path = request.raw_path.decode("latin-1")
-        before, found, token = encoded(request.raw_path).partition(_BEFORE_A_TOKEN)
-        if token:
-            path = f"{before}{found}{_HIDDEN}"
-        return f"{path}?{request.query.decode('latin-1')}" if request.query else path
+        plain = unquote_to_bytes(request.raw_path).decode("latin-1")
+        token = _BEFORE_A_TOKEN.search(plain)
+        if token is not None and token.end() < len(plain):
+            path = quote(plain[: token.end()].encode("latin-1")) + _HIDDEN
+        if not request.query:
+            return path
+        parts = request.query.decode("latin-1").split("&")
+        return f"{path}?{'&'.join(map(self._shown_parameter, parts))}"
+
+    def _shown_parameter(self, part: str) -> str:
+        name, equals, value = part.partition("=")
+        return f"{name}{equals}{_HIDDEN}" if value and self._is_secret(unquote(name)) else part
+
+    def _is_secret(self, name: str) -> bool:
+        return name in self._secret_fields or _SECRET_NAME.search(name) is not None
 
     def _without_secrets(self, value: object) -> object:
         if isinstance(value, dict):
             return {
-                name: _HIDDEN if name in self._secret_fields else self._without_secrets(member)
+                name: _HIDDEN if self._is_secret(name) else self._without_secrets(member)
                 for name, member in cast(dict[str, object], value).items()
             }
         if isinstance(value, list):

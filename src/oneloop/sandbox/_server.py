@@ -5,7 +5,7 @@ import logging
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -65,7 +65,8 @@ class Sandbox:
         allowed_hosts: names that requests may use for the sandbox in their ``Host`` header, apart
             from `host` and those of this machine; ``*`` for any. Other names are answered with 421.
         state: a file that keeps workspaces, meters, usage, keys and tokens over a restart; by
-            default, they are forgotten. It is read at the start, written soon after each change.
+            default, they are forgotten. The first `start` reads it in place of what there was
+            before; it is written soon after each change.
         log_size: how many calls `requests` keeps, 1 to 1,000,000.
         on_request: called with each API call that was received, in the server's thread, and again
             when a late call has taken effect. It must return soon, and its errors are only logged.
@@ -89,6 +90,10 @@ class Sandbox:
         on_request: Callable[[ReceivedRequest], object] | None = None,
         clock: Clock = utc_now,
     ) -> None:
+        if not host:  # Python would listen on every address
+            raise ValueError("host must not be empty")
+        if state is not None and not Path(state).name:
+            raise ValueError(f"state must be the path of a file, not {str(state)!r}")
         if not 0 <= port <= 65_535:
             raise ValueError(f"port must be from 0 to 65535, not {port}")
         if not 1 <= log_size <= _LARGEST_LOG:
@@ -131,7 +136,8 @@ class Sandbox:
             listener.close()
             raise
         delivery = Delivery(self._api, self._state, self._privacy)
-        own = () if self._host in _ANY_HOST else (_in_url(self._host),)
+        address: str = listener.getsockname()[0]
+        own = () if address in _ANY_HOST else (_in_url(self._host), _in_url(address))
         self._running = _start(OwnHosts(delivery, (*own, *self._allowed_hosts)), listener)
 
     def stop(self) -> None:
@@ -142,8 +148,12 @@ class Sandbox:
 
         Raises:
             OSError: the file of `state` could not be written. The sandbox is stopped all the same.
+            RuntimeError: it is called by `on_request`.
         """
-        running, self._running = self._running, None
+        running = self._running
+        if running is not None and running.thread is threading.current_thread():
+            raise RuntimeError("on_request cannot stop the sandbox that calls it")
+        self._running = None
         if running is not None:
             running.request_stop()
             running.thread.join()
@@ -170,8 +180,8 @@ class Sandbox:
         """The base URL, such as ``http://127.0.0.1:8787``. RuntimeError if it is not running."""
         if self._running is None:
             raise RuntimeError("the sandbox is not running: use it with `with`, or call start()")
-        host = _ANY_HOST.get(self._host, self._host)
-        return f"http://{_in_url(host)}:{self._running.port}"
+        host, port = self._running.address
+        return f"http://{_in_url(_ANY_HOST.get(host, host))}:{port}"
 
     @property
     def api_key(self) -> str:
@@ -222,11 +232,12 @@ class Sandbox:
 
     def misbehave(
         self,
-        *faults: Fault | str,
+        *faults: Fault | str | int,
         times: int | None = None,
         operation: str | None = None,
         rate: float | None = None,
         seed: int | None = None,
+        **parameters: object,
     ) -> None:
         """Queue faults, or names of faults, for API calls from now on.
 
@@ -234,7 +245,8 @@ class Sandbox:
         unless one is queued for certain.
 
         Args:
-            faults: in the order in which calls take them; with a rate, each is as likely.
+            faults: in the order in which calls take them; with a rate, each is as likely. A status
+                may also be a number.
             times: how often to queue all of them, one round after the other, once by default. With
                 a rate: how many calls take one, without end by default. 1 to 10,000.
             operation: only calls of this operation take them, given by its operationId or by the
@@ -242,16 +254,16 @@ class Sandbox:
             rate: the probability with which a call takes one, 0 to 1.
             seed: of the random numbers, so that the same calls take the same faults again; by
                 default one that `queued_faults` shows.
+            parameters: those of the faults that are given by name, such as ``seconds`` of
+                ``late-apply``, as in `Fault.named`.
 
         Raises:
-            ValueError: a name is unknown (the message lists all names), or an argument is out of
-                range.
-            TypeError: an argument is neither a fault nor a name.
+            ValueError: a name is unknown (the message lists all names), a fault does not have a
+                parameter, or an argument is out of range.
+            TypeError: an argument is neither a fault nor a name, or there are parameters for a
+                `Fault`, which has its own.
         """
-        for fault in faults:
-            if not isinstance(fault, Fault | str):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"a fault must be a Fault or the name of one, not {fault!r}")
-        found = [Fault.named(fault) if isinstance(fault, str) else fault for fault in faults]
+        found = [_fault(fault, parameters) for fault in faults]
         self._state.queue_faults(
             Order(faults=found, times=times, operation=operation, rate=rate, seed=seed)
         )
@@ -296,7 +308,7 @@ class Sandbox:
 class _Running:
     """A running server, and how to stop it."""
 
-    port: int
+    address: tuple[str, int]
     thread: threading.Thread
     request_stop: Callable[[], object]
 
@@ -310,6 +322,16 @@ def _report(
         on_request(request)
     except Exception:
         logger.exception("on_request raised an exception")
+
+
+def _fault(given: object, parameters: Mapping[str, object]) -> Fault:
+    if isinstance(given, Fault):
+        if parameters:
+            raise TypeError(f"a Fault takes no parameters: {', '.join(parameters)}")
+        return given
+    if type(given) not in (str, int):
+        raise TypeError(f"a fault must be a Fault or the name of one, not {given!r}")
+    return Fault.named(str(given), **parameters)
 
 
 def _in_url(host: str) -> str:
@@ -333,7 +355,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 def _start(app: ASGIApp, listener: socket.socket) -> _Running:
     """Serve `app` in a new thread; return as soon as connections are accepted."""
-    bound: int = listener.getsockname()[1]
+    host, port, *_ = listener.getsockname()
     started: Future[Callable[[], object]] = Future()
 
     def run() -> None:
@@ -344,10 +366,10 @@ def _start(app: ASGIApp, listener: socket.socket) -> _Running:
                 # After the start nobody waits, and this raises InvalidStateError in the thread.
                 started.set_exception(error)
 
-    thread = threading.Thread(target=run, name=f"oneloop-sandbox-{bound}", daemon=True)
+    thread = threading.Thread(target=run, name=f"oneloop-sandbox-{port}", daemon=True)
     thread.start()
     try:
-        return _Running(bound, thread, started.result())
+        return _Running((host, port), thread, started.result())
     except Exception:
         thread.join()
         raise

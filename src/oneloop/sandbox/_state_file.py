@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import IO
@@ -22,7 +23,7 @@ class StateFile:
     """
 
     def __init__(self, path: Path, state: State) -> None:
-        self._path = path
+        self._path = path.resolve()  # a link stays one
         self._state = state
         self._is_read = False
         self._written = ""
@@ -38,7 +39,7 @@ class StateFile:
             ValueError: the file does not have the books of a sandbox; the message says what is
                 wrong.
         """
-        self._lock = _locked(self._path.with_name(self._path.name + ".lock"))
+        self._lock = _locked(self._path)
         try:
             if not self._is_read:
                 self._read()
@@ -68,10 +69,9 @@ class StateFile:
     def _read(self) -> None:
         try:
             text = self._path.read_text("utf-8")
+            self._state.restore(books_from_json(text))
         except FileNotFoundError:
             return
-        try:
-            self._state.restore(books_from_json(text))
         except ValueError as error:
             raise ValueError(f"{self._path} is not the state of a sandbox: {error}") from None
         self._written = text
@@ -80,9 +80,16 @@ class StateFile:
         text = books_to_json(self._state.books())
         if text == self._written:
             return
-        draft = self._path.with_name(self._path.name + ".new")
-        draft.write_text(text, "utf-8")
-        draft.replace(self._path)
+        # Only for this user, as the secret that signs JWTs is in it.
+        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+        draft = Path(name)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            draft.replace(self._path)
+        except BaseException:
+            draft.unlink()
+            raise
         self._written = text
 
     def _keep(self) -> None:
@@ -92,15 +99,18 @@ class StateFile:
             self._has_changed.clear()
             try:
                 self._write()
-            except OSError:
+            except Exception:  # the next change is written again
                 logger.exception("cannot write the state of the sandbox")
             if not self._stopping:
                 pause.wait(_PAUSE)
 
 
 def _locked(path: Path) -> IO[str]:
-    """Open a file that only one process can hold at a time, where the system has such locks."""
-    file = path.open("w")
+    """Open a file beside `path` that only one process can hold, where the system has such locks."""
+    try:
+        file = path.with_name(path.name + ".lock").open("a")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     with contextlib.suppress(ImportError):
         import fcntl
 

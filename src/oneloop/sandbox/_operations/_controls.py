@@ -40,6 +40,12 @@ def _natural(path: str, value: object) -> int:
     return value
 
 
+def _name(path: str, value: object) -> str:
+    if type(value) is int:
+        return str(value)
+    return value if isinstance(value, str) else refuse(path, "the name of a fault, or a status")
+
+
 PARAMETERS: Mapping[str, Reader[Any]] = {
     "seconds": _number,
     "size": _natural,
@@ -54,7 +60,15 @@ PARAMETERS: Mapping[str, Reader[Any]] = {
 
 def show_faults(state: State, _: Call) -> Answer:
     """Return the queue of faults, and what can be queued."""
-    known = [{"name": one.name, "what": one.what, **_promise(one.make())} for one in FAULTS]
+    known = [
+        {
+            "name": one.name,
+            "what": one.what,
+            "parameters": one.parameters,
+            **_promise(one.make()),
+        }
+        for one in FAULTS
+    ]
     answer = {
         "faults": [queued_fault_json(one) for one in state.faults.entries()],
         "known": {"names": known, "operations": state.faults.operations},
@@ -76,16 +90,16 @@ def misbehave(state: State, call: Call) -> Answer:
     times = fields.optional("times", nullable(integer_up_to(MAX_TIMES)), None)
     rate = fields.optional("rate", nullable(_number), None)
     seed = fields.optional("seed", nullable(_natural), None)
-    name = fields.required("fault", string)
+    name = fields.required("fault", _name)
     try:
         fault = Fault.named(name, **parameters)
-    except ValueError as error:
-        raise HTTPException(400, f"fault: {error}") from None
-    try:
         order = Order(faults=(fault,), operation=operation, times=times, rate=rate, seed=seed)
         return json_answer(200, {"queued": state.queue_faults(order)})
     except ValueError as error:
-        raise HTTPException(400, str(error)) from None
+        words = str(error)
+        if words.startswith("unknown"):  # unknown fault ..., unknown operation ...
+            words = f"{words.split()[1]}: {words}"
+        raise HTTPException(400, words) from None
 
 
 def clear_faults(state: State, _: Call) -> Answer:

@@ -204,7 +204,14 @@ class State:
 
         Raises:
             ValueError: an amount is negative, or the name is taken.
+            TypeError: another argument does not have its type.
         """
+        names = {"workspace_id": workspace_id, "external_meter_id": external_meter_id}
+        for name, value in names.items():
+            if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"{name} must be a string, not {value!r}")
+        if not isinstance(allow_overages, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"allow_overages must be True or False, not {allow_overages!r}")
         amounts = {
             "total_credits": total_credits,
             "used_credits": used_credits,
@@ -261,9 +268,7 @@ class State:
             if call not in self._late:
                 return False
             del self._late[call]
-            request = call.request
-            if call.carry_out():
-                request = self.log.mark_applied(request)
+            request = self.log.settle(call.request, applied=call.carry_out())
         self.changed(request)
         return True
 
@@ -274,6 +279,8 @@ class State:
     def drop_late(self) -> None:
         """Forget the late calls: they never take effect."""
         with self._lock:
+            for call in self._late:
+                self.log.settle(call.request, applied=False)
             self._late.clear()
 
     @property

@@ -62,6 +62,11 @@ def books_from_json(text: str) -> Books:
         _refuse_twins("meters", books.meters, lambda one: (one.workspace_id, one.external_meter_id))
         _refuse_twins("workspaces", books.workspaces, lambda one: one.id)
         _refuse_twins("keys", books.keys, lambda one: one.id)
+        _refuse_twins("values of keys", books.keys, lambda one: one.digest)
+        for meter in books.meters:
+            amounts = meter.total_credits, meter.used_credits, meter.spend_cap or 0
+            if min(amounts) < 0:
+                raise ValueError(f"meters: {meter.external_meter_id!r} has a negative amount")
     except ValueError:
         raise
     except Exception as error:  # noqa: BLE001 - a group of errors, which cattrs explains

@@ -36,6 +36,8 @@ class ReceivedRequest:
     applied: bool
     """Whether the call changed the sandbox's state. The time when a key was last used and the
     counters of rate limits are not considered. A call that is carried out late changes this."""
+    pending: bool = False
+    """Whether the call is still to be carried out late."""
 
     @property
     def json(self) -> Any:
@@ -65,14 +67,14 @@ class RequestLog:
             self._entries.append(entry)
             return entry
 
-    def mark_applied(self, entry: ReceivedRequest) -> ReceivedRequest:
-        """Record that a call took effect after it was logged; return the changed entry."""
-        applied = evolve(entry, applied=True)
+    def settle(self, entry: ReceivedRequest, *, applied: bool) -> ReceivedRequest:
+        """Record that a call is not pending any more; return the changed entry."""
+        settled = evolve(entry, applied=applied, pending=False)
         with self._lock:
             index = entry.number - self.count + len(self._entries) - 1
             if index >= 0:  # otherwise, newer ones have taken its place
-                self._entries[index] = applied
-        return applied
+                self._entries[index] = settled
+        return settled
 
     def entries(self, last: int | None = None) -> tuple[ReceivedRequest, ...]:
         """Return those that are kept, or the `last` of them, oldest first."""

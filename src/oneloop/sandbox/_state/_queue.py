@@ -49,6 +49,8 @@ class Order:
         _check("times", self.times, int, 1, MAX_TIMES)
         _check("rate", self.rate, (int, float), 0, 1)
         _check("seed", self.seed, int, 0, 2**53 - 1)
+        if self.operation is not None and not isinstance(self.operation, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"operation must be a name, not {self.operation!r}")
         if not self.faults:
             raise ValueError("at least one fault is needed")
         if self.seed is not None and self.rate is None:

@@ -121,6 +121,10 @@ const showKeys = rowsOf($("keys"), "key", (key) => key.id, updateKey);
 
 // ---- Requests
 
+function effect({ applied, pending }) {
+  return pending ? "pending" : applied ? "applied" : "no change";
+}
+
 function updateRequest(row, request) {
   const { status } = request;
   fill(row, {
@@ -129,7 +133,7 @@ function updateRequest(row, request) {
     operation: request.operation ?? "",
     path: request.path,
     fault: request.fault ?? "",
-    effect: request.applied ? "applied" : "no change",
+    effect: effect(request),
     status: status === null ? "no answer" : String(status),
   });
   row.querySelector("time").dateTime = request.time;
@@ -158,8 +162,8 @@ const requestKey = ({ number, time }) => `${number} ${time}`;
 const showRequestRows = rowsOf($("requests"), "request", requestKey, updateRequest);
 
 function matches(request, wanted) {
-  const { method, path, operation, status, fault, body, applied } = request;
-  const texts = [method, path, operation, status ?? "no answer", fault, body, applied ? "applied" : "no change"];
+  const { method, path, operation, status, fault, body } = request;
+  const texts = [method, path, operation, status ?? "no answer", fault, body, effect(request)];
   return texts.some((text) => String(text ?? "").toLowerCase().includes(wanted));
 }
 
@@ -201,7 +205,7 @@ function showFaults({ faults, late }) {
   $("apply-late").classList.toggle("idle", late === 0);
 }
 
-function faultButton({ name, what }) {
+function faultButton({ name, what, parameters }) {
   const row = made("fault");
   fill(row, { name });
   what.split("`").forEach((part, index) => {
@@ -209,7 +213,7 @@ function faultButton({ name, what }) {
     element.textContent = part;
     row.querySelector('[data-field="what"]').append(element);
   });
-  row.querySelector("button").onclick = () => queue(name);
+  row.querySelector("button").onclick = () => queue(name, parameters.includes("seconds"));
   return row;
 }
 
@@ -222,9 +226,9 @@ function faultGroup(title, faults) {
 
 function buildFaults({ names, operations }) {
   $("faults").replaceChildren(
-    ...faultGroup("The call is not carried out", names.filter((one) => !one.applies && !one.late)),
-    ...faultGroup("The call is carried out", names.filter((one) => one.applies)),
     ...faultGroup("The call is carried out late", names.filter((one) => one.late)),
+    ...faultGroup("The call is carried out", names.filter((one) => one.applies)),
+    ...faultGroup("The call is not carried out", names.filter((one) => !one.applies && !one.late)),
   );
   $("operation").append(...operations.map((name) => new Option(`calls of ${name}`, name)));
 }
@@ -238,7 +242,7 @@ function chooseMode() {
   $("rate").disabled = $("seed").disabled = !isRandom();
 }
 
-async function queue(fault) {
+async function queue(fault, takesSeconds = false) {
   if (!$("fault-form").reportValidity()) return;
   const order = { fault };
   const operation = $("operation").value;
@@ -246,6 +250,7 @@ async function queue(fault) {
   if (!isRandom()) order.times = Number($("times").value);
   else order.rate = Number($("rate").value) / 100;
   if (isRandom() && $("seed").value) order.seed = Number($("seed").value);
+  if (takesSeconds && $("delay").value) order.seconds = Number($("delay").value);
   if (await ask("POST", "misbehave", order)) say(`Queued ${fault} for ${operation || "any operation"}.`);
 }
 

@@ -52,7 +52,8 @@ export function curl(token, url, body) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const lines = [
     `curl -H ${quoted(`Authorization: Bearer ${token}`)}`,
-    `--json ${quoted(JSON.stringify(body))}`,
+    "-H 'Content-Type: application/json'",
+    `-d ${quoted(JSON.stringify(body))}`,
     url,
   ];
   return lines.join(" \\\n  ");
@@ -100,6 +101,6 @@ export function orderText({ faults, operation, rate, seed, times }) {
   const names = faults.slice(0, 3).join(", then ") + (faults.length > 3 ? " …" : "");
   const calls = operation ?? "any operation";
   const taken = rate === null ? calls : `${Number((rate * 100).toPrecision(6))} % of ${calls}`;
-  const often = times === null ? "" : `${grouped(times)} ${rate === null ? "more" : "at most"}`;
+  const often = times === null ? "" : rate === null ? `next ${grouped(times)}` : `at most ${grouped(times)}`;
   return [names, taken, often, seed === null ? "" : `seed ${seed}`].filter(Boolean).join(" · ");
 }
