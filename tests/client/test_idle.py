@@ -21,7 +21,7 @@ from oneloop import (
 )
 from oneloop._http._asyncio import AsyncioTransport
 from oneloop._http._blocking import BlockingTransport
-from tests.calling import REFILL, ClientKind
+from tests.calling import REFILL, SLACK, ClientKind
 from tests.tools.failures import read_request
 
 BODY = b'{"billing": null}'
@@ -155,7 +155,7 @@ def test_a_connection_that_was_idle_for_long_is_not_used(
     head = f"HTTP/1.1 200 OK\n{LENGTH}\nKeep-Alive: timeout=100"
     with Server(saying(head)) as server:
         refills(kind, server.url, 2, lambda: time.sleep(0.3))
-        assert server.ended[0].is_set()
+        assert server.ended[0].wait(SLACK)
     assert server.used == [1, 1]
 
 
