@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from tests.calling import sending
 
 from .books import TIMES, Kind, Report
-from .faults import FAULTS, FAULTS_OVER_HTTPX
+from .faults import FAULTS, FAULTS_OVER_HTTPX, RARE_FAULTS, RARE_FAULTS_OVER_HTTPX
 from .run import Soak
 
 SHOWN = 10
@@ -116,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             rate=options.faults,
             chance=random.Random(f"{seed} {kind}"),  # noqa: S311 - faults need no secrecy
             faults=FAULTS_OVER_HTTPX if options.via == "httpx" else FAULTS,
+            rare_faults=RARE_FAULTS_OVER_HTTPX if options.via == "httpx" else RARE_FAULTS,
             options=sending(options.via),
             progress=_progress(kind),
         ).run()

@@ -69,3 +69,5 @@ FAULTS_OVER_HTTPX = tuple(fault for fault in FAULTS if fault not in _CONFUSING)
 It has no public interface that would show us, so a server that sends two answers confuses it."""
 
 RARE_FAULTS = (Fault.hang(), Fault.late_apply(0.02), Fault.slow_headers(30), Fault.slow_body(30))
+RARE_FAULTS_OVER_HTTPX = RARE_FAULTS[:2]
+"""A blocking client over httpx has no limit for a whole answer, so it would wait for slow ones."""
