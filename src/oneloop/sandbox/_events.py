@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 from starlette.types import Receive, Send
@@ -19,7 +19,7 @@ _PAUSE = 0.1
 """Seconds between two messages: changes that come faster are reported together."""
 
 _QUIET = 15.0
-"""Seconds without any change after which a comment shows that the connection is alive."""
+"""Seconds without any change after which the overview is sent again: the connection is alive."""
 
 
 async def send_events(send: Send, receive: Receive, answer: Answer, state: State) -> None:
@@ -77,11 +77,7 @@ class Feed:
         new = [one for one in latest if self._seen.get(one.number) is not one]
         self._seen = {one.number: one for one in latest}
         if new:
-            yield _message("requests", {"requests": _written(new)})
-
-
-def _written(requests: Iterable[ReceivedRequest]) -> list[object]:
-    return [request_json(one) for one in requests]
+            yield _message("requests", {"requests": [request_json(one) for one in new]})
 
 
 def _message(event: str, data: object) -> str:

@@ -76,6 +76,7 @@ class Sandbox:
     Raises:
         ValueError: an argument is out of range, or is not a host name or a token, or `api_key` is
             `restricted_api_key`.
+        TypeError: `allowed_hosts` is a string.
     """
 
     def __init__(

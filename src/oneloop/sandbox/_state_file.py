@@ -5,6 +5,7 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
@@ -93,7 +94,6 @@ class StateFile:
         self._written = text
 
     def _keep(self) -> None:
-        pause = threading.Event()
         while not self._stopping:
             self._has_changed.wait()
             self._has_changed.clear()
@@ -102,7 +102,7 @@ class StateFile:
             except Exception:  # the next change is written again
                 logger.exception("cannot write the state of the sandbox")
             if not self._stopping:
-                pause.wait(_PAUSE)
+                time.sleep(_PAUSE)
 
 
 def _locked(path: Path) -> IO[str]:
