@@ -28,7 +28,7 @@ STARTING = 60
 """Seconds after which a server that does not start has failed."""
 
 FAST = ("fsync = off", "full_page_writes = off")
-"""Settings of a server whose data survives the death of its clients, but not that of the machine."""
+"""Settings of a server whose data survives the end of its clients, but not that of the machine."""
 
 SETTINGS = (
     "listen_addresses = '127.0.0.1'",
