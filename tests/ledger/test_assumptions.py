@@ -20,9 +20,9 @@ from typing import Any
 
 import httpx
 import pytest
+from oneloop.ledger import Ledger, LedgerConflictError, LedgerError, Refill, State
 
 from oneloop import Oneloop, RetryPolicy
-from oneloop.ledger import Ledger, LedgerConflictError, LedgerError, Refill, State
 from oneloop.sandbox import Sandbox
 from tests import ROOT
 
@@ -107,7 +107,7 @@ def refilled(ledger: Ledger, client: Oneloop, order: dict[str, Any] = ORDER) -> 
     return refill
 
 
-def credits(sandbox: Sandbox, meter: str = "acme") -> int:
+def total(sandbox: Sandbox, meter: str = "acme") -> int:
     """Return the credits of a meter, once what is late has happened."""
     sandbox.apply_late()
     return sandbox.meter(workspace_id="ws_1", external_meter_id=meter).total_credits
@@ -264,7 +264,9 @@ def test_each_row_has_its_tests() -> None:
     """The table and this file name the same assumptions."""
     keys = re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE)
     assert len(keys) == len(set(keys)) > 10
-    expected = {f"test_{key.replace('-', '_')}_{end}" for key in keys for end in ("holds", "broken")}
+    expected = {
+        f"test_{key.replace('-', '_')}_{end}" for key in keys for end in ("holds", "broken")
+    }
     found = {name for name in globals() if name.startswith("test_")}
     assert found == expected | {test_each_row_has_its_tests.__name__}
 
@@ -287,7 +289,7 @@ def test_other_writers_holds(
     unknown(fault)
     assert settled(ledger, client).state is state
     refilled(ledger, client)
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 @pytest.mark.parametrize("fault", ["drop-before", "drop-after"])
@@ -316,7 +318,7 @@ def test_other_writers_broken(
     ledger.decide("pay_1", applied=fault == "drop-after", note="the other program added 7")
     refilled(ledger, client)
     refilled(ledger, client, {**ORDER, "id": "pay_2"})
-    assert credits(sandbox) == 2007
+    assert total(sandbox) == 2007
 
 
 # same-amount
@@ -343,7 +345,7 @@ def test_same_amount_broken(
     unknown("drop-before")
     client.refill_billing_limit(**METER, refill=500)
     assert settled(ledger, client).state is State.APPLIED
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 # lowered
@@ -357,7 +359,7 @@ def test_lowered_holds(
     assert settled(ledger, client).state is State.APPLIED
     sandbox.reset()
     assert refilled(ledger, client).attempts == 1
-    assert credits(sandbox) == 1000
+    assert total(sandbox) == 1000
 
 
 def test_lowered_broken(
@@ -376,7 +378,7 @@ def test_lowered_broken(
     assert ledger.refill(client, **again).state is State.UNKNOWN
     sandbox.reset()
     assert refilled(ledger, client, again).attempts == 2
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 # use
@@ -392,7 +394,7 @@ def test_use_holds(
     use(sandbox, client)
     assert settled(ledger, client).state is State.NOT_APPLIED
     refilled(ledger, client)
-    assert credits(sandbox) == 1501
+    assert total(sandbox) == 1501
 
 
 def test_use_broken(
@@ -424,7 +426,7 @@ def test_use_after_falling_holds(
     assert ledger.refill(lowering, **LOW).state is State.UNKNOWN
     assert settled(ledger, lowering).state is state
     refilled(ledger, lowering, LOW)
-    assert credits(sandbox, "low") == 11_000
+    assert total(sandbox, "low") == 11_000
 
 
 def test_use_after_falling_broken(
@@ -486,7 +488,7 @@ def test_late_effects_broken(
     unknown("late-drop", seconds=3600)
     assert settled(ledger, client).state is State.NOT_APPLIED
     refilled(ledger, client)
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
 
 
 # fresh-readings
@@ -524,7 +526,7 @@ def test_fresh_readings_broken(ledger: Ledger, sandbox: Sandbox) -> None:
         assert ledger.refill(client, **ORDER).state is State.UNKNOWN
         assert settled(ledger, client).state is State.NOT_APPLIED
         refilled(ledger, client)
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
 
 
 # honest-answers
@@ -534,16 +536,16 @@ def test_honest_answers_holds(ledger: Ledger, client: Oneloop, sandbox: Sandbox)
     """A refill that the API has refused did not happen."""
     sandbox.misbehave("422", operation="refill_billing_limit")
     assert ledger.refill(client, **ORDER).state is State.REJECTED
-    assert credits(sandbox) == 1000
+    assert total(sandbox) == 1000
     assert ledger.refill(client, **ORDER, retry_rejected=True).state is State.APPLIED
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 def test_honest_answers_broken(ledger: Ledger, client: Oneloop, sandbox: Sandbox) -> None:
     """A refusal of what has happened is believed."""
     sandbox.misbehave("422", operation="refill_billing_limit", applies=True)
     assert ledger.refill(client, **ORDER).state is State.REJECTED
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 # repeats
@@ -571,7 +573,7 @@ def test_repeats_broken(ledger: Ledger, sandbox: Sandbox) -> None:
     http, client = own(sandbox, Repeating())
     with http, client:
         assert ledger.refill(client, **ORDER).state is State.APPLIED
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
 
 
 # own-clients
@@ -586,7 +588,7 @@ def test_own_clients_holds(opened: Open, client: Oneloop, sandbox: Sandbox) -> N
     assert first.refill(patient, **ORDER).state is State.UNKNOWN
     assert time.monotonic() - begun < PATIENCE / 2
     refilled(opened(lease=1), client)
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 class Holding(Wrapped):
@@ -616,7 +618,7 @@ def test_own_clients_broken(opened: Open, client: Oneloop, sandbox: Sandbox) -> 
         refilled(second, client)
         holding.release.set()
         thread.join()
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
     assert second.history("pay_1")[-1].what == "contradiction"
 
 
@@ -640,7 +642,7 @@ def test_suspended_holds(folder: Path, opened: Open, client: Oneloop, sandbox: S
     refilled(ledger, client)
     process.send_signal(signal.SIGCONT)
     assert printed(process) == "applied"  # by the other process
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not stopped by signals")
@@ -654,7 +656,7 @@ def test_suspended_broken(folder: Path, opened: Open, client: Oneloop, sandbox: 
     refilled(ledger, client)
     process.send_signal(signal.SIGCONT)
     printed(process)
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
 
 
 # clocks
@@ -673,7 +675,7 @@ def test_clocks_broken(folder: Path, opened: Open, client: Oneloop, sandbox: San
     first_reading_then_another_clock(sandbox, opened(quiet=3600), client, database)
     process = child(sandbox, database, "quiet=3600", ahead=7200)
     assert printed(process) == "applied"  # concluded and sent again
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
 
 
 def first_reading_then_another_clock(
@@ -693,16 +695,14 @@ def test_one_ledger_holds(opened: Open, client: Oneloop, sandbox: Sandbox) -> No
     """Whoever uses the same ledger makes the refill once."""
     for _ in range(2):
         refilled(opened(), client)
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
-def test_one_ledger_broken(
-    folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox
-) -> None:
+def test_one_ledger_broken(folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
     """Two ledgers do not know of each other."""
     for name in ("one.db", "two.db"):
         refilled(opened(folder / name), client)
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
 
 
 # one-account
@@ -726,7 +726,7 @@ def test_one_account_broken(ledger: Ledger, client: Oneloop) -> None:
         Oneloop(api_key=another.api_key, base_url=another.url) as other,
     ):
         assert ledger.refill(other, **ORDER).state is State.APPLIED
-        assert credits(another) == 1000
+        assert total(another) == 1000
 
 
 # kept-commits
@@ -740,25 +740,21 @@ def copied(folder: Path) -> Path:
     return folder / "backup.db"
 
 
-def test_kept_commits_holds(
-    folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox
-) -> None:
+def test_kept_commits_holds(folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
     """A backup that has every refill is as good as the original."""
     refilled(opened(), client)
     assert refilled(opened(copied(folder)), client).attempts == 1
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
-def test_kept_commits_broken(
-    folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox
-) -> None:
+def test_kept_commits_broken(folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
     """A backup that is older than the refill has forgotten it."""
     ledger = opened()
     refilled(ledger, client, {**ORDER, "id": "pay_0", "refill": 1})
     backup = copied(folder)
     refilled(ledger, client)
     refilled(opened(backup), client)
-    assert credits(sandbox) == 2001
+    assert total(sandbox) == 2001
 
 
 # kept-rows
@@ -778,7 +774,7 @@ def test_kept_rows_broken(folder: Path, ledger: Ledger, client: Oneloop, sandbox
         database.execute("DELETE FROM refills")
     database.close()
     refilled(ledger, client)
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
 
 
 # unique-ids
@@ -789,14 +785,14 @@ def test_unique_ids_holds(ledger: Ledger, client: Oneloop, sandbox: Sandbox) -> 
     refilled(ledger, client)
     with pytest.raises(LedgerConflictError, match="501"):
         ledger.refill(client, **{**ORDER, "refill": 501})
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 def test_unique_ids_broken(ledger: Ledger, client: Oneloop, sandbox: Sandbox) -> None:
     """A second payment with the id, the meter and the amount of the first one is not refilled."""
     refilled(ledger, client)
     assert ledger.refill(client, **ORDER).state is State.APPLIED
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 # local-disk
@@ -808,7 +804,7 @@ def test_local_disk_holds(folder: Path, opened: Open, client: Oneloop, sandbox: 
     (folder / "linked.db").symlink_to(folder / "refills.db")
     for database in ("refills.db", "linked/refills.db", "linked.db"):
         refilled(opened(folder / database), client)
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 def test_local_disk_broken(folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
@@ -817,7 +813,7 @@ def test_local_disk_broken(folder: Path, opened: Open, client: Oneloop, sandbox:
     os.link(folder / "refills.db", folder / "elsewhere.db")
     shutil.copy(folder / "refills.db", folder / "unused.db")
     refilled(opened(folder / "elsewhere.db"), client)
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
 
 
 # right-decisions
@@ -831,7 +827,7 @@ def test_right_decisions_holds(
     decided = ledger.decide("pay_1", applied=True, note="seen in the dashboard")
     assert decided.conclusion == "decided: seen in the dashboard"
     assert refilled(ledger, client).attempts == 1
-    assert credits(sandbox) == 1500
+    assert total(sandbox) == 1500
 
 
 def test_right_decisions_broken(
@@ -841,4 +837,4 @@ def test_right_decisions_broken(
     unknown("drop-after")
     ledger.decide("pay_1", applied=False, note="not looked")
     refilled(ledger, client)
-    assert credits(sandbox) == 2000
+    assert total(sandbox) == 2000
