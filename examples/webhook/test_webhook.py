@@ -114,11 +114,11 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def serve(oneloop_sandbox: Sandbox) -> Iterator[Callable[[Settings], int]]:
+def serve(oneloop_sandbox: Sandbox, settings: Settings) -> Iterator[Callable[[], int]]:
     """Return a function that serves the application in a thread, and returns its port."""
     with ExitStack() as stack:
 
-        def served(settings: Settings) -> int:
+        def served() -> int:
             port = free_port()
             config = uvicorn.Config(create_app(settings), port=port, log_level="warning")
             server = uvicorn.Server(config)
@@ -133,9 +133,9 @@ def serve(oneloop_sandbox: Sandbox) -> Iterator[Callable[[Settings], int]]:
 
 
 @pytest.fixture
-def port(serve: Callable[[Settings], int], settings: Settings) -> int:
+def port(serve: Callable[[], int]) -> int:
     """Return the port of a server."""
-    return serve(settings)
+    return serve()
 
 
 PROGRAM = """
@@ -212,10 +212,10 @@ def test_an_event_refills_once(port: int, oneloop_sandbox: Sandbox) -> None:
 
 
 def test_deliveries_at_the_same_time_refill_once(
-    serve: Callable[[Settings], int], settings: Settings, oneloop_sandbox: Sandbox
+    serve: Callable[[], int], oneloop_sandbox: Sandbox
 ) -> None:
     """They may reach several servers. Those that come too early are to be delivered again."""
-    ports = [serve(settings), serve(settings)]
+    ports = [serve(), serve()]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(Event("evt_1").deliver, ports * 4))
     assert set(answers) <= {200, 503}
