@@ -28,7 +28,7 @@ from ._model import (
     Summary,
     check_text,
 )
-from ._steps import Command, Pace, Pause, Read, Result, Send, Settings, Slot, Steps
+from ._steps import Command, Pace, Pause, Read, Result, Send, Settings, Slot, Steps, Write
 from ._steps import refill as _refill
 from ._steps import settle as _settle
 from ._store import (
@@ -526,6 +526,7 @@ class _Blocking:
             return _read_meter(self._client, command.row).billing
         if isinstance(command, Send):
             return _send_refill(self._client, command.row).billing
+        assert isinstance(command, Write)  # noqa: S101 - for type checkers: the shells do the rest
         return self._write(command.operation).result()
 
 
@@ -769,6 +770,7 @@ class _Async:
             return (await _read_meter(self._client, command.row)).billing
         if isinstance(command, Send):
             return (await _send_refill(self._client, command.row)).billing
+        assert isinstance(command, Write)  # noqa: S101 - the same
         return await asyncio.wrap_future(self._write(command.operation))
 
 

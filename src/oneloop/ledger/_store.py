@@ -247,9 +247,10 @@ class Batch:
         results: list[Any] = [None] * len(operations)
         for kind, carry_out in self._kinds():
             chosen = places.get(kind, [])
-            found = carry_out([operations[place] for place in chosen]) if chosen else []
-            for place, result in zip(chosen, found, strict=True):
-                results[place] = result
+            if chosen:
+                found = carry_out([operations[place] for place in chosen])
+                for place, result in zip(chosen, found, strict=True):
+                    results[place] = result
         if self._history:
             self.connection.execute(insert(history), self._history)
         return results
@@ -418,7 +419,7 @@ class Batch:
             evolve(
                 one.row,
                 state=one.state,
-                answer=one.answer and meter_to_text(one.answer),
+                answer=None if one.answer is None else meter_to_text(one.answer),
                 error=one.error,
                 owner=None,
                 lease_until=None,
