@@ -26,7 +26,8 @@ from oneloop._errors import ConfigurationError
 
 from ._model import LedgerError, LedgerUnavailableError
 from ._owners import Owners
-from ._store import Batch, Operation, Rules, fact
+from ._settling import Lesson
+from ._store import Batch, LostRaceError, Operation, Rules, fact
 from ._tables import VERSION, facts, metadata
 
 T = TypeVar("T")
@@ -44,12 +45,17 @@ _SCHEMA_LOCK = 7_116_540_226_011
 """PostgreSQL makes a table twice if two sessions ask at once. Whoever has this lock makes it."""
 
 
-# A commit must be on disk before anything is sent, also where the server is set to answer earlier.
-# A setting that is stricter stays.
 _POSTGRESQL_NOW = text(
-    "SELECT extract(epoch FROM clock_timestamp()), CASE current_setting('synchronous_commit') "
-    "WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
+    "SELECT extract(epoch FROM clock_timestamp()), "
+    # A commit must be on disk before anything is sent, also where the server is set to answer
+    # earlier. A setting that is stricter stays.
+    "CASE current_setting('synchronous_commit') "
+    "WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END, "
+    # A process that is suspended inside a transaction must not stop the others for ever.
+    "set_config('lock_timeout', '10s', true), "
+    "set_config('idle_in_transaction_session_timeout', '20s', true)"
 )
+"""The time, with settings for the transaction: those of a session do not pass a PgBouncer."""
 
 
 def checked_url(database: str | os.PathLike[str]) -> URL:
@@ -114,6 +120,7 @@ class Database:
         self._is_prepared = False
         self._was_reached = False
         self._api: str | None = None
+        self._known: frozenset[Lesson] = frozenset()
         self._writing: Connection | None = None
 
     @property
@@ -125,7 +132,7 @@ class Database:
         """Return seconds since the epoch by the clock that all processes share."""
         if self._is_file:
             return self._clock()
-        return float(connection.execute(_POSTGRESQL_NOW).scalar_one())
+        return float(connection.execute(_POSTGRESQL_NOW).one()[0])
 
     def write(self, operations: list[Operation], api: str) -> list[Any]:
         """Carry out operations in one transaction and return their results.
@@ -135,7 +142,7 @@ class Database:
         for _ in range(_RACES):
             try:
                 return self._persistently(lambda: self._write(operations, api))
-            except IntegrityError:
+            except (IntegrityError, LostRaceError):
                 # Another process has taken a meter at the same moment. A new transaction sees that.
                 if len(operations) > 1:
                     return [result for one in operations for result in self.write([one], api)]
@@ -149,13 +156,15 @@ class Database:
             with connection.begin():
                 self._prepare(connection)
                 self._check_api(connection, api)
-                batch = Batch(connection, self._rules, self.now(connection))
+                batch = Batch(connection, self._rules, self.now(connection), self._known)
                 results = batch.perform(operations)
+                known = batch.learned
         except BaseException:
             self._drop_connection()
             raise
         self._is_prepared = True
         self._api = api or self._api
+        self._known = known
         return results
 
     def read(self, function: Callable[[Connection, float], T]) -> T:
