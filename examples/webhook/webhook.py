@@ -29,10 +29,10 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
-from oneloop.ledger import AsyncLedger, LedgerConflictError, Refill, State
 from pydantic import BaseModel, Field, ValidationError
 
 from oneloop import ArgumentError, AsyncOneloop, OneloopError, RetryPolicy
+from oneloop.ledger import AsyncLedger, LedgerConflictError, Refill, State
 
 logger = logging.getLogger("webhook")
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import httpx
 import pytest
-from oneloop.ledger import Ledger, LedgerConflictError, LedgerError, Refill, State
 
 from oneloop import Oneloop, RetryPolicy
+from oneloop.ledger import Ledger, LedgerConflictError, LedgerError, Refill, State
 from oneloop.sandbox import Sandbox
 from tests import ROOT
 
@@ -577,6 +577,49 @@ def test_repeats_broken(ledger: Ledger, sandbox: Sandbox) -> None:
     http, client = own(sandbox, Repeating())
     with http, client:
         assert ledger.refill(client, **ORDER).state is State.APPLIED
+    assert total(sandbox) == 2000
+
+
+# key-functions
+
+
+class Keys:
+    """A function that returns the key, and may take its time from the second call on."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.calls = 0
+        self.held, self.release = threading.Event(), threading.Event()
+
+    def __call__(self) -> str:
+        """Return the key: for the reading at once, and for the refill when it is released."""
+        self.calls += 1
+        if self.calls > 1:
+            self.held.set()
+            assert self.release.wait(PATIENCE)
+        return self.key
+
+
+def test_key_functions_holds(opened: Open, sandbox: Sandbox) -> None:
+    """A key that comes at once makes no difference."""
+    keys = Keys(sandbox.api_key)
+    keys.release.set()
+    with Oneloop(api_key=keys, base_url=sandbox.url) as client:
+        assert opened(lease=1).refill(client, **ORDER).state is State.APPLIED
+    assert keys.calls == 2
+
+
+def test_key_functions_broken(opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
+    """A key that comes after the lease lets a refill be sent that was repeated by then."""
+    keys = Keys(sandbox.api_key)
+    first, second = opened(lease=1), opened(lease=1)
+    with Oneloop(api_key=keys, base_url=sandbox.url) as slow:
+        thread = threading.Thread(target=first.refill, args=(slow,), kwargs=ORDER)
+        thread.start()
+        assert keys.held.wait(PATIENCE)
+        refilled(second, client)
+        keys.release.set()
+        thread.join()
     assert total(sandbox) == 2000
 
 
