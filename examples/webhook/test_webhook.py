@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
-import httpx
 import psycopg
 import pytest
 import uvicorn
@@ -51,15 +52,15 @@ ledgers = pytest.mark.parametrize(
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
     """Return settings of a new ledger that is settled within a second."""
-    settings = Settings(secret=SECRET, workspace="ws_1", pause=0.1, budget=0.5, quiet=0.3, lease=2)
+    settings = Settings(secret=SECRET, workspace="ws_1", pause=0.1, budget=0.5, quiet=0.2, lease=2)
     if getattr(request, "param", "sqlite") == "sqlite":
         yield replace(settings, ledger=str(tmp_path / "refills.db"))
         return
     name = f"webhook_{uuid4().hex}"
-    url = httpx.URL(str(POSTGRESQL))
-    with psycopg.connect(str(url), autocommit=True) as server:
+    url = urlsplit(str(POSTGRESQL))
+    with psycopg.connect(url.geturl(), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
-        yield replace(settings, ledger=str(url.copy_with(path=f"/{name}")))
+        yield replace(settings, ledger=url._replace(path=f"/{name}").geturl())
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -79,7 +80,7 @@ class Event:
 
     def deliver_until_taken(self, port: int) -> None:
         """Deliver the event as a provider does: until the answer is 200."""
-        wait_until(lambda: self.deliver(port) == 200)
+        wait_until(lambda: self.deliver(port) == 200, pause=0.1)
 
 
 def deliver(port: int, id: str, body: str, secret: bytes = SECRET) -> int:  # noqa: A002 - its name
@@ -91,19 +92,22 @@ def deliver(port: int, id: str, body: str, secret: bytes = SECRET) -> int:  # no
         "webhook-timestamp": sent,
         "webhook-signature": f"v1,{base64.b64encode(signature).decode()}",
     }
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        url = f"http://127.0.0.1:{port}/webhook"
-        return httpx.post(url, content=body, headers=headers, timeout=PATIENCE).status_code
-    except httpx.TransportError:
+        connection.request("POST", "/webhook", body, headers)
+        return connection.getresponse().status
+    except (OSError, HTTPException):
         return 0
+    finally:
+        connection.close()
 
 
-def wait_until(reached: Callable[[], bool]) -> None:
+def wait_until(reached: Callable[[], bool], pause: float = 0.02) -> None:
     """Wait for something that another thread or process does."""
     deadline = time.monotonic() + PATIENCE
     while not reached():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def listens(port: int) -> bool:
@@ -119,13 +123,14 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def serve(oneloop_sandbox: Sandbox, settings: Settings) -> Iterator[Callable[[], int]]:
+def serve(oneloop_sandbox: Sandbox, settings: Settings) -> Iterator[Callable[..., int]]:
     """Return a function that serves the application in a thread, and returns its port."""
     with ExitStack() as stack:
 
-        def served() -> int:
+        def served(**changes: float) -> int:
             port = free_port()
-            config = uvicorn.Config(create_app(settings), port=port, log_level="warning")
+            app = create_app(replace(settings, **changes))
+            config = uvicorn.Config(app, port=port, log_level="warning")
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run)
             thread.start()
@@ -138,7 +143,7 @@ def serve(oneloop_sandbox: Sandbox, settings: Settings) -> Iterator[Callable[[],
 
 
 @pytest.fixture
-def port(serve: Callable[[], int]) -> int:
+def port(serve: Callable[..., int]) -> int:
     """Return the port of a server."""
     return serve()
 
@@ -181,7 +186,7 @@ class Server:
 def servers(oneloop_sandbox: Sandbox, settings: Settings) -> Iterator[list[Server]]:
     """Return two servers that share a ledger."""
     with ExitStack() as stack:
-        servers = [Server(settings), Server(settings)]
+        servers = [Server(replace(settings, budget=1.5)) for _ in range(2)]
         for server in servers:
             stack.callback(server.stop)
             server.start()
@@ -219,7 +224,7 @@ def test_an_event_refills_once(port: int, oneloop_sandbox: Sandbox) -> None:
 
 @ledgers
 def test_deliveries_at_the_same_time_refill_once(
-    serve: Callable[[], int], oneloop_sandbox: Sandbox
+    serve: Callable[..., int], oneloop_sandbox: Sandbox
 ) -> None:
     """They may reach several servers. Those that come too early are to be delivered again."""
     ports = [serve(), serve()]
@@ -234,8 +239,9 @@ def test_deliveries_at_the_same_time_refill_once(
 
 
 @pytest.mark.parametrize("fault", Fault.names())
-def test_every_fault(fault: str, port: int, oneloop_sandbox: Sandbox) -> None:
+def test_every_fault(fault: str, serve: Callable[..., int], oneloop_sandbox: Sandbox) -> None:
     """Whatever happens to the refill, the meter is refilled once."""
+    port = serve(pause=PATIENCE)  # the deliveries alone settle it
     oneloop_sandbox.misbehave(fault, operation="refill_billing_limit")
     Event("evt_1").deliver(port)
     oneloop_sandbox.apply_late()
@@ -244,7 +250,7 @@ def test_every_fault(fault: str, port: int, oneloop_sandbox: Sandbox) -> None:
     assert applied(oneloop_sandbox) == 1
 
 
-@pytest.mark.parametrize("fault", ["drop-before", "drop-after", "late-drop", "503"])
+@pytest.mark.parametrize("fault", ["drop-before", "drop-after", "503"])
 def test_nobody_delivers_it_again(
     fault: str, port: int, settings: Settings, oneloop_sandbox: Sandbox
 ) -> None:
@@ -253,13 +259,7 @@ def test_nobody_delivers_it_again(
     oneloop_sandbox.misbehave("503", operation="get_customer_billing", rate=0.5, times=4, seed=1)
     Event("evt_1").deliver(port)
     with Ledger(settings.ledger) as ledger:
-
-        def is_applied() -> bool:
-            oneloop_sandbox.apply_late()
-            refill = ledger.find("evt_1")
-            return refill is not None and refill.state is State.APPLIED
-
-        wait_until(is_applied)
+        wait_until(lambda: all(one.state is State.APPLIED for one in ledger.refills()))
     assert total(oneloop_sandbox) == 1500
 
 
@@ -307,36 +307,35 @@ def test_our_key_is_refused(port: int, oneloop_sandbox: Sandbox) -> None:
 
 # Servers that are killed
 
-MOMENTS = {
-    "before it is sent": ("hang", "get_customer_billing", "getCustomerBilling"),
-    "it will not happen": ("hang", "refill_billing_limit", "refillBillingLimit"),
-    "it happens later": ("late-apply", "refill_billing_limit", "refillBillingLimit"),
-    "it has happened": ("slow-headers", "refill_billing_limit", "refillBillingLimit"),
-    "half of the answer is here": ("slow-body", "refill_billing_limit", "refillBillingLimit"),
-}
-"""What holds the process: a fault of an operation, which the API has received by then."""
+MOMENTS = (
+    ("hang", "get_customer_billing", "getCustomerBilling"),  # it was not sent
+    ("hang", "refill_billing_limit", "refillBillingLimit"),  # it was sent, and will not happen
+    ("late-apply", "refill_billing_limit", "refillBillingLimit"),  # it happens after the death
+    ("slow-headers", "refill_billing_limit", "refillBillingLimit"),  # it has happened
+    ("slow-body", "refill_billing_limit", "refillBillingLimit"),  # half of the answer is there
+)
+"""Faults of an operation that hold the server. It is killed when the API has got the call."""
 
 
 @ledgers
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_server_is_killed(moment: str, servers: list[Server], oneloop_sandbox: Sandbox) -> None:
-    """Both servers get the event twice and at once, and are killed. The meter is refilled once."""
-    fault, operation, called = MOMENTS[moment]
-    parameters = {"seconds": 0.1} if fault == "late-apply" else {}
-    oneloop_sandbox.misbehave(fault, operation=operation, **parameters)
-    event = Event("evt_1")
+def test_servers_are_killed(servers: list[Server], oneloop_sandbox: Sandbox) -> None:
+    """Two servers get each event twice and at once, and are killed. It refills the meter once."""
     with ThreadPoolExecutor(4) as pool:
-        deliveries = [pool.submit(event.deliver, server.port) for server in servers * 2]
-        wait_until(lambda: received(oneloop_sandbox, called) > 0)
-        for server in servers:
-            server.kill()
-    assert {one.result() for one in deliveries} <= {0, 503}
-    for server in servers:
-        server.start()
-    with ThreadPoolExecutor(4) as pool:  # they are not reached at first, as it happens
-        list(pool.map(event.deliver_until_taken, [server.port for server in servers] * 2))
-    assert total(oneloop_sandbox) == 1500
-    assert applied(oneloop_sandbox) == 1
+        for number, (fault, operation, called) in enumerate(MOMENTS, 1):
+            parameters = {"seconds": 0.1} if fault == "late-apply" else {}
+            oneloop_sandbox.misbehave(fault, operation=operation, **parameters)
+            event, before = Event(f"evt_{number}"), received(oneloop_sandbox, called)
+            deliveries = [pool.submit(event.deliver, server.port) for server in servers * 2]
+            wait_until(lambda: received(oneloop_sandbox, called) > before)  # noqa: B023 - at once
+            for server in servers:
+                server.kill()
+            assert {one.result() for one in deliveries} <= {0, 503}, fault
+            for server in servers:
+                server.start()
+            # As the provider does not know when they are back, the first ones do not reach them.
+            list(pool.map(event.deliver_until_taken, [server.port for server in servers] * 2))
+            assert total(oneloop_sandbox) == 1000 + 500 * number, fault
+            assert applied(oneloop_sandbox) == number, fault
 
 
 @ledgers
@@ -359,7 +358,6 @@ def test_the_other_server_goes_on(servers: list[Server], oneloop_sandbox: Sandbo
 def test_a_wrong_signature(port: int, oneloop_sandbox: Sandbox) -> None:
     """Whoever does not know the secret refills nothing."""
     assert Event("evt_1").deliver(port, secret=b"another") == 401
-    assert httpx.post(f"http://127.0.0.1:{port}/webhook", content=b"{}").status_code == 401
     assert total(oneloop_sandbox) == 1000
 
 
