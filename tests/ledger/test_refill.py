@@ -422,6 +422,13 @@ def test_entries_can_be_chosen(books: Books, sandbox: Sandbox) -> None:
     assert books.find("1").order == RefillOrder(id="1", **REFILL)
 
 
+def test_there_is_nothing_to_settle_in_a_new_ledger(books: Books) -> None:
+    """A job that settles may begin before the first refill."""
+    assert books.settle() == []
+    with pytest.raises(LedgerError, match="there is no ledger"):
+        books.settle(id="x")
+
+
 def test_unknown_ids_are_errors(books: Books) -> None:
     """`find` says `None`; whoever needs the refill gets an error that names it."""
     books.refill()

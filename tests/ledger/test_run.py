@@ -3,12 +3,13 @@
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from oneloop import ArgumentError, ArgumentValueError
+from oneloop import ArgumentError, ArgumentValueError, RetryPolicy
 from oneloop.ledger import (
     LedgerConflictError,
     LedgerUnavailableError,
@@ -362,3 +363,27 @@ def test_what_comes_together_is_written_in_batches(
     monkeypatch.setattr(writer_module, "_LARGEST_BATCH", 2)
     books = opened(str(tmp_path / "refills.db"), "async")
     assert books.run(orders(100, 10)).counts[State.APPLIED] == 100
+
+
+def test_an_interrupted_run_does_not_wait_for_the_api(
+    tmp_path: Any, sandbox: Sandbox, meters: list[str], opened: Any
+) -> None:
+    """It may have asked for minutes. What waits is planned again."""
+    books = opened(str(tmp_path / "refills.db"), client={"retry": RetryPolicy(attempts=1)})
+    sandbox.misbehave("429", operation=AIM, seconds=100)
+
+    def interrupt() -> None:
+        while not books.ledger._writer or not sandbox.requests:
+            pass
+        time.sleep(0.5)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        books.run(orders(20, 10), workers=2)
+    thread.join()
+    assert time.monotonic() - begun < 60
+    assert books.totals()[State.SENDING] == (0, 0)
+    assert books.totals()[State.PLANNED][0] > 0

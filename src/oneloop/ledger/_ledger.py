@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -44,7 +45,7 @@ from ._store import (
     totals,
 )
 from ._tables import refills
-from ._writer import Database, Writer, checked_url
+from ._writer import Database, NoLedgerError, Writer, checked_url
 
 T = TypeVar("T")
 
@@ -365,8 +366,9 @@ class Ledger(_Ledger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        for state in (State.SENDING, State.UNKNOWN):
-            yield from (one.order for one in self.refills(state=state))
+        with suppress(NoLedgerError):  # nothing was written yet, so there is nothing to settle
+            for state in (State.SENDING, State.UNKNOWN):
+                yield from (one.order for one in self.refills(state=state))
 
     def decide(self, id: str, *, applied: bool, note: str) -> Refill:
         """Write down what a person has found out about a refill whose outcome is unknown.
@@ -438,8 +440,11 @@ class Ledger(_Ledger):
                         agenda.refused(job, error)
                     else:
                         agenda.done(job, result)
+            except _StoppedError:
+                pass
             except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
                 agenda.stop(error)
+                shell.stop()
 
         threads = [
             threading.Thread(target=work, name=f"oneloop-refill-{number}", daemon=True)
@@ -454,6 +459,7 @@ class Ledger(_Ledger):
                 thread.join()
         except BaseException:  # Ctrl-C: what is under way is finished and written down
             agenda.stop()
+            shell.stop()
             for thread in started:
                 thread.join()
             raise
@@ -502,6 +508,10 @@ class Ledger(_Ledger):
             shell.free_slot(has_slot)
 
 
+class _StoppedError(BaseException):
+    """A pause ends because the run does. Like an interruption, it is not for `except Exception`."""
+
+
 class _Blocking:
     """Carries out commands with a blocking client."""
 
@@ -514,6 +524,11 @@ class _Blocking:
         self._client = client
         self._write = write
         self._slots = slots
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End all pauses: an API may have asked for minutes."""
+        self._stopped.set()
 
     def take_slot(self) -> bool:
         if self._slots is None:
@@ -528,7 +543,9 @@ class _Blocking:
 
     def perform(self, command: Action) -> Any:
         if isinstance(command, Pause):
-            return time.sleep(command.seconds)
+            if self._stopped.wait(command.seconds):
+                raise _StoppedError
+            return None
         if isinstance(command, Read):
             return _read_meter(self._client, command.row).billing
         if isinstance(command, Send):
@@ -639,9 +656,10 @@ class AsyncLedger(_Ledger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        for state in (State.SENDING, State.UNKNOWN):
-            async for one in self.refills(state=state):
-                yield one.order
+        with suppress(NoLedgerError):
+            for state in (State.SENDING, State.UNKNOWN):
+                async for one in self.refills(state=state):
+                    yield one.order
 
     async def decide(self, id: str, *, applied: bool, note: str) -> Refill:
         """Write down what a person has found out; see `Ledger.decide`."""

@@ -96,6 +96,12 @@ def checked_url(database: str | os.PathLike[str]) -> URL:
     return url.set(database=str(Path(str(url.database)).resolve()))
 
 
+class NoLedgerError(LedgerError):
+    """Nothing has been written to this database yet."""
+
+    __module__ = "oneloop.ledger"
+
+
 class Database:
     """A database with the tables of a ledger, made when they are first written to.
 
@@ -191,12 +197,12 @@ class Database:
     def reading(self) -> Generator[Connection]:
         """Yield a connection that reads what there is at one moment."""
         if self._is_file and not Path(str(self._url.database)).exists():
-            raise LedgerError(f"there is no ledger at {self.name}")
+            raise NoLedgerError(f"there is no ledger at {self.name}")
         with self._engine.connect().execution_options(is_reading=True) as connection:
             self._was_reached = True
             if not self._is_prepared:
                 if not inspect(connection).has_table(facts.name):
-                    raise LedgerError(f"there is no ledger in the database {self.name}")
+                    raise NoLedgerError(f"there is no ledger in the database {self.name}")
                 self._check_version(connection)
             connection.rollback()
             yield connection
@@ -222,7 +228,8 @@ class Database:
                 raise
             except SQLAlchemyError as error:
                 waited = time.monotonic() - begun
-                if not (self._was_reached and _may_pass(error) and waited < self._patience):
+                is_reached = self._is_file or self._was_reached
+                if not (is_reached and _may_pass(error) and waited < self._patience):
                     raise LedgerUnavailableError(self._unavailable(error)) from None
                 time.sleep(_PAUSE)
             else:
