@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, select
 from oneloop._client import AsyncOneloop, Oneloop
 from oneloop._environment import authority, is_loopback
 from oneloop._errors import AuthenticationError, ConfigurationError
+from oneloop._http._pool import process as current_process
 from oneloop._retry import RetryPolicy
 from oneloop_core import ArgumentError, encode_boolean, encode_integer, encode_number
 
@@ -43,7 +45,7 @@ from ._store import (
     totals,
 )
 from ._tables import refills
-from ._writer import Database, Writer, checked_url
+from ._writer import Database, NoLedgerError, Writer, checked_url
 
 T = TypeVar("T")
 
@@ -78,13 +80,13 @@ class _Ledger:
         self._patience = _seconds("patience", patience, minimum=0)
         self._other_writers = _checked("other_writers", encode_boolean, other_writers)
         self._lock = threading.Lock()
-        self._process = 0
+        self._process: object = None
         self._is_closed = False
         self._database = self._new_database()
         self._writer: Writer | None = None
 
     def _new_database(self) -> Database:
-        self._process = os.getpid()
+        self._process = current_process()
         rules = Rules(
             owner="",
             quiet=self._quiet,
@@ -99,11 +101,12 @@ class _Ledger:
         return f"<{type(self).__name__} in {self._database.name}>"
 
     def _submit(self, operation: Operation, api: str) -> "Future[Any]":
+        if self._process != current_process():  # forked: connections, threads and locks stay behind
+            self._lock = threading.Lock()
+            self._database, self._writer = self._new_database(), None
         with self._lock:
             if self._is_closed:
                 raise LedgerError("the ledger is closed")
-            if self._process != os.getpid():  # forked: connections and threads stay behind
-                self._database, self._writer = self._new_database(), None
             if self._writer is None:
                 self._writer = Writer(self._database)
             return self._writer.submit(operation, api)
@@ -112,7 +115,7 @@ class _Ledger:
         with self._lock:
             writer, self._writer = self._writer, None
             was_closed, self._is_closed = self._is_closed, True
-            is_ours = self._process == os.getpid()
+            is_ours = self._process == current_process()
         if was_closed or not is_ours:
             return
         if writer is not None:
@@ -363,8 +366,9 @@ class Ledger(_Ledger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        for state in (State.SENDING, State.UNKNOWN):
-            yield from (one.order for one in self.refills(state=state))
+        with suppress(NoLedgerError):  # nothing was written yet, so there is nothing to settle
+            for state in (State.SENDING, State.UNKNOWN):
+                yield from (one.order for one in self.refills(state=state))
 
     def decide(self, id: str, *, applied: bool, note: str) -> Refill:
         """Write down what a person has found out about a refill whose outcome is unknown.
@@ -436,23 +440,28 @@ class Ledger(_Ledger):
                         agenda.refused(job, error)
                     else:
                         agenda.done(job, result)
+            except _StoppedError:
+                pass
             except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
                 agenda.stop(error)
+                shell.stop()
 
         threads = [
             threading.Thread(target=work, name=f"oneloop-refill-{number}", daemon=True)
             for number in range(_AHEAD * workers)
         ]
+        started: list[threading.Thread] = []
         try:
             for thread in threads:
                 thread.start()
-            for thread in threads:
+                started.append(thread)
+            for thread in started:
                 thread.join()
         except BaseException:  # Ctrl-C: what is under way is finished and written down
             agenda.stop()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+            shell.stop()
+            for thread in started:
+                thread.join()
             raise
         if agenda.error is not None:
             raise agenda.error
@@ -499,6 +508,10 @@ class Ledger(_Ledger):
             shell.free_slot(has_slot)
 
 
+class _StoppedError(BaseException):
+    """A pause ends because the run does. Like an interruption, it is not for `except Exception`."""
+
+
 class _Blocking:
     """Carries out commands with a blocking client."""
 
@@ -511,6 +524,11 @@ class _Blocking:
         self._client = client
         self._write = write
         self._slots = slots
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End all pauses: an API may have asked for minutes."""
+        self._stopped.set()
 
     def take_slot(self) -> bool:
         if self._slots is None:
@@ -525,7 +543,9 @@ class _Blocking:
 
     def perform(self, command: Action) -> Any:
         if isinstance(command, Pause):
-            return time.sleep(command.seconds)
+            if self._stopped.wait(command.seconds):
+                raise _StoppedError
+            return None
         if isinstance(command, Read):
             return _read_meter(self._client, command.row).billing
         if isinstance(command, Send):
@@ -636,9 +656,10 @@ class AsyncLedger(_Ledger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        for state in (State.SENDING, State.UNKNOWN):
-            async for one in self.refills(state=state):
-                yield one.order
+        with suppress(NoLedgerError):
+            for state in (State.SENDING, State.UNKNOWN):
+                async for one in self.refills(state=state):
+                    yield one.order
 
     async def decide(self, id: str, *, applied: bool, note: str) -> Refill:
         """Write down what a person has found out; see `Ledger.decide`."""

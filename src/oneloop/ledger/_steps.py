@@ -162,8 +162,8 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
             claimed: Claimed = yield Write(operation)
         except _UNSENT:
             raise
-        except BaseException:
-            yield Write(Release(id=order.id, claim=claim))
+        except BaseException as interruption:
+            yield from _interrupted(interruption, Release(id=order.id, claim=claim))
             raise
         row, blocker = claimed.row, claimed.blocker
         if claimed.is_ours:
@@ -208,7 +208,6 @@ def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, An
 
     Returns `None` if the claim was lost before anything was sent.
     """
-    release = Write(Release(id=row.id, claim=row.claim or ""))
     try:
         wait = 0.0 if has_turn else settings.pace.turn()
         if wait > 0:
@@ -229,8 +228,8 @@ def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, An
     except OneloopError as error:
         problem = f"the meter could not be read, so nothing was sent: {error}"
         return (yield from _not_done(row, error, problem, settings))
-    except BaseException:
-        yield release
+    except BaseException as interruption:
+        yield from _interrupted(interruption, Release(id=row.id, claim=row.claim or ""))
         raise
     late = max(clock() - start for clock, start in zip(settings.clocks, began, strict=True))
     if late > settings.lease / 4:
@@ -255,10 +254,11 @@ def _sent(
         return (yield from _finish(row, State.REJECTED, str(error)))
     except GeneratorExit:
         raise
-    except BaseException as error:
-        # Interrupted or cancelled. If nothing was sent, settling finds that out.
-        problem = "; ".join(["interrupted", *getattr(error, "__notes__", [])])
-        yield from _finish(row, State.UNKNOWN, problem)
+    except BaseException as interruption:
+        # If nothing was sent, settling finds that out.
+        problem = "; ".join(["interrupted", *getattr(interruption, "__notes__", [])])
+        unknown = Finish(row=row, state=State.UNKNOWN, error=problem)
+        yield from _interrupted(interruption, unknown)
         raise
     if answer is None:
         problem = "the answer has no meter, so it does not show whether the refill was applied"
@@ -285,6 +285,16 @@ def _written(finish: Finish, again_in: float | None = None) -> Generator[Command
             outcome=_OUTCOMES[finish.state],
         ) from None
     return Result(row=after, again_in=again_in)
+
+
+def _interrupted(
+    interruption: BaseException, operation: Operation
+) -> Generator[Command, Any, None]:
+    """Write down where a refill was interrupted, which a failing database must not hide."""
+    try:
+        yield Write(operation)
+    except LedgerError as error:
+        interruption.add_note(f"{error}; when it can be used again, settling finds it out")
 
 
 _OUTCOMES = {
