@@ -433,14 +433,19 @@ def test_use_after_falling_holds(
     assert total(sandbox, "low") == 11_000
 
 
+@pytest.mark.parametrize("change", ["used", "refilled", "reset"])
 def test_use_after_falling_broken(
-    ledger: Ledger, lowering: Oneloop, client: Oneloop, sandbox: Sandbox
+    change: str, ledger: Ledger, lowering: Oneloop, client: Oneloop, sandbox: Sandbox
 ) -> None:
-    """A meter that is used meanwhile is ambiguous, and waits for a person."""
-    ledger.refill(lowering, **{**LOW, "id": "pay_0"})
+    """A meter whose use changes otherwise meanwhile is ambiguous, and waits for a person."""
+    if change != "reset":  # which a ledger that has learned nothing may not take for a refill
+        ledger.refill(lowering, **{**LOW, "id": "pay_0"})
     sandbox.misbehave("drop-before", operation="refill_billing_limit")
     ledger.refill(lowering, **LOW)
-    use(sandbox, client, "low")
+    if change == "used":
+        use(sandbox, client, "low")
+    else:  # the use falls by less than the amount of the refill that did not happen
+        client.refill_billing_limit(workspace_id="ws_1", external_meter_id="low", refill=7)
     found = settled(ledger, lowering)
     assert (found.state, found.needs_decision) == (State.UNKNOWN, True)
 
