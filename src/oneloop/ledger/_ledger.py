@@ -52,6 +52,9 @@ T = TypeVar("T")
 _PAGE = 500
 """Rows that are read at once where many are returned."""
 
+_ABANDONED: list[Database] = []
+"""Databases of parent processes. Collecting them would close the parents' connections."""
+
 _SETTLERS = 8
 """Meters that are read at once to settle refills."""
 
@@ -102,6 +105,7 @@ class _Ledger:
 
     def _submit(self, operation: Operation, api: str) -> "Future[Any]":
         if self._process != current_process():  # forked: connections, threads and locks stay behind
+            _ABANDONED.append(self._database)
             self._lock = threading.Lock()
             self._database, self._writer = self._new_database(), None
         with self._lock:

@@ -148,6 +148,9 @@ class Settings:
 _BACKOFF = 2.0
 """Seconds until a refill that could not be sent is sent again. The client has backed off before."""
 
+_TURN = 0.25
+"""Seconds until a refill whose meter is busy is looked at again."""
+
 _UNSENT = (GeneratorExit, LedgerError)
 """What ends the steps without another write: a crash in a test, and a database that fails."""
 
@@ -175,7 +178,7 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
         if row.state in (State.APPLIED, State.REJECTED):
             return Result(row=row, was_applied=row.state is State.APPLIED)
         unknown = row if row.state is State.UNKNOWN else blocker
-        again_in: float | None = delay
+        again_in: float | None = _TURN
         if unknown is not None and unknown.state is State.UNKNOWN:
             settled = yield from settle(unknown.id, settings)
             if settled.row.state is not State.UNKNOWN:
@@ -190,7 +193,7 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
             return _busy(row, blocker, again_in)
         yield Pause(delay)
         waited += delay
-        delay = min(2 * delay, 0.25)
+        delay = min(2 * delay, _TURN)
 
 
 def _busy(row: Row, blocker: Row | None, again_in: float | None) -> Result:
