@@ -37,7 +37,9 @@ def open_client(key_file: Path | None, base_url: str | None, **options: Any) -> 
     else:
         key = None if key_from_environment() else ask_secret("SDK key")
         if key is None and key_from_environment() is None:
-            raise CommandError("there is no SDK key: set ONELOOP_SDK_KEY, or name a file by --key-file")
+            raise CommandError(
+                "there is no SDK key: set ONELOOP_SDK_KEY, or name a file by --key-file"
+            )
     return Oneloop(api_key=None if key is None else key.reveal(), base_url=base_url, **options)
 
 
