@@ -55,7 +55,8 @@ def masked(answer: Any, form: Any) -> Any:
         form: The JSON.
     """
     if isinstance(answer, list):
-        return [masked(*pair) for pair in zip(cast("list[Any]", answer), form, strict=True)]
+        items: list[Any] = answer
+        return [masked(*pair) for pair in zip(items, form, strict=True)]
     if not isinstance(answer, ApiModel):
         return form
     known = {one.wire_name: one for one in fields_of(type(answer)).values()}
@@ -111,7 +112,7 @@ def text_of(value: Any) -> object:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, list):
-        items = cast("list[Any]", value)
+        items: list[Any] = value
         if all(isinstance(one, str) for one in items):
             return ", ".join(items) or None
     if isinstance(value, ApiModel | dict | list):

@@ -75,13 +75,10 @@ def _parameter(option: Option) -> inspect.Parameter:
     else:
         kind = list[str] if option.type == "texts" else str
         kind = kind if required else kind | None
-        choices = [one for one in option.choices if one]
         info = declare(
             _flag(option),
             metavar=METAVARS.get(option.type, "TEXT"),
-            autocompletion=(lambda incomplete: _beginning(choices, incomplete))
-            if choices
-            else None,
+            autocompletion=partial(_beginning, option.choices) if option.choices else None,
         )
     return inspect.Parameter(
         _parameter_name(option),

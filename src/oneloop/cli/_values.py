@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import UnionType
-from typing import Any, NoReturn, Union, cast, get_args, get_origin
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 from oneloop import DecodeError, File
 from oneloop_core import ApiModel
@@ -113,15 +113,15 @@ def _converted(value: Any, annotation: Any) -> Any:
     """Turn parsed JSON into models where the type of an argument has them."""
     kinds = _alternatives(annotation)
     if isinstance(value, dict):
-        found = cast("dict[str, Any]", value)
+        found: dict[str, Any] = value
         models = [one for one in kinds if isinstance(one, type) and issubclass(one, ApiModel)]
         if models:
             return _model(found, models)
         inner = _items(kinds, Mapping)
         return {key: _converted(item, inner) for key, item in found.items()}
     if isinstance(value, list):
-        items, inner = cast("list[Any]", value), _items(kinds, Sequence)
-        return [_item(index, item, inner) for index, item in enumerate(items)]
+        items: list[Any] = value
+        return [_item(index, item, _items(kinds, Sequence)) for index, item in enumerate(items)]
     if isinstance(value, str) and str not in kinds:
         for kind in (datetime, date):
             if kind in kinds:
