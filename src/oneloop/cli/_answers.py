@@ -54,8 +54,8 @@ def masked(answer: Any, form: Any) -> Any:
         answer: What the JSON was decoded to.
         form: The JSON.
     """
+    items = answer
     if isinstance(answer, list):
-        items: list[Any] = answer
         return [masked(*pair) for pair in zip(items, form, strict=True)]
     if not isinstance(answer, ApiModel):
         return form
@@ -111,10 +111,9 @@ def text_of(value: Any) -> object:
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, list):
-        items: list[Any] = value
-        if all(isinstance(one, str) for one in items):
-            return ", ".join(items) or None
+    items = value
+    if isinstance(value, list) and all(isinstance(one, str) for one in items):
+        return ", ".join(items) or None
     if isinstance(value, ApiModel | dict | list):
         return json.dumps(value, ensure_ascii=False, default=_plain)
     if isinstance(value, bytes):

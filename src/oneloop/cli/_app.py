@@ -4,7 +4,7 @@ import difflib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -14,9 +14,10 @@ import typer.main
 
 from oneloop import ArgumentError, OneloopError
 from oneloop_api import commands as operations
+from oneloop_core.commands import Command
 
 from . import _exits
-from ._console import printable, say, write
+from ._console import forget, printable, say, write
 from ._exits import CommandError
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ COMMANDS = {
 """The commands that are written by hand, in the order of the help."""
 
 
-OPERATIONS = {
-    name if name not in COMMANDS else f"api-{name}": one
-    for one in operations.COMMANDS
-    for name in [one.name.replace("_", "-")]
-}
+def operations_by_name(found: Iterable[Command]) -> dict[str, Command]:
+    """Return operations by the names of their commands, which those written by hand do not have."""
+    plain = {one.name.replace("_", "-"): one for one in found}
+    return {name if name not in COMMANDS else f"api-{name}": one for name, one in plain.items()}
+
+
+OPERATIONS = operations_by_name(operations.COMMANDS)
 """The operations by the names of their commands."""
 
 
@@ -142,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The arguments of the command; by default those of this program.
     """
+    forget()
     for stream in (sys.stdout, sys.stderr):
         # What a terminal or file cannot encode is escaped, not an error.
         if isinstance(stream, io.TextIOWrapper):

@@ -34,11 +34,16 @@ def hide(secret: Secret) -> None:
         _hidden.append(secret)
 
 
+def forget() -> None:
+    """Hide nothing any more, as when a command begins."""
+    _hidden.clear()
+
+
 def without_secrets(text: str) -> str:
     """Return a text without what is to be hidden, as it is or as JSON writes it."""
     for secret in _hidden:
         text = text.replace(secret.reveal(), REDACTED)
-        text = text.replace(json.dumps(secret.reveal())[1:-1], REDACTED)
+        text = text.replace(json.dumps(secret.reveal(), ensure_ascii=False)[1:-1], REDACTED)
     return text
 
 

@@ -53,9 +53,10 @@ def verify(
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Verify a customer's key. The exit code is 0 if it may be used, and 3 if not.
+    """Verify a customer's key.
 
-    It is never sent again if it may have counted, as the API charges it.
+    The exit code is 0 if the key may be used, and 3 if not. A verification is never sent
+    again if it may have counted.
     """
     scopes = [scope_of(one) for one in scope or ()]
     charged = None if usage is None else integer_of("--usage", usage)
