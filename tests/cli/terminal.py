@@ -199,7 +199,8 @@ class Terminal:
         code = self.process.wait(PATIENCE)
         colours: dict[str, set[str]] = {}
         bold: set[str] = set()
-        for colour, is_bold, run in self._runs():
+        for name, is_bold, run in self._runs():
+            colour = "yellow" if name == "brown" else name  # as the first terminals showed it
             colours.setdefault(colour, set()).add(run)
             bold |= {run} if is_bold else set()
         return Shown(code, self.text, colours, bold, self.raw)

@@ -92,7 +92,7 @@ def test_wrong_arguments_are_one_clear_line(arguments: list[str], message: str, 
 
 
 def test_an_error_is_red_on_a_terminal_only() -> None:
-    """An error has its colour on a terminal, unless NO_COLOR is set, and is never cut or wrapped."""
+    """An error has its colour on a terminal, unless NO_COLOR is set, and is not cut."""
     text = "oneloop: there is no command 'xyzzy' (see oneloop --help)"
     coloured = shown("xyzzy")
     assert (coloured.code, coloured.text, coloured.colours) == (2, text, {"red": {text}})

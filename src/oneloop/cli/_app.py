@@ -12,7 +12,7 @@ import typer
 import typer.core
 import typer.main
 
-from oneloop import ArgumentError, OneloopError
+from oneloop import OneloopError
 from oneloop_api import commands as operations
 from oneloop_core.commands import Command
 
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.main(prog_name=NAME)  # answers the shell and exits
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        with command.make_context(NAME, [*given]) as context:
+        with command.make_context(NAME, [*given]) as context, _exits.naming({}):
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _failed(str(error), error.code)
     except OneloopError as error:
-        return _failed(*_explained(error))
+        return _failed(str(error), _exits.code_of(error))
     except (KeyboardInterrupt, typer.Abort) as stopped:
         notes = getattr(stopped, "__notes__", [])
         return _failed("; ".join(["interrupted", *notes]), _exits.INTERRUPTED)
@@ -179,15 +179,6 @@ def _misused(error: Any) -> int:
         return _exits.USAGE
     path = error.ctx.command_path if error.ctx else NAME
     return _failed(f"{message.rstrip('.')} (see {path} --help)", _exits.USAGE)
-
-
-def _explained(error: OneloopError) -> tuple[str, int]:
-    """Return the message and the exit code of an error of the client."""
-    message = str(error)
-    if isinstance(error, ArgumentError):
-        name, path = _exits.split_path(error.argument)
-        message = f"--{name.replace('_', '-')}: {path}{error.problem}"
-    return message, _exits.code_of(error)
 
 
 def _failed(message: str, code: int) -> int:

@@ -9,13 +9,13 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from oneloop import ArgumentError, Outcome, ResponseDecodeError
+from oneloop import Outcome, ResponseDecodeError
 from oneloop_core import ApiModel, Secret
 from oneloop_core.commands import Command, Option
 
 from ._answers import masked, text_of, write_answer
 from ._console import hide, say, write_json
-from ._exits import CommandError, split_path
+from ._exits import CommandError, naming
 from ._options import BaseUrl, Json, KeyFile, examples, new_app
 from ._session import ask_secret, open_client, read_secret
 from ._values import value_of
@@ -165,12 +165,8 @@ def _arguments(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
             arguments[option.name] = _secret(option, value)
         elif value is not None and value != []:
             arguments[option.name] = value_of(option, value, hints[option.name])
-    try:
+    with naming({one.name: _flag(one).partition("/")[0] for one in command.options}):
         module.call(**arguments)
-    except ArgumentError as error:
-        name, path = split_path(error.argument)
-        flags = {one.name: _flag(one).partition("/")[0] for one in command.options}
-        raise CommandError(f"{flags[name]}: {path}{error.problem}") from None
     return arguments
 
 
