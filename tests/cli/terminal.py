@@ -35,7 +35,7 @@ command sees the height that the test asks for."""
 _ATTACH = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
+os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 ONELOOP = (sys.executable, "-m", "oneloop")

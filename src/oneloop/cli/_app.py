@@ -17,7 +17,7 @@ from oneloop_api import commands as operations
 from oneloop_core.commands import Command
 
 from . import _exits
-from ._console import forget, printable, say, write
+from ._console import discard, forget, is_terminal, printable, say, write
 from ._exits import CommandError
 
 if TYPE_CHECKING:
@@ -166,8 +166,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OneloopError as error:
         return _failed(str(error), _exits.code_of(error))
     except (KeyboardInterrupt, typer.Abort) as stopped:
-        notes = getattr(stopped, "__notes__", [])
-        return _failed("; ".join(["interrupted", *notes]), _exits.INTERRUPTED)
+        if is_terminal(sys.stderr):
+            sys.stderr.write("\n")  # behind the ^C
+        notes = getattr(stopped, "__notes__", None)
+        return _failed("; ".join(notes or ["interrupted"]), _exits.INTERRUPTED)
+    except BrokenPipeError:  # of the help, which Typer writes
+        discard(sys.stdout)
     return _exits.DONE
 
 

@@ -99,10 +99,14 @@ def _writing(stream: IO[str]) -> Generator[None]:
         yield
         stream.flush()
     except BrokenPipeError:
-        # What is written later, also by Python at its end, then goes nowhere.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        discard(stream)
+
+
+def discard(stream: IO[str]) -> None:
+    """Let all that is written later, also by Python at its end, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def write(text: str = "") -> None:
