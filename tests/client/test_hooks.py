@@ -618,18 +618,18 @@ def test_nothing_is_sent_after_the_budget(sandbox: Sandbox, kind: ClientKind) ->
         "hooks": Slow(),
     }
 
-    async def refill() -> None:
+    async def refill_async() -> None:
         async with AsyncOneloop(**options) as client:
             await client.with_options(hooks=None).get_workspace()  # there is a connection now
             await client.refill_billing_limit(**REFILL)
 
+    def refill() -> None:
+        with Oneloop(**options) as client:
+            client.with_options(hooks=None).get_workspace()
+            client.refill_billing_limit(**REFILL)
+
     with pytest.raises(APIConnectionError) as caught:
-        if kind == "async":
-            asyncio.run(refill())
-        else:
-            with Oneloop(**options) as client:
-                client.with_options(hooks=None).get_workspace()
-                client.refill_billing_limit(**REFILL)
+        asyncio.run(refill_async()) if kind == "async" else refill()
     assert caught.value.outcome is Outcome.NOT_SENT
     assert "ran out before it was sent" in str(caught.value)
     meter = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")

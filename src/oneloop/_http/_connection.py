@@ -131,8 +131,8 @@ class Connection:
             await self._open(limits.connect, deadline)
         self.doing = _faults.SENDING
         data = wire.start(self._route.message(request), request.method, limits.body)
-        # The last moment at which it is certain that nothing was sent. Whoever waits for this call no
-        # longer than its budget may have done something else since, if the process was suspended.
+        # The last moment at which it is certain that nothing was sent. The process may have been
+        # suspended, and others may have given this call up since.
         if deadline is not None and time.monotonic() >= deadline:
             raise _faults.too_late()
         wire.sent = True
