@@ -1,0 +1,158 @@
+"""The command line as a whole: its commands, each imported when it is used, and how it ends."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+import typer.core
+import typer.main
+
+from oneloop import ArgumentError, ConfigurationError, OneloopError
+
+from . import _exits
+from ._console import printable, say, write
+from ._exits import CommandError
+
+if TYPE_CHECKING:
+    # Commands are imported by name. This shows their modules to PyInstaller and cx_Freeze.
+    from . import _spec as _spec
+
+NAME = "oneloop"
+COMPLETE = f"_{NAME.upper()}_COMPLETE"
+"""The variable by which a shell asks for completion, as Typer names it."""
+
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""The error of Typer for wrong arguments, which has no public name of its own."""
+
+
+class Entry(NamedTuple):
+    """A command of `oneloop`, before it is imported."""
+
+    module: str
+    """The module in this package, without its underscore; the command is its `app`."""
+    summary: str
+    """What the list of commands says about it."""
+
+
+COMMANDS = {
+    "spec": Entry("spec", "Show the API's document that this version was made from."),
+}
+"""The commands that are written by hand, in the order of the help."""
+
+
+class Root(typer.core.TyperGroup):
+    """The command `oneloop`, whose commands are imported when they are used.
+
+    `get_command` returns what lists and completion show of a command, `resolve_command` all of it.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command that has its summary alone; `None` if there is none of this name."""
+        entry = COMMANDS.get(cmd_name)
+        return entry and typer.core.TyperCommand(cmd_name, help=entry.summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name, the command and its arguments."""
+        name = args[0]
+        if name in COMMANDS:
+            return name, load(name), args[1:]
+        if not ctx.resilient_parsing:  # that is, unless a shell asks for completion
+            near = difflib.get_close_matches(name, self.list_commands(ctx))
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"there is no command {name!r}{hint}")
+        return None, None, args[1:]
+
+
+def load(name: str) -> Any:
+    """Import a command."""
+    command = typer.main.get_command(import_module(f"._{COMMANDS[name].module}", __package__).app)
+    command.name = name
+    return command
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from oneloop import SPEC, __version__
+
+        write(f"oneloop {__version__} (document {SPEC.sha256[:8]})")
+        raise typer.Exit
+
+
+def _callback(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Refill and read meters, manage keys, and call every operation of the Oneloop API.
+
+    The SDK key comes from ONELOOP_SDK_KEY, from --key-file, or from a prompt.
+    """
+
+
+def root() -> Any:
+    """Return the command line as a command."""
+    app = typer.Typer(cls=Root, rich_markup_mode=None, no_args_is_help=True)
+    app.callback()(_callback)
+    return typer.main.get_command(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: The arguments of the command; by default those of this program.
+    """
+    command = root()
+    if os.environ.get(COMPLETE):
+        command.main(prog_name=NAME)  # answers the shell and exits
+    try:
+        given = sys.argv[1:] if arguments is None else arguments
+        with command.make_context(NAME, [*given]) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except UsageError as error:
+        return _misused(error)
+    except CommandError as error:
+        return _failed(str(error), error.code)
+    except OneloopError as error:
+        return _failed(*_explained(error))
+    except (KeyboardInterrupt, typer.Abort) as stopped:
+        notes = getattr(stopped, "__notes__", [])
+        return _failed("; ".join(["interrupted", *notes]), _exits.INTERRUPTED)
+    return _exits.DONE
+
+
+def _misused(error: Any) -> int:
+    """Say what is wrong with the arguments, and where the help is."""
+    message = error.format_message()
+    if "\n" in message:  # the help, which Typer raises where a command is missing
+        sys.stderr.write(f"{message}\n")
+        return _exits.USAGE
+    path = error.ctx.command_path if error.ctx else NAME
+    return _failed(f"{message.rstrip('.')} (see {path} --help)", _exits.USAGE)
+
+
+def _explained(error: OneloopError) -> tuple[str, int]:
+    """Return the message and the exit code of an error of the client."""
+    if isinstance(error, ArgumentError):
+        name, rest = re.split(r"(?=[.\[])|$", error.argument, maxsplit=1)
+        path = f"{rest.lstrip('.')} " if rest else ""
+        return f"--{name.replace('_', '-')}: {path}{error.problem}", _exits.USAGE
+    if isinstance(error, ConfigurationError):
+        return str(error), _exits.USAGE
+    return str(error), _exits.code_of(error.outcome)
+
+
+def _failed(message: str, code: int) -> int:
+    say(f"{NAME}: {printable(message)}", "red")
+    return code

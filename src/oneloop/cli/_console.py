@@ -1,0 +1,164 @@
+"""What commands write: tables, bars and numbers for people, JSON for programs, errors.
+
+Rich draws tables, and is imported when the first one is drawn. What comes from the server is shown
+as text: its control characters are escaped, and Rich's markup in it is not interpreted.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PLAIN_WIDTH = 1_000_000
+"""Columns of a pipe or file: no line is ever wrapped or cut."""
+_UNPRINTABLE = re.compile(r"[^ -~]")
+
+
+def printable(text: object) -> str:
+    r"""Return a text with everything escaped that is not shown as itself.
+
+    That is what moves the cursor, changes colours, or changes the direction of other text:
+    `\x1b`, `\u202e`. Lines are not broken, so that no text can look like another row.
+    """
+    given = str(text)
+    if given.isascii() and given.isprintable():
+        return given
+    return _UNPRINTABLE.sub(
+        lambda one: one[0] if one[0].isprintable() else ascii(one[0])[1:-1], given
+    )
+
+
+def grouped(number: int) -> str:
+    """Return an integer for people: `12,345`."""
+    return f"{number:,}"
+
+
+def is_terminal(stream: IO[str]) -> bool:
+    """Return whether a person looks at a stream."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def rich_console(stream: IO[str] | None = None) -> "Console":
+    """Return a console of Rich that interprets no markup, for the standard output by default.
+
+    It has colours on a terminal only, and not with `NO_COLOR`. Lines for anything but a terminal
+    are not wrapped.
+    """
+    from rich.console import Console  # on first use, as importing it takes longer than a refill
+
+    to = stream or sys.stdout
+    shown = is_terminal(to)
+    return Console(
+        file=to,
+        force_terminal=shown,
+        color_system="auto" if shown and not os.environ.get("NO_COLOR") else None,
+        width=None if shown else _PLAIN_WIDTH,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+@contextmanager
+def _writing(stream: IO[str]) -> Generator[None]:
+    """Let a reader that went away, such as `head`, end the output, not the command."""
+    try:
+        yield
+        stream.flush()
+    except BrokenPipeError:
+        # What is written later, also by Python at its end, then goes nowhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def write(text: str = "") -> None:
+    """Write lines to the standard output as they are."""
+    with _writing(sys.stdout):
+        sys.stdout.write(f"{text}\n")
+
+
+def write_json(value: Any) -> None:
+    """Write one JSON document to the standard output, with exact numbers.
+
+    Characters that a terminal would not show are escaped, which JSON permits in all strings.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    write("\n".join(_UNPRINTABLE.sub(_in_json, line) for line in text.split("\n")))
+
+
+def _in_json(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
+
+
+def say(text: str, style: str = "") -> None:
+    """Write a line for people to the standard error; its colour is Rich's `style`."""
+    with _writing(sys.stderr):
+        if style and is_terminal(sys.stderr) and not os.environ.get("NO_COLOR"):
+            rich_console(sys.stderr).print(printable(text), style=style, soft_wrap=True)
+        else:
+            sys.stderr.write(f"{printable(text)}\n")
+
+
+def write_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Iterable[str] = (),
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Write a table to the standard output.
+
+    Args:
+        columns: The heads of its columns.
+        rows: The cells of each row. Integers are grouped, `None` is a dash, and a Rich `Text` keeps
+            its colours.
+        right: The columns that are aligned right, as numbers are.
+        styles: Rich's styles of columns.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = is_terminal(sys.stdout)
+    aligned = set(right)
+    table = Table(
+        box=SIMPLE_HEAD if shown else None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        show_header=any(columns),
+    )
+    for name in columns:
+        table.add_column(
+            Text(name),
+            justify="right" if name in aligned else "left",
+            style=(styles or {}).get(name, ""),
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(one if isinstance(one, Text) else Text(cell(one)) for one in row))
+    write_rich(table)
+
+
+def write_rich(*renderables: Any) -> None:
+    """Write what Rich draws to the standard output, without spaces at the ends of lines."""
+    console = rich_console()
+    with console.capture() as captured:
+        for one in renderables:
+            console.print(one)
+    write("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def cell(value: object) -> str:
+    """Return the text of a table's cell."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return grouped(value) if isinstance(value, int) else printable(value)
