@@ -20,6 +20,8 @@ from ._exits import CommandError
 
 if TYPE_CHECKING:
     # Commands are imported by name. This shows their modules to PyInstaller and cx_Freeze.
+    from . import _ledgers as _ledgers
+    from . import _refills as _refills
     from . import _spec as _spec
 
 NAME = "oneloop"
@@ -40,6 +42,8 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
+    "refill": Entry("refills", "Refill meters, each exactly once, also from a CSV file."),
+    "ledger": Entry("ledgers", "Look at a ledger of refills, settle, decide, export."),
     "spec": Entry("spec", "Show the API's document that this version was made from."),
 }
 """The commands that are written by hand, in the order of the help."""
