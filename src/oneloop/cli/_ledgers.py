@@ -1,4 +1,4 @@
-"""`oneloop ledger`: look at a ledger, settle what is unknown, decide what readings cannot, export."""
+"""`oneloop ledger`: look at a ledger, settle what is unknown, decide what is left, export it."""
 
 import csv
 import io
@@ -84,7 +84,10 @@ OptionalId = Annotated[
     )
 )
 def show(ledger: LedgerOption, id: OptionalId = None, json: Json = False) -> None:  # noqa: A002 - the name in the help
-    """Show what there is by state and what waits for a person, or all that is known of one refill."""
+    """Show totals and what waits for a person, or one refill.
+
+    Of one refill it shows its readings, its history, and why its state is what it is.
+    """
     with opened_ledger(ledger) as opened:
         if id is None:
             _show_all(opened, ledger, is_json=json)
@@ -178,10 +181,10 @@ def settle(
     key_file: KeyFile = None,
     base_url: BaseUrl = None,
 ) -> None:
-    """Read the meters of refills whose outcome is unknown, to find out what became of them.
+    """Find out from their meters what became of refills.
 
-    That takes two equal readings, some time apart. Without --wait, each call of this command takes
-    one. Nothing is sent again.
+    Those whose outcome is unknown are looked at. That takes two equal readings of the meter, some
+    time apart; without --wait, each call of this command takes one. Nothing is sent again.
     """
     settings = {"quiet": quiet, "other_writers": other_writers}
     with opened_ledger(ledger, **settings) as opened, open_client(key_file, base_url) as client:
@@ -228,7 +231,10 @@ def decide(
     ],
     json: Json = False,
 ) -> None:
-    """Decide what became of a refill whose outcome is unknown, after you have looked at its meter."""
+    """Write down what you know about an unknown refill.
+
+    Look at its meter first. What was decided cannot be decided again.
+    """
     if not note.strip():
         raise CommandError("--note must say how you know")
     with opened_ledger(ledger) as opened:
@@ -261,10 +267,11 @@ def export(
         ),
     ] = False,
 ) -> None:
-    """Write all refills to the standard output, in the order in which they were planned.
+    """Write all refills as CSV, JSON or JSON Lines.
 
-    In CSV, a cell that begins with =, +, - or @ gets an apostrophe before it, because spreadsheets
-    would take it for a formula. JSON and JSON Lines have everything as it is.
+    They come in the order in which they were planned. In CSV, a cell that begins with =, +, - or @
+    gets an apostrophe before it, because spreadsheets would take it for a formula; JSON and JSON
+    Lines have everything as it is.
     """
     from oneloop.ledger import State
 

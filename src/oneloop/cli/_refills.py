@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
-from attrs import define, field
+from attrs import define
 
 from . import _exits
 from ._console import (
@@ -217,7 +218,7 @@ def refill(
             if dry_run:
                 return
             with open_client(key_file, base_url) as client:
-                question = plan.question(retry_rejected, _host(client))
+                question = plan.question(retry_rejected, urlsplit(client.base_url).netloc)
                 if question is not None and not yes:
                     _ask(question)
                 file.verify()
@@ -306,7 +307,7 @@ def _status(text: str) -> Generator[Callable[[int], object]]:
 class _Plan:
     """The rows of a file by what the ledger says of them."""
 
-    kinds: dict[str, tuple[int, int]] = field(factory=dict)
+    kinds: dict[str, tuple[int, int]]
     """Numbers and credits, in the order of `_meanings`."""
 
     def question(self, retry_rejected: bool, host: str) -> str | None:
@@ -365,7 +366,7 @@ def _conflict(row: Row, known: "Refill") -> Mistake | None:
     if not different:
         return None
     text = (
-        f"the ledger has {row.id!r} ({known.state.value}) with {' and '.join(different)}; give each "
+        f"the ledger has {row.id!r} ({known.state.value}) with {' and '.join(different)}; give "
         "each refill an id of its own"
     )
     return Mistake(row.line, text, "id")
@@ -427,11 +428,11 @@ def _ask(question: str) -> None:
         raise CommandError("nothing was sent", _exits.NOT_SENT)
 
 
-@define
 class _Unfinished:
     """The first refills of a run that were not applied, as they are now."""
 
-    refills: "dict[str, Refill]" = field(factory=dict)
+    def __init__(self) -> None:
+        self.refills: dict[str, Refill] = {}
 
     def add(self, refill: "Refill") -> None:
         """Note the state of a refill."""
@@ -564,11 +565,6 @@ def _code(summary: "Summary") -> int:
     if summary.problem is not None:
         codes.add(_exits.NOT_SENT)
     return _exits.most_severe(codes)
-
-
-def _host(client: "Oneloop") -> str:
-    """Return the host that a client calls."""
-    return ""
 
 
 def _count(number: int, noun: str) -> str:
