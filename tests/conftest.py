@@ -8,6 +8,7 @@ import pytest
 from oneloop.sandbox import Sandbox
 from tests.calling import AT_ONCE, ClientKind
 from tests.codegen.generating import Generate, generating
+from tests.postgres import Server, serving_or_skipping
 from tests.sandbox.calls import Api, serving
 
 
@@ -42,3 +43,16 @@ def api() -> Iterator[Api]:
 def options(sandbox: Sandbox) -> dict[str, Any]:
     """Return constructor arguments that point a client at the sandbox."""
     return {"api_key": sandbox.api_key, "base_url": sandbox.url, "retry": AT_ONCE}
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """Start a PostgreSQL server, once for all tests."""
+    with serving_or_skipping() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: Server) -> str:
+    """Return the URL of a new, empty PostgreSQL database."""
+    return postgres_server.database()

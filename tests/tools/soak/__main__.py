@@ -36,7 +36,7 @@ def tables(reports: Sequence[Report]) -> str:
         speed = f"{calls / report.seconds:.0f}"
         numbers = (calls, report.requests, report.faults, report.restarts)
         costs.append((report.kind, *map(str, numbers), f"{report.seconds:.1f}", speed))
-    return f"{_aligned(books, words=2)}\n{_aligned(costs, words=1)}"
+    return f"{aligned(books, words=2)}\n{aligned(costs, words=1)}"
 
 
 def _counts(report: Report, outcome: str | None) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def _counts(report: Report, outcome: str | None) -> tuple[str, ...]:
     return tuple(map(str, (len(counted), times["0"], times["1"], times["more"], wrong)))
 
 
-def _aligned(rows: Sequence[Sequence[str]], *, words: int) -> str:
+def aligned(rows: Sequence[Sequence[str]], *, words: int) -> str:
     """Return a table with `words` columns of words, and numbers in the others."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
