@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,7 +11,8 @@ import typer
 import typer.core
 import typer.main
 
-from oneloop import ArgumentError, ConfigurationError, OneloopError
+from oneloop import ArgumentError, OneloopError
+from oneloop_api import commands as operations
 
 from . import _exits
 from ._console import printable, say, write
@@ -49,25 +49,33 @@ COMMANDS = {
 """The commands that are written by hand, in the order of the help."""
 
 
+OPERATIONS = {
+    name if name not in COMMANDS else f"api-{name}": one
+    for one in operations.COMMANDS
+    for name in [one.name.replace("_", "-")]
+}
+"""The operations by the names of their commands."""
+
+
 class Root(typer.core.TyperGroup):
-    """The command `oneloop`, whose commands are imported when they are used.
+    """The command `oneloop`, whose commands are made when they are used.
 
     `get_command` returns what lists and completion show of a command, `resolve_command` all of it.
     """
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as the base class has it
         """Return the names of all commands."""
-        return [*COMMANDS]
+        return [*COMMANDS, *OPERATIONS]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Return a command that has its summary alone; `None` if there is none of this name."""
-        entry = COMMANDS.get(cmd_name)
+        entry = COMMANDS.get(cmd_name) or OPERATIONS.get(cmd_name)
         return entry and typer.core.TyperCommand(cmd_name, help=entry.summary)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the name, the command and its arguments."""
         name = args[0]
-        if name in COMMANDS:
+        if name in COMMANDS or name in OPERATIONS:
             return name, load(name), args[1:]
         if not ctx.resilient_parsing:  # that is, unless a shell asks for completion
             near = difflib.get_close_matches(name, self.list_commands(ctx))
@@ -75,10 +83,22 @@ class Root(typer.core.TyperGroup):
             ctx.fail(f"there is no command {name!r}{hint}")
         return None, None, args[1:]
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the commands in two sections."""
+        for title, entries in (("Commands", COMMANDS), ("Operations of the API", OPERATIONS)):
+            with formatter.section(title):
+                formatter.write_dl([(name, entries[name].summary) for name in entries])
+
 
 def load(name: str) -> Any:
-    """Import a command."""
-    command = typer.main.get_command(import_module(f"._{COMMANDS[name].module}", __package__).app)
+    """Import or make a command."""
+    if name in COMMANDS:
+        app = import_module(f"._{COMMANDS[name].module}", __package__).app
+    else:
+        from ._operations import app_of
+
+        app = app_of(name, OPERATIONS[name])
+    command = typer.main.get_command(app)
     command.name = name
     return command
 
@@ -148,13 +168,11 @@ def _misused(error: Any) -> int:
 
 def _explained(error: OneloopError) -> tuple[str, int]:
     """Return the message and the exit code of an error of the client."""
+    message = str(error)
     if isinstance(error, ArgumentError):
-        name, rest = re.split(r"(?=[.\[])|$", error.argument, maxsplit=1)
-        path = f"{rest.lstrip('.')} " if rest else ""
-        return f"--{name.replace('_', '-')}: {path}{error.problem}", _exits.USAGE
-    if isinstance(error, ConfigurationError):
-        return str(error), _exits.USAGE
-    return str(error), _exits.code_of(error.outcome)
+        name, path = _exits.split_path(error.argument)
+        message = f"--{name.replace('_', '-')}: {path}{error.problem}"
+    return message, _exits.code_of(error)
 
 
 def _failed(message: str, code: int) -> int:

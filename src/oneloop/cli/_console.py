@@ -12,21 +12,43 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
+from oneloop._redaction import REDACTED, SHORTEST_SECRET
+from oneloop_core import Secret
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _PLAIN_WIDTH = 1_000_000
 """Columns of a pipe or file: no line is ever wrapped or cut."""
 _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
+_hidden: list[Secret] = []
+"""What is never written, whatever a server answers."""
+
+
+def hide(secret: Secret) -> None:
+    """Never write a secret from now on, unless it is so short that it would garble every text."""
+    if len(secret.reveal()) >= SHORTEST_SECRET:
+        _hidden.append(secret)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without what is to be hidden, as it is or as JSON writes it."""
+    for secret in _hidden:
+        text = text.replace(secret.reveal(), REDACTED)
+        text = text.replace(json.dumps(secret.reveal())[1:-1], REDACTED)
+    return text
+
+
 def printable(text: object) -> str:
-    r"""Return a text with everything escaped that is not shown as itself.
+    r"""Return a text without secrets, with everything escaped that is not shown as itself.
 
     That is what moves the cursor, changes colours, or changes the direction of other text:
     `\x1b`, `\u202e`. Lines are not broken, so that no text can look like another row.
     """
-    given = str(text)
+    given = without_secrets(str(text))
     if given.isascii() and given.isprintable():
         return given
     return _UNPRINTABLE.sub(
@@ -89,7 +111,7 @@ def write_json(value: Any) -> None:
 
     Characters that a terminal would not show are escaped, which JSON permits in all strings.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = without_secrets(json.dumps(value, indent=2, ensure_ascii=False))
     write("\n".join(_UNPRINTABLE.sub(_in_json, line) for line in text.split("\n")))
 
 
@@ -106,12 +128,17 @@ def say(text: str, style: str = "") -> None:
             sys.stderr.write(f"{printable(text)}\n")
 
 
+def write_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Write a table of two columns: names, and what they are."""
+    write_table(("", ""), facts, styles={0: "bold"})
+
+
 def write_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
     right: Iterable[str] = (),
-    styles: Mapping[str, str] | None = None,
+    styles: Mapping[int, str] | None = None,
 ) -> None:
     """Write a table to the standard output.
 
@@ -120,30 +147,41 @@ def write_table(
         rows: The cells of each row. Integers are grouped, `None` is a dash, and a Rich `Text` keeps
             its colours.
         right: The columns that are aligned right, as numbers are.
-        styles: Rich's styles of columns.
+        styles: Rich's styles of columns, by their numbers.
     """
+    write_rich(new_table(columns, rows, right=right, styles=styles))
+
+
+def new_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Iterable[str] = (),
+    styles: Mapping[int, str] | None = None,
+) -> "Table":
+    """Return what `write_table` writes."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    shown = is_terminal(sys.stdout)
-    aligned = set(right)
+    has_head = any(columns)
     table = Table(
-        box=SIMPLE_HEAD if shown else None,
+        box=SIMPLE_HEAD if has_head and is_terminal(sys.stdout) else None,
         pad_edge=False,
         padding=(0, 2, 0, 0),
-        show_header=any(columns),
+        show_header=has_head,
     )
-    for name in columns:
+    aligned = set(right)
+    for number, name in enumerate(columns):
         table.add_column(
             Text(name),
             justify="right" if name in aligned else "left",
-            style=(styles or {}).get(name, ""),
+            style=(styles or {}).get(number, ""),
             overflow="fold",
         )
     for row in rows:
         table.add_row(*(one if isinstance(one, Text) else Text(cell(one)) for one in row))
-    write_rich(table)
+    return table
 
 
 def write_rich(*renderables: Any) -> None:

@@ -1,8 +1,10 @@
 """Exit codes: what a command tells the script that ran it. docs/cli.md has the table."""
 
+import re
 from collections.abc import Iterable
 
-from oneloop import Outcome
+from oneloop import ArgumentError, ConfigurationError, OneloopError, Outcome
+from oneloop_api.commands import COMMANDS
 
 DONE = 0
 """It took effect, or showed what was asked for."""
@@ -39,9 +41,25 @@ class CommandError(Exception):
         self.code = code
 
 
-def code_of(outcome: Outcome) -> int:
-    """Return the exit code for the outcome of a call."""
-    return _BY_OUTCOME[outcome]
+def code_of(error: OneloopError) -> int:
+    """Return the exit code for an error of the client.
+
+    An answer that cannot be used is no failure of a call that changes something, as it did. It is
+    one of a call that only reads.
+    """
+    if isinstance(error, ArgumentError | ConfigurationError):
+        return USAGE
+    if error.outcome is Outcome.APPLIED and any(
+        one.reads for one in COMMANDS if one.name == error.operation
+    ):
+        return UNKNOWN
+    return _BY_OUTCOME[error.outcome]
+
+
+def split_path(argument: str) -> tuple[str, str]:
+    """Return the name at the start of an argument's path, and the rest as the start of a text."""
+    name, rest = re.split(r"(?=[.\[])|$", argument, maxsplit=1)
+    return name, f"{rest.lstrip('.')} " if rest else ""
 
 
 def most_severe(codes: Iterable[int]) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from oneloop._environment import key_from_environment
 from oneloop_core import Secret
 
+from ._console import hide
 from ._exits import CommandError
 
 if TYPE_CHECKING:
@@ -27,20 +28,19 @@ def open_client(key_file: Path | None, base_url: str | None, **options: Any) -> 
         options: Further arguments of `Oneloop`.
 
     Raises:
-        CommandError: There is no key.
+        CommandError: There is no key, or the file has none.
         OneloopError: An option is not valid.
     """
     from oneloop import Oneloop
 
     if key_file is not None:
-        key: Secret | None = read_secret(key_file, "--key-file")
+        key = read_secret(key_file, "--key-file")
     else:
-        key = None if key_from_environment() else ask_secret("SDK key")
-        if key is None and key_from_environment() is None:
-            raise CommandError(
-                "there is no SDK key: set ONELOOP_SDK_KEY, or name a file by --key-file"
-            )
-    return Oneloop(api_key=None if key is None else key.reveal(), base_url=base_url, **options)
+        key = key_from_environment() or ask_secret("SDK key")
+        if key is None:
+            raise CommandError("there is no SDK key: set ONELOOP_SDK_KEY, or use --key-file FILE")
+    hide(key)
+    return Oneloop(api_key=key.reveal(), base_url=base_url, **options)
 
 
 def read_secret(file: Path, option: str) -> Secret:

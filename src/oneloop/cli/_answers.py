@@ -1,0 +1,126 @@
+"""The answer of an operation, as tables for people and as the API's own JSON."""
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Any
+
+from oneloop_core import ApiModel, Unset
+from oneloop_core._forms import REST, fields_of
+
+from ._console import is_terminal, new_table, rich_console, write, write_facts, write_rich
+
+MASK = "[not shown]"
+"""Stands for a secret that an operation did not issue just now."""
+
+Fact = tuple[str, object]
+
+
+def write_answer(answer: Any, *, secrets: bool) -> None:
+    """Write an answer for people.
+
+    Args:
+        answer: What the method of the operation returned.
+        secrets: Whether to show the secrets in it, because it has just issued them.
+    """
+    if not isinstance(answer, ApiModel):
+        write_facts([("answer", "done" if answer is None else text_of(answer))])
+        return
+    facts = [*_facts(_unwrapped(answer), "", secrets)]
+    lists = [(name, value) for name, value in facts if _is_list(value)]
+    single = [(name, text_of(value)) for name, value in facts if not _is_list(value)]
+    if single:
+        write_facts(single)
+    for name, models in lists:
+        write()
+        write_models(name, models, secrets=secrets)
+
+
+def write_models(name: str, models: list[ApiModel], *, secrets: bool) -> None:
+    """Write a table with a row for each model; one below the other where that is too wide."""
+    found = [dict(_facts(one, "", secrets)) for one in models]
+    columns = list(dict.fromkeys(label for one in found for label in one))
+    rows = [[text_of(one.get(label)) for label in columns] for one in found]
+    table = new_table(columns, rows)
+    console = rich_console()
+    if is_terminal(sys.stdout) and console.measure(table).maximum > console.width:
+        for number, row in enumerate(rows, 1):
+            write(f"{name} {number}:")
+            write_facts(zip(columns, row, strict=True))
+    else:
+        write(f"{name}:")
+        write_rich(table)
+
+
+def masked(answer: Any, form: Any) -> Any:
+    """Return the JSON of an answer without its secrets.
+
+    Args:
+        answer: What the JSON was decoded to.
+        form: The JSON.
+    """
+    if isinstance(answer, list):
+        return [masked(*pair) for pair in zip(answer, form, strict=True)]
+    if not isinstance(answer, ApiModel):
+        return form
+    known = {one.wire_name: one for one in fields_of(type(answer)).values()}
+    return {
+        key: (MASK if known[key].secret else masked(getattr(answer, known[key].name), value))
+        if key in known and value is not None
+        else value
+        for key, value in form.items()
+    }
+
+
+def _unwrapped(answer: ApiModel) -> ApiModel:
+    """Return what an answer contains, if that is one object and nothing else."""
+    names = [name for name in fields_of(type(answer)) if name != REST]
+    inner = getattr(answer, names[0]) if len(names) == 1 else None
+    return inner if isinstance(inner, ApiModel) and not getattr(answer, REST, None) else answer
+
+
+def _facts(model: ApiModel, prefix: str, secrets: bool) -> Iterator[Fact]:
+    """Yield the fields of a model with their names, and those of the models in it."""
+    for name, one in fields_of(type(model)).items():
+        value = getattr(model, name)
+        label = f"{prefix}{name.replace('_', ' ')}"
+        if name == REST:
+            yield from ((f"{prefix}{key}", value[key]) for key in value)
+        elif isinstance(value, ApiModel):
+            yield from _facts(value, f"{label}: ", secrets)
+        elif one.secret and not secrets and value is not None:
+            yield label, MASK
+        elif isinstance(value, int) and hasattr(model, f"{name.removesuffix('_at')}_time"):
+            moment = getattr(model, f"{name.removesuffix('_at')}_time")
+            yield label, f"{value} ({text_of(moment)})"
+        else:
+            yield label, value
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, ApiModel) for v in value)
+
+
+def text_of(value: Any) -> object:
+    """Return a value as a cell of a table: dates as people write them, lists in one line."""
+    if value is None or isinstance(value, Unset):
+        return None
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value) or None
+    if isinstance(value, ApiModel | dict | list):
+        return json.dumps(value, ensure_ascii=False, default=_plain)
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return value
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict() if isinstance(value, ApiModel) else str(value)
