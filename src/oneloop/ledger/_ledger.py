@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from oneloop._client import AsyncOneloop, Oneloop
 from oneloop._environment import authority, is_loopback
@@ -43,7 +44,7 @@ from ._store import (
     totals,
 )
 from ._tables import refills
-from ._writer import Database, Writer, checked_url
+from ._writer import Database, LedgerMissingError, Writer, checked_url
 
 T = TypeVar("T")
 
@@ -153,6 +154,18 @@ class _Ledger:
     def _found(self, id: str) -> Refill | None:
         row = self._read(lambda connection, now: _row(connection, now, id))
         return None if row is None else row.public
+
+    def _found_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        wanted = list(ids)
+        found: dict[str, Refill] = {}
+        for start in range(0, len(wanted), _PAGE):
+            chosen = select(refills).where(refills.c.id.in_(wanted[start : start + _PAGE]))
+            try:
+                rows = self._read(partial(_rows, chosen=chosen))
+            except LedgerMissingError:
+                return {}
+            found.update((row.id, row.public) for row in rows)
+        return found
 
     def _page(self, after: int, *conditions: Any) -> list[Row]:
         chosen = select(refills).where(refills.c.seq > after, *conditions)
@@ -377,6 +390,13 @@ class Ledger(_Ledger):
     def find(self, id: str) -> Refill | None:
         """Return a refill as it is now, `None` if the ledger has none of this id."""
         return self._found(id)
+
+    def find_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        """Return the refills that there are of these ids, as they are now, by their ids.
+
+        There are none in a database that has no ledger yet.
+        """
+        return self._found_all(ids)
 
     def refills(
         self,
@@ -613,6 +633,10 @@ class AsyncLedger(_Ledger):
         """Return a refill as it is now, `None` if the ledger has none of this id."""
         return await asyncio.to_thread(self._found, id)
 
+    async def find_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        """Return the refills that there are of these ids; see `Ledger.find_all`."""
+        return await asyncio.to_thread(self._found_all, ids)
+
     async def refills(
         self,
         *,
@@ -743,6 +767,10 @@ def _decision(id: str, applied: bool, note: str) -> Decide:
 
 def _row(connection: Connection, now: float, id: str) -> Row | None:
     return next(rows_of(connection, select(refills).where(refills.c.id == id), now), None)
+
+
+def _rows(connection: Connection, now: float, *, chosen: Select[Any]) -> list[Row]:
+    return list(rows_of(connection, chosen, now))
 
 
 def _conditions(

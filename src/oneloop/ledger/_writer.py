@@ -52,6 +52,10 @@ _POSTGRESQL_NOW = text(
 )
 
 
+class LedgerMissingError(LedgerError):
+    """The database has no ledger. It gets one when a refill is written to it."""
+
+
 def checked_url(database: str | os.PathLike[str]) -> URL:
     """Return the URL of a database that was given as a path or as a URL.
 
@@ -176,11 +180,11 @@ class Database:
     def reading(self) -> Generator[Connection]:
         """Yield a connection that reads what there is at one moment."""
         if self._is_file and not Path(str(self._url.database)).exists():
-            raise LedgerError(f"there is no ledger at {self.name}")
+            raise LedgerMissingError(f"there is no ledger at {self.name}")
         with self._engine.connect().execution_options(is_reading=True) as connection:
             if not self._is_prepared:
                 if not inspect(connection).has_table(facts.name):
-                    raise LedgerError(f"there is no ledger in the database {self.name}")
+                    raise LedgerMissingError(f"there is no ledger in the database {self.name}")
                 self._check_version(connection)
             connection.rollback()
             yield connection
