@@ -1,6 +1,7 @@
 """The command line as a whole: its commands, each imported when it is used, and how it ends."""
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -20,9 +21,14 @@ from ._exits import CommandError
 
 if TYPE_CHECKING:
     # Commands are imported by name. This shows their modules to PyInstaller and cx_Freeze.
+    from . import _keys as _keys
     from . import _ledgers as _ledgers
+    from . import _meters as _meters
     from . import _refills as _refills
+    from . import _sandbox as _sandbox
     from . import _spec as _spec
+    from . import _usage as _usage
+    from . import _verify as _verify
 
 NAME = "oneloop"
 COMPLETE = f"_{NAME.upper()}_COMPLETE"
@@ -44,6 +50,11 @@ class Entry(NamedTuple):
 COMMANDS = {
     "refill": Entry("refills", "Refill meters, each exactly once, also from a CSV file."),
     "ledger": Entry("ledgers", "Look at a ledger of refills, settle, decide, export."),
+    "meter": Entry("meters", "Show the credits of a customer."),
+    "usage": Entry("usage", "Show what was used of a meter, by day and by name."),
+    "keys": Entry("keys", "List, rotate and disable the API keys of your customers."),
+    "verify": Entry("verify", "Verify a customer's key."),
+    "sandbox": Entry("sandbox", "Serve a stand-in for the API on this machine."),
     "spec": Entry("spec", "Show the API's document that this version was made from."),
 }
 """The commands that are written by hand, in the order of the help."""
@@ -135,6 +146,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The arguments of the command; by default those of this program.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal or file cannot encode is escaped, not an error.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     command = root()
     if os.environ.get(COMPLETE):
         command.main(prog_name=NAME)  # answers the shell and exits

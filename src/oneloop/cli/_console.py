@@ -18,6 +18,7 @@ from oneloop_core import Secret
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 _PLAIN_WIDTH = 1_000_000
 """Columns of a pipe or file: no line is ever wrapped or cut."""
@@ -182,6 +183,33 @@ def new_table(
     for row in rows:
         table.add_row(*(one if isinstance(one, Text) else Text(cell(one)) for one in row))
     return table
+
+
+def speaks_unicode() -> bool:
+    """Return whether the standard output can show blocks and lines."""
+    return (sys.stdout.encoding or "").lower().startswith("utf")
+
+
+def bar(parts: Iterable[tuple[int, str]], whole: int, width: int) -> "Text":
+    """Return a bar of a number of columns.
+
+    Args:
+        parts: How much each part of it is, and Rich's style of it.
+        whole: How much the whole bar is; at least 1.
+        width: Its columns.
+    """
+    from rich.text import Text
+
+    full, empty = ("█", "░") if speaks_unicode() else ("#", ".")
+    text, at, done = Text(), 0, 0
+    for amount, style in parts:
+        done = min(done + max(amount, 0), whole)
+        end = done * width // whole
+        if end == at and 0 < amount and at < width:
+            end += 1  # what is there is seen
+        text.append(full * (end - at), style=style)
+        at = end
+    return text.append(empty * (width - at), style="dim")
 
 
 def write_rich(*renderables: Any) -> None:

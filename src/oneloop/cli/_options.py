@@ -24,6 +24,15 @@ BaseUrl = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
+WorkspaceId = Annotated[
+    str, typer.Option("--workspace-id", "-w", metavar="TEXT", help="The workspace id.")
+]
+MeterId = Annotated[
+    str,
+    typer.Option(
+        "--external-meter-id", "-m", metavar="TEXT", help="Your own name for the customer's meter."
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 
 

@@ -35,9 +35,9 @@ def value_of(option: Option, given: Any, annotation: Any) -> Any:
         case "boolean":
             return given
         case "integer":
-            return int(_matching(option, given, _INTEGER, "an integer"))
+            return integer_of(option.flag, given)
         case "number":
-            return float(_matching(option, given, _NUMBER, "a number"))
+            return float(_matching(option.flag, given, _NUMBER, "a number"))
         case "date":
             return _moment(option, given, date, "a date such as 2026-01-31")
         case "time":
@@ -55,15 +55,24 @@ def value_of(option: Option, given: Any, annotation: Any) -> Any:
             return "null" if option.nullable and given == '"null"' else given
 
 
-def _refuse(option: Option, expected: str, given: str) -> NoReturn:
+def integer_of(flag: str, given: str) -> int:
+    """Return the integer that the value of an option is, of any size.
+
+    Raises:
+        CommandError: It is not one.
+    """
+    return int(_matching(flag, given, _INTEGER, "an integer"))
+
+
+def _refuse(flag: str, expected: str, given: str) -> NoReturn:
     shown = repr(given) if len(given) <= 40 else f"{given[:40]!r}..."
-    raise CommandError(f"{option.flag}: expected {expected}, got {shown}")
+    raise CommandError(f"{flag}: expected {expected}, got {shown}")
 
 
-def _matching(option: Option, given: str, pattern: re.Pattern[str], expected: str) -> str:
+def _matching(flag: str, given: str, pattern: re.Pattern[str], expected: str) -> str:
     text = given.strip()
     if not pattern.fullmatch(text):
-        _refuse(option, expected, given)
+        _refuse(flag, expected, given)
     return text
 
 
@@ -71,7 +80,7 @@ def _moment(option: Option, given: str, kind: type[date], expected: str) -> date
     try:
         return kind.fromisoformat(given.strip())
     except ValueError:
-        _refuse(option, expected, given)
+        _refuse(option.flag, expected, given)
 
 
 def _file(option: Option, given: str) -> File:
