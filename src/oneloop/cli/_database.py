@@ -1,6 +1,7 @@
 """The ledger that a command uses: its option, its name without a password, and its errors."""
 
 import shlex
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +9,10 @@ from urllib.parse import urlsplit
 
 import typer
 
+from oneloop import Outcome
+
 from . import _exits
-from ._console import grouped, write_table
+from ._console import grouped, is_terminal, write, write_facts
 from ._exits import CommandError
 
 if TYPE_CHECKING:
@@ -51,14 +54,17 @@ def opened_ledger(database: str, **options: Any) -> Generator["Ledger"]:
     """
     try:
         from oneloop.ledger import Ledger, LedgerError, LedgerUnavailableError
-    except ImportError as error:  # without the extra; its message says how to install it
-        raise CommandError(str(error)) from None
+    except ImportError as error:
+        raise CommandError(
+            f"a ledger needs an extra: pip install 'oneloop[ledger]' ({error})"
+        ) from None
 
     try:
         with Ledger(database, **options) as ledger:
             yield ledger
     except LedgerUnavailableError as error:
-        raise CommandError(str(error), _exits.NOT_SENT) from None
+        is_unsent = error.outcome is Outcome.NOT_SENT
+        raise CommandError(str(error), _exits.NOT_SENT if is_unsent else _exits.UNKNOWN) from None
     except LedgerError as error:
         raise CommandError(str(error)) from None
 
@@ -71,6 +77,12 @@ def ledger_name(database: str) -> str:
     login, _, host = url.netloc.rpartition("@")
     user, _, _ = login.partition(":")
     return f"{url.scheme}://{f'{user}@' if user else ''}{host}{url.path}"
+
+
+def write_gap() -> None:
+    """Write an empty line before or after a table, unless the lines of the table are enough."""
+    if not is_terminal(sys.stdout):
+        write()
 
 
 def code_of(state: "State") -> int:
@@ -142,4 +154,4 @@ def write_refill(refill: "Refill", database: str) -> None:
         "next": next_step(refill, database),
     }
     rows += [(name, text) for name, text in texts.items() if text is not None]
-    write_table(("", ""), rows)
+    write_facts(rows)

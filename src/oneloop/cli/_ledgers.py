@@ -19,6 +19,7 @@ from ._database import (
     ledger_name,
     next_step,
     opened_ledger,
+    write_gap,
     write_refill,
 )
 from ._exits import CommandError, most_severe
@@ -119,7 +120,7 @@ def _show_all(ledger: "Ledger", database: str, *, is_json: bool) -> None:
     rows.append(("all", *(sum(both[index] for both in totals.values()) for index in (0, 1))))
     write_table(("state", *numbers), rows, right=numbers)
     effect = ledger.effect()
-    write()
+    write_gap()
     write(
         "No answered refill has shown yet what a refill changes."
         if effect is None
@@ -127,9 +128,9 @@ def _show_all(ledger: "Ledger", database: str, *, is_json: bool) -> None:
     )
     if not waiting:
         return
-    write()
+    write_gap()
     write(f"{grouped(len(waiting) + more)} of the unknown ones wait for a decision:")
-    write()
+    write_gap()
     write_table(
         ("id", "workspace", "meter", "credits", "why"),
         [
@@ -138,7 +139,7 @@ def _show_all(ledger: "Ledger", database: str, *, is_json: bool) -> None:
         ],
         right=("credits",),
     )
-    write()
+    write_gap()
     write(f"For each, {next_step(waiting[0], database, is_one=False)}")
 
 
@@ -154,7 +155,7 @@ def _show_one(ledger: "Ledger", name: str, database: str, *, is_json: bool) -> N
         write_json({**refill.to_dict(), "history": entries})
         return
     write_refill(refill, database)
-    write()
+    write_gap()
     write_table(
         ("when (UTC)", "what", "how"),
         [(f"{one.at:%Y-%m-%d %H:%M:%S}", one.what, one.text) for one in history],
@@ -202,7 +203,7 @@ def settle(
         )
         steps = {step: None for one in settled if (step := next_step(one, ledger, is_one=False))}
         for step in steps:
-            write()
+            write_gap()
             write(step)
     raise typer.Exit(most_severe(code_of(one.state) for one in settled))
 

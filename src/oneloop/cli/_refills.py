@@ -1,10 +1,12 @@
 """`oneloop refill`: refill meters exactly once, one of them or as many as a CSV file has rows."""
 
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from ._console import (
     rich_console,
     say,
     write,
+    write_facts,
     write_json,
     write_table,
 )
@@ -29,6 +32,7 @@ from ._database import (
     coloured,
     next_step,
     opened_ledger,
+    write_gap,
     write_refill,
 )
 from ._exits import CommandError
@@ -402,7 +406,7 @@ def _show_plan(
     write(printable(f"{name}: {_count(report.rows, 'refill')}, {_count(report.credits, 'credit')}"))
     if not report.rows:
         return
-    write()
+    write_gap()
     numbers = ("refills", "credits")
     rows = [(one.workspace_id, one.rows, one.credits) for one in report.workspaces[:_WORKSPACES]]
     rest = [*report.workspaces[_WORKSPACES:], *filter(None, [others])]
@@ -410,11 +414,11 @@ def _show_plan(
         more = "all others" if others else f"{grouped(len(rest))} more"
         rows.append((more, sum(one.rows for one in rest), sum(one.credits for one in rest)))
     write_table(("workspace", *numbers), rows, right=numbers)
-    write()
+    write_gap()
     meanings = _meanings(retry_rejected)
     kinds = [(kind, *both, meanings[kind]) for kind, both in plan.kinds.items()]
     write_table(("in the ledger", *numbers, "what happens"), kinds, right=numbers)
-    write()
+    write_gap()
 
 
 def _ask(question: str) -> None:
@@ -460,18 +464,41 @@ def _run(
         )
         for row in rows.checked()
     )
+    done = 0
     with _bar(report.rows) as show:
 
         def note(progress: "Progress") -> None:
+            nonlocal done
+            done = progress.done
             unfinished.add(progress.refill)
             show(progress)
 
         try:
-            summary = ledger.run(orders, client, progress=note, **options)
+            with _announcing_interruption():
+                summary = ledger.run(orders, client, progress=note, **options)
         except KeyboardInterrupt as interruption:
-            interruption.add_note("the same command again goes on where this one stopped")
+            interruption.add_note(
+                f"{grouped(done)} of {_count(report.rows, 'refill')} had come to an end; the same "
+                "command again goes on with the others"
+            )
             raise
     return summary, unfinished
+
+
+@contextmanager
+def _announcing_interruption() -> Generator[None]:
+    """Say what happens when Ctrl-C has been pressed, because it may take a while."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        say("finishing what is under way; Ctrl-C again to leave at once")
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -495,11 +522,14 @@ def _bar(total: int) -> "Generator[Callable[[Progress], object]]":
 
         def show(progress: "Progress") -> None:
             speed = bar.tasks[0].speed
-            counts = (
-                f"{grouped(number)} {state.value}"
-                for state, number in progress.counts.items()
+            counts = [
+                f"{grouped(number)} {name}"
+                for name, number in [
+                    *((state.value, number) for state, number in progress.counts.items()),
+                    ("waiting", progress.waiting),
+                ]
                 if number
-            )
+            ]
             bar.update(
                 task,
                 completed=progress.done,
@@ -540,13 +570,13 @@ def _show_summary(
     write_table(
         ("state", *numbers), [*rows, ("all", summary.total, summary.credits)], right=numbers
     )
-    write()
+    write_gap()
     seconds = f"{summary.elapsed:.1f} s"
     before = f"; {grouped(summary.already)} had been applied before" if summary.already else ""
     write(f"{_count(summary.total, 'refill')} in {seconds}{before}")
     if not refills:
         return
-    write()
+    write_gap()
     write_table(
         ("id", "state", "why"),
         [
@@ -554,9 +584,9 @@ def _show_summary(
             for one in refills[:_EXAMPLES]
         ],
     )
-    write()
+    write_gap()
     steps = {_kind(one): next_step(one, database, is_one=False) for one in refills}
-    write_table(("", ""), steps.items())
+    write_facts(steps.items())
 
 
 def _code(summary: "Summary") -> int:
