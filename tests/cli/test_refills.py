@@ -431,6 +431,17 @@ def test_what_was_rejected_stays_unless_it_is_asked_for(office: Office) -> None:
     assert office.total("late") == 9
 
 
+def test_the_first_ones_that_failed_are_shown(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be many; the export has them all."""
+    monkeypatch.setattr("oneloop.cli._refills._KEPT", 12)
+    office.write(0, more="".join(f"pay_{number},ws_1,nobody,1\n" for number in range(20)))
+    done = office.run(*COMMAND, "--yes", "--workers", "1")
+    assert (done.code, done.out.count("there is no meter 'nobody'")) == (3, 10)
+    assert "rejected       20       20\n" in done.out
+
+
 def test_what_is_unknown_is_settled(office: Office) -> None:
     """A refill whose answer was lost is unknown, until two readings tell."""
     office.write(2)

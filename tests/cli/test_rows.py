@@ -53,7 +53,7 @@ def test_a_row_is_read_whatever_its_spelling(text: str) -> None:
 
 def test_unusual_ids_are_read() -> None:
     """An id may have any characters but those that nobody sees, and 255 of them."""
-    names = ("Größe 7", "客户-1", 'say "hi"', "a,b", "=1+1", "x" * 255, "-")
+    names = ("Größe 7", "客户-1", 'say "hi"', "a,b", "=1+1", "x" * 255, "-", "'s")
     text = HEADER + "".join(
         '"' + name.replace('"', '""') + f'",{number},ws 1,9007199254740991\n'
         for number, name in enumerate(names)
@@ -138,6 +138,11 @@ def test_amounts_are_whole_numbers(amount: str, fault: str) -> None:
         ("a\u200b".encode(), "contains the character U+200B; remove it"),
         ("\ufeffa".encode(), "contains the character U+FEFF; remove it"),
         (b"\xe9t\xe9", "contains the byte 0xE9, which is not UTF-8; save the file as CSV in UTF-8"),
+        (
+            b"'=1",
+            "begins with an apostrophe, which `oneloop ledger export` adds for spreadsheets: "
+            '"\'=1"; remove it, or export with --raw',
+        ),
         (b"x" * 256, f"has 256 characters, and at most 255 are allowed: '{'x' * 40}...'"),
         ("é".encode() * 256, f"has 256 characters, and at most 255 are allowed: '{'é' * 40}...'"),
     ],

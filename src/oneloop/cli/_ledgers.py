@@ -216,26 +216,28 @@ def settle(
 def decide(
     id: Id,  # noqa: A002 - the name in the help
     ledger: LedgerOption,
-    applied: Annotated[
-        bool,
-        typer.Option(
-            "--applied/--not-applied",
-            show_default=False,
-            help="Whether the meter was refilled. If it was not, it can be sent again.",
-        ),
-    ],
     note: Annotated[
         str,
         typer.Option(
             "--note", metavar="TEXT", show_default=False, help="How you know. It is written down."
         ),
     ],
+    applied: Annotated[
+        bool | None,
+        typer.Option(
+            "--applied/--not-applied",
+            show_default=False,
+            help="Whether the meter was refilled. If it was not, it can be sent again.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write down what you know about an unknown refill.
 
     Look at its meter first. What was decided cannot be decided again.
     """
+    if applied is None:  # not a required option: an error would ask for the first of the two
+        raise CommandError("say --applied or --not-applied, whichever is true")
     if not note.strip():
         raise CommandError("--note must say how you know")
     with opened_ledger(ledger) as opened:

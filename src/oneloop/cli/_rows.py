@@ -48,7 +48,8 @@ _CANDIDATES = 1_000
 _BUCKETS = 256
 _SHOWN = 40
 
-_ORDINARY_ID = re.compile(rf"[!-~](?:[ -~]{{0,{MAX_ID - 2}}}[!-~])?")
+_ORDINARY_ID = re.compile(rf"[!-&(-~](?:[ -~]{{0,{MAX_ID - 2}}}[!-~])?")
+_DISARMED = re.compile(r"'[=+\-@]")  # what `oneloop ledger export` makes of `=`
 _INVISIBLE_NAMES = {
     "\0": "a NUL character",
     "\n": "a line break",
@@ -394,6 +395,11 @@ def _fault(text: str) -> str | None:
         return f"contains {name}; remove it"
     if text != text.strip():
         return f"has a space at its beginning or its end: {_quoted(text)}; remove it"
+    if _DISARMED.match(text):
+        return (
+            f"begins with an apostrophe, which `oneloop ledger export` adds for spreadsheets: "
+            f"{_quoted(text)}; remove it, or export with --raw"
+        )
     if len(text) > MAX_ID:
         return f"has {len(text):,} characters, and at most {MAX_ID} are allowed: {_quoted(text)}"
     return None
