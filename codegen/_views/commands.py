@@ -83,9 +83,7 @@ def command(operation: OperationView) -> CommandView:
     taken = set(TAKEN)
     options = [_option(one, taken) for one in given]
     examples = [
-        _written(one, option)
-        for one, option in zip(given, options, strict=True)
-        if option.required
+        _written(one, option) for one, option in zip(given, options, strict=True) if option.required
     ]
     (summary,), *rest = headed(
         operation.summary, operation.description, operation.name.replace("_", " ")

@@ -1,21 +1,21 @@
 """The answer of an operation, as tables for people and as the API's own JSON."""
 
 import json
-import sys
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from oneloop_core import ApiModel, Unset
 from oneloop_core._forms import REST, fields_of
 
-from ._console import is_terminal, new_table, rich_console, write, write_facts, write_rich
+from ._console import printable, write, write_facts, write_table
 
 MASK = "[not shown]"
 """Stands for a secret that an operation did not issue just now."""
 
-Fact = tuple[str, object]
+Fact = tuple[str, Any]
 
 
 def write_answer(answer: Any, *, secrets: bool) -> None:
@@ -33,25 +33,18 @@ def write_answer(answer: Any, *, secrets: bool) -> None:
     single = [(name, text_of(value)) for name, value in facts if not _is_list(value)]
     if single:
         write_facts(single)
-    for name, models in lists:
-        write()
+    for number, (name, models) in enumerate(lists):
+        if single or number:
+            write()
         write_models(name, models, secrets=secrets)
 
 
 def write_models(name: str, models: list[ApiModel], *, secrets: bool) -> None:
-    """Write a table with a row for each model; one below the other where that is too wide."""
+    """Write a table with a row for each model."""
     found = [dict(_facts(one, "", secrets)) for one in models]
     columns = list(dict.fromkeys(label for one in found for label in one))
-    rows = [[text_of(one.get(label)) for label in columns] for one in found]
-    table = new_table(columns, rows)
-    console = rich_console()
-    if is_terminal(sys.stdout) and console.measure(table).maximum > console.width:
-        for number, row in enumerate(rows, 1):
-            write(f"{name} {number}:")
-            write_facts(zip(columns, row, strict=True))
-    else:
-        write(f"{name}:")
-        write_rich(table)
+    write(f"{printable(name)}:")
+    write_table(columns, [[text_of(one.get(label)) for label in columns] for one in found])
 
 
 def masked(answer: Any, form: Any) -> Any:
@@ -62,7 +55,8 @@ def masked(answer: Any, form: Any) -> Any:
         form: The JSON.
     """
     if isinstance(answer, list):
-        return [masked(*pair) for pair in zip(answer, form, strict=True)]
+        items: list[Any] = answer
+        return [masked(*pair) for pair in zip(items, form, strict=True)]
     if not isinstance(answer, ApiModel):
         return form
     known = {one.wire_name: one for one in fields_of(type(answer)).values()}
@@ -92,15 +86,19 @@ def _facts(model: ApiModel, prefix: str, secrets: bool) -> Iterator[Fact]:
             yield from _facts(value, f"{label}: ", secrets)
         elif one.secret and not secrets and value is not None:
             yield label, MASK
-        elif isinstance(value, int) and hasattr(model, f"{name.removesuffix('_at')}_time"):
-            moment = getattr(model, f"{name.removesuffix('_at')}_time")
+        elif isinstance(value, int) and (moment := getattr(model, _time_of(name), None)):
             yield label, f"{value} ({text_of(moment)})"
         else:
             yield label, value
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, ApiModel) for v in value)
+def _time_of(name: str) -> str:
+    """Return the name of the property that reads a moment, if a field is one."""
+    return f"{re.sub('_at$', '', name)}_time"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(one, ApiModel) for one in cast("Any", value))
 
 
 def text_of(value: Any) -> object:
@@ -113,8 +111,10 @@ def text_of(value: Any) -> object:
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return ", ".join(value) or None
+    if isinstance(value, list):
+        items: list[Any] = value
+        if all(isinstance(one, str) for one in items):
+            return ", ".join(items) or None
     if isinstance(value, ApiModel | dict | list):
         return json.dumps(value, ensure_ascii=False, default=_plain)
     if isinstance(value, bytes):

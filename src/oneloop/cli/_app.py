@@ -74,11 +74,11 @@ class Root(typer.core.TyperGroup):
     `get_command` returns what lists and completion show of a command, `resolve_command` all of it.
     """
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as the base class has it
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
         return [*COMMANDS, *OPERATIONS]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command that has its summary alone; `None` if there is none of this name."""
         entry = COMMANDS.get(cmd_name) or OPERATIONS.get(cmd_name)
         return entry and typer.core.TyperCommand(cmd_name, help=entry.summary)
@@ -94,7 +94,7 @@ class Root(typer.core.TyperGroup):
             ctx.fail(f"there is no command {name!r}{hint}")
         return None, None, args[1:]
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands in two sections."""
         for title, entries in (("Commands", COMMANDS), ("Operations of the API", OPERATIONS)):
             with formatter.section(title):

@@ -46,9 +46,8 @@ def svg(title: str, days: Sequence[tuple[str, int]]) -> str:
             f'height="{height:.1f}"><title>{label}</title></rect>'
         )
         if number % every == 0:
-            parts.append(
-                f'<text x="{x + step / 2:.1f}" y="{base + 20}" text-anchor="middle">{_text(day)}</text>'
-            )
+            middle = f'x="{x + step / 2:.1f}" y="{base + 20}" text-anchor="middle"'
+            parts.append(f"<text {middle}>{_text(day)}</text>")
     return "\n".join([*parts, "</svg>", ""])
 
 

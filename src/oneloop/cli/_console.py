@@ -17,7 +17,6 @@ from oneloop_core import Secret
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
 _PLAIN_WIDTH = 1_000_000
@@ -131,7 +130,7 @@ def say(text: str, style: str = "") -> None:
 
 def write_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Write a table of two columns: names, and what they are."""
-    write_table(("", ""), facts, styles={0: "bold"})
+    write_table(("", ""), [*facts], styles={0: "bold"})
 
 
 def write_table(
@@ -141,7 +140,7 @@ def write_table(
     right: Iterable[str] = (),
     styles: Mapping[int, str] | None = None,
 ) -> None:
-    """Write a table to the standard output.
+    """Write a table to the standard output, or its rows one by one if it is too wide.
 
     Args:
         columns: The heads of its columns.
@@ -150,18 +149,8 @@ def write_table(
         right: The columns that are aligned right, as numbers are.
         styles: Rich's styles of columns, by their numbers.
     """
-    write_rich(new_table(columns, rows, right=right, styles=styles))
-
-
-def new_table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    right: Iterable[str] = (),
-    styles: Mapping[int, str] | None = None,
-) -> "Table":
-    """Return what `write_table` writes."""
     from rich.box import SIMPLE_HEAD
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -180,9 +169,19 @@ def new_table(
             style=(styles or {}).get(number, ""),
             overflow="fold",
         )
-    for row in rows:
+    listed = [*rows]
+    for row in listed:
         table.add_row(*(one if isinstance(one, Text) else Text(cell(one)) for one in row))
-    return table
+    console = rich_console()
+    wide = console.options.update(max_width=_PLAIN_WIDTH)
+    if has_head and Measurement.get(console, wide, table).maximum > console.width:
+        # One below the other, so that ids stay whole and can be copied.
+        for number, row in enumerate(listed):
+            if number:
+                write()
+            write_facts(zip(columns, row, strict=True))
+        return
+    write_rich(table)
 
 
 def speaks_unicode() -> bool:
@@ -205,7 +204,7 @@ def bar(parts: Iterable[tuple[int, str]], whole: int, width: int) -> "Text":
     for amount, style in parts:
         done = min(done + max(amount, 0), whole)
         end = done * width // whole
-        if end == at and 0 < amount and at < width:
+        if end == at and amount > 0 and at < width:
             end += 1  # what is there is seen
         text.append(full * (end - at), style=style)
         at = end
@@ -218,12 +217,13 @@ def write_rich(*renderables: Any) -> None:
     with console.capture() as captured:
         for one in renderables:
             console.print(one)
-    write("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    write("\n".join(lines).strip("\n"))
 
 
 def cell(value: object) -> str:
     """Return the text of a table's cell."""
-    if value is None:
+    if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -24,7 +24,9 @@ def keys() -> None:
     """List, rotate and disable the API keys of your customers."""
 
 
-@app.command("list", epilog=examples("oneloop keys list -w ws_1", "oneloop keys list -w ws_1 --all"))
+@app.command(
+    "list", epilog=examples("oneloop keys list -w ws_1", "oneloop keys list -w ws_1 --all")
+)
 def list_keys(
     workspace_id: WorkspaceId,
     customer_id: Annotated[
@@ -119,9 +121,7 @@ def disable(
     write_facts([("id", key.id), ("name", key.name), ("state", state(key))])
 
 
-def confirm(
-    client: "Oneloop", verb: str, workspace_id: str, key_id: str, *, yes: bool
-) -> None:
+def confirm(client: "Oneloop", verb: str, workspace_id: str, key_id: str, *, yes: bool) -> None:
     """Show a key and ask whether to change it, unless the answer was given before.
 
     Raises:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from . import _exits
 from ._answers import text_of
-from ._console import bar, grouped, printable, write_facts, write_json, write_rich
+from ._console import bar, grouped, rich_console, write_facts, write_json, write_rich
 from ._exits import CommandError
 from ._options import BaseUrl, Json, KeyFile, MeterId, WorkspaceId, examples, new_app
 from ._session import open_client
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 app = new_app(no_args_is_help=True)
 WIDTH = 50
-"""Columns of the bar."""
+"""Columns of the bar, on a terminal that is wide enough."""
+OTHERS = 15
+"""Columns beside it."""
 
 
 @app.callback()
@@ -73,6 +75,7 @@ def write_meter_bar(meter: "models.CustomerBillingMeter") -> None:
     whole = max(total, used, (meter.spend_cap or 0) if meter.allow_overages else 0, 1)
     within = min(used, total)
     style = "green" if used * 5 < total * 4 else "yellow" if used < total else "red"
-    line = bar([(within, style), (used - within, "bold red")], whole, WIDTH)
+    width = max(10, min(WIDTH, rich_console().width - OTHERS))
+    line = bar([(within, style), (used - within, "bold red")], whole, width)
     percent = f"{used * 100 // total} % used" if total else ""
-    write_rich(line.append(printable(f" {percent}")))
+    write_rich(line.append(f" {percent}"))

@@ -75,11 +75,10 @@ def _parameter(option: Option) -> inspect.Parameter:
     else:
         kind = list[str] if option.type == "texts" else str
         kind = kind if required else kind | None
-        choices = [one for one in option.choices if one]
         info = declare(
             _flag(option),
             metavar=METAVARS.get(option.type, "TEXT"),
-            autocompletion=(lambda incomplete: _beginning(choices, incomplete)) if choices else None,
+            autocompletion=partial(_beginning, option.choices) if option.choices else None,
         )
     return inspect.Parameter(
         _parameter_name(option),
@@ -94,8 +93,8 @@ def _parameter_name(option: Option) -> str:
     return f"{option.name}_"
 
 
-def _beginning(choices: Iterable[str], start: str) -> list[str]:
-    return [one for one in choices if one.startswith(start)]
+def _beginning(choices: Iterable[str], incomplete: str) -> list[str]:
+    return [one for one in choices if one.startswith(incomplete)]
 
 
 def _flag(option: Option) -> str:

@@ -34,11 +34,11 @@ def open_client(key_file: Path | None, base_url: str | None, **options: Any) -> 
     from oneloop import Oneloop
 
     if key_file is not None:
-        key = read_secret(key_file, "--key-file")
+        key: Secret | None = read_secret(key_file, "--key-file")
     else:
         key = key_from_environment() or ask_secret("SDK key")
-        if key is None:
-            raise CommandError("there is no SDK key: set ONELOOP_SDK_KEY, or use --key-file FILE")
+    if key is None:
+        raise CommandError("there is no SDK key: set ONELOOP_SDK_KEY, or use --key-file FILE")
     hide(key)
     return Oneloop(api_key=key.reveal(), base_url=base_url, **options)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 app = new_app()
 MOST_DAYS = 400
 """Days without usage are shown as well, unless there would be more than this."""
+OTHERS = 22
+"""Columns of the chart beside the bars and the credits."""
 
 
 @app.command(
@@ -57,7 +59,9 @@ def usage(
     The meter is named by its id, or by the workspace and your own name for it.
     """
     if (billing_id is None) == (workspace_id is None or external_meter_id is None):
-        raise CommandError("name the meter by --billing-id, or by --workspace-id and --external-meter-id")
+        raise CommandError(
+            "name the meter by --billing-id, or by --workspace-id and --external-meter-id"
+        )
     with open_client(key_file, base_url) as client:
         wanted = billing_id or _id_of(client, str(workspace_id), str(external_meter_id))
         response = client.with_response.get_billing_usage(billing_id=wanted)
@@ -88,7 +92,9 @@ def by_day(rows: "list[models.DailyUsage]") -> list[tuple[str, int]]:
     """Return the credits of each day, with the days between them on which there were none."""
     sums: Counter[str] = Counter()
     for row in rows:
-        sums[row.day if row.day_date is None else row.day_date.isoformat()] += row.total_billing_usage
+        sums[row.day if row.day_date is None else row.day_date.isoformat()] += (
+            row.total_billing_usage
+        )
     dates = [row.day_date for row in rows if row.day_date is not None]
     if dates and (max(dates) - min(dates)).days < MOST_DAYS:
         for number in range((max(dates) - min(dates)).days):
@@ -98,9 +104,9 @@ def by_day(rows: "list[models.DailyUsage]") -> list[tuple[str, int]]:
 
 def show(rows: "list[models.DailyUsage]", days: list[tuple[str, int]]) -> None:
     """Write a chart with a bar for each day, and a table by name."""
-    most = max(1, *(credits for _, credits in days))
-    widest = max(len(grouped(credits)) for _, credits in days)
-    width = max(10, min(60, rich_console().width - widest - 20))
+    most = max(1, *(amount for _, amount in days))
+    widest = max(len("credits"), *(len(grouped(amount)) for _, amount in days))
+    width = max(10, min(60, rich_console().width - widest - OTHERS))
     write_table(
         ("day", "credits", ""),
         [(day, amount, bar([(amount, "cyan")], most, width)) for day, amount in days],

@@ -15,7 +15,9 @@ from oneloop_core.commands import Option
 from ._exits import CommandError
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4300}")  # more digits than Python converts
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?")
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?"
+)
 
 
 def value_of(option: Option, given: Any, annotation: Any) -> Any:
@@ -111,24 +113,27 @@ def _converted(value: Any, annotation: Any) -> Any:
     """Turn parsed JSON into models where the type of an argument has them."""
     kinds = _alternatives(annotation)
     if isinstance(value, dict):
+        found: dict[str, Any] = value
         models = [one for one in kinds if isinstance(one, type) and issubclass(one, ApiModel)]
         if models:
-            return _model(value, models)
-        return {key: _converted(item, _items(kinds, Mapping)) for key, item in value.items()}
+            return _model(found, models)
+        inner = _items(kinds, Mapping)
+        return {key: _converted(item, inner) for key, item in found.items()}
     if isinstance(value, list):
-        inner = _items(kinds, Sequence)
-        found = []
-        for index, item in enumerate(value):
-            try:
-                found.append(_converted(item, inner))
-            except DecodeError as error:
-                raise error.under(index) from None
-        return found
-    if isinstance(value, str):
+        items: list[Any] = value
+        return [_item(index, item, _items(kinds, Sequence)) for index, item in enumerate(items)]
+    if isinstance(value, str) and str not in kinds:
         for kind in (datetime, date):
-            if kind in kinds and str not in kinds:
+            if kind in kinds:
                 return kind.fromisoformat(value)
     return value
+
+
+def _item(index: int, value: Any, annotation: Any) -> Any:
+    try:
+        return _converted(value, annotation)
+    except DecodeError as error:
+        raise error.under(index) from None
 
 
 def _model(value: dict[str, Any], models: list[type[ApiModel]]) -> ApiModel:

@@ -22,7 +22,8 @@ RIGHTS = ("create", "read", "update", "delete")
 
 @app.command(
     epilog=examples(
-        "oneloop verify --scope invoices:read --usage 5 < key.txt", "oneloop verify --key-from key.txt"
+        "oneloop verify --scope invoices:read --usage 5 < key.txt",
+        "oneloop verify --key-from key.txt",
     )
 )
 def verify(
@@ -54,7 +55,7 @@ def verify(
 ) -> None:
     """Verify a customer's key. The exit code is 0 if it may be used, and 3 if not.
 
-    A verification is charged as your own guards' are: it is never sent again if it may have counted.
+    It is never sent again if it may have counted, as the API charges it.
     """
     scopes = [scope_of(one) for one in scope or ()]
     charged = None if usage is None else integer_of("--usage", usage)
@@ -66,7 +67,7 @@ def verify(
     hide(key)
     with open_client(key_file, base_url) as client:
         response = client.with_response.verify_api_key(
-            key=key, requested_scopes=scopes, billing_usage=charged
+            key=key.reveal(), requested_scopes=scopes, billing_usage=charged
         )
     answer = response.parsed
     if json:
@@ -84,7 +85,13 @@ def scope_of(text: str) -> models.ApiKeyScope:
     if not name or not set(rights) <= set(RIGHTS):
         expected = f"a scope and rights of it, of {', '.join(RIGHTS)}, such as invoices:read"
         raise CommandError(f"--scope: expected {expected}, got {text!r}")
-    return models.ApiKeyScope(representation=name, **{right: right in rights for right in RIGHTS})
+    return models.ApiKeyScope(
+        representation=name,
+        create="create" in rights,
+        read="read" in rights,
+        update="update" in rights,
+        delete="delete" in rights,
+    )
 
 
 def show(answer: models.VerifyApiKeyResponse) -> None:
