@@ -1,7 +1,6 @@
 """The ledger that a command uses: its option, its name without a password, and its errors."""
 
 import shlex
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from oneloop import Outcome
 
 from . import _exits
-from ._console import grouped, is_terminal, write, write_facts
+from ._console import grouped, write_facts
 from ._exits import CommandError
 
 if TYPE_CHECKING:
@@ -77,12 +76,6 @@ def ledger_name(database: str) -> str:
     login, _, host = url.netloc.rpartition("@")
     user, _, _ = login.partition(":")
     return f"{url.scheme}://{f'{user}@' if user else ''}{host}{url.path}"
-
-
-def write_gap() -> None:
-    """Write an empty line before or after a table, unless the lines of the table are enough."""
-    if not is_terminal(sys.stdout):
-        write()
 
 
 def code_of(state: "State") -> int:

@@ -19,7 +19,6 @@ from ._database import (
     ledger_name,
     next_step,
     opened_ledger,
-    write_gap,
     write_refill,
 )
 from ._exits import CommandError, most_severe
@@ -120,7 +119,7 @@ def _show_all(ledger: "Ledger", database: str, *, is_json: bool) -> None:
     rows.append(("all", *(sum(both[index] for both in totals.values()) for index in (0, 1))))
     write_table(("state", *numbers), rows, right=numbers)
     effect = ledger.effect()
-    write_gap()
+    write()
     write(
         "No answered refill has shown yet what a refill changes."
         if effect is None
@@ -128,9 +127,9 @@ def _show_all(ledger: "Ledger", database: str, *, is_json: bool) -> None:
     )
     if not waiting:
         return
-    write_gap()
+    write()
     write(f"{grouped(len(waiting) + more)} of the unknown ones wait for a decision:")
-    write_gap()
+    write()
     write_table(
         ("id", "workspace", "meter", "credits", "why"),
         [
@@ -138,8 +137,9 @@ def _show_all(ledger: "Ledger", database: str, *, is_json: bool) -> None:
             for one in waiting
         ],
         right=("credits",),
+        wraps=True,
     )
-    write_gap()
+    write()
     write(f"For each, {next_step(waiting[0], database, is_one=False)}")
 
 
@@ -155,10 +155,11 @@ def _show_one(ledger: "Ledger", name: str, database: str, *, is_json: bool) -> N
         write_json({**refill.to_dict(), "history": entries})
         return
     write_refill(refill, database)
-    write_gap()
+    write()
     write_table(
         ("when (UTC)", "what", "how"),
         [(f"{one.at:%Y-%m-%d %H:%M:%S}", one.what, one.text) for one in history],
+        wraps=True,
     )
 
 
@@ -200,10 +201,11 @@ def settle(
         write_table(
             ("id", "state", "why"),
             [(one.id, coloured(one.state), one.conclusion or one.error) for one in settled],
+            wraps=True,
         )
         steps = {step: None for one in settled if (step := next_step(one, ledger, is_one=False))}
         for step in steps:
-            write_gap()
+            write()
             write(step)
     raise typer.Exit(most_severe(code_of(one.state) for one in settled))
 

@@ -32,7 +32,6 @@ from ._database import (
     coloured,
     next_step,
     opened_ledger,
-    write_gap,
     write_refill,
 )
 from ._exits import CommandError
@@ -406,7 +405,7 @@ def _show_plan(
     write(printable(f"{name}: {_count(report.rows, 'refill')}, {_count(report.credits, 'credit')}"))
     if not report.rows:
         return
-    write_gap()
+    write()
     numbers = ("refills", "credits")
     rows = [(one.workspace_id, one.rows, one.credits) for one in report.workspaces[:_WORKSPACES]]
     rest = [*report.workspaces[_WORKSPACES:], *filter(None, [others])]
@@ -414,11 +413,11 @@ def _show_plan(
         more = "all others" if others else f"{grouped(len(rest))} more"
         rows.append((more, sum(one.rows for one in rest), sum(one.credits for one in rest)))
     write_table(("workspace", *numbers), rows, right=numbers)
-    write_gap()
+    write()
     meanings = _meanings(retry_rejected)
     kinds = [(kind, *both, meanings[kind]) for kind, both in plan.kinds.items()]
-    write_table(("in the ledger", *numbers, "what happens"), kinds, right=numbers)
-    write_gap()
+    write_table(("in the ledger", *numbers, "what happens"), kinds, right=numbers, wraps=True)
+    write()
 
 
 def _ask(question: str) -> None:
@@ -539,6 +538,7 @@ def _bar(total: int) -> "Generator[Callable[[Progress], object]]":
             )
 
         yield show
+    say("")
 
 
 def _show_summary(
@@ -570,21 +570,22 @@ def _show_summary(
     write_table(
         ("state", *numbers), [*rows, ("all", summary.total, summary.credits)], right=numbers
     )
-    write_gap()
+    write()
     seconds = f"{summary.elapsed:.1f} s"
     before = f"; {grouped(summary.already)} had been applied before" if summary.already else ""
     write(f"{_count(summary.total, 'refill')} in {seconds}{before}")
     if not refills:
         return
-    write_gap()
+    write()
     write_table(
         ("id", "state", "why"),
         [
             (one.id, coloured(one.state), one.conclusion or one.error or "")
             for one in refills[:_EXAMPLES]
         ],
+        wraps=True,
     )
-    write_gap()
+    write()
     steps = {_kind(one): next_step(one, database, is_one=False) for one in refills}
     write_facts(steps.items())
 
