@@ -147,23 +147,24 @@ def test_what_waits_for_a_person_is_shown(
 
 
 ONE = """\
-id         pay_1
-state      unknown
-workspace  ws_1
-meter      acme
-credits    500
-sent       1 time
-before     1,000 credits, 0 used
-error      POST /api/v1/customer-billing/refill at HOST: the connection was lost while waiting; \
+id          pay_1
+state       unknown
+workspace   ws_1
+meter       acme
+credits     500
+sent        1 time
+before      1,000 credits, 0 used
+last error  POST /api/v1/customer-billing/refill at HOST: the connection was lost while waiting; \
 1 attempt in T s; unknown: it may have happened, check before you repeat it
-next       the meter will tell when it has been quiet for a while: oneloop ledger settle pay_1 \
---ledger refills.db --wait
 
 when (UTC)           what     how
 YYYY-MM-DD hh:mm:ss  planned  500 credits for the meter 'acme' of the workspace 'ws_1'
 YYYY-MM-DD hh:mm:ss  sent     sending 1; before it: totalCredits 1000, usedCredits 0
 YYYY-MM-DD hh:mm:ss  failed   POST /api/v1/customer-billing/refill at HOST: the connection was \
 lost while waiting; 1 attempt in T s; unknown: it may have happened, check before you repeat it
+
+What to do: the meter will tell when it has been quiet for a while: oneloop ledger settle pay_1 \
+--ledger refills.db --wait
 """
 
 
@@ -176,6 +177,59 @@ def test_one_refill_is_shown(run: Callable[..., Output], refill: Callable[..., R
     history = document.pop("history")
     assert document == made.to_dict()
     assert [one["what"] for one in history] == ["planned", "sent", "failed"]
+
+
+SETTLED = """\
+ id      state     why
+ ──────────────────────────────────────────────────────────────────────────────
+ pay_1   applied   totalCredits rose by 500 and usedCredits did not change, as
+                   the refill changes them (before it was sent: totalCredits
+                   1000, usedCredits 0)"""
+SHOWN = """\
+id          pay_1
+state       applied
+workspace   ws_1
+meter       acme
+credits     500
+sent        1 time
+before      1,000 credits, 0 used
+last error  POST /api/v1/customer-billing/refill at HOST: the
+            connection was lost while waiting; 1 attempt in T s; unknown: it
+            may have happened, check before you repeat it
+why         totalCredits rose by 500 and usedCredits did not change, as the
+            refill changes them (before it was sent: totalCredits 1000,
+            usedCredits 0)
+
+ when (UTC)            what        how
+"""
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_refills_are_settled_and_shown_in_a_terminal(
+    sandbox: Sandbox, refill: Callable[..., Refill], tmp_path: Path, *, colour: bool
+) -> None:
+    """Sentences take several lines, beside the columns that are to stay whole."""
+    refill("pay_1", "drop-after")
+    env = {
+        "ONELOOP_BASE_URL": sandbox.url,
+        "ONELOOP_SDK_KEY": sandbox.api_key,
+        "ONELOOP_LEDGER": "refills.db",
+    } | ({} if colour else {"NO_COLOR": "1"})
+    options: Any = {"env": env, "cwd": tmp_path}
+    settled = shown("ledger", "settle", "--wait", "--quiet", "0.1", **options)
+    assert (settled.code, settled.text) == (0, SETTLED)
+    one = shown("ledger", "show", "pay_1", **options)
+    assert without_times(one.text).startswith(SHOWN)
+    exported = shown("ledger", "export", "--format", "jsonl", **options, columns=2000)
+    assert json.loads(exported.text)["id"] == "pay_1"
+    decided = shown("ledger", "decide", "pay_1", "--applied", "--note", "x", **options)
+    assert (decided.code, decided.text) == (
+        2,
+        "oneloop: only a refill whose outcome is unknown can be decided; 'pay_1' is appli\ned",
+    )
+    for done in (settled, one):
+        assert done.colours.get("green") == ({"applied"} if colour else None)
+    assert set(exported.colours) == {"default"}
 
 
 def test_what_is_not_there_is_named(run: Callable[..., Output], tmp_path: Path) -> None:
@@ -207,8 +261,8 @@ def test_settling_takes_two_readings(
     assert first.code == 4
     assert first.out.startswith("id     state    why\npay_1  unknown  POST /api")
     assert first.out.endswith(
-        "\n\nthe meter will tell when it has been quiet for a while: oneloop ledger settle "
-        "--ledger refills.db --wait\n"
+        "\n\nunknown: the meter will tell when it has been quiet for a while: oneloop ledger "
+        "settle --ledger refills.db --wait\n"
     )
     second = run("settle", "pay_1", "--quiet", "0")
     assert second.code == 0
@@ -238,8 +292,8 @@ def test_a_person_decides(
     decide_later(sandbox, refill, 2)
     done = run("decide", "pay_0", "--applied", "--note", "seen in the dashboard")
     assert done.code == 0
-    assert "state      applied\n" in done.out
-    assert "why        decided: seen in the dashboard\n" in done.out
+    assert "state       applied\n" in done.out
+    assert "why         decided: seen in the dashboard\n" in done.out
     again = run("decide", "pay_0", "--not-applied", "--note", "no")
     assert again.code == 2
     assert "'pay_0' is applied" in again.err

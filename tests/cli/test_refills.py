@@ -18,6 +18,7 @@ from oneloop.cli._app import main
 from oneloop.ledger import Ledger, State
 from oneloop.sandbox import ReceivedRequest, Sandbox
 from tests.cli.terminal import Output, Terminal, plain
+from tests.sandbox.refills import wait_for
 
 HEADER = "id,workspace_id,external_meter_id,refill\n"
 COMMAND = ("refill", "--from", "refills.csv")
@@ -104,6 +105,14 @@ def exact(text: str, office: Office) -> str:
     return re.sub(r"in [0-9.]+ s", "in T s", text)
 
 
+def answer(terminal: Terminal, text: str) -> None:
+    """Answer a question, once it has been asked with the space after it."""
+    terminal.wait_for("[y/N]:")
+    while b"[y/N]: " not in terminal.raw:
+        terminal.read(0.05)
+    terminal.type(f"{text}\n")
+
+
 PLAN = """\
 refills.csv: 4 refills, 15 credits
 
@@ -126,7 +135,7 @@ all             4       15
 id     state     why
 pay_x  rejected  there is no meter 'nobody' in 'ws_1'; nothing was sent
 
-rejected  correct what the API objects to, then run again with --retry-rejected
+rejected: correct what the API objects to, then run again with --retry-rejected
 """
 
 
@@ -173,8 +182,8 @@ Send 4 refills of 15 credits to HOST? [y/N]: y
  pay_x   rejected   there is no meter 'nobody' in 'ws_1'; nothing
                     was sent
 
-rejected  correct what the API objects to, then run again with
-          --retry-rejected"""
+rejected: correct what the API objects to, then run again with --r
+etry-rejected"""
 
 
 @pytest.mark.parametrize("colour", [True, False])
@@ -183,11 +192,9 @@ def test_a_file_is_refilled_in_a_terminal(office: Office, *, colour: bool) -> No
     office.write(3, workspaces=2, more="pay_x,ws_1,nobody,9\n")
     env = {} if colour else {"NO_COLOR": "1"}
     with office.terminal(*COMMAND, columns=66, env=env) as terminal:
-        terminal.wait_for("[y/N]:")
-        terminal.type("y\n")
+        answer(terminal, "y")
         done = terminal.finish()
     text = exact(done.text, office)
-    text = text.replace("[y/N]:y", "[y/N]: y")  # typed while the space was written
     text = re.sub(r"━+ 4/4 [0-9,]+/s [0-9:-]+ ", "━━ 4/4 N/s T ", text)
     assert text == SCREEN
     assert done.code == 3
@@ -319,7 +326,7 @@ def test_no_is_an_answer(office: Office) -> None:
     office.write(1)
     with office.terminal(*COMMAND) as terminal:
         terminal.wait_for(f"Send 1 refill of 1 credit to {office.host}? [y/N]:")
-        terminal.type("n\n")
+        answer(terminal, "n")
         done = terminal.finish()
     assert (done.code, office.refills()) == (5, 0)
     assert done.text.endswith("\noneloop: nothing was sent")
@@ -331,7 +338,7 @@ def test_a_file_that_changes_after_the_check_is_refused(office: Office) -> None:
     with office.terminal(*COMMAND) as terminal:
         terminal.wait_for("[y/N]:")
         office.file.write_text(office.file.read_text().replace(",1\n", ",1000000\n"))
-        terminal.type("y\n")
+        answer(terminal, "y")
         done = terminal.finish()
     assert (done.code, office.refills()) == (2, 0)
     assert "--from: refills.csv was changed after it had been checked" in done.text
@@ -448,11 +455,11 @@ def test_what_is_unknown_is_settled(office: Office) -> None:
     office.sandbox.misbehave("drop-after", operation="refill_billing_limit")
     done = office.run(*COMMAND, "--yes", "--no-settle")
     assert done.code == 4
-    assert "unknown  the meter will tell when it has been quiet for a while: " in done.out
+    assert "unknown: the meter will tell when it has been quiet for a while: " in done.out
     assert "oneloop ledger settle --ledger refills.db --wait\n" in done.out
     with office.terminal(*COMMAND, "--quiet", "0.1") as terminal:
         terminal.wait_for(f"Settle 1 refill, and send again to {office.host} what had no effect?")
-        terminal.type("y\n")
+        answer(terminal, "y")
         done_ = terminal.finish()
     assert done_.code == 0
     assert "1 waiting" in done_.raw.decode()
@@ -497,12 +504,12 @@ def test_one_refill(office: Office, fault: str | None, code: int, state: str) ->
         office.sandbox.misbehave(fault, operation="refill_billing_limit")
     done = office.run("refill", *ONE, "--refill", "5000")
     assert done.code == code
-    assert f"state      {state}\n" in done.out
-    assert "credits    5,000\n" in done.out
-    assert "sent       1 time\n" in done.out
-    assert "before     1,000 credits, 0 used\n" in done.out
-    assert ("answer     6,000 credits, 0 used\n" in done.out) == (code == 0)
-    assert ("\nnext " in done.out) == (code != 0)
+    facts = dict(line.split("  ", 1) for line in done.out.splitlines() if "  " in line)
+    facts = {name: fact.strip() for name, fact in facts.items()}
+    assert (facts["state"], facts["credits"], facts["sent"]) == (state, "5,000", "1 time")
+    assert facts["before"] == "1,000 credits, 0 used"
+    assert facts.get("answer") == ("6,000 credits, 0 used" if code == 0 else None)
+    assert ("\nWhat to do: " in done.out) == (code != 0)
     again = office.run("refill", *ONE, "--refill", "5000", "--json")
     assert again.code == code
     assert json.loads(again.out)["refill"] == 5000
@@ -524,8 +531,8 @@ def test_one_refill_that_was_not_sent(office: Office) -> None:
     office.sandbox.misbehave("429", operation="refill_billing_limit", times=3)
     done = office.run("refill", *ONE, "--refill", "5000")
     assert done.code == 5
-    assert "state      planned\n" in done.out
-    assert "next       it was not sent; run the same command again\n" in done.out
+    assert "state       planned\n" in done.out
+    assert "\nWhat to do: it was not sent; run the same command again\n" in done.out
 
 
 def test_a_ledger_that_fails_after_the_refill_is_an_unknown(tmp_path: Path) -> None:
@@ -584,6 +591,23 @@ def test_an_interruption_finishes_what_is_under_way(office: Office) -> None:
     assert office.run(*COMMAND, "--yes", "--workers", "2").code == 0
     totals = [office.total(f"customer-{number}") for number in range(1, 401)]
     assert totals == [*range(1, 401)]
+
+
+def test_a_second_interruption_leaves_at_once(office: Office) -> None:
+    """What was under way then is found by the next run, which does not send it again blindly."""
+    office.write(1)
+    office.sandbox.misbehave("late-apply", operation="refill_billing_limit")
+    with office.terminal(*COMMAND, "--yes") as terminal:
+        terminal.wait_for("0/1 ")
+        while not office.refills():
+            terminal.read(0.05)
+        terminal.type("\x03")
+        terminal.wait_for("Ctrl-C again to leave at once")
+        terminal.type("\x03")
+        assert terminal.finish().code == 130
+    wait_for(lambda: office.sandbox.apply_late() or office.total("customer-1"))
+    assert office.run(*COMMAND, "--yes", "--quiet", "0.1").code == 0
+    assert (office.total("customer-1"), office.refills()) == (1, 1)
 
 
 class Books:

@@ -362,10 +362,10 @@ def peak(blocks: Iterable[bytes]) -> tuple[int, Report]:
 
 def test_a_check_takes_little_memory() -> None:
     """Each further row takes 8 bytes, and further workspaces are summed up together."""
-    less, _ = peak(many(20_000, MAX_WORKSPACES + 10))
-    more, report = peak(many(120_000, MAX_WORKSPACES + 10))
-    assert more - less < 100_000 * 16
+    less, _ = peak(many(15_000, MAX_WORKSPACES + 10))
+    more, report = peak(many(55_000, MAX_WORKSPACES + 10))
+    assert more - less < 40_000 * 16
     assert report.mistakes == []
     assert len(report.workspaces) == MAX_WORKSPACES
     assert report.other_workspaces is not None
-    assert (report.other_workspaces.rows, report.other_workspaces.credits) == (110, 550)
+    assert (report.other_workspaces.rows, report.other_workspaces.credits) == (50, 250)

@@ -11,7 +11,7 @@ import typer
 from oneloop import Outcome
 
 from . import _exits
-from ._console import grouped, write_facts
+from ._console import grouped, write, write_facts
 from ._exits import CommandError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def coloured(state: "State") -> "Text":
     return Text(state.value, style=colours.get(state, ""))
 
 
-def write_refill(refill: "Refill", database: str) -> None:
+def write_refill(refill: "Refill") -> None:
     """Write what the ledger knows of a refill, for people."""
     rows: list[tuple[str, object]] = [
         ("id", refill.id),
@@ -141,10 +141,14 @@ def write_refill(refill: "Refill", database: str) -> None:
         if meter is not None:
             total, used = meter.total_credits, meter.used_credits
             rows.append((name, f"{grouped(total)} credits, {grouped(used)} used"))
-    texts = {
-        "error": refill.error,
-        "why": refill.conclusion,
-        "next": next_step(refill, database),
-    }
+    texts = {"last error": refill.error, "why": refill.conclusion}
     rows += [(name, text) for name, text in texts.items() if text is not None]
     write_facts(rows)
+
+
+def write_next_step(refill: "Refill", database: str) -> None:
+    """Write what a person can do about a refill, if there is anything left to do."""
+    step = next_step(refill, database)
+    if step is not None:
+        write()
+        write(f"What to do: {step}")  # in one line, so that the command in it can be copied

@@ -19,6 +19,7 @@ from ._database import (
     ledger_name,
     next_step,
     opened_ledger,
+    write_next_step,
     write_refill,
 )
 from ._exits import CommandError, most_severe
@@ -154,13 +155,14 @@ def _show_one(ledger: "Ledger", name: str, database: str, *, is_json: bool) -> N
         ]
         write_json({**refill.to_dict(), "history": entries})
         return
-    write_refill(refill, database)
+    write_refill(refill)
     write()
     write_table(
         ("when (UTC)", "what", "how"),
         [(f"{one.at:%Y-%m-%d %H:%M:%S}", one.what, one.text) for one in history],
         wraps=True,
     )
+    write_next_step(refill, database)
 
 
 @app.command(
@@ -203,10 +205,11 @@ def settle(
             [(one.id, coloured(one.state), one.conclusion or one.error) for one in settled],
             wraps=True,
         )
-        steps = {step: None for one in settled if (step := next_step(one, ledger, is_one=False))}
-        for step in steps:
-            write()
-            write(step)
+        steps = {one.state: next_step(one, ledger, is_one=False) for one in settled}
+        for state, step in steps.items():
+            if step is not None:
+                write()
+                write(f"{state.value}: {step}")
     raise typer.Exit(most_severe(code_of(one.state) for one in settled))
 
 
@@ -247,7 +250,8 @@ def decide(
     if json:
         write_json(decided.to_dict())
     else:
-        write_refill(decided, ledger)
+        write_refill(decided)
+        write_next_step(decided, ledger)
 
 
 @app.command(

@@ -21,7 +21,6 @@ from ._console import (
     rich_console,
     say,
     write,
-    write_facts,
     write_json,
     write_table,
 )
@@ -32,6 +31,7 @@ from ._database import (
     coloured,
     next_step,
     opened_ledger,
+    write_next_step,
     write_refill,
 )
 from ._exits import CommandError
@@ -199,7 +199,11 @@ def refill(
                 refill=amount or 0,
                 retry_rejected=retry_rejected,
             )
-        write_json(done.to_dict()) if json else write_refill(done, ledger)
+        if json:
+            write_json(done.to_dict())
+        else:
+            write_refill(done)
+            write_next_step(done, ledger)
         raise typer.Exit(code_of(done.state))
     if given:
         raise CommandError(f"--from and {given[0]} cannot be used together")
@@ -587,7 +591,8 @@ def _show_summary(
     )
     write()
     steps = {_kind(one): next_step(one, database, is_one=False) for one in refills}
-    write_facts(steps.items())
+    for kind, step in steps.items():  # each in one line, so that a command in it can be copied
+        write(f"{kind}: {step}")
 
 
 def _code(summary: "Summary") -> int:
