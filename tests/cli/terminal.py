@@ -35,7 +35,7 @@ command sees the height that the test asks for."""
 _ATTACH = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
+os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 ONELOOP = (sys.executable, "-m", "oneloop")
@@ -199,7 +199,8 @@ class Terminal:
         code = self.process.wait(PATIENCE)
         colours: dict[str, set[str]] = {}
         bold: set[str] = set()
-        for colour, is_bold, run in self._runs():
+        for name, is_bold, run in self._runs():
+            colour = "yellow" if name == "brown" else name  # as the first terminals showed it
             colours.setdefault(colour, set()).add(run)
             bold |= {run} if is_bold else set()
         return Shown(code, self.text, colours, bold, self.raw)

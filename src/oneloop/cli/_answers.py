@@ -10,7 +10,7 @@ from typing import Any, cast
 from oneloop_core import ApiModel, Unset
 from oneloop_core._forms import REST, fields_of
 
-from ._console import printable, write, write_facts, write_table
+from ._console import cell, printable, write, write_facts, write_table
 
 MASK = "[not shown]"
 """Stands for a secret that an operation did not issue just now."""
@@ -26,13 +26,15 @@ def write_answer(answer: Any, *, secrets: bool) -> None:
         secrets: Whether to show the secrets in it, because it has just issued them.
     """
     if not isinstance(answer, ApiModel):
-        write_facts([("answer", "done" if answer is None else text_of(answer))])
+        write("done" if answer is None else cell(text_of(answer)))
         return
     facts = [*_facts(_unwrapped(answer), "", secrets)]
     lists = [(name, value) for name, value in facts if _is_list(value)]
     single = [(name, text_of(value)) for name, value in facts if not _is_list(value)]
     if single:
         write_facts(single)
+    elif not lists:
+        write("done")
     for number, (name, models) in enumerate(lists):
         if single or number:
             write()
@@ -54,8 +56,8 @@ def masked(answer: Any, form: Any) -> Any:
         answer: What the JSON was decoded to.
         form: The JSON.
     """
+    items = answer
     if isinstance(answer, list):
-        items: list[Any] = answer
         return [masked(*pair) for pair in zip(items, form, strict=True)]
     if not isinstance(answer, ApiModel):
         return form
@@ -111,10 +113,9 @@ def text_of(value: Any) -> object:
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, list):
-        items: list[Any] = value
-        if all(isinstance(one, str) for one in items):
-            return ", ".join(items) or None
+    items = value
+    if isinstance(value, list) and all(isinstance(one, str) for one in items):
+        return ", ".join(items) or None
     if isinstance(value, ApiModel | dict | list):
         return json.dumps(value, ensure_ascii=False, default=_plain)
     if isinstance(value, bytes):

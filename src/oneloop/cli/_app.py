@@ -4,7 +4,7 @@ import difflib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -12,11 +12,12 @@ import typer
 import typer.core
 import typer.main
 
-from oneloop import ArgumentError, OneloopError
+from oneloop import OneloopError
 from oneloop_api import commands as operations
+from oneloop_core.commands import Command
 
 from . import _exits
-from ._console import printable, say, write
+from ._console import discard, forget, is_terminal, printable, say, write
 from ._exits import CommandError
 
 if TYPE_CHECKING:
@@ -60,11 +61,13 @@ COMMANDS = {
 """The commands that are written by hand, in the order of the help."""
 
 
-OPERATIONS = {
-    name if name not in COMMANDS else f"api-{name}": one
-    for one in operations.COMMANDS
-    for name in [one.name.replace("_", "-")]
-}
+def operations_by_name(found: Iterable[Command]) -> dict[str, Command]:
+    """Return operations by the names of their commands, which those written by hand do not have."""
+    plain = {one.name.replace("_", "-"): one for one in found}
+    return {name if name not in COMMANDS else f"api-{name}": one for name, one in plain.items()}
+
+
+OPERATIONS = operations_by_name(operations.COMMANDS)
 """The operations by the names of their commands."""
 
 
@@ -146,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The arguments of the command; by default those of this program.
     """
+    forget()
     for stream in (sys.stdout, sys.stderr):
         # What a terminal or file cannot encode is escaped, not an error.
         if isinstance(stream, io.TextIOWrapper):
@@ -155,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.main(prog_name=NAME)  # answers the shell and exits
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        with command.make_context(NAME, [*given]) as context:
+        with command.make_context(NAME, [*given]) as context, _exits.naming({}):
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code
@@ -164,10 +168,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _failed(str(error), error.code)
     except OneloopError as error:
-        return _failed(*_explained(error))
+        return _failed(str(error), _exits.code_of(error))
     except (KeyboardInterrupt, typer.Abort) as stopped:
-        notes = getattr(stopped, "__notes__", [])
-        return _failed("; ".join(["interrupted", *notes]), _exits.INTERRUPTED)
+        if is_terminal(sys.stderr):
+            sys.stderr.write("\n")  # behind the ^C
+        notes = getattr(stopped, "__notes__", None)
+        return _failed("; ".join(notes or ["interrupted"]), _exits.INTERRUPTED)
+    except BrokenPipeError:  # of the help, which Typer writes
+        discard(sys.stdout)
     return _exits.DONE
 
 
@@ -179,15 +187,6 @@ def _misused(error: Any) -> int:
         return _exits.USAGE
     path = error.ctx.command_path if error.ctx else NAME
     return _failed(f"{message.rstrip('.')} (see {path} --help)", _exits.USAGE)
-
-
-def _explained(error: OneloopError) -> tuple[str, int]:
-    """Return the message and the exit code of an error of the client."""
-    message = str(error)
-    if isinstance(error, ArgumentError):
-        name, path = _exits.split_path(error.argument)
-        message = f"--{name.replace('_', '-')}: {path}{error.problem}"
-    return message, _exits.code_of(error)
 
 
 def _failed(message: str, code: int) -> int:

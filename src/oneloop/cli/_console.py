@@ -36,11 +36,16 @@ def hide(secret: Secret) -> None:
         _hidden.append(secret)
 
 
+def forget() -> None:
+    """Hide nothing any more, as when a command begins."""
+    _hidden.clear()
+
+
 def without_secrets(text: str) -> str:
     """Return a text without what is to be hidden, as it is or as JSON writes it."""
     for secret in _hidden:
         text = text.replace(secret.reveal(), REDACTED)
-        text = text.replace(json.dumps(secret.reveal())[1:-1], REDACTED)
+        text = text.replace(json.dumps(secret.reveal(), ensure_ascii=False)[1:-1], REDACTED)
     return text
 
 
@@ -96,10 +101,14 @@ def _writing(stream: IO[str]) -> Generator[None]:
         yield
         stream.flush()
     except BrokenPipeError:
-        # What is written later, also by Python at its end, then goes nowhere.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        discard(stream)
+
+
+def discard(stream: IO[str]) -> None:
+    """Let all that is written later, also by Python at its end, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def write(text: str = "") -> None:

@@ -1,7 +1,8 @@
 """Exit codes: what a command tells the script that ran it. docs/cli.md has the table."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 
 from oneloop import ArgumentError, ConfigurationError, OneloopError, Outcome
 from oneloop_api.commands import COMMANDS
@@ -47,7 +48,7 @@ def code_of(error: OneloopError) -> int:
     An answer that cannot be used is no failure of a call that changes something, as it did. It is
     one of a call that only reads.
     """
-    if isinstance(error, ArgumentError | ConfigurationError):
+    if isinstance(error, ConfigurationError):
         return USAGE
     if error.outcome is Outcome.APPLIED and any(
         one.reads for one in COMMANDS if one.name == error.operation
@@ -56,10 +57,26 @@ def code_of(error: OneloopError) -> int:
     return _BY_OUTCOME[error.outcome]
 
 
-def split_path(argument: str) -> tuple[str, str]:
-    """Return the name at the start of an argument's path, and the rest as the start of a text."""
-    name, rest = re.split(r"(?=[.\[])|$", argument, maxsplit=1)
-    return name, f"{rest.lstrip('.')} " if rest else ""
+@contextmanager
+def naming(flags: Mapping[str, str]) -> Generator[None]:
+    """Turn errors of arguments into ones of options.
+
+    Args:
+        flags: The options by the names of the arguments; others are named after their arguments.
+
+    Raises:
+        CommandError: An argument cannot be sent.
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        name, rest = re.split(r"(?=[.\[])|$", error.argument, maxsplit=1)
+        flag = flags.get(name, f"--{name.replace('_', '-')}")
+        path = f"{rest.lstrip('.')} " if rest else ""
+        problem = f"{flag}: {path}{error.problem}"
+    else:
+        return
+    raise CommandError(problem)
 
 
 def most_severe(codes: Iterable[int]) -> int:

@@ -21,7 +21,7 @@ OTHERS = 15
 
 @app.callback()
 def meter() -> None:
-    """Show a customer's meter."""
+    """Show the credits of a customer."""
 
 
 @app.command(epilog=examples("oneloop meter show -w ws_1 -m acme"))

@@ -1,7 +1,7 @@
 """A command for each operation of the API, made from `oneloop_api.commands` when it is used."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -9,13 +9,13 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from oneloop import ArgumentError, Outcome, ResponseDecodeError
+from oneloop import Outcome, ResponseDecodeError
 from oneloop_core import ApiModel, Secret
 from oneloop_core.commands import Command, Option
 
 from ._answers import masked, text_of, write_answer
 from ._console import hide, say, write_json
-from ._exits import CommandError, split_path
+from ._exits import CommandError, naming
 from ._options import BaseUrl, Json, KeyFile, examples, new_app
 from ._session import ask_secret, open_client, read_secret
 from ._values import value_of
@@ -78,7 +78,7 @@ def _parameter(option: Option) -> inspect.Parameter:
         info = declare(
             _flag(option),
             metavar=METAVARS.get(option.type, "TEXT"),
-            autocompletion=partial(_beginning, option.choices) if option.choices else None,
+            autocompletion=_completing(option.choices),
         )
     return inspect.Parameter(
         _parameter_name(option),
@@ -93,8 +93,13 @@ def _parameter_name(option: Option) -> str:
     return f"{option.name}_"
 
 
-def _beginning(choices: Iterable[str], incomplete: str) -> list[str]:
-    return [one for one in choices if one.startswith(incomplete)]
+def _completing(choices: tuple[str, ...]) -> Callable[[str], list[str]] | None:
+    """Return what a shell offers for the value of an option; `None` if any may be meant."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [one for one in choices if one.startswith(incomplete)]
+
+    return complete if choices else None
 
 
 def _flag(option: Option) -> str:
@@ -160,14 +165,8 @@ def _arguments(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
             arguments[option.name] = _secret(option, value)
         elif value is not None and value != []:
             arguments[option.name] = value_of(option, value, hints[option.name])
-        elif option.required:  # a switch, of which Typer does not see that it is missing
-            raise CommandError(f"{option.flag} or --no-{option.flag[2:]} is required")
-    try:
+    with naming({one.name: _flag(one).partition("/")[0] for one in command.options}):
         module.call(**arguments)
-    except ArgumentError as error:
-        name, path = split_path(error.argument)
-        flags = {one.name: _flag(one).partition("/")[0] for one in command.options}
-        raise CommandError(f"{flags[name]}: {path}{error.problem}") from None
     return arguments
 
 

@@ -20,4 +20,8 @@ def sandbox(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] 
         from oneloop.sandbox.__main__ import main
     except ImportError as error:
         raise CommandError(str(error)) from None
-    raise typer.Exit(main(arguments or [], prog="oneloop sandbox"))
+    try:
+        code = main(arguments or [], prog="oneloop sandbox")
+    except SystemExit as ended:  # its help, or wrong arguments
+        raise typer.Exit(int(ended.code or 0)) from None
+    raise typer.Exit(code)

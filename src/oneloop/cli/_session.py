@@ -71,5 +71,9 @@ def ask_secret(what: str) -> Secret | None:
     """Ask for a secret on the terminal, without showing it; `None` if there is no terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
-    secret = Secret(getpass.getpass(f"{what}: ", sys.stderr).strip())
+    try:
+        secret = Secret(getpass.getpass(f"{what}: ", sys.stderr).strip())
+    except EOFError:  # Ctrl-D, which leaves the cursor where it is
+        sys.stderr.write("\n")
+        return None
     return secret if secret.reveal() else None

@@ -98,7 +98,8 @@ def _from_json(option: Option, given: str, annotation: Any) -> Any:
     try:
         return _converted(json.loads(given, parse_constant=_no_constant), annotation)
     except DecodeError as error:
-        raise CommandError(f"{option.flag}: {error}") from None
+        where = ": ".join(filter(None, [option.flag, error.path, error.problem]))
+        raise CommandError(where) from None
     except RecursionError:
         raise CommandError(f"{option.flag}: the JSON is nested too deeply") from None
     except ValueError as error:
@@ -111,17 +112,16 @@ def _no_constant(name: str) -> NoReturn:
 
 def _converted(value: Any, annotation: Any) -> Any:
     """Turn parsed JSON into models where the type of an argument has them."""
-    kinds = _alternatives(annotation)
+    kinds, found = _alternatives(annotation), value
+    models = [one for one in kinds if isinstance(one, type) and issubclass(one, ApiModel)]
+    others = [one for one in kinds if one not in models and one is not type(None)]
+    if models and (isinstance(value, dict) or not (others or value is None)):
+        return _model(found, models)
     if isinstance(value, dict):
-        found: dict[str, Any] = value
-        models = [one for one in kinds if isinstance(one, type) and issubclass(one, ApiModel)]
-        if models:
-            return _model(found, models)
         inner = _items(kinds, Mapping)
         return {key: _converted(item, inner) for key, item in found.items()}
     if isinstance(value, list):
-        items: list[Any] = value
-        return [_item(index, item, _items(kinds, Sequence)) for index, item in enumerate(items)]
+        return [_item(index, item, _items(kinds, Sequence)) for index, item in enumerate(found)]
     if isinstance(value, str) and str not in kinds:
         for kind in (datetime, date):
             if kind in kinds:

@@ -11,7 +11,7 @@ from oneloop import models
 from . import _exits
 from ._answers import text_of
 from ._console import hide, printable, write_facts, write_json
-from ._exits import CommandError
+from ._exits import CommandError, naming
 from ._options import BaseUrl, Json, KeyFile, examples, new_app
 from ._session import ask_secret, open_client, read_secret
 from ._values import integer_of
@@ -53,9 +53,10 @@ def verify(
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Verify a customer's key. The exit code is 0 if it may be used, and 3 if not.
+    """Verify a customer's key.
 
-    It is never sent again if it may have counted, as the API charges it.
+    The exit code is 0 if the key may be used, and 3 if not. A verification is never sent
+    again if it may have counted.
     """
     scopes = [scope_of(one) for one in scope or ()]
     charged = None if usage is None else integer_of("--usage", usage)
@@ -65,7 +66,8 @@ def verify(
     if key is None:
         raise CommandError("there is no key to verify: name a file by --key-from")
     hide(key)
-    with open_client(key_file, base_url) as client:
+    flags = {"billing_usage": "--usage", "requested_scopes": "--scope", "key": "--key-from"}
+    with open_client(key_file, base_url) as client, naming(flags):
         response = client.with_response.verify_api_key(
             key=key.reveal(), requested_scopes=scopes, billing_usage=charged
         )
