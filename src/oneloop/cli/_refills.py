@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -54,6 +55,9 @@ _EXAMPLES = 10
 
 _KEPT = 100
 """Refills that were not applied that are kept for it. Many of them are applied later."""
+
+_SOON = 0.3
+"""Seconds after which a person wonders what goes on."""
 
 _BATCH = 500
 """Rows whose ids are looked up in the ledger at once."""
@@ -481,8 +485,8 @@ def _run(
                 summary = ledger.run(orders, client, progress=note, **options)
         except KeyboardInterrupt as interruption:
             interruption.add_note(
-                f"{grouped(done)} of {_count(report.rows, 'refill')} had come to an end; the same "
-                "command again goes on with the others"
+                f"interrupted when {grouped(done)} of {_count(report.rows, 'refill')} had come to "
+                "an end; the same command again goes on with the others"
             )
             raise
     return summary, unfinished
@@ -490,17 +494,21 @@ def _run(
 
 @contextmanager
 def _announcing_interruption() -> Generator[None]:
-    """Say what happens when Ctrl-C has been pressed, because it may take a while."""
+    """Say what happens after Ctrl-C, if it takes a while."""
+    text = "finishing what is under way; Ctrl-C again to leave at once"
+    announcement = threading.Timer(_SOON, say, [text])
+    announcement.daemon = True
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        say("finishing what is under way; Ctrl-C again to leave at once")
+        announcement.start()
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
+        announcement.cancel()
         signal.signal(signal.SIGINT, before)
 
 

@@ -447,7 +447,7 @@ class Ledger(_Ledger):
     ) -> None:
         shell = _Blocking(*self._parts(client, Oneloop), threading.Semaphore(workers))
 
-        def work() -> None:
+        def work(ended: threading.Event) -> None:
             try:
                 while (job := self._next(agenda, order)) is not None:
                     try:
@@ -458,21 +458,24 @@ class Ledger(_Ledger):
                         agenda.done(job, result)
             except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
                 agenda.stop(error)
+            finally:
+                ended.set()
 
-        threads = [
-            threading.Thread(target=work, name=f"oneloop-refill-{number}", daemon=True)
-            for number in range(_AHEAD * workers)
-        ]
+        # Events, because before Python 3.13 a `Thread.join` that is interrupted takes the thread
+        # for ended, and the next one does not wait for it.
+        ends: list[threading.Event] = []
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            for number in range(_AHEAD * workers):
+                end = threading.Event()
+                name = f"oneloop-refill-{number}"
+                threading.Thread(target=work, args=(end,), name=name, daemon=True).start()
+                ends.append(end)
+            for end in ends:
+                end.wait()
         except BaseException:  # Ctrl-C: what is under way is finished and written down
             agenda.stop()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+            for end in ends:
+                end.wait()
             raise
         if agenda.error is not None:
             raise agenda.error
