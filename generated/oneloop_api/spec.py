@@ -13,5 +13,5 @@ SPEC = Spec(
         "overrides/overlay.yaml": "99706952d17ae24e4bdb6bb7df8f4011348aeaeecfbedd2fc31ca1ce49187851",
         "overrides/annotations.yaml": "96500998737040c36d5c8f34ed6ad1e19f413dc154809d6b5b6aa44b3a927a81",
     },
-    generator="fe60a06a",
+    generator="3075957b",
 )

@@ -151,3 +151,18 @@ def test_typer_can_make_the_whole_tree() -> None:
     for words, command in commands().items():
         flags = [flag for one in command.params for flag in (*one.opts, *one.secondary_opts)]
         assert len(flags) == len(set(flags)), words
+
+
+@pytest.mark.parametrize("words", ["", "meter show", "refill-billing-limit"])
+def test_help_comes_quickly(words: str) -> None:
+    """Neither Rich nor a model, an operation, TLS or asyncio is imported for a help."""
+    program = (
+        "import sys; from oneloop.cli._app import main; code = main(sys.argv[1:]);"
+        "print(code, *sys.modules)"
+    )
+    done = plain(*words.split(), "--help", command=(sys.executable, "-c", program))
+    code, *modules = done.out.splitlines()[-1].split()
+    assert code == "0"
+    slow = {"asyncio", "httptools", "httpx", "rich", "ssl", "oneloop_api.models"}
+    slow |= {"oneloop._client", "oneloop_api.api", "sqlalchemy"}
+    assert not slow & set(modules)

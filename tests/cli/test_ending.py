@@ -52,9 +52,7 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code(settings: dict[str, str]
 
 
 @pytest.mark.parametrize("fault", ["hang", "late-apply"])
-def test_ctrl_c_says_what_is_known(
-    fault: str, settings: dict[str, str], sandbox: Sandbox
-) -> None:
+def test_ctrl_c_says_what_is_known(fault: str, settings: dict[str, str], sandbox: Sandbox) -> None:
     """A refill that was sent may have happened, and that is said; the exit code is 130."""
     sandbox.misbehave(fault)
     with Terminal(*REFILL, env=settings, columns=200) as terminal:
