@@ -1,11 +1,24 @@
 """Refills in a CSV file are read and checked by line and column."""
 
+import csv
+import io
 import tracemalloc
 from collections.abc import Iterable, Iterator
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from oneloop.cli._rows import MAX_MISTAKES, MAX_WORKSPACES, Mistake, Report, Row, check, parse
+from oneloop.cli._rows import (
+    COLUMNS,
+    MAX_MISTAKES,
+    MAX_REFILL,
+    Mistake,
+    Report,
+    Row,
+    check,
+    parse,
+)
 
 HEADER = "id,workspace_id,external_meter_id,refill\n"
 NEEDED = "id, workspace_id, external_meter_id and refill"
@@ -209,7 +222,7 @@ def test_columns_must_be_those_that_are_needed() -> None:
         "line 1, column refill: the header does not have this column; add it",
         "line 1, column Meter: the header has a column that is not used; remove it, or pass "
         "--ignore-column Meter",
-        "line 1: the name of column 5 is empty",
+        "line 1: column 5 has no name; remove it",
         "line 1: the name of column 6 contains the byte 0xED, which is not UTF-8; save the file as "
         "CSV in UTF-8",
     ]
@@ -218,7 +231,7 @@ def test_columns_must_be_those_that_are_needed() -> None:
         "line 1, column workspace_id: the header spells it 'Workspace ID'; write workspace_id",
         "line 1, column external_meter_id: the header spells it 'external-meter-id'; write "
         "external_meter_id",
-        "line 1: the name of column 5 is empty",
+        "line 1: column 5 has no name; remove it",
     ]
 
 
@@ -340,6 +353,42 @@ def test_a_report_adds_up() -> None:
     assert report.other_workspaces is None
 
 
+IDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=40)
+
+
+@given(
+    st.lists(st.tuples(IDS, IDS, st.integers(1, MAX_REFILL)), unique_by=lambda row: row[0]),
+    st.permutations(COLUMNS),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_what_a_program_has_written_is_read(
+    rows: list[tuple[str, str, int]], order: list[str], separator: str, end: str
+) -> None:
+    """Whatever csv.writer writes comes back, if the ids are printable."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, order, delimiter=separator, lineterminator=end)
+    writer.writeheader()
+    for name, meter, amount in rows:
+        writer.writerow(dict(zip(COLUMNS, (name, "ws_1", meter, amount), strict=True)))
+    assume(not any("'" in (name[0], meter[0]) for name, meter, _ in rows))
+    found = read(text.getvalue())
+    assert [one[1:] for one in found if isinstance(one, Row)] == [
+        (name, "ws_1", meter, amount) for name, meter, amount in rows
+    ]
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", HEADER.encode()]), st.integers(1, 9))
+def test_any_bytes_are_rows_or_mistakes(data: bytes, header: bytes, size: int) -> None:
+    """Nothing is an exception, and every byte that is not a row is a mistake with its line."""
+    whole = header + data
+    blocks = [whole[start : start + size] for start in range(0, len(whole), size)]
+    lines = [one.line for one in parse(blocks)]
+    assert all(1 <= line <= 1 + len(whole.splitlines()) for line in lines)
+    if not header:
+        assert lines
+
+
 def many(rows: int, workspaces: int) -> Iterator[bytes]:
     """Yield a file of many rows, in blocks of a thousand."""
     yield HEADER.encode()
@@ -360,12 +409,15 @@ def peak(blocks: Iterable[bytes]) -> tuple[int, Report]:
         tracemalloc.stop()
 
 
-def test_a_check_takes_little_memory() -> None:
+def test_a_check_takes_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each further row takes 8 bytes, and further workspaces are summed up together."""
-    less, _ = peak(many(15_000, MAX_WORKSPACES + 10))
-    more, report = peak(many(55_000, MAX_WORKSPACES + 10))
-    assert more - less < 40_000 * 16
+    monkeypatch.setattr("oneloop.cli._rows.MAX_WORKSPACES", 100)
+    less, _ = peak(many(5_000, 110))
+    more, report = peak(many(25_000, 110))
+    assert more - less < 20_000 * 16
     assert report.mistakes == []
-    assert len(report.workspaces) == MAX_WORKSPACES
+    assert len(report.workspaces) == 100
     assert report.other_workspaces is not None
-    assert (report.other_workspaces.rows, report.other_workspaces.credits) == (50, 250)
+    assert report.rows == 25_000
+    assert report.other_workspaces.credits == 5 * report.other_workspaces.rows
+    assert sum(one.rows for one in report.workspaces) + report.other_workspaces.rows == 25_000

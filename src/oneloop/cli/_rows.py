@@ -315,7 +315,9 @@ def _extra_columns(line: int, names: Sequence[str], ignored: Collection[str]) ->
         if name in ignored or _plain(name) in needed:
             continue
         fault = _fault(name)
-        if fault is None:
+        if not name:
+            yield Mistake(line, f"column {place} has no name; remove it")
+        elif fault is None:
             yield Mistake(
                 line,
                 "the header has a column that is not used; remove it, or pass --ignore-column "
