@@ -94,13 +94,18 @@ def refill(
     workspace_id: Annotated[
         str | None,
         typer.Option(
-            "--workspace-id", metavar="TEXT", show_default=False, help="The workspace of its meter."
+            "--workspace-id",
+            "-w",
+            metavar="TEXT",
+            show_default=False,
+            help="The workspace of its meter.",
         ),
     ] = None,
     external_meter_id: Annotated[
         str | None,
         typer.Option(
             "--external-meter-id",
+            "-m",
             metavar="TEXT",
             show_default=False,
             help="Your own name of its meter.",
