@@ -18,6 +18,7 @@ from oneloop.ledger import (
     Summary,
 )
 from oneloop.ledger import _agenda as agenda_module
+from oneloop.ledger import _writer as writer_module
 from oneloop.ledger._steps import Pace
 from oneloop.sandbox import Sandbox
 from tests.calling import SLACK
@@ -179,7 +180,7 @@ def test_an_unreachable_api_ends_the_run(opened: Any, sandbox: Sandbox, tmp_path
     taken: list[int] = []
 
     def given() -> Iterator[dict[str, Any]]:
-        for place, one in enumerate(orders(10_000, 1000)):
+        for place, one in enumerate([*orders(15, 5), *orders(10_000, 1000, start=15)]):
             taken.append(place)
             yield one
 
@@ -352,3 +353,12 @@ def test_interrupting_a_run_finishes_what_is_under_way(
     assert 20 <= totals[State.APPLIED][0] < 2000
     with pytest.raises(ArgumentValueError):
         books.run([{}])
+
+
+def test_what_comes_together_is_written_in_batches(
+    opened: Any, sandbox: Sandbox, meters: list[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a size that does not let the first of them wait for long."""
+    monkeypatch.setattr(writer_module, "_LARGEST_BATCH", 2)
+    books = opened(str(tmp_path / "refills.db"), "async")
+    assert books.run(orders(100, 10)).counts[State.APPLIED] == 100

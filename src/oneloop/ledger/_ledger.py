@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, select
 from oneloop._client import AsyncOneloop, Oneloop
 from oneloop._environment import authority, is_loopback
 from oneloop._errors import AuthenticationError, ConfigurationError
+from oneloop._http._pool import process as current_process
 from oneloop._retry import RetryPolicy
 from oneloop_core import ArgumentError, encode_boolean, encode_integer, encode_number
 
@@ -79,13 +80,13 @@ class _Ledger:
         self._patience = _seconds("patience", patience, minimum=0)
         self._other_writers = _checked("other_writers", encode_boolean, other_writers)
         self._lock = threading.Lock()
-        self._process = 0
+        self._process: object = None
         self._is_closed = False
         self._database = self._new_database()
         self._writer: Writer | None = None
 
     def _new_database(self) -> Database:
-        self._process = os.getpid()
+        self._process = current_process()
         rules = Rules(
             owner="",
             quiet=self._quiet,
@@ -100,11 +101,12 @@ class _Ledger:
         return f"<{type(self).__name__} in {self._database.name}>"
 
     def _submit(self, operation: Operation, api: str) -> "Future[Any]":
+        if self._process != current_process():  # forked: connections, threads and locks stay behind
+            self._lock = threading.Lock()
+            self._database, self._writer = self._new_database(), None
         with self._lock:
             if self._is_closed:
                 raise LedgerError("the ledger is closed")
-            if self._process != os.getpid():  # forked: connections and threads stay behind
-                self._database, self._writer = self._new_database(), None
             if self._writer is None:
                 self._writer = Writer(self._database)
             return self._writer.submit(operation, api)
@@ -113,7 +115,7 @@ class _Ledger:
         with self._lock:
             writer, self._writer = self._writer, None
             was_closed, self._is_closed = self._is_closed, True
-            is_ours = self._process == os.getpid()
+            is_ours = self._process == current_process()
         if was_closed or not is_ours:
             return
         if writer is not None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from oneloop_api.models import CustomerBillingMeter
 from oneloop_core import ArgumentTypeError, ArgumentValueError, OneloopError, Outcome
@@ -204,10 +204,6 @@ class HistoryEntry:
     text: str
 
 
-def _zeros() -> dict[State, int]:
-    return dict.fromkeys(State, 0)
-
-
 @frozen(kw_only=True)
 class Progress:
     """How far a run has come. `Ledger.run` passes one to `progress` after each refill.
@@ -246,13 +242,13 @@ class Summary:
 
     __module__ = "oneloop.ledger"
 
-    total: int = 0
-    credits: int = 0
-    counts: Mapping[State, int] = field(factory=_zeros)
-    amounts: Mapping[State, int] = field(factory=_zeros)
-    already: int = 0
-    elapsed: float = 0.0
-    problem: str | None = None
+    total: int
+    credits: int
+    counts: Mapping[State, int]
+    amounts: Mapping[State, int]
+    already: int
+    elapsed: float
+    problem: str | None
 
 
 class LedgerError(OneloopError):

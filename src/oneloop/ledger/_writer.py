@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -167,7 +167,10 @@ class Database:
                 results = batch.perform(operations)
                 known = batch.learned
         except BaseException:
-            self._drop_connection()
+            self._writing = None
+            with suppress(SQLAlchemyError):  # perhaps it is broken
+                connection.invalidate()
+                connection.close()
             raise
         self._is_prepared = True
         self._api = api or self._api
@@ -219,15 +222,13 @@ class Database:
         while True:
             try:
                 result = function()
-            except DBAPIError as error:
-                if isinstance(error, IntegrityError):
-                    raise
+            except IntegrityError:
+                raise
+            except SQLAlchemyError as error:
                 waited = time.monotonic() - begun
                 if not (self._was_reached and _may_pass(error) and waited < self._patience):
                     raise LedgerUnavailableError(self._unavailable(error)) from None
                 time.sleep(_PAUSE)
-            except SQLAlchemyError as error:
-                raise LedgerUnavailableError(self._unavailable(error)) from None
             else:
                 return result
 
@@ -272,15 +273,6 @@ class Database:
                 "there says nothing about here; use another ledger"
             )
 
-    def _drop_connection(self) -> None:
-        connection, self._writing = self._writing, None
-        if connection is not None:
-            try:
-                connection.invalidate()
-                connection.close()
-            except SQLAlchemyError:  # it is broken, which is why it is dropped
-                pass
-
 
 class Writer:
     """A thread that carries operations out in the database, many in one transaction."""
@@ -309,11 +301,9 @@ class Writer:
         closing = None
         while closing is None:
             jobs = [self._queue.get()]
-            try:
+            with suppress(Empty):
                 while len(jobs) < _LARGEST_BATCH:
                     jobs.append(self._queue.get_nowait())
-            except Empty:
-                pass
             closing = next((future for one, _, future in jobs if one is None), None)
             for api in {api for one, api, _ in jobs if one is not None}:
                 self._carry_out(
@@ -340,12 +330,13 @@ def _nobody_knows(_: str) -> None:
     """Say that only the lease can tell whether an owner is alive."""
 
 
-def _may_pass(error: DBAPIError) -> bool:
+def _may_pass(error: SQLAlchemyError) -> bool:
     """Return whether the same may succeed later: lost connections, deadlocks, locked files."""
-    name: str | None = getattr(error.orig, "sqlite_errorname", None)
+    name: str | None = getattr(getattr(error, "orig", None), "sqlite_errorname", None)
     if name is not None:
         return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR"))
-    return error.connection_invalidated or isinstance(error, OperationalError)
+    is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_lost or isinstance(error, OperationalError)
 
 
 def _engine(url: URL, patience: float) -> Engine:
