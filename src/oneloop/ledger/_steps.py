@@ -144,6 +144,11 @@ class Settings:
     pace: Pace = field(factory=Pace)
     clocks: tuple[Callable[[], float], ...] = (monotonic, time)
 
+    @property
+    def look_in(self) -> float | None:
+        """Seconds until a refill that has become unknown is looked at; `None` if it is not."""
+        return self.quiet if self.settle else None
+
 
 _BACKOFF = 2.0
 """Seconds until a refill that could not be sent is sent again. The client has backed off before."""
@@ -248,7 +253,7 @@ def _sent(
         answer: CustomerBillingMeter | None = yield Send(row)
     except OneloopError as error:
         if error.outcome is Outcome.UNKNOWN:
-            return (yield from _finish(row, State.UNKNOWN, str(error), again_in=settings.quiet))
+            return (yield from _finish(row, State.UNKNOWN, str(error), settings.look_in))
         if error.outcome is Outcome.APPLIED:
             return (yield from _finish(row, State.APPLIED, str(error)))
         passes = error.status_code in (401, 408, 429)
@@ -265,7 +270,7 @@ def _sent(
         raise
     if answer is None:
         problem = "the answer has no meter, so it does not show whether the refill was applied"
-        return (yield from _finish(row, State.UNKNOWN, problem, again_in=settings.quiet))
+        return (yield from _finish(row, State.UNKNOWN, problem, settings.look_in))
     lessons = learned(before, answer, row.refill)
     return (
         yield from _written(Finish(row=row, state=State.APPLIED, answer=answer, lessons=lessons))
