@@ -550,3 +550,16 @@ def test_a_ledger_that_was_copied_by_a_fork_begins_anew(tmp_path: Any, sandbox: 
         ledger._lock.acquire()
         assert ledger.refill(client, id="pay_1", **REFILL).state is State.APPLIED
         writer.close()
+
+
+def test_errors_of_any_text_are_written_down(database: str, opened: Any, sandbox: Sandbox) -> None:
+    """PostgreSQL takes no NUL, and no database half of a surrogate pair."""
+    from oneloop.ledger._model import storable
+
+    books = opened(database)
+    text = json.dumps({"error": {"code": 1, "message": "a\0b\ud800c\u202e"}})
+    sandbox.misbehave("422", operation=AIM, body=text)
+    refill = books.refill()
+    assert refill.state is State.REJECTED
+    assert books.find("pay_1").error == refill.error
+    assert storable("a\0b\ud800") == "a\ufffdb?"

@@ -387,3 +387,16 @@ def test_an_interrupted_run_does_not_wait_for_the_api(
     assert time.monotonic() - begun < 60
     assert books.totals()[State.SENDING] == (0, 0)
     assert books.totals()[State.PLANNED][0] > 0
+
+
+def test_a_run_that_stops_does_not_wait_for_its_turns(
+    books: Books, sandbox: Sandbox, meters: list[str]
+) -> None:
+    """The API has asked one worker to wait for minutes, and refuses the key of another."""
+    sandbox.misbehave("429", operation=AIM, seconds=100)
+    sandbox.misbehave("401", operation="getCustomerBilling", times=1000, rate=0.3, seed=1)
+    begun = time.monotonic()
+    summary = books.run(orders(200, 10), workers=2)
+    adds_up(summary)
+    assert "401" in summary.problem
+    assert time.monotonic() - begun < 60

@@ -7,10 +7,11 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from oneloop._client import AsyncOneloop, Oneloop
 from oneloop._environment import authority, is_loopback
@@ -45,12 +46,15 @@ from ._store import (
     totals,
 )
 from ._tables import refills
-from ._writer import Database, NoLedgerError, Writer, checked_url
+from ._writer import Database, LedgerMissingError, Writer, checked_url
 
 T = TypeVar("T")
 
 _PAGE = 500
 """Rows that are read at once where many are returned."""
+
+_ABANDONED: list[Database] = []
+"""Databases of parent processes. Collecting them would close the parents' connections."""
 
 _SETTLERS = 8
 """Meters that are read at once to settle refills."""
@@ -102,6 +106,7 @@ class _Ledger:
 
     def _submit(self, operation: Operation, api: str) -> "Future[Any]":
         if self._process != current_process():  # forked: connections, threads and locks stay behind
+            _ABANDONED.append(self._database)
             self._lock = threading.Lock()
             self._database, self._writer = self._new_database(), None
         with self._lock:
@@ -160,6 +165,18 @@ class _Ledger:
     def _found(self, id: str) -> Refill | None:
         row = self._read(lambda connection, now: _row(connection, now, id))
         return None if row is None else row.public
+
+    def _found_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        wanted = list(ids)
+        found: dict[str, Refill] = {}
+        for start in range(0, len(wanted), _PAGE):
+            chosen = select(refills).where(refills.c.id.in_(wanted[start : start + _PAGE]))
+            try:
+                rows = self._read(partial(_rows, chosen=chosen))
+            except LedgerMissingError:
+                return {}
+            found.update((row.id, row.public) for row in rows)
+        return found
 
     def _page(self, after: int, *conditions: Any) -> list[Row]:
         chosen = select(refills).where(refills.c.seq > after, *conditions)
@@ -366,7 +383,7 @@ class Ledger(_Ledger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        with suppress(NoLedgerError):  # nothing was written yet, so there is nothing to settle
+        with suppress(LedgerMissingError):  # nothing was written yet, so there is nothing to settle
             for state in (State.SENDING, State.UNKNOWN):
                 yield from (one.order for one in self.refills(state=state))
 
@@ -388,6 +405,13 @@ class Ledger(_Ledger):
     def find(self, id: str) -> Refill | None:
         """Return a refill as it is now, `None` if the ledger has none of this id."""
         return self._found(id)
+
+    def find_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        """Return the refills that there are of these ids, as they are now, by their ids.
+
+        There are none in a database that has no ledger yet.
+        """
+        return self._found_all(ids)
 
     def refills(
         self,
@@ -431,37 +455,40 @@ class Ledger(_Ledger):
     ) -> None:
         shell = _Blocking(*self._parts(client, Oneloop), threading.Semaphore(workers))
 
-        def work() -> None:
+        def work(ended: threading.Event) -> None:
             try:
                 while (job := self._next(agenda, order)) is not None:
                     try:
                         result = self._drive(steps(job), shell)
                     except AuthenticationError as error:
                         agenda.refused(job, error)
+                    except _StoppedError:
+                        agenda.left(job)
                     else:
                         agenda.done(job, result)
-            except _StoppedError:
-                pass
             except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
                 agenda.stop(error)
-                shell.stop()
+            finally:
+                if agenda.problem is not None:
+                    shell.stop()
+                ended.set()
 
-        threads = [
-            threading.Thread(target=work, name=f"oneloop-refill-{number}", daemon=True)
-            for number in range(_AHEAD * workers)
-        ]
-        started: list[threading.Thread] = []
+        # Events, because before Python 3.13 a `Thread.join` that is interrupted takes the thread
+        # for ended, and the next one does not wait for it.
+        ends: list[threading.Event] = []
         try:
-            for thread in threads:
-                thread.start()
-                started.append(thread)
-            for thread in started:
-                thread.join()
+            for number in range(_AHEAD * workers):
+                end = threading.Event()
+                name = f"oneloop-refill-{number}"
+                threading.Thread(target=work, args=(end,), name=name, daemon=True).start()
+                ends.append(end)
+            for end in ends:
+                end.wait()
         except BaseException:  # Ctrl-C: what is under way is finished and written down
             agenda.stop()
             shell.stop()
-            for thread in started:
-                thread.join()
+            for end in ends:
+                end.wait()
             raise
         if agenda.error is not None:
             raise agenda.error
@@ -656,7 +683,7 @@ class AsyncLedger(_Ledger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        with suppress(NoLedgerError):
+        with suppress(LedgerMissingError):
             for state in (State.SENDING, State.UNKNOWN):
                 async for one in self.refills(state=state):
                     yield one.order
@@ -669,6 +696,10 @@ class AsyncLedger(_Ledger):
     async def find(self, id: str) -> Refill | None:
         """Return a refill as it is now, `None` if the ledger has none of this id."""
         return await asyncio.to_thread(self._found, id)
+
+    async def find_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        """Return the refills that there are of these ids; see `Ledger.find_all`."""
+        return await asyncio.to_thread(self._found_all, ids)
 
     async def refills(
         self,
@@ -713,10 +744,15 @@ class AsyncLedger(_Ledger):
                         result = await self._drive(steps(job), shell)
                     except AuthenticationError as error:
                         agenda.refused(job, error)
+                    except _StoppedError:
+                        agenda.left(job)
                     else:
                         agenda.done(job, result)
             except Exception as error:  # noqa: BLE001 - the caller's task raises it
                 agenda.stop(error)
+            finally:
+                if agenda.problem is not None:
+                    shell.stop()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(_AHEAD * workers):
@@ -778,6 +814,11 @@ class _Async:
         self._client = client
         self._write = write
         self._slots = slots
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """End all pauses."""
+        self._stopped.set()
 
     async def take_slot(self) -> bool:
         if self._slots is None:
@@ -792,7 +833,10 @@ class _Async:
 
     async def perform(self, command: Action) -> Any:
         if isinstance(command, Pause):
-            return await asyncio.sleep(command.seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), command.seconds)
+                raise _StoppedError
+            return None
         if isinstance(command, Read):
             return (await _read_meter(self._client, command.row)).billing
         if isinstance(command, Send):
@@ -826,6 +870,10 @@ def _decision(id: str, applied: bool, note: str) -> Decide:
 
 def _row(connection: Connection, now: float, id: str) -> Row | None:
     return next(rows_of(connection, select(refills).where(refills.c.id == id), now), None)
+
+
+def _rows(connection: Connection, now: float, *, chosen: Select[Any]) -> list[Row]:
+    return list(rows_of(connection, chosen, now))
 
 
 def _conditions(

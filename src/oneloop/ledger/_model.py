@@ -112,8 +112,13 @@ def check_text(name: str, value: object, longest: int = MAX_TEXT) -> None:
         raise ArgumentValueError(problem).under(name)
 
 
+def storable(text: str) -> str:
+    """Return a text without what a database cannot take: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def _is_storable(value: str) -> bool:
-    return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in value)
+    return storable(value) == value
 
 
 @frozen(kw_only=True)
@@ -235,7 +240,8 @@ class Summary:
         credits: Sum of their credits.
         counts: The number of refills by state; all six states are keys.
         amounts: The sum of their credits by state.
-        already: How many of those that are applied were applied before this run.
+        already: How many of those that are applied were applied before this run came to them, by an
+            earlier one or by another process.
         elapsed: Seconds.
         problem: Why the run stopped before the end of the iterable; `None` if it did not.
     """

@@ -144,9 +144,17 @@ class Settings:
     pace: Pace = field(factory=Pace)
     clocks: tuple[Callable[[], float], ...] = (monotonic, time)
 
+    @property
+    def look_in(self) -> float | None:
+        """Seconds until a refill that has become unknown is looked at; `None` if it is not."""
+        return self.quiet if self.settle else None
+
 
 _BACKOFF = 2.0
 """Seconds until a refill that could not be sent is sent again. The client has backed off before."""
+
+_TURN = 0.25
+"""Seconds until a refill whose meter is busy is looked at again."""
 
 _UNSENT = (GeneratorExit, LedgerError)
 """What ends the steps without another write: a crash in a test, and a database that fails."""
@@ -175,7 +183,7 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
         if row.state in (State.APPLIED, State.REJECTED):
             return Result(row=row, was_applied=row.state is State.APPLIED)
         unknown = row if row.state is State.UNKNOWN else blocker
-        again_in: float | None = delay
+        again_in: float | None = _TURN
         if unknown is not None and unknown.state is State.UNKNOWN:
             settled = yield from settle(unknown.id, settings)
             if settled.row.state is not State.UNKNOWN:
@@ -190,7 +198,7 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
             return _busy(row, blocker, again_in)
         yield Pause(delay)
         waited += delay
-        delay = min(2 * delay, 0.25)
+        delay = min(2 * delay, _TURN)
 
 
 def _busy(row: Row, blocker: Row | None, again_in: float | None) -> Result:
@@ -245,7 +253,7 @@ def _sent(
         answer: CustomerBillingMeter | None = yield Send(row)
     except OneloopError as error:
         if error.outcome is Outcome.UNKNOWN:
-            return (yield from _finish(row, State.UNKNOWN, str(error), again_in=settings.quiet))
+            return (yield from _finish(row, State.UNKNOWN, str(error), settings.look_in))
         if error.outcome is Outcome.APPLIED:
             return (yield from _finish(row, State.APPLIED, str(error)))
         passes = error.status_code in (401, 408, 429)
@@ -262,7 +270,7 @@ def _sent(
         raise
     if answer is None:
         problem = "the answer has no meter, so it does not show whether the refill was applied"
-        return (yield from _finish(row, State.UNKNOWN, problem, again_in=settings.quiet))
+        return (yield from _finish(row, State.UNKNOWN, problem, settings.look_in))
     lessons = learned(before, answer, row.refill)
     return (
         yield from _written(Finish(row=row, state=State.APPLIED, answer=answer, lessons=lessons))

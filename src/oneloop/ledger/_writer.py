@@ -58,6 +58,10 @@ _POSTGRESQL_NOW = text(
 """The time, with settings for the transaction: those of a session do not pass a PgBouncer."""
 
 
+class LedgerMissingError(LedgerError):
+    """The database has no ledger. It gets one when a refill is written to it."""
+
+
 def checked_url(database: str | os.PathLike[str]) -> URL:
     """Return the URL of a database that was given as a path or as a URL.
 
@@ -94,12 +98,6 @@ def checked_url(database: str | os.PathLike[str]) -> URL:
             "a ledger must outlive its process: name a file, as in Ledger('refills.db')"
         )
     return url.set(database=str(Path(str(url.database)).resolve()))
-
-
-class NoLedgerError(LedgerError):
-    """Nothing has been written to this database yet."""
-
-    __module__ = "oneloop.ledger"
 
 
 class Database:
@@ -197,12 +195,12 @@ class Database:
     def reading(self) -> Generator[Connection]:
         """Yield a connection that reads what there is at one moment."""
         if self._is_file and not Path(str(self._url.database)).exists():
-            raise NoLedgerError(f"there is no ledger at {self.name}")
+            raise LedgerMissingError(f"there is no ledger at {self.name}")
         with self._engine.connect().execution_options(is_reading=True) as connection:
             self._was_reached = True
             if not self._is_prepared:
                 if not inspect(connection).has_table(facts.name):
-                    raise NoLedgerError(f"there is no ledger in the database {self.name}")
+                    raise LedgerMissingError(f"there is no ledger in the database {self.name}")
                 self._check_version(connection)
             connection.rollback()
             yield connection
