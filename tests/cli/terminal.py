@@ -184,7 +184,7 @@ class Terminal:
         while text not in self.text:
             assert self._is_open, f"{text!r} was not shown, but:\n{self.text}"
             assert time.monotonic() < end, f"{text!r} is not shown, but:\n{self.text}"
-            self._read(0.5)
+            self.read(0.5)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the command and the processes that it started."""
@@ -195,7 +195,7 @@ class Terminal:
         end = time.monotonic() + PATIENCE
         while self._is_open:
             assert time.monotonic() < end, f"the command does not end:\n{self.text}"
-            self._read(0.5)
+            self.read(0.5)
         code = self.process.wait(PATIENCE)
         colours: dict[str, set[str]] = {}
         bold: set[str] = set()
@@ -205,7 +205,7 @@ class Terminal:
             bold |= {run} if is_bold else set()
         return Shown(code, self.text, colours, bold, self.raw)
 
-    def _read(self, seconds: float) -> None:
+    def read(self, seconds: float) -> None:
         """Read what is there, or comes in this time."""
         ready, _, _ = select.select([self._ours], [], [], seconds)
         if not ready:

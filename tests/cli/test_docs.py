@@ -16,6 +16,7 @@ VARIES = [
     (re.compile(r"\*{4}[\w-]{4}"), "****0"),
     (re.compile(r"\b20\d\d-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:\.\d+)?)?"), "2026"),
     (re.compile(r"\d\.\d\d s;"), "0 s;"),
+    (re.compile(r"in \d+\.\d s$", re.MULTILINE), "in 0 s"),
 ]
 """What differs from run to run: ids, keys and times."""
 NOT_RUN = ("pip ", "export ", "oneloop --install-completion", "oneloop --help")

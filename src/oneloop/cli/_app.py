@@ -23,7 +23,9 @@ from ._exits import CommandError
 if TYPE_CHECKING:
     # Commands are imported by name. This shows their modules to PyInstaller and cx_Freeze.
     from . import _keys as _keys
+    from . import _ledgers as _ledgers
     from . import _meters as _meters
+    from . import _refills as _refills
     from . import _sandbox as _sandbox
     from . import _spec as _spec
     from . import _usage as _usage
@@ -47,6 +49,8 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
+    "refill": Entry("refills", "Refill meters, each exactly once, also from a CSV file."),
+    "ledger": Entry("ledgers", "Look at a ledger of refills, settle, decide, export."),
     "meter": Entry("meters", "Show the credits of a customer."),
     "usage": Entry("usage", "Show what was used of a meter, by day and by name."),
     "keys": Entry("keys", "List, rotate and disable the API keys of your customers."),

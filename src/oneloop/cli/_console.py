@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _PLAIN_WIDTH = 1_000_000
 """Columns of a pipe or file: no line is ever wrapped or cut."""
+_SENTENCE = 30
+"""Columns that a sentence needs at least to be readable."""
 _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
@@ -148,6 +150,7 @@ def write_table(
     *,
     right: Iterable[str] = (),
     styles: Mapping[int, str] | None = None,
+    wraps: bool = False,
 ) -> None:
     """Write a table to the standard output, or its rows one by one if it is too wide.
 
@@ -157,6 +160,7 @@ def write_table(
             its colours.
         right: The columns that are aligned right, as numbers are.
         styles: Rich's styles of columns, by their numbers.
+        wraps: Whether the last column has sentences, which may take several lines.
     """
     from rich.box import SIMPLE_HEAD
     from rich.measure import Measurement
@@ -177,13 +181,20 @@ def write_table(
             justify="right" if name in aligned else "left",
             style=(styles or {}).get(number, ""),
             overflow="fold",
+            no_wrap=wraps and number < len(columns) - 1,
         )
     listed = [*rows]
+    widest = 0
     for row in listed:
-        table.add_row(*(one if isinstance(one, Text) else Text(cell(one)) for one in row))
+        cells = [one if isinstance(one, Text) else Text(cell(one)) for one in row]
+        table.add_row(*cells)
+        widest = max(widest, cells[-1].cell_len)
     console = rich_console()
     wide = console.options.update(max_width=_PLAIN_WIDTH)
-    if has_head and Measurement.get(console, wide, table).maximum > console.width:
+    needed = Measurement.get(console, wide, table).maximum
+    if wraps:
+        needed -= max(widest - _SENTENCE, 0)
+    if has_head and needed > console.width:
         # One below the other, so that ids stay whole and can be copied.
         for number, row in enumerate(listed):
             if number:
