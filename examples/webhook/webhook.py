@@ -32,7 +32,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 
 from oneloop import ArgumentError, AsyncOneloop, OneloopError, RetryPolicy
-from oneloop.ledger import AsyncLedger, LedgerConflictError, Refill, State
+from oneloop.ledger import (
+    AsyncLedger,
+    LedgerConflictError,
+    LedgerMissingError,
+    Refill,
+    State,
+)
 
 logger = logging.getLogger("webhook")
 
@@ -161,6 +167,8 @@ class Refills:
         while True:
             try:
                 await self.finish()
+            except LedgerMissingError:
+                pass  # there was no payment yet
             except Exception:
                 logger.exception("could not finish refills; the next round tries again")
             await asyncio.sleep(self.settings.pause)
