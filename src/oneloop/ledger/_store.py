@@ -1,0 +1,617 @@
+"""The statements of a ledger: what each operation changes, and under which condition.
+
+Each operation can be carried out twice with the same result: when the connection is lost during a
+commit, nobody can say whether it was made, and the operation is simply carried out again. Whoever
+writes down the result of a sending names its claim, so that a process that was taken for dead
+cannot overwrite what others have found out since.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic
+from typing import Any, TypeAlias
+
+from attrs import evolve, field, frozen
+from sqlalchemy import Connection, Select, Table, bindparam, func, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from oneloop_api.models import CustomerBillingMeter
+
+from ._model import (
+    HistoryEntry,
+    LedgerConflictError,
+    LedgerError,
+    Refill,
+    RefillOrder,
+    State,
+    meter_from_text,
+    meter_to_text,
+    moment,
+)
+from ._settling import EFFECTS, Lesson, conclude, same
+from ._tables import facts, history, lessons, refills
+
+_OPEN = (State.SENDING.value, State.UNKNOWN.value)
+_SENDABLE = (State.PLANNED.value, State.NOT_APPLIED.value, State.REJECTED.value)
+_UNSETTLED = (*_OPEN, State.NOT_APPLIED.value)
+
+Alive: TypeAlias = Callable[[str], bool | None]
+"""Whether the owner of a claim is running; `None` if only the lease can tell."""
+
+
+@frozen(kw_only=True)
+class Row:
+    """A row of the table `refills`, and the moment at which it was read."""
+
+    seq: int
+    id: str
+    workspace_id: str
+    external_meter_id: str
+    refill: int
+    state: State
+    attempts: int
+    claim: str | None
+    owner: str | None
+    lease_until: float | None
+    before: str | None
+    answer: str | None
+    reading: str | None
+    reading_at: float | None
+    error: str | None
+    conclusion: str | None
+    needs_decision: bool
+    planned_at: float
+    sent_at: float | None
+    ended_at: float | None
+    now: float
+
+    @property
+    def meter(self) -> tuple[str, str]:
+        """What names the meter."""
+        return self.workspace_id, self.external_meter_id
+
+    @property
+    def order(self) -> RefillOrder:
+        """What was ordered."""
+        return RefillOrder(
+            id=self.id,
+            workspace_id=self.workspace_id,
+            external_meter_id=self.external_meter_id,
+            refill=self.refill,
+        )
+
+    @property
+    def public(self) -> Refill:
+        """The row as users see it."""
+        planned_at = moment(self.planned_at)
+        assert planned_at is not None  # noqa: S101 - for type checkers: the column is never null
+        return Refill(
+            id=self.id,
+            workspace_id=self.workspace_id,
+            external_meter_id=self.external_meter_id,
+            refill=self.refill,
+            state=self.state,
+            attempts=self.attempts,
+            before=meter_from_text(self.before),
+            meter=meter_from_text(self.answer),
+            error=self.error,
+            conclusion=self.conclusion,
+            needs_decision=self.needs_decision,
+            planned_at=planned_at,
+            sent_at=moment(self.sent_at),
+            ended_at=moment(self.ended_at),
+        )
+
+
+@frozen(kw_only=True)
+class Claim:
+    """Write an order down unless it is there, and take its meter if it may be sent now.
+
+    The result is a `Claimed`, or a `LedgerConflictError`.
+    """
+
+    order: RefillOrder
+    claim: str
+    retry_rejected: bool = False
+
+
+@frozen(kw_only=True)
+class Claimed:
+    """The refill as it is now; its `claim` is that of the operation if the meter was taken.
+
+    Attributes:
+        row: The refill.
+        is_ours: Whether the meter was taken, so that it may be read and the refill be sent.
+        blocker: The refill that has the meter, if that is why not.
+    """
+
+    row: Row
+    is_ours: bool
+    blocker: Row | None = None
+
+
+@frozen(kw_only=True)
+class Begin:
+    """Write down that a refill is about to be sent. The result is whether the claim still holds."""
+
+    row: Row
+    before: CustomerBillingMeter
+
+
+@frozen(kw_only=True)
+class Finish:
+    """Write down what came of a sending. The result is the row as it is then."""
+
+    row: Row
+    state: State
+    answer: CustomerBillingMeter | None = None
+    error: str | None = None
+    lessons: frozenset[Lesson] = frozenset()
+
+
+@frozen(kw_only=True)
+class Release:
+    """Plan a refill again that was claimed, and not sent. The result is `None`."""
+
+    id: str
+    claim: str
+
+
+@frozen(kw_only=True)
+class Inspect:
+    """Take a refill over if its owner is dead. The result is the row, or `None`."""
+
+    id: str
+
+
+@frozen(kw_only=True)
+class Observe:
+    """Write down a reading of the meter of an unknown refill, and conclude what it shows.
+
+    The result is the row as it is then.
+    """
+
+    row: Row
+    reading: CustomerBillingMeter
+    began: float
+    """When the reading began, by `Rules.steady`."""
+
+
+@frozen(kw_only=True)
+class Decide:
+    """Write down what a person says of an unknown refill. The result is the row as it is then."""
+
+    id: str
+    applied: bool
+    note: str
+
+
+Operation: TypeAlias = Claim | Begin | Finish | Release | Inspect | Observe | Decide
+
+
+@frozen(kw_only=True)
+class Rules:
+    """What the operations of one ledger go by.
+
+    Attributes:
+        owner: Name of this process, unique.
+        quiet: Seconds between two equal readings.
+        lease: Seconds after which a claim no longer holds.
+        other_writers: Whether other programs refill the same meters.
+        alive: Tells whether an owner runs.
+        steady: Seconds by a clock of this process that is never set.
+    """
+
+    owner: str
+    quiet: float
+    lease: float
+    other_writers: bool
+    alive: Alive
+    steady: Callable[[], float] = monotonic
+
+
+@frozen
+class Batch:
+    """Operations that are carried out together, in one transaction.
+
+    Attributes:
+        connection: Has begun the transaction.
+        rules: What to go by.
+        now: Seconds since the epoch, by the clock that all processes share.
+    """
+
+    connection: Connection
+    rules: Rules
+    now: float
+    _history: list[dict[str, Any]] = field(factory=list[dict[str, Any]], init=False)
+
+    def perform(self, operations: Sequence[Operation]) -> list[Any]:
+        """Carry out operations and return their results in the same order.
+
+        An exception among the results belongs to its operation alone.
+        """
+        places: dict[type, list[int]] = {}
+        for place, one in enumerate(operations):
+            places.setdefault(type(one), []).append(place)
+        results: list[Any] = [None] * len(operations)
+        for kind, carry_out in self._kinds():
+            chosen = places.get(kind, [])
+            found = carry_out([operations[place] for place in chosen]) if chosen else []
+            for place, result in zip(chosen, found, strict=True):
+                results[place] = result
+        if self._history:
+            self.connection.execute(insert(history), self._history)
+        return results
+
+    def _kinds(self) -> Iterator[tuple[type, Callable[[Any], Iterable[Any]]]]:
+        """Yield what carries out the operations of a kind, in the order in which that is done.
+
+        A meter that becomes free can thus be taken in the same transaction.
+        """
+        yield Finish, self._finish
+        yield Release, lambda many: map(self._release, many)
+        yield Begin, self._begin
+        yield Inspect, lambda many: map(self._inspect, many)
+        yield Observe, lambda many: map(self._observe, many)
+        yield Decide, lambda many: map(self._decide, many)
+        yield Claim, self._claim
+
+    def _claim(self, claims: Sequence[Claim]) -> Iterator[Any]:
+        orders = {one.order.id: one.order for one in claims}
+        self._plan(orders.values())
+        rows = self._rows(orders)
+        open_rows = self._open_rows({row.meter for row in rows.values()})
+        for row in list(open_rows.values()):
+            after = self._taken_over(row)
+            if row.id in rows:
+                rows[row.id] = after
+            if after.state is State.PLANNED:
+                del open_rows[row.meter]
+            else:
+                open_rows[row.meter] = after
+        taken: dict[str, tuple[str, str]] = {}
+        for one in sorted(claims, key=lambda one: one.order.id):
+            row = rows[one.order.id]
+            is_free = row.meter not in open_rows
+            if is_free and row.order == one.order and _may_be_sent(row, one):
+                taken[row.id] = one.claim, row.state.value
+                open_rows[row.meter] = row
+        if taken:
+            self._take(taken)
+            rows.update(self._rows(taken))
+            open_rows.update(self._open_rows({rows[one].meter for one in taken}))
+        for one in claims:
+            row = rows[one.order.id]
+            if row.order != one.order:
+                yield LedgerConflictError(row.public, one.order)
+                continue
+            blocker = open_rows.get(row.meter)
+            yield Claimed(
+                row=row,
+                is_ours=row.state is State.SENDING and row.claim == one.claim,
+                blocker=None if blocker is None or blocker.id == row.id else blocker,
+            )
+
+    def _plan(self, orders: Iterable[RefillOrder]) -> None:
+        # In one order everywhere, so that two processes with the same orders do not deadlock.
+        rows = [
+            {
+                "id": order.id,
+                "workspace_id": order.workspace_id,
+                "external_meter_id": order.external_meter_id,
+                "refill": order.refill,
+                "state": State.PLANNED.value,
+                "attempts": 0,
+                "needs_decision": False,
+                "planned_at": self.now,
+            }
+            for order in sorted(orders, key=lambda order: order.id)
+        ]
+        self.connection.execute(_insert_new(self.connection, refills), rows)
+
+    def _take(self, taken: dict[str, tuple[str, str]]) -> None:
+        chosen = select(refills.c.id).where(refills.c.id.in_(taken), refills.c.state.in_(_SENDABLE))
+        # What another process is about to take is left to it.
+        locked = self.connection.scalars(chosen.with_for_update(skip_locked=True)).all()
+        statement = (
+            update(refills)
+            .where(refills.c.id == bindparam("row_id"), refills.c.state == bindparam("row_state"))
+            .values(
+                state=State.SENDING.value,
+                claim=bindparam("new_claim"),
+                owner=self.rules.owner,
+                lease_until=self.now + self.rules.lease,
+                before=None,
+                answer=None,
+                reading=None,
+                reading_at=None,
+                conclusion=None,
+                ended_at=None,
+            )
+        )
+        if locked:
+            self.connection.execute(
+                statement,
+                [
+                    {"row_id": one, "new_claim": taken[one][0], "row_state": taken[one][1]}
+                    for one in sorted(locked)
+                ],
+            )
+
+    def _begin(self, begins: Sequence[Begin]) -> list[bool]:
+        statement = (
+            update(refills)
+            .where(
+                refills.c.id == bindparam("row_id"),
+                refills.c.claim == bindparam("row_claim"),
+                refills.c.state == State.SENDING.value,
+                refills.c.lease_until > self.now,
+            )
+            .values(
+                before=bindparam("new_before"),
+                attempts=bindparam("new_attempts"),
+                sent_at=self.now,
+                lease_until=self.now + self.rules.lease,
+            )
+        )
+        self.connection.execute(
+            statement,
+            [
+                {
+                    "row_id": one.row.id,
+                    "row_claim": one.row.claim,
+                    "new_before": meter_to_text(one.before),
+                    "new_attempts": one.row.attempts + 1,
+                }
+                for one in sorted(begins, key=lambda one: one.row.id)
+            ],
+        )
+        rows = self._rows(one.row.id for one in begins)
+        return [_is_begun(rows[one.row.id], one) for one in begins]
+
+    def _finish(self, finishes: Sequence[Finish]) -> list[Row]:
+        statement = (
+            update(refills)
+            .where(
+                refills.c.id == bindparam("row_id"),
+                refills.c.claim == bindparam("row_claim"),
+                # An answer is more than a conclusion from readings, so it may still correct that.
+                refills.c.state.in_(_UNSETTLED),
+            )
+            .values(
+                state=bindparam("new_state"),
+                answer=bindparam("new_answer"),
+                error=bindparam("new_error"),
+                owner=None,
+                lease_until=None,
+                reading=None,
+                reading_at=None,
+                conclusion=None,
+                needs_decision=False,
+                ended_at=bindparam("new_ended_at"),
+            )
+        )
+        earlier = self._rows(one.row.id for one in finishes)
+        self.connection.execute(
+            statement,
+            [
+                {
+                    "row_id": one.row.id,
+                    "row_claim": one.row.claim,
+                    "new_state": one.state.value,
+                    "new_answer": one.answer and meter_to_text(one.answer),
+                    "new_error": one.error,
+                    "new_ended_at": None if one.state is State.PLANNED else self.now,
+                }
+                for one in sorted(finishes, key=lambda one: one.row.id)
+            ],
+        )
+        rows = self._rows(one.row.id for one in finishes)
+        for one in finishes:
+            row = rows[one.row.id]
+            before = earlier[one.row.id]
+            is_late = before.claim != one.row.claim or before.conclusion is not None
+            if is_late and not (before.state is one.state and before.claim == one.row.claim):
+                said = f"{one.state}: {one.error or 'answered'}"
+                text = f"a sending ended ({said}) after the refill was held for {before.state}"
+                self._note(row.id, "contradiction", f"{text}; look at the meter")
+            elif one.error is not None:
+                self._note(row.id, "failed", one.error)
+        self._learn((one.row.id, one.lessons) for one in finishes)
+        return [rows[one.row.id] for one in finishes]
+
+    def _release(self, one: Release) -> object:
+        return self.connection.execute(
+            update(refills)
+            .where(
+                refills.c.id == one.id,
+                refills.c.claim == one.claim,
+                refills.c.state == State.SENDING.value,
+            )
+            .values(state=State.PLANNED.value, owner=None, lease_until=None)
+        )
+
+    def _inspect(self, one: Inspect) -> Row | None:
+        row = self._rows([one.id]).get(one.id)
+        return row and self._taken_over(row)
+
+    def _observe(self, one: Observe) -> Row:
+        row = self._rows([one.row.id])[one.row.id]
+        if row.state is not State.UNKNOWN or row.claim != one.row.claim or row.needs_decision:
+            return row
+        before = meter_from_text(row.before)
+        assert before is not None  # noqa: S101 - for type checkers: it is set before each sending
+        known = lessons_of(self.connection)
+        earlier = meter_from_text(row.reading)
+        total, used = one.reading.total_credits, one.reading.used_credits
+        text = f"totalCredits {total}, usedCredits {used}"
+        if earlier is None or row.reading_at is None or not same(earlier, one.reading, known):
+            self._note(row.id, "reading", text)
+            return self._set(row, reading=meter_to_text(one.reading), reading_at=self.now)
+        age = self.rules.steady() - one.began
+        if self.now - age < row.reading_at + self.rules.quiet:
+            return row
+        found = conclude(
+            before,
+            one.reading,
+            row.refill,
+            lessons=known,
+            other_writers=self.rules.other_writers,
+        )
+        since = f"from {before.total_credits} and {before.used_credits} before it was sent"
+        conclusion = f"{found.reason} ({since})"
+        if conclusion != row.conclusion:
+            self._note(row.id, "reading", text)
+            self._note(row.id, "concluded", f"{found.state}: {conclusion}")
+        ended_at = None if found.state is State.UNKNOWN else self.now
+        return self._set(
+            row,
+            state=found.state,
+            conclusion=conclusion,
+            needs_decision=found.needs_decision,
+            ended_at=ended_at,
+        )
+
+    def _decide(self, one: Decide) -> Row | LedgerError:
+        row = self._rows([one.id]).get(one.id)
+        if row is None:
+            return LedgerError(f"the ledger has no refill {one.id!r}")
+        state = State.APPLIED if one.applied else State.NOT_APPLIED
+        conclusion = f"decided: {one.note}"
+        if row.state is state and row.conclusion == conclusion:
+            return row  # carried out before
+        if row.state is not State.UNKNOWN:
+            return LedgerError(
+                f"only a refill whose outcome is unknown can be decided; {one.id!r} is {row.state}"
+            )
+        self._note(row.id, "decided", f"{state}: {one.note}")
+        return self._set(
+            row, state=state, conclusion=conclusion, needs_decision=False, ended_at=self.now
+        )
+
+    def _taken_over(self, row: Row) -> Row:
+        """Return a row whose owner is dead as it is without it; others as they are."""
+        if row.state is not State.SENDING:
+            return row
+        is_over = row.lease_until is None or row.lease_until <= self.now
+        is_own = row.owner is None or row.owner == self.rules.owner
+        if not is_over and (is_own or self.rules.alive(row.owner or "") is not False):
+            return row
+        why = "its lease had expired" if is_over else "its process had ended"
+        if row.before is None:
+            self._note(row.id, "taken over", f"planned: {why}, and it had not been sent")
+            return self._set(row, state=State.PLANNED, owner=None, lease_until=None)
+        text = f"{why} before it wrote down what came of it"
+        self._note(row.id, "taken over", f"unknown: {text}")
+        return self._set(row, state=State.UNKNOWN, owner=None, lease_until=None, error=text)
+
+    def _set(self, row: Row, **values: Any) -> Row:
+        """Change a row if it is still as it was read."""
+        written = {k: v.value if isinstance(v, State) else v for k, v in values.items()}
+        changed = self.connection.execute(
+            update(refills)
+            .where(
+                refills.c.id == row.id,
+                refills.c.state == row.state.value,
+                refills.c.claim == row.claim,
+                # An owner that is slow, and not dead, may have renewed it meanwhile.
+                refills.c.lease_until == row.lease_until,
+            )
+            .values(**written)
+        ).rowcount
+        return evolve(row, **values) if changed else self._rows([row.id])[row.id]
+
+    def _learn(self, shown: Iterable[tuple[str, frozenset[Lesson]]]) -> None:
+        new = {lesson: id_ for id_, many in shown for lesson in many}
+        for lesson in sorted(new.keys() - lessons_of(self.connection) if new else ()):
+            row = {"lesson": lesson.value, "refill_id": new[lesson], "at": self.now}
+            self.connection.execute(_insert_new(self.connection, lessons), row)
+
+    def _note(self, refill_id: str, what: str, text: str) -> None:
+        self._history.append({"refill_id": refill_id, "at": self.now, "what": what, "text": text})
+
+    def _rows(self, ids: Iterable[str]) -> dict[str, Row]:
+        chosen = select(refills).where(refills.c.id.in_(list(ids)))
+        return {row.id: row for row in rows_of(self.connection, chosen, self.now)}
+
+    def _open_rows(self, meters: set[tuple[str, str]]) -> dict[tuple[str, str], Row]:
+        chosen = select(refills).where(
+            tuple_(refills.c.workspace_id, refills.c.external_meter_id).in_(list(meters)),
+            refills.c.state.in_(_OPEN),
+        )
+        return {row.meter: row for row in rows_of(self.connection, chosen, self.now)}
+
+
+def _insert_new(connection: Connection, table: Table) -> Any:
+    """Return a statement that inserts rows unless their key is there."""
+    dialect: Any = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def _is_begun(row: Row, begin: Begin) -> bool:
+    is_ours = row.claim == begin.row.claim and row.state is State.SENDING
+    return is_ours and row.before is not None
+
+
+def _may_be_sent(row: Row, claim: Claim) -> bool:
+    if row.state is State.REJECTED:
+        return claim.retry_rejected
+    return row.state in (State.PLANNED, State.NOT_APPLIED)
+
+
+def rows_of(connection: Connection, chosen: Select[Any], now: float) -> Iterator[Row]:
+    """Yield the rows of a statement that selects from `refills`."""
+    for found in connection.execute(chosen).mappings():
+        values: dict[str, Any] = dict(found)
+        values["state"] = State(values["state"])
+        yield Row(**values, now=now)
+
+
+def totals(connection: Connection) -> dict[State, tuple[int, int]]:
+    """Return the number of refills and the sum of their credits, for each state."""
+    found: dict[State, tuple[int, int]] = dict.fromkeys(State, (0, 0))
+    # Summed up here: SQLite has no sums beyond 64 bits.
+    grouped = select(refills.c.state, refills.c.refill, func.count()).group_by(
+        refills.c.state, refills.c.refill
+    )
+    for state, amount, number in connection.execute(grouped):
+        count, credit = found[State(state)]
+        found[State(state)] = (count + number, credit + number * amount)
+    return found
+
+
+def history_of(connection: Connection, row: Row) -> list[HistoryEntry]:
+    """Return what happened to a refill, in order of time."""
+    chosen = select(history).where(history.c.refill_id == row.id).order_by(history.c.seq)
+    found = [(one.at, one.what, one.text) for one in connection.execute(chosen)]
+    found.append((row.planned_at, "planned", str(row.order)))
+    before, answer = meter_from_text(row.before), meter_from_text(row.answer)
+    if before is not None and row.sent_at is not None:
+        reading = f"totalCredits {before.total_credits}, usedCredits {before.used_credits}"
+        found.append((row.sent_at, "sent", f"sending {row.attempts}; before it: {reading}"))
+    if answer is not None and row.ended_at is not None:
+        reading = f"totalCredits {answer.total_credits}, usedCredits {answer.used_credits}"
+        found.append((row.ended_at, "answered", f"{row.state}: {reading}"))
+    found.sort(key=lambda one: one[0])  # stable: entries of one moment stay in order
+    return [
+        HistoryEntry(at=at, what=what, text=text)
+        for seconds, what, text in found
+        if (at := moment(seconds)) is not None
+    ]
+
+
+def lessons_of(connection: Connection) -> frozenset[Lesson]:
+    """Return what answered refills have shown."""
+    return frozenset(map(Lesson, connection.scalars(select(lessons.c.lesson))))
+
+
+def effect_of(known: frozenset[Lesson]) -> Lesson | None:
+    """Return the effect of a refill that answers have shown; `None` if none, or both, were."""
+    shown = EFFECTS & known
+    return next(iter(shown)) if len(shown) == 1 else None
+
+
+def fact(connection: Connection, name: str, value: str) -> str:
+    """Write a fact down unless it is there, and return it as it is there."""
+    connection.execute(_insert_new(connection, facts), {"name": name, "value": value})
+    found = connection.scalar(select(facts.c.value).where(facts.c.name == name))
+    return str(found)

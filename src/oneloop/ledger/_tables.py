@@ -1,0 +1,99 @@
+"""The tables of a ledger, for SQLite and PostgreSQL. docs/ledger.md describes them for readers."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+VERSION = "1"
+"""Of this schema; a ledger of another one is refused."""
+
+metadata = MetaData()
+
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only an INTEGER
+
+refills = Table(
+    "refills",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("workspace_id", Text, nullable=False),
+    Column("external_meter_id", Text, nullable=False),
+    Column("refill", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # Which sending the state is about. Whoever writes down a result must name it.
+    Column("claim", Text),
+    Column("owner", Text),
+    Column("lease_until", Double),
+    # Meters are JSON as the API writes it; times are seconds since the epoch.
+    Column("before", Text),
+    Column("answer", Text),
+    Column("reading", Text),
+    Column("reading_at", Double),
+    Column("error", Text),
+    Column("conclusion", Text),
+    Column("needs_decision", Boolean, nullable=False),
+    Column("planned_at", Double, nullable=False),
+    Column("sent_at", Double),
+    Column("ended_at", Double),
+    sqlite_autoincrement=True,
+)
+
+_OPEN = text("state IN ('sending', 'unknown')")
+
+# A meter has one refill at a time. The database enforces it, whatever the processes do.
+Index(
+    "refills_one_at_a_time",
+    refills.c.workspace_id,
+    refills.c.external_meter_id,
+    unique=True,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)
+
+_UNFINISHED = text("state IN ('planned', 'sending', 'unknown', 'not applied')")
+
+Index(
+    "refills_unfinished",
+    refills.c.state,
+    refills.c.seq,
+    sqlite_where=_UNFINISHED,
+    postgresql_where=_UNFINISHED,
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("refill_id", Text, nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What answered refills have shown of the API, each with the refill that showed it first.
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("lesson", Text, primary_key=True),
+    Column("refill_id", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+# The version of the schema, and the API that the ledger belongs to.
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,364 @@
+"""The connection to a ledger's database, and the thread that writes to it.
+
+All threads and tasks hand their operations to one thread. It carries out what has come together in
+one transaction, so that one flush to disk serves many refills, and it carries operations out again
+after the connection was lost.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from attrs import evolve
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError as UrlError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+
+from oneloop._errors import ConfigurationError
+
+from ._model import LedgerError, LedgerUnavailableError
+from ._owners import Owners
+from ._store import Batch, Operation, Rules, fact
+from ._tables import VERSION, facts, metadata
+
+T = TypeVar("T")
+
+_LARGEST_BATCH = 256
+"""Operations in one transaction. More would let the first ones wait for little gain."""
+
+_RACES = 5
+"""How often an operation may lose a race for a meter before that is an error."""
+
+_PAUSE = 0.1
+"""Seconds between attempts to reach a database."""
+
+_SCHEMA_LOCK = 7_116_540_226_011
+"""PostgreSQL makes a table twice if two sessions ask at once. Whoever has this lock makes it."""
+
+
+# A commit must be on disk before anything is sent, also where the server is set to answer earlier.
+# A setting that is stricter stays.
+_POSTGRESQL_NOW = text(
+    "SELECT extract(epoch FROM clock_timestamp()), CASE current_setting('synchronous_commit') "
+    "WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
+)
+
+
+def checked_url(database: str | os.PathLike[str]) -> URL:
+    """Return the URL of a database that was given as a path or as a URL.
+
+    Raises:
+        ConfigurationError: It is neither, or no database that a ledger can be in.
+    """
+    try:
+        name = os.fspath(database)
+    except TypeError:
+        name = None
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(
+            'database must be a path such as "refills.db" or a URL such as '
+            '"postgresql://user@host/name"'
+        )
+    if name == ":memory:":
+        name = "sqlite://"
+    if "://" not in name:
+        return URL.create("sqlite", database=str(Path(name).resolve()))
+    try:
+        url = make_url(name)
+    except (UrlError, ValueError):
+        raise ConfigurationError("database is not a valid URL") from None
+    backend = url.drivername
+    if backend in ("postgresql", "postgres", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if backend not in ("sqlite", "sqlite+pysqlite"):
+        raise ConfigurationError(
+            f"a ledger can be in SQLite or PostgreSQL, not in {backend[:40]!r}; use a path, "
+            "sqlite:///path or postgresql://user@host/name"
+        )
+    if url.database in (None, "", ":memory:") or "mode" in url.query:
+        raise ConfigurationError(
+            "a ledger must outlive its process: name a file, as in Ledger('refills.db')"
+        )
+    return url.set(database=str(Path(str(url.database)).resolve()))
+
+
+class Database:
+    """A database with the tables of a ledger, made when they are first written to.
+
+    Args:
+        url: From `checked_url`.
+        rules: What the operations go by; their owner and `alive` are set here.
+        patience: Seconds for which a database that was reachable before is tried again.
+        clock: Seconds since the epoch. Only for SQLite: PostgreSQL has a clock that all share.
+    """
+
+    def __init__(
+        self, url: URL, rules: Rules, *, patience: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._url = url
+        self._patience = patience
+        self._clock = clock
+        self._is_file = url.get_backend_name() == "sqlite"
+        self._owners = Owners(Path(str(url.database))) if self._is_file else None
+        alive = self._owners.is_alive if self._owners else _nobody_knows
+        self._rules = evolve(rules, owner=uuid4().hex, alive=alive)
+        self._engine = _engine(url, patience)
+        self._is_prepared = False
+        self._was_reached = False
+        self._api: str | None = None
+        self._writing: Connection | None = None
+
+    @property
+    def name(self) -> str:
+        """The database without its password, for messages."""
+        return str(self._url.database) if self._is_file else self._url.render_as_string()
+
+    def now(self, connection: Connection) -> float:
+        """Return seconds since the epoch by the clock that all processes share."""
+        if self._is_file:
+            return self._clock()
+        return float(connection.execute(_POSTGRESQL_NOW).scalar_one())
+
+    def write(self, operations: list[Operation], api: str) -> list[Any]:
+        """Carry out operations in one transaction and return their results.
+
+        An exception among the results belongs to its operation alone.
+        """
+        for _ in range(_RACES):
+            try:
+                return self._persistently(lambda: self._write(operations, api))
+            except IntegrityError:
+                # Another process has taken a meter at the same moment. A new transaction sees that.
+                if len(operations) > 1:
+                    return [result for one in operations for result in self.write([one], api)]
+        return self._persistently(lambda: self._write(operations, api))
+
+    def _write(self, operations: list[Operation], api: str) -> list[Any]:
+        if self._writing is None:
+            self._writing = self._engine.connect()
+        connection = self._writing
+        try:
+            with connection.begin():
+                self._prepare(connection)
+                self._check_api(connection, api)
+                batch = Batch(connection, self._rules, self.now(connection))
+                results = batch.perform(operations)
+        except BaseException:
+            self._drop_connection()
+            raise
+        self._is_prepared = True
+        self._api = api or self._api
+        return results
+
+    def read(self, function: Callable[[Connection, float], T]) -> T:
+        """Return what a function reads, in a transaction of its own.
+
+        Raises:
+            LedgerError: There is no ledger in this database.
+            LedgerUnavailableError: The database cannot be reached.
+        """
+
+        def attempt() -> T:
+            with self.reading() as connection:
+                return function(connection, self.now(connection))
+
+        return self._persistently(attempt)
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        """Yield a connection that reads what there is at one moment."""
+        if self._is_file and not Path(str(self._url.database)).exists():
+            raise LedgerError(f"there is no ledger at {self.name}")
+        with self._engine.connect().execution_options(is_reading=True) as connection:
+            if not self._is_prepared:
+                if not inspect(connection).has_table(facts.name):
+                    raise LedgerError(f"there is no ledger in the database {self.name}")
+                self._check_version(connection)
+            connection.rollback()
+            yield connection
+
+    def disconnect(self) -> None:
+        """Close the connection that the calling thread has written through."""
+        connection, self._writing = self._writing, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Let others take over at once what this process has begun."""
+        self._engine.dispose()
+        if self._owners is not None:
+            self._owners.release()
+
+    def _persistently(self, function: Callable[[], T]) -> T:
+        begun = time.monotonic()
+        while True:
+            try:
+                result = function()
+            except DBAPIError as error:
+                if isinstance(error, IntegrityError):
+                    raise
+                waited = time.monotonic() - begun
+                if not (self._was_reached and _may_pass(error) and waited < self._patience):
+                    raise LedgerUnavailableError(self._unavailable(error)) from None
+                time.sleep(_PAUSE)
+            except SQLAlchemyError as error:
+                raise LedgerUnavailableError(self._unavailable(error)) from None
+            else:
+                self._was_reached = True
+                return result
+
+    def _unavailable(self, error: SQLAlchemyError) -> str:
+        # The driver's own words: SQLAlchemy would add the statement with its values.
+        said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+        password = self._url.password
+        said = said.replace(str(password), "***") if password else said
+        lines = " ".join(said.split())[:500]
+        return f"the ledger in {self.name} cannot be used: {lines}"
+
+    def _prepare(self, connection: Connection) -> None:
+        """Make the tables, once per process, and begin to be a living owner."""
+        if self._is_prepared:
+            return
+        if not self._is_file:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"))
+        metadata.create_all(connection)
+        fact(connection, "version", VERSION)
+        self._check_version(connection)
+        if self._owners is not None:
+            self._owners.register(self._rules.owner)
+
+    def _check_version(self, connection: Connection) -> None:
+        found = connection.scalar(
+            facts.select().with_only_columns(facts.c.value).where(facts.c.name == "version")
+        )
+        if found != VERSION:
+            raise LedgerError(
+                f"the ledger in {self.name} was made by another version of oneloop "
+                f"(schema {found}, not {VERSION})"
+            )
+
+    def _check_api(self, connection: Connection, api: str) -> None:
+        """Refuse to use a ledger with an API that its refills were not sent to."""
+        if api in ("", self._api):
+            return
+        found = fact(connection, "api", api)
+        if found != api:
+            raise LedgerError(
+                f"the ledger in {self.name} belongs to {found}, not to {api}: what was refilled "
+                "there says nothing about here; use another ledger"
+            )
+
+    def _drop_connection(self) -> None:
+        connection, self._writing = self._writing, None
+        if connection is not None:
+            try:
+                connection.invalidate()
+                connection.close()
+            except SQLAlchemyError:  # it is broken, which is why it is dropped
+                pass
+
+
+class Writer:
+    """A thread that carries operations out in the database, many in one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: SimpleQueue[tuple[Operation | None, str, Future[Any]]] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="oneloop-ledger", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation, api: str) -> Future[Any]:
+        """Return a future of the result of an operation, once it is on disk."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # from now on, a task cannot cancel it
+        self._queue.put((operation, api, future))
+        return future
+
+    def close(self) -> None:
+        """Carry out what was submitted, and end the thread."""
+        future: Future[Any] = Future()
+        self._queue.put((None, "", future))
+        future.result()
+        self._thread.join()
+
+    def _run(self) -> None:
+        closing = None
+        while closing is None:
+            jobs = [self._queue.get()]
+            try:
+                while len(jobs) < _LARGEST_BATCH:
+                    jobs.append(self._queue.get_nowait())
+            except Empty:
+                pass
+            closing = next((future for one, _, future in jobs if one is None), None)
+            for api in {api for one, api, _ in jobs if one is not None}:
+                self._carry_out(
+                    [(one, f) for one, a, f in jobs if one is not None and a == api], api
+                )
+        self._database.disconnect()
+        closing.set_result(None)
+
+    def _carry_out(self, jobs: list[tuple[Operation, Future[Any]]], api: str) -> None:
+        futures = [future for _, future in jobs]
+        results: list[Any]
+        try:
+            results = self._database.write([one for one, _ in jobs], api)
+        except BaseException as error:  # noqa: BLE001 - it belongs to those who wait
+            results = [error] * len(jobs)
+        for future, result in zip(futures, results, strict=True):
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+
+def _nobody_knows(_: str) -> None:
+    """Say that only the lease can tell whether an owner is alive."""
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    """Return whether the same may succeed later: lost connections, deadlocks, locked files."""
+    name: str | None = getattr(error.orig, "sqlite_errorname", None)
+    if name is not None:
+        return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR"))
+    return error.connection_invalidated or isinstance(error, OperationalError)
+
+
+def _engine(url: URL, patience: float) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": patience})
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_at_once)
+        return engine
+    limits = {
+        "connect_timeout": 10,
+        # A connection that was cut without a word must not be waited for.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+    }
+    given = {name: value for name, value in limits.items() if name not in url.query}
+    return create_engine(url, poolclass=NullPool, connect_args=given)
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
+    cursor.execute("PRAGMA synchronous = FULL")  # a commit is on disk before anything is sent
+    cursor.close()
+
+
+def _begin_at_once(connection: Connection) -> None:
+    """Take the lock before reading: a transaction that takes it later can fail then."""
+    is_reading = connection.get_execution_options().get("is_reading", False)
+    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
