@@ -35,7 +35,7 @@ from oneloop import ResponseDecodeError
 from oneloop.ledger import _steps as steps
 from oneloop.ledger._model import RefillOrder, State
 from oneloop.ledger._settling import Lesson
-from oneloop.ledger._steps import Command, Pause, Read, Result, Send, Settings, Write
+from oneloop.ledger._steps import Command, Pause, Read, Send, Settings, Write
 from oneloop.ledger._store import Begin, Decide, Operation, Row, Rules, rows_of
 from oneloop.ledger._tables import refills as table
 from oneloop.ledger._writer import Database, checked_url
@@ -281,7 +281,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def start(self, process: int, order: RefillOrder, what: str, *, retry_rejected: bool) -> None:
         """Let a process begin to refill, or to settle."""
         at = self.processes[process]
-        if len(at.tasks) > 2 or (what == "settle" and order.id not in self.planned):
+        if len(at.tasks) > 2 or (what == "settle" and self._row(order.id) is None):
             return
         settings = evolve(self._settings, retry_rejected=retry_rejected)
         generator = (
@@ -317,6 +317,29 @@ class LedgerMachine(RuleBasedStateMachine):
             self._crash(process)
         elif not move.is_slow:
             self._pass_on(process, task)
+
+    @rule(
+        process=st.integers(0, 1),
+        order=st.sampled_from(ORDERS),
+        fate=st.sampled_from(FATES),
+        lateness=st.sampled_from([0.1, 0.5, 1.0]),
+        until=st.sampled_from([Read, Send, Write, None, None, None]),
+    )
+    def refill(
+        self, process: int, order: RefillOrder, fate: str, lateness: float, until: Any
+    ) -> None:
+        """Let a process make a refill all at once, or up to a command after it was sent."""
+        self.planned.add(order.id)
+        self._run(
+            self.processes[process], steps.refill(order, self._settings), fate, lateness, until
+        )
+
+    @precondition(lambda self: self.planned)
+    @rule(process=st.integers(0, 1), order=st.sampled_from(ORDERS))
+    def settle(self, process: int, order: RefillOrder) -> None:
+        """Let a process take a step to settle a refill, all at once."""
+        if self._row(order.id) is not None:
+            self._run(self.processes[process], steps.settle(order.id, self._settings))
 
     @precondition(lambda self: any(len(process.tasks) > 1 for process in self.processes))
     @rule(process=st.integers(0, 1))
@@ -495,7 +518,12 @@ class LedgerMachine(RuleBasedStateMachine):
             for id in sorted(self.planned):
                 self._run(last, steps.refill(BY_ID[id], self._settings))
             self.world.pass_on(QUIET)
-        for row in self._rows():
+        rows = self._rows()
+        waited_for = {row.external_meter_id for row in rows if row.state is State.UNKNOWN}
+        for row in rows:
+            if row.state is State.PLANNED:
+                assert row.external_meter_id in waited_for, row
+                continue
             assert row.state in (State.APPLIED, State.REJECTED, State.UNKNOWN), row
             if row.state is State.UNKNOWN:
                 # Only what readings cannot decide.
@@ -506,7 +534,6 @@ class LedgerMachine(RuleBasedStateMachine):
                     or self.world.effect is Lesson.FALLS
                     or not (row.needs_decision)
                 ), row
-        # And a refill that waits for another one waits for one that is unknown.
 
     def _effects(self) -> set[Lesson]:
         assert self.reader is not None
@@ -518,16 +545,24 @@ class LedgerMachine(RuleBasedStateMachine):
 
         return self.reader.read(read) & {Lesson.RISES, Lesson.FALLS}
 
-    def _run(self, process: Process, generator: Any) -> Result | None:
-        """Run steps to their end, in a world without faults."""
+    def _run(
+        self,
+        process: Process,
+        generator: Any,
+        fate: str = "well",
+        lateness: float = 0.0,
+        until: type[Any] | None = None,
+    ) -> None:
+        """Run steps to their end, or to a command, without faults but of what is sent."""
         task = Task(generator, next(generator))
         process.tasks.append(task)
-        for _ in range(100):
-            if task not in process.tasks:
-                return None
+        for number in range(100):
+            if task not in process.tasks or (until and number and isinstance(task.command, until)):
+                return
             if isinstance(task.command, Pause):
                 self.world.pass_on(task.command.seconds)
-            task.answer = (self._carry_out(process, task.command, "well", 0.0),)
+            chosen = fate if isinstance(task.command, Send) else "well"
+            task.answer = (self._carry_out(process, task.command, chosen, lateness),)
             self._pass_on(process, task)
         raise AssertionError(f"the steps do not end: {task}")
 

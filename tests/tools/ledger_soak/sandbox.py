@@ -55,15 +55,16 @@ class Recorder:
 
     def __init__(self) -> None:
         self.applied = Counter[tuple[str, int]]()
-        self.requests = self.faults = self.late = 0
+        self.requests = self.faults = self.late = self.last = 0
 
     def __call__(self, request: ReceivedRequest) -> None:
         """Count a request."""
         if request.operation not in OPERATIONS:
             return
-        is_new = request.number > self.requests
+        is_new = request.number > self.last
         if is_new:
-            self.requests = request.number
+            self.last = request.number
+            self.requests += 1
             self.faults += request.fault is not None
         if request.operation == "refillBillingLimit" and request.applied:
             body = request.json
