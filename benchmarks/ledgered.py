@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import asdict, frozen
-from oneloop.ledger import AsyncLedger, Ledger, RefillOrder, State, Summary
 
 from oneloop import AsyncOneloop, Oneloop
+from oneloop.ledger import AsyncLedger, Ledger, RefillOrder, State, Summary
 
 WORKSPACE = "ws_5f2b8c1e9a7d4036"
 CREDITS = 500

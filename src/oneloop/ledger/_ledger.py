@@ -28,7 +28,7 @@ from ._model import (
     Summary,
     check_text,
 )
-from ._steps import Command, Pace, Pause, Read, Result, Send, Settings, Steps
+from ._steps import Command, Pace, Pause, Read, Result, Send, Settings, Slot, Steps
 from ._steps import refill as _refill
 from ._steps import settle as _settle
 from ._store import (
@@ -49,6 +49,9 @@ T = TypeVar("T")
 
 _PAGE = 500
 """Rows that are read at once where many are returned."""
+
+_AHEAD = 3
+"""Refills under way for each that is being sent: others are read and written down meanwhile."""
 
 _BUDGET = 0.75
 """Part of a lease that one call may take. It begins in the first quarter, or not at all."""
@@ -418,7 +421,7 @@ class Ledger(_Ledger):
         client: Oneloop,
         workers: int,
     ) -> None:
-        shell = _Blocking(*self._parts(client, Oneloop))
+        shell = _Blocking(*self._parts(client, Oneloop), threading.Semaphore(workers))
 
         def work() -> None:
             try:
@@ -434,7 +437,7 @@ class Ledger(_Ledger):
 
         threads = [
             threading.Thread(target=work, name=f"oneloop-refill-{number}", daemon=True)
-            for number in range(workers)
+            for number in range(_AHEAD * workers)
         ]
         try:
             for thread in threads:
@@ -471,24 +474,50 @@ class Ledger(_Ledger):
     def _drive(steps: Steps, shell: "_Blocking") -> Result:
         value: Any = None
         error: BaseException | None = None
-        while True:
-            try:
-                command = steps.send(value) if error is None else steps.throw(error)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            value = error = None
-            try:
-                value = shell.perform(command)
-            except BaseException as raised:  # noqa: BLE001 - the steps raise it, or handle it
-                error = raised
+        has_slot = False
+        try:
+            while True:
+                try:
+                    command = steps.send(value) if error is None else steps.throw(error)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                value = error = None
+                try:
+                    if isinstance(command, Slot):
+                        has_slot = shell.take_slot()
+                    else:
+                        value = shell.perform(command)
+                except BaseException as raised:  # noqa: BLE001 - the steps raise or handle it
+                    error = raised
+                if isinstance(command, Send):
+                    has_slot = shell.free_slot(has_slot)
+        finally:
+            shell.free_slot(has_slot)
 
 
 class _Blocking:
     """Carries out commands with a blocking client."""
 
-    def __init__(self, client: Any, write: Callable[[Operation], "Future[Any]"]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        write: Callable[[Operation], "Future[Any]"],
+        slots: threading.Semaphore | None = None,
+    ) -> None:
         self._client = client
         self._write = write
+        self._slots = slots
+
+    def take_slot(self) -> bool:
+        if self._slots is None:
+            return False
+        self._slots.acquire()
+        return True
+
+    def free_slot(self, has_slot: bool) -> bool:
+        if has_slot and self._slots is not None:
+            self._slots.release()
+        return False
 
     def perform(self, command: Command) -> Any:
         if isinstance(command, Pause):
@@ -647,7 +676,7 @@ class AsyncLedger(_Ledger):
         client: AsyncOneloop,
         workers: int,
     ) -> None:
-        shell = _Async(*self._parts(client, AsyncOneloop))
+        shell = _Async(*self._parts(client, AsyncOneloop), asyncio.Semaphore(workers))
 
         async def work() -> None:
             try:
@@ -662,7 +691,7 @@ class AsyncLedger(_Ledger):
                 agenda.stop(error)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
+            for _ in range(_AHEAD * workers):
                 group.create_task(work())
         if agenda.error is not None:
             raise agenda.error
@@ -688,24 +717,50 @@ class AsyncLedger(_Ledger):
     async def _drive(steps: Steps, shell: "_Async") -> Result:
         value: Any = None
         error: BaseException | None = None
-        while True:
-            try:
-                command = steps.send(value) if error is None else steps.throw(error)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            value = error = None
-            try:
-                value = await shell.perform(command)
-            except BaseException as raised:  # noqa: BLE001 - the steps raise it, or handle it
-                error = raised
+        has_slot = False
+        try:
+            while True:
+                try:
+                    command = steps.send(value) if error is None else steps.throw(error)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                value = error = None
+                try:
+                    if isinstance(command, Slot):
+                        has_slot = await shell.take_slot()
+                    else:
+                        value = await shell.perform(command)
+                except BaseException as raised:  # noqa: BLE001 - the steps raise or handle it
+                    error = raised
+                if isinstance(command, Send):
+                    has_slot = shell.free_slot(has_slot)
+        finally:
+            shell.free_slot(has_slot)
 
 
 class _Async:
     """Carries out commands with an async client."""
 
-    def __init__(self, client: Any, write: Callable[[Operation], "Future[Any]"]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        write: Callable[[Operation], "Future[Any]"],
+        slots: asyncio.Semaphore | None = None,
+    ) -> None:
         self._client = client
         self._write = write
+        self._slots = slots
+
+    async def take_slot(self) -> bool:
+        if self._slots is None:
+            return False
+        await self._slots.acquire()
+        return True
+
+    def free_slot(self, has_slot: bool) -> bool:
+        if has_slot and self._slots is not None:
+            self._slots.release()
+        return False
 
     async def perform(self, command: Command) -> Any:
         if isinstance(command, Pause):

@@ -54,7 +54,12 @@ class Pause:
     seconds: float
 
 
-Command: TypeAlias = Read | Send | Write | Pause
+@frozen
+class Slot:
+    """Wait until fewer refills are being sent than a run may send at once."""
+
+
+Command: TypeAlias = Read | Send | Write | Pause | Slot
 
 
 @frozen(kw_only=True)
@@ -203,8 +208,10 @@ def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, An
             problem = f"there is no meter {row.external_meter_id!r} in {row.workspace_id!r}"
             return (yield from _finish(row, State.REJECTED, f"{problem}; nothing was sent"))
         began = [clock() for clock in settings.clocks]
-        if not (yield Write(Begin(row=row, before=before))):
+        begun: Row | None = yield Write(Begin(row=row, before=before))
+        if begun is None:
             return None
+        yield Slot()
     except _UNSENT:
         raise
     except NotFoundError as error:
@@ -218,8 +225,8 @@ def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, An
     late = max(clock() - start for clock, start in zip(settings.clocks, began, strict=True))
     if late > settings.lease / 4:
         problem = f"not sent, because {late:.1f} s had passed since it was written down"
-        return (yield from _finish(row, State.PLANNED, problem, again_in=0.0))
-    return (yield from _sent(row, before, settings))
+        return (yield from _finish(begun, State.PLANNED, problem, again_in=0.0))
+    return (yield from _sent(begun, before, settings))
 
 
 def _sent(

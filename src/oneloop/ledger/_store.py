@@ -11,7 +11,17 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
-from sqlalchemy import Connection, Select, Table, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Select,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oneloop_api.models import CustomerBillingMeter
@@ -28,11 +38,7 @@ from ._model import (
     moment,
 )
 from ._settling import EFFECTS, Lesson, conclude, same
-from ._tables import facts, history, lessons, refills
-
-_OPEN = (State.SENDING.value, State.UNKNOWN.value)
-_SENDABLE = (State.PLANNED.value, State.NOT_APPLIED.value, State.REJECTED.value)
-_UNSETTLED = (*_OPEN, State.NOT_APPLIED.value)
+from ._tables import OPEN, facts, history, lessons, refills
 
 Alive: TypeAlias = Callable[[str], bool | None]
 """Whether the owner of a claim is running; `None` if only the lease can tell."""
@@ -131,7 +137,10 @@ class Claimed:
 
 @frozen(kw_only=True)
 class Begin:
-    """Write down that a refill is about to be sent. The result is whether the claim still holds."""
+    """Write down that a refill is about to be sent.
+
+    The result is the row as it is then, `None` if the claim no longer holds.
+    """
 
     row: Row
     before: CustomerBillingMeter
@@ -217,12 +226,15 @@ class Batch:
         connection: Has begun the transaction.
         rules: What to go by.
         now: Seconds since the epoch, by the clock that all processes share.
+        known: Lessons that are in the database for certain.
     """
 
     connection: Connection
     rules: Rules
     now: float
+    known: frozenset[Lesson] = frozenset()
     _history: list[dict[str, Any]] = field(factory=list[dict[str, Any]], init=False)
+    _learned: set[Lesson] = field(factory=set[Lesson], init=False)
 
     def perform(self, operations: Sequence[Operation]) -> list[Any]:
         """Carry out operations and return their results in the same order.
@@ -256,10 +268,9 @@ class Batch:
         yield Claim, self._claim
 
     def _claim(self, claims: Sequence[Claim]) -> Iterator[Any]:
-        orders = {one.order.id: one.order for one in claims}
-        self._plan(orders.values())
-        rows = self._rows(orders)
-        open_rows = self._open_rows({row.meter for row in rows.values()})
+        rows = self._rows({one.order.id for one in claims})
+        new = {one.order.id for one in claims} - rows.keys()
+        open_rows = self._open_rows({one.order.external_meter_id for one in claims})
         for row in list(open_rows.values()):
             after = self._taken_over(row)
             if row.id in rows:
@@ -268,17 +279,17 @@ class Batch:
                 del open_rows[row.meter]
             else:
                 open_rows[row.meter] = after
-        taken: dict[str, tuple[str, str]] = {}
+        taken: dict[str, Row] = {}
+        # In one order everywhere, so that two processes with the same orders do not deadlock.
         for one in sorted(claims, key=lambda one: one.order.id):
-            row = rows[one.order.id]
+            row = rows.setdefault(one.order.id, _planned(one.order, self.now))
             is_free = row.meter not in open_rows
             if is_free and row.order == one.order and _may_be_sent(row, one):
-                taken[row.id] = one.claim, row.state.value
-                open_rows[row.meter] = row
-        if taken:
-            self._take(taken)
-            rows.update(self._rows(taken))
-            open_rows.update(self._open_rows({rows[one].meter for one in taken}))
+                taken[row.id] = open_rows[row.meter] = self._taken(row, one.claim)
+        self._insert({id_: taken.get(id_, rows[id_]) for id_ in sorted(new)}.values())
+        for id_ in taken.keys() - self._update(taken, rows, new):  # another process has it
+            del open_rows[taken.pop(id_).meter]
+        rows.update(taken)
         for one in claims:
             row = rows[one.order.id]
             if row.order != one.order:
@@ -291,27 +302,53 @@ class Batch:
                 blocker=None if blocker is None or blocker.id == row.id else blocker,
             )
 
-    def _plan(self, orders: Iterable[RefillOrder]) -> None:
-        # In one order everywhere, so that two processes with the same orders do not deadlock.
-        rows = [
-            {
-                "id": order.id,
-                "workspace_id": order.workspace_id,
-                "external_meter_id": order.external_meter_id,
-                "refill": order.refill,
-                "state": State.PLANNED.value,
-                "attempts": 0,
-                "needs_decision": False,
-                "planned_at": self.now,
-            }
-            for order in sorted(orders, key=lambda order: order.id)
-        ]
-        self.connection.execute(_insert_new(self.connection, refills), rows)
+    def _taken(self, row: Row, claim: str) -> Row:
+        return evolve(
+            row,
+            state=State.SENDING,
+            claim=claim,
+            owner=self.rules.owner,
+            lease_until=self.now + self.rules.lease,
+            before=None,
+            answer=None,
+            reading=None,
+            reading_at=None,
+            conclusion=None,
+            ended_at=None,
+        )
 
-    def _take(self, taken: dict[str, tuple[str, str]]) -> None:
-        chosen = select(refills.c.id).where(refills.c.id.in_(taken), refills.c.state.in_(_SENDABLE))
-        # What another process is about to take is left to it.
-        locked = self.connection.scalars(chosen.with_for_update(skip_locked=True)).all()
+    def _insert(self, new: Iterable[Row]) -> None:
+        values = [
+            {
+                "id": row.id,
+                "workspace_id": row.workspace_id,
+                "external_meter_id": row.external_meter_id,
+                "refill": row.refill,
+                "state": row.state.value,
+                "attempts": 0,
+                "claim": row.claim,
+                "owner": row.owner,
+                "lease_until": row.lease_until,
+                "needs_decision": False,
+                "planned_at": row.planned_at,
+            }
+            for row in new
+        ]
+        if values:
+            statement = _insert_new(self.connection, refills)
+            counted = statement.execution_options(preserve_rowcount=True)
+            _expect(self.connection.execute(counted, values), len(values))
+
+    def _update(self, taken: dict[str, Row], rows: dict[str, Row], new: set[str]) -> set[str]:
+        """Write the rows down that were taken, and return the ids of all that were."""
+        old = sorted(taken.keys() - new)
+        if not old:
+            return set(taken)
+        if self.connection.dialect.name == "postgresql":
+            # What another process is about to take is left to it.
+            chosen = select(refills.c.id).where(refills.c.id.in_(old))
+            free = set(self.connection.scalars(chosen.with_for_update(skip_locked=True)))
+            old = [id_ for id_ in old if id_ in free]
         statement = (
             update(refills)
             .where(refills.c.id == bindparam("row_id"), refills.c.state == bindparam("row_state"))
@@ -328,16 +365,15 @@ class Batch:
                 ended_at=None,
             )
         )
-        if locked:
-            self.connection.execute(
-                statement,
-                [
-                    {"row_id": one, "new_claim": taken[one][0], "row_state": taken[one][1]}
-                    for one in sorted(locked)
-                ],
-            )
+        values = [
+            {"row_id": id_, "new_claim": taken[id_].claim, "row_state": rows[id_].state.value}
+            for id_ in old
+        ]
+        if values:
+            _expect(self.connection.execute(statement, values), len(values))
+        return {*old, *new}
 
-    def _begin(self, begins: Sequence[Begin]) -> list[bool]:
+    def _begin(self, begins: Sequence[Begin]) -> list[Row | None]:
         statement = (
             update(refills)
             .where(
@@ -353,29 +389,60 @@ class Batch:
                 lease_until=self.now + self.rules.lease,
             )
         )
-        self.connection.execute(
-            statement,
-            [
-                {
-                    "row_id": one.row.id,
-                    "row_claim": one.row.claim,
-                    "new_before": meter_to_text(one.before),
-                    "new_attempts": one.row.attempts + 1,
-                }
-                for one in sorted(begins, key=lambda one: one.row.id)
-            ],
-        )
-        rows = self._rows(one.row.id for one in begins)
-        return [_is_begun(rows[one.row.id], one) for one in begins]
+        after = [
+            evolve(
+                one.row,
+                before=meter_to_text(one.before),
+                attempts=one.row.attempts + 1,
+                sent_at=self.now,
+                lease_until=self.now + self.rules.lease,
+            )
+            for one in begins
+        ]
+        values = [
+            {
+                "row_id": row.id,
+                "row_claim": row.claim,
+                "new_before": row.before,
+                "new_attempts": row.attempts,
+            }
+            for row in sorted(after, key=lambda row: row.id)
+        ]
+        if self.connection.execute(statement, values).rowcount == len(values):
+            return list(after)
+        rows = self._rows(row.id for row in after)
+        return [row if _is_begun(rows[row.id], row) else None for row in after]
 
     def _finish(self, finishes: Sequence[Finish]) -> list[Row]:
+        after = [
+            evolve(
+                one.row,
+                state=one.state,
+                answer=one.answer and meter_to_text(one.answer),
+                error=one.error,
+                owner=None,
+                lease_until=None,
+                ended_at=None if one.state is State.PLANNED else self.now,
+            )
+            for one in finishes
+        ]
+        values = [
+            {
+                "row_id": row.id,
+                "row_claim": row.claim,
+                "new_state": row.state.value,
+                "new_answer": row.answer,
+                "new_error": row.error,
+                "new_ended_at": row.ended_at,
+            }
+            for row in sorted(after, key=lambda row: row.id)
+        ]
         statement = (
             update(refills)
             .where(
                 refills.c.id == bindparam("row_id"),
                 refills.c.claim == bindparam("row_claim"),
-                # An answer is more than a conclusion from readings, so it may still correct that.
-                refills.c.state.in_(_UNSETTLED),
+                refills.c.state == State.SENDING.value,
             )
             .values(
                 state=bindparam("new_state"),
@@ -383,41 +450,41 @@ class Batch:
                 error=bindparam("new_error"),
                 owner=None,
                 lease_until=None,
-                reading=None,
-                reading_at=None,
-                conclusion=None,
-                needs_decision=False,
                 ended_at=bindparam("new_ended_at"),
             )
         )
-        earlier = self._rows(one.row.id for one in finishes)
-        self.connection.execute(
-            statement,
-            [
-                {
-                    "row_id": one.row.id,
-                    "row_claim": one.row.claim,
-                    "new_state": one.state.value,
-                    "new_answer": one.answer and meter_to_text(one.answer),
-                    "new_error": one.error,
-                    "new_ended_at": None if one.state is State.PLANNED else self.now,
-                }
-                for one in sorted(finishes, key=lambda one: one.row.id)
-            ],
-        )
-        rows = self._rows(one.row.id for one in finishes)
+        if self.connection.execute(statement, values).rowcount < len(values):
+            rows = self._rows(row.id for row in after)
+            after = [self._late(rows[row.id], row) for row in after]
         for one in finishes:
-            row = rows[one.row.id]
-            before = earlier[one.row.id]
-            is_late = before.claim != one.row.claim or before.conclusion is not None
-            if is_late and not (before.state is one.state and before.claim == one.row.claim):
-                said = f"{one.state}: {one.error or 'answered'}"
-                text = f"a sending ended ({said}) after the refill was held for {before.state}"
-                self._note(row.id, "contradiction", f"{text}; look at the meter")
-            elif one.error is not None:
-                self._note(row.id, "failed", one.error)
+            if one.error is not None:
+                self._note(one.row.id, "failed", one.error)
         self._learn((one.row.id, one.lessons) for one in finishes)
-        return [rows[one.row.id] for one in finishes]
+        return after
+
+    def _late(self, row: Row, wanted: Row) -> Row:
+        """Return a row after a sending has ended that may have been taken for dead before."""
+        is_same = row.claim == wanted.claim and row.state is wanted.state
+        if is_same and row.conclusion is None:
+            return row
+        said = f"{wanted.state}: {wanted.error or 'answered'}"
+        if row.state is not State.UNKNOWN or row.claim != wanted.claim:
+            text = f"a sending ended ({said}) when the refill was {row.state}; look at the meter"
+            self._note(row.id, "contradiction", text)
+        # An answer is more than a conclusion from readings, so it still corrects that.
+        if row.claim != wanted.claim or row.state not in (State.UNKNOWN, State.NOT_APPLIED):
+            return row
+        return self._set(
+            row,
+            state=wanted.state,
+            answer=wanted.answer,
+            error=wanted.error,
+            reading=None,
+            reading_at=None,
+            conclusion=None,
+            needs_decision=False,
+            ended_at=wanted.ended_at,
+        )
 
     def _release(self, one: Release) -> object:
         return self.connection.execute(
@@ -521,10 +588,16 @@ class Batch:
         return evolve(row, **values) if changed else self._rows([row.id])[row.id]
 
     def _learn(self, shown: Iterable[tuple[str, frozenset[Lesson]]]) -> None:
-        new = {lesson: id_ for id_, many in shown for lesson in many}
-        for lesson in sorted(new.keys() - lessons_of(self.connection) if new else ()):
-            row = {"lesson": lesson.value, "refill_id": new[lesson], "at": self.now}
-            self.connection.execute(_insert_new(self.connection, lessons), row)
+        new = {lesson: id_ for id_, many in shown for lesson in many if lesson not in self.known}
+        for lesson in sorted(new):
+            values = {"lesson": lesson.value, "refill_id": new[lesson], "at": self.now}
+            self.connection.execute(_insert_new(self.connection, lessons), values)
+        self._learned.update(new)
+
+    @property
+    def learned(self) -> frozenset[Lesson]:
+        """Lessons that are in the database when the transaction is committed."""
+        return self.known | self._learned
 
     def _note(self, refill_id: str, what: str, text: str) -> None:
         self._history.append({"refill_id": refill_id, "at": self.now, "what": what, "text": text})
@@ -533,12 +606,45 @@ class Batch:
         chosen = select(refills).where(refills.c.id.in_(list(ids)))
         return {row.id: row for row in rows_of(self.connection, chosen, self.now)}
 
-    def _open_rows(self, meters: set[tuple[str, str]]) -> dict[tuple[str, str], Row]:
-        chosen = select(refills).where(
-            tuple_(refills.c.workspace_id, refills.c.external_meter_id).in_(list(meters)),
-            refills.c.state.in_(_OPEN),
-        )
+    def _open_rows(self, meters: set[str]) -> dict[tuple[str, str], Row]:
+        """Return the open refills of meters of these names, in whatever workspaces."""
+        chosen = select(refills).where(refills.c.external_meter_id.in_(list(meters)), OPEN)
         return {row.meter: row for row in rows_of(self.connection, chosen, self.now)}
+
+
+class LostRaceError(Exception):
+    """Another process has changed a row in the meantime. A new transaction sees what it did."""
+
+
+def _expect(result: CursorResult[Any], number: int) -> None:
+    if result.rowcount != number:
+        raise LostRaceError
+
+
+def _planned(order: RefillOrder, now: float) -> Row:
+    return Row(
+        seq=0,
+        id=order.id,
+        workspace_id=order.workspace_id,
+        external_meter_id=order.external_meter_id,
+        refill=order.refill,
+        state=State.PLANNED,
+        attempts=0,
+        claim=None,
+        owner=None,
+        lease_until=None,
+        before=None,
+        answer=None,
+        reading=None,
+        reading_at=None,
+        error=None,
+        conclusion=None,
+        needs_decision=False,
+        planned_at=now,
+        sent_at=None,
+        ended_at=None,
+        now=now,
+    )
 
 
 def _insert_new(connection: Connection, table: Table) -> Any:
@@ -547,9 +653,8 @@ def _insert_new(connection: Connection, table: Table) -> Any:
     return dialect.insert(table).on_conflict_do_nothing()
 
 
-def _is_begun(row: Row, begin: Begin) -> bool:
-    is_ours = row.claim == begin.row.claim and row.state is State.SENDING
-    return is_ours and row.before is not None
+def _is_begun(row: Row, wanted: Row) -> bool:
+    return row.claim == wanted.claim and row.state is State.SENDING and row.before == wanted.before
 
 
 def _may_be_sent(row: Row, claim: Claim) -> bool:

@@ -26,7 +26,8 @@ from oneloop._errors import ConfigurationError
 
 from ._model import LedgerError, LedgerUnavailableError
 from ._owners import Owners
-from ._store import Batch, Operation, Rules, fact
+from ._settling import Lesson
+from ._store import Batch, LostRaceError, Operation, Rules, fact
 from ._tables import VERSION, facts, metadata
 
 T = TypeVar("T")
@@ -114,6 +115,7 @@ class Database:
         self._is_prepared = False
         self._was_reached = False
         self._api: str | None = None
+        self._known: frozenset[Lesson] = frozenset()
         self._writing: Connection | None = None
 
     @property
@@ -135,7 +137,7 @@ class Database:
         for _ in range(_RACES):
             try:
                 return self._persistently(lambda: self._write(operations, api))
-            except IntegrityError:
+            except (IntegrityError, LostRaceError):
                 # Another process has taken a meter at the same moment. A new transaction sees that.
                 if len(operations) > 1:
                     return [result for one in operations for result in self.write([one], api)]
@@ -149,13 +151,15 @@ class Database:
             with connection.begin():
                 self._prepare(connection)
                 self._check_api(connection, api)
-                batch = Batch(connection, self._rules, self.now(connection))
+                batch = Batch(connection, self._rules, self.now(connection), self._known)
                 results = batch.perform(operations)
+                known = batch.learned
         except BaseException:
             self._drop_connection()
             raise
         self._is_prepared = True
         self._api = api or self._api
+        self._known = known
         return results
 
     def read(self, function: Callable[[Connection, float], T]) -> T:

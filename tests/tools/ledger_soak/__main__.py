@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import get_args
 
 from attrs import fields
-from oneloop.ledger import State
 
+from oneloop.ledger import State
 from tests.tools.soak.__main__ import aligned
 
 from .books import Report

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
+
 from oneloop.ledger import Refill, RefillOrder, State
 
 ALLOWED = {

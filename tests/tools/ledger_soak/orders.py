@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from attrs import frozen
+
 from oneloop.ledger import RefillOrder
 
 WORKSPACE = "ws_1"

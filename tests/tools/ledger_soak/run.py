@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Literal, Protocol
 
 from attrs import define, field, frozen
-from oneloop.ledger import Ledger
 
+from oneloop.ledger import Ledger
 from tests import ROOT
 from tests.postgres import Cable, serving
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from attrs import asdict, frozen
+
+from oneloop import AsyncOneloop, AuthenticationError, Oneloop, RetryPolicy, Timeout
 from oneloop.ledger import (
     AsyncLedger,
     Ledger,
@@ -20,8 +22,6 @@ from oneloop.ledger import (
     State,
     Summary,
 )
-
-from oneloop import AsyncOneloop, AuthenticationError, Oneloop, RetryPolicy, Timeout
 from tests.tools.soak.faults import MAX_RESPONSE_BYTES
 
 from .orders import Orders
