@@ -10,10 +10,9 @@ within three quarters of a lease, and takes effect within the quiet time after i
 that it failed, or died.
 """
 
-import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,8 +29,14 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, select
 
-from oneloop import APIConnectionError, BadRequestError, Outcome, RateLimitError, ServerError
-from oneloop import ResponseDecodeError
+from oneloop import (
+    APIConnectionError,
+    BadRequestError,
+    Outcome,
+    RateLimitError,
+    ResponseDecodeError,
+    ServerError,
+)
 from oneloop.ledger import _steps as steps
 from oneloop.ledger._model import RefillOrder, State
 from oneloop.ledger._settling import Lesson
@@ -46,8 +51,8 @@ API = "http://127.0.0.1"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 ORDERS = tuple(
-    RefillOrder(id=id, workspace_id="ws_1", external_meter_id=meter, refill=amount)
-    for id, meter, amount in (("a1", "a", 5), ("a2", "a", 5), ("a3", "a", 10), ("b1", "b", 3))
+    RefillOrder(id=name, workspace_id="ws_1", external_meter_id=meter, refill=amount)
+    for name, meter, amount in (("a1", "a", 5), ("a2", "a", 5), ("a3", "a", 10), ("b1", "b", 3))
 )
 """Two refills of one meter have the same amount, and that of the third is their sum."""
 
@@ -110,10 +115,10 @@ class World:
     times: Counter[str] = field(factory=Counter[str])
     late: list[tuple[float, str]] = field(factory=list)
 
-    def apply(self, id: str) -> None:
+    def apply(self, name: str) -> None:
         """Let a refill take effect."""
-        self.times[id] += 1
-        order = BY_ID[id]
+        self.times[name] += 1
+        order = BY_ID[name]
         self.change(order.external_meter_id, order.refill)
 
     def change(self, name: str, amount: int) -> None:
@@ -142,9 +147,9 @@ class World:
                 self.late.remove(entry)
                 self.apply(entry[1])
 
-    def is_late(self, id: str) -> bool:
+    def is_late(self, name: str) -> bool:
         """Return whether a refill will take effect yet."""
-        return any(id == one for _, one in self.late)
+        return any(name == one for _, one in self.late)
 
 
 class Clocked(Database):
@@ -375,8 +380,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(turn=st.integers(0, 3))
     def happen(self, turn: int) -> None:
         """Let something late happen."""
-        _, id = self.world.late.pop(turn % len(self.world.late))
-        self.world.apply(id)
+        _, name = self.world.late.pop(turn % len(self.world.late))
+        self.world.apply(name)
 
     @precondition(lambda self: self.planned)
     @rule(name=st.sampled_from("ab"), amount=st.sampled_from([1, 2, 4, 7]))
@@ -391,13 +396,13 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.change(name, amount)
 
     @precondition(lambda self: self.planned)
-    @rule(id=st.sampled_from(sorted(BY_ID)), process=st.integers(0, 1))
-    def decide(self, id: str, process: int) -> None:
+    @rule(name=st.sampled_from(sorted(BY_ID)), process=st.integers(0, 1))
+    def decide(self, name: str, process: int) -> None:
         """Let a person decide who knows what happened, and that nothing will happen any more."""
-        if self.world.is_late(id) or self._row(id) is None:
+        if self.world.is_late(name) or self._row(name) is None:
             return
-        applied = self.world.times[id] == 1
-        decision = Decide(id=id, applied=applied, note="seen in the dashboard")
+        applied = self.world.times[name] == 1
+        decision = Decide(id=name, applied=applied, note="seen in the dashboard")
         self._write(self.processes[process], [decision])
 
     def _write(self, process: Process, operations: list[Operation]) -> list[Any]:
@@ -468,8 +473,8 @@ class LedgerMachine(RuleBasedStateMachine):
             )
         return []
 
-    def _row(self, id: str) -> Row | None:
-        return next((row for row in self._rows() if row.id == id), None)
+    def _row(self, name: str) -> Row | None:
+        return next((row for row in self._rows() if row.id == name), None)
 
     @invariant()
     def nothing_is_twice_or_wrong(self) -> None:
@@ -515,8 +520,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.pass_on(2 * LEASE + QUIET)
         last = self.processes[0]
         for _ in range(4):
-            for id in sorted(self.planned):
-                self._run(last, steps.refill(BY_ID[id], self._settings))
+            for name in sorted(self.planned):
+                self._run(last, steps.refill(BY_ID[name], self._settings))
             self.world.pass_on(QUIET)
         rows = self._rows()
         waited_for = {row.external_meter_id for row in rows if row.state is State.UNKNOWN}

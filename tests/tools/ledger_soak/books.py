@@ -87,6 +87,7 @@ class Report:
         resent: How many refills were sent more than once.
         kills: How many processes were killed.
         cuts: How often the connection to the database was cut, or the database locked.
+        unavailable: How often a run ended because it was without its database for too long.
         seconds: How long it took.
     """
 
@@ -98,6 +99,7 @@ class Report:
     resent: int
     kills: int
     cuts: int
+    unavailable: int
     seconds: float
 
 

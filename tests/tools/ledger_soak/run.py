@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,9 +22,12 @@ from tests.postgres import Cable, serving
 
 from .books import Books, Report, compared, explained
 from .orders import Orders
-from .worker import Settings
+from .worker import UNAVAILABLE, Settings
 
 Database = Literal["sqlite", "postgresql"]
+
+CUT_OFF = re.compile(r"connection|consuming input failed|terminat|server closed")
+"""What PostgreSQL's client says when the connection was cut. Nothing else may go wrong."""
 
 ENDING = 30
 """Seconds that the last worker may take when nothing disturbs it any more."""
@@ -188,6 +193,7 @@ class Soak:
     _kills: int = field(default=0, init=False)
     _cuts: int = field(default=0, init=False)
     _started: int = field(default=0, init=False)
+    _unavailable: int = field(default=0, init=False)
     _violations: list[str] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -221,6 +227,7 @@ class Soak:
             resent=sum(refill.attempts > 1 for refill in refills),
             kills=self._kills,
             cuts=self._cuts,
+            unavailable=self._unavailable,
             seconds=seconds,
         )
 
@@ -307,10 +314,17 @@ class Soak:
         self._ended(process)
 
     def _ended(self, process: subprocess.Popen[str]) -> None:
-        """Note it if a worker ended otherwise than by our hand."""
+        """Note it if a worker ended otherwise than by our hand, or missed its database."""
         _, errors = process.communicate()
-        if process.returncode not in (0, -9):
-            self._violations.append(f"a worker ended with {process.returncode}: {errors[-2000:]}")
+        lines = errors.splitlines()
+        reasons = [line for line in lines if line.startswith(UNAVAILABLE)]
+        self._unavailable += len(reasons)
+        self._violations += [
+            line for line in reasons if self.kind == "sqlite" or not CUT_OFF.search(line)
+        ]
+        if process.returncode not in (0, -signal.SIGKILL):
+            said = "\n".join(line for line in lines if line not in reasons)[-3000:]
+            self._violations.append(f"a worker ended with {process.returncode}: {said}")
 
     def _after(self, mean: float) -> float:
         return self._chance.expovariate(1 / mean)

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from oneloop import AsyncOneloop, AuthenticationError, Oneloop, RetryPolicy, Timeout
+from oneloop import AsyncOneloop, Oneloop, RetryPolicy, Timeout
 from oneloop.ledger import (
     AsyncLedger,
     Ledger,
@@ -28,6 +28,9 @@ from .orders import Orders
 
 POLICY = RetryPolicy(backoff=0.01, cap=0.02, budget=3)
 TIMEOUT = Timeout(connect=1, read=0.5)
+
+UNAVAILABLE = "unavailable: "
+"""How a line of the standard error begins that says why the database could not be used."""
 
 PAUSE = 0.05
 """Seconds between two runs over all refills."""
@@ -85,8 +88,9 @@ def main(text: str) -> None:
         }
         try:
             summary = _run(settings, settings.orders.since(start), arguments)
-        except (AuthenticationError, LedgerUnavailableError):
-            # As the faults and the cuts want it.
+        except LedgerUnavailableError as error:
+            # It was cut off. Whoever started this looks at the reasons.
+            sys.stderr.write(f"{UNAVAILABLE}{error}\n")
             time.sleep(PAUSE)
             continue
         check(summary, settings.orders)
