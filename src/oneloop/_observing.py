@@ -15,7 +15,7 @@ from ._decoding import lower_headers, request_id
 from ._errors import APIError, ConfigurationError
 from ._failures import MAX_TEXT
 from ._retry import Retry, is_async
-from ._settings import RESERVED_HEADERS, Context, merged_headers
+from ._settings import RESERVED_HEADERS, Context, limits_within, merged_headers
 from .hooks import AttemptEnded, AttemptStarted, CallEnded, CallStarted, Hooks
 
 T = TypeVar("T")
@@ -101,7 +101,12 @@ class ObservedCourse(SpecialCourse[T]):
         for given in self._tell_all("attempt_started", self._attempt):
             headers = self._with_headers(headers, given)
         self.added = tuple(headers.items())
-        return super().begin()
+        limits = super().begin()
+        budget = self._context.limits.total
+        if budget is None:
+            return limits
+        # Their time counts as time of the call, so that it also limits the first attempt.
+        return limits_within(self._context.settings, max(0.0, budget - self._elapsed()))
 
     def judge(self, reply: Reply) -> APIError | float | None:
         status = identifier = None

@@ -6,6 +6,7 @@ import logging
 import re
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -596,3 +597,40 @@ def test_the_base_class_does_nothing(sandbox: Sandbox, caplog: pytest.LogCapture
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, hooks=Hooks()) as client:
         client.refill_billing_limit(**REFILL)
     assert caplog.records == []
+
+
+class Slow(Hooks):
+    """Takes longer than the budget of a call."""
+
+    def attempt_started(self, event: AttemptStarted, /) -> None:
+        """Wait."""
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_nothing_is_sent_after_the_budget(sandbox: Sandbox, kind: ClientKind) -> None:
+    """A first attempt whose hooks take longer than the budget is not sent, as nobody waits now."""
+    policy = RetryPolicy(budget=0.2, attempts=1)
+    options: dict[str, Any] = {
+        "api_key": sandbox.api_key,
+        "base_url": sandbox.url,
+        "retry": policy,
+        "hooks": Slow(),
+    }
+
+    async def refill_async() -> None:
+        async with AsyncOneloop(**options) as client:
+            await client.with_options(hooks=None).get_workspace()  # there is a connection now
+            await client.refill_billing_limit(**REFILL)
+
+    def refill() -> None:
+        with Oneloop(**options) as client:
+            client.with_options(hooks=None).get_workspace()
+            client.refill_billing_limit(**REFILL)
+
+    with pytest.raises(APIConnectionError) as caught:
+        asyncio.run(refill_async()) if kind == "async" else refill()
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert "ran out before it was sent" in str(caught.value)
+    meter = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
+    assert meter.total_credits == 1000

@@ -131,6 +131,10 @@ class Connection:
             await self._open(limits.connect, deadline)
         self.doing = _faults.SENDING
         data = wire.start(self._route.message(request), request.method, limits.body)
+        # The last moment at which it is certain that nothing was sent. The process may have been
+        # suspended, and others may have given this call up since.
+        if deadline is not None and time.monotonic() >= deadline:
+            raise _faults.too_late()
         wire.sent = True
         try:
             stream.write(data)

@@ -94,6 +94,11 @@ def unconnected() -> TransportError:
     return TransportError("no connection in time", sent=False, timeout=True)
 
 
+def too_late() -> TransportError:
+    """Return the error for a request that was ready to be sent after the end of the total time."""
+    return TransportError("the time ran out before it was sent", sent=False, timeout=True)
+
+
 def unsent() -> TransportError:
     """Return the error for a request that the server did not take in time."""
     return TransportError("the request could not be sent in time", timeout=True)

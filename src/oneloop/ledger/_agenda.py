@@ -8,6 +8,8 @@ from threading import Lock
 
 from attrs import define, field
 
+from oneloop._errors import AuthenticationError
+
 from ._model import Progress, RefillOrder, State, Summary
 from ._steps import Result
 
@@ -58,6 +60,7 @@ class Agenda:
     clock: Callable[[], float]
     problem: str | None = None
     error: BaseException | None = None
+    refusal: AuthenticationError | None = None
     _started: float = 0.0
     _is_exhausted: bool = False
     _running: int = 0
@@ -125,9 +128,10 @@ class Agenda:
             self.error = self.error or error
             self.problem = self.problem or "it was stopped"
 
-    def refused(self, job: Job, error: BaseException) -> None:
+    def refused(self, job: Job, error: AuthenticationError) -> None:
         """Stop the run because the API refuses the key. The job at hand was not sent."""
         with self._lock:
+            self.refusal = self.refusal or error
             self.problem = self.problem or str(error)
             self._counts[State.PLANNED] += 1
             self._amounts[State.PLANNED] += job.order.refill
@@ -185,13 +189,13 @@ class Agenda:
         now = self.clock()
         if job.since is None or result.waits_for != job.waits_for:
             job.since, job.waits_for = now, result.waits_for
-        if result.refill.conclusion is not None:
+        if result.row.conclusion is not None:
             job.undecided += 1
         return now - job.since < self.limit and job.undecided < _CONCLUSIONS
 
     def _count(self, job: Job, result: Result) -> None:
-        self._counts[result.refill.state] += 1
-        self._amounts[result.refill.state] += job.order.refill
+        self._counts[result.row.state] += 1
+        self._amounts[result.row.state] += job.order.refill
         self._already += result.was_applied
 
     def _free(self, job: Job) -> None:

@@ -28,7 +28,7 @@ from ._model import (
     Summary,
     check_text,
 )
-from ._steps import Command, Pace, Pause, Read, Result, Send, Settings, Slot, Steps
+from ._steps import Action, Pace, Pause, Read, Result, Send, Settings, Slot, Steps
 from ._steps import refill as _refill
 from ._steps import settle as _settle
 from ._store import (
@@ -49,6 +49,9 @@ T = TypeVar("T")
 
 _PAGE = 500
 """Rows that are read at once where many are returned."""
+
+_SETTLERS = 8
+"""Meters that are read at once to settle refills."""
 
 _AHEAD = 3
 """Refills under way for each that is being sent: others are read and written down meanwhile."""
@@ -138,11 +141,9 @@ class _Ledger:
         )
         return client.with_options(retry=policy), lambda operation: self._submit(operation, api)
 
-    def _agenda(
-        self, workers: int, progress: Callable[[Progress], object] | None, *, settling: bool = False
-    ) -> Agenda:
+    def _agenda(self, workers: int, progress: Callable[[Progress], object] | None = None) -> Agenda:
         return Agenda(
-            limit=2 * self._lease + 5 * self._quiet if not settling else float("inf"),
+            limit=2 * self._lease + 5 * self._quiet,
             failures=max(20, 2 * workers),
             progress=progress,
             clock=time.monotonic,
@@ -336,7 +337,7 @@ class Ledger(_Ledger):
             LedgerError: The ledger has no refill of this id, or the database cannot be used.
         """
         settings = self._settings()
-        found: dict[str, Refill] = {}
+        found: dict[str, Result] = {}
         source = self._unsettled(id)
         source_lock = threading.Lock()
 
@@ -346,11 +347,14 @@ class Ledger(_Ledger):
 
         def steps(job: Job) -> Steps:
             result = yield from _settle(job.order.id, settings)
-            found[job.order.id] = result.refill
-            return result if wait else Result(refill=result.refill)
+            found[job.order.id] = result
+            return result if wait else Result(row=result.row)
 
-        self._work(self._agenda(8, None, settling=True), order, steps, client, 8)
-        return list(found.values())
+        agenda = self._agenda(_SETTLERS)
+        self._work(agenda, order, steps, client, _SETTLERS)
+        if agenda.refusal is not None:
+            raise agenda.refusal
+        return [result.refill for result in found.values()]
 
     def _unsettled(self, id: str | None) -> Iterator[RefillOrder]:
         if id is not None:
@@ -519,7 +523,7 @@ class _Blocking:
             self._slots.release()
         return False
 
-    def perform(self, command: Command) -> Any:
+    def perform(self, command: Action) -> Any:
         if isinstance(command, Pause):
             return time.sleep(command.seconds)
         if isinstance(command, Read):
@@ -607,7 +611,7 @@ class AsyncLedger(_Ledger):
     ) -> list[Refill]:
         """Read the meters of unknown refills, and conclude what happened; see `Ledger.settle`."""
         settings = self._settings()
-        found: dict[str, Refill] = {}
+        found: dict[str, Result] = {}
         source, source_lock = self._unsettled(id), asyncio.Lock()
 
         async def order() -> RefillOrder | None:
@@ -616,11 +620,14 @@ class AsyncLedger(_Ledger):
 
         def steps(job: Job) -> Steps:
             result = yield from _settle(job.order.id, settings)
-            found[job.order.id] = result.refill
-            return result if wait else Result(refill=result.refill)
+            found[job.order.id] = result
+            return result if wait else Result(row=result.row)
 
-        await self._work(self._agenda(8, None, settling=True), order, steps, client, 8)
-        return list(found.values())
+        agenda = self._agenda(_SETTLERS)
+        await self._work(agenda, order, steps, client, _SETTLERS)
+        if agenda.refusal is not None:
+            raise agenda.refusal
+        return [result.refill for result in found.values()]
 
     async def _unsettled(self, id: str | None) -> AsyncIterator[RefillOrder]:
         if id is not None:
@@ -762,7 +769,7 @@ class _Async:
             self._slots.release()
         return False
 
-    async def perform(self, command: Command) -> Any:
+    async def perform(self, command: Action) -> Any:
         if isinstance(command, Pause):
             return await asyncio.sleep(command.seconds)
         if isinstance(command, Read):

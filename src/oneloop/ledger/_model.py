@@ -175,8 +175,8 @@ class Refill:
             "refill": self.refill,
             "state": self.state.value,
             "attempts": self.attempts,
-            "before": self.before and self.before.to_dict(),
-            "meter": self.meter and self.meter.to_dict(),
+            "before": None if self.before is None else self.before.to_dict(),
+            "meter": None if self.meter is None else self.meter.to_dict(),
             "error": self.error,
             "conclusion": self.conclusion,
             "needs_decision": self.needs_decision,
@@ -298,9 +298,9 @@ class LedgerUnavailableError(LedgerError):
     __module__ = "oneloop.ledger"
 
 
-def moment(seconds: float | None) -> datetime | None:
+def moment(seconds: float) -> datetime:
     """Return seconds since the epoch as a time in UTC."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def meter_to_text(meter: CustomerBillingMeter) -> str:
@@ -308,6 +308,6 @@ def meter_to_text(meter: CustomerBillingMeter) -> str:
     return json.dumps(meter.to_dict())
 
 
-def meter_from_text(text: str | None) -> CustomerBillingMeter | None:
+def meter_from_text(text: str) -> CustomerBillingMeter:
     """Return the meter that `meter_to_text` wrote."""
-    return None if text is None else CustomerBillingMeter.from_dict(json.loads(text))
+    return CustomerBillingMeter.from_dict(json.loads(text))

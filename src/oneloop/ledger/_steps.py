@@ -59,7 +59,8 @@ class Slot:
     """Wait until fewer refills are being sent than a run may send at once."""
 
 
-Command: TypeAlias = Read | Send | Write | Pause | Slot
+Action: TypeAlias = Read | Send | Write | Pause
+Command: TypeAlias = Action | Slot
 
 
 @frozen(kw_only=True)
@@ -67,19 +68,27 @@ class Result:
     """What came of the steps.
 
     Attributes:
-        refill: The entry of the ledger as it is now.
+        row: The refill as it is now.
+        problem: Why it could not go on, where the row does not say that.
         again_in: Seconds after which further steps may bring more; `None` if nothing but a person
             will.
         was_applied: Whether it had been applied before.
         waits_for: Id of the refill that has the meter; its own if another process is sending it.
-        is_unreachable: Whether nothing was sent because the API could not be reached.
+        is_unreachable: Whether nothing was done because the API could not be reached.
     """
 
-    refill: Refill
+    row: Row
+    problem: str | None = None
     again_in: float | None = None
     was_applied: bool = False
     waits_for: str | None = None
     is_unreachable: bool = False
+
+    @property
+    def refill(self) -> Refill:
+        """The refill as users see it."""
+        refill = self.row.public
+        return refill if self.problem is None else evolve(refill, error=self.problem)
 
 
 Steps: TypeAlias = Generator[Command, Any, Result]
@@ -164,13 +173,13 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
             has_turn = True
             continue
         if row.state in (State.APPLIED, State.REJECTED):
-            return Result(refill=row.public, was_applied=row.state is State.APPLIED)
+            return Result(row=row, was_applied=row.state is State.APPLIED)
         unknown = row if row.state is State.UNKNOWN else blocker
         again_in: float | None = delay
         if unknown is not None and unknown.state is State.UNKNOWN:
             settled = yield from settle(unknown.id, settings)
-            if settled.refill.state is not State.UNKNOWN:
-                if unknown is row and settled.refill.state is not State.NOT_APPLIED:
+            if settled.row.state is not State.UNKNOWN:
+                if unknown is row and settled.row.state is not State.NOT_APPLIED:
                     return settled
                 continue
             if unknown is row:
@@ -186,11 +195,12 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
 
 def _busy(row: Row, blocker: Row | None, again_in: float | None) -> Result:
     if blocker is None:
-        return Result(refill=row.public, again_in=again_in, waits_for=row.id)
+        return Result(row=row, again_in=again_in, waits_for=row.id)
     open_ = "is being sent" if blocker.state is State.SENDING else "has an unknown outcome"
-    error = f"waits for the refill {blocker.id!r} of the same meter, which {open_}"
-    refill = evolve(row.public, error=f"{error}; nothing was sent")
-    return Result(refill=refill, again_in=again_in, waits_for=blocker.id)
+    problem = f"waits for the refill {blocker.id!r} of the same meter, which {open_}"
+    return Result(
+        row=row, problem=f"{problem}; nothing was sent", again_in=again_in, waits_for=blocker.id
+    )
 
 
 def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, Any, Result | None]:
@@ -274,7 +284,7 @@ def _written(finish: Finish, again_in: float | None = None) -> Generator[Command
             f"({error}); when the ledger can be reached again, settling finds it out",
             outcome=_OUTCOMES[finish.state],
         ) from None
-    return Result(refill=after.public, again_in=again_in)
+    return Result(row=after, again_in=again_in)
 
 
 _OUTCOMES = {
@@ -312,10 +322,10 @@ def settle(id: str, settings: Settings) -> Generator[Command, Any, Result]:
     """
     row: Row = yield Write(Inspect(id=id))
     if row.state is not State.UNKNOWN or row.needs_decision or not settings.settle:
-        return Result(refill=row.public)
+        return Result(row=row)
     due = 0.0 if row.reading_at is None else row.reading_at + settings.quiet - row.now
     if due > 0:
-        return Result(refill=row.public, again_in=due)
+        return Result(row=row, again_in=due)
     began = settings.clocks[0]()
     try:
         reading: CustomerBillingMeter | None = yield Read(row)
@@ -323,10 +333,11 @@ def settle(id: str, settings: Settings) -> Generator[Command, Any, Result]:
         if _is_final(error):
             raise
         wait = getattr(error, "retry_after", None) or _BACKOFF
-        return Result(refill=row.public, again_in=max(settings.quiet, wait))
+        again_in = max(settings.quiet, wait)
+        return Result(row=row, again_in=again_in, is_unreachable=error.status_code is None)
     if reading is None:
-        return Result(refill=row.public, again_in=max(settings.quiet, _BACKOFF))
+        return Result(row=row, again_in=max(settings.quiet, _BACKOFF))
     after: Row = yield Write(Observe(row=row, reading=reading, began=began))
     if after.state is not State.UNKNOWN or after.needs_decision:
-        return Result(refill=after.public)
-    return Result(refill=after.public, again_in=settings.quiet)
+        return Result(row=after)
+    return Result(row=after, again_in=settings.quiet)

@@ -88,8 +88,6 @@ class Row:
     @property
     def public(self) -> Refill:
         """The row as users see it."""
-        planned_at = moment(self.planned_at)
-        assert planned_at is not None  # noqa: S101 - for type checkers: the column is never null
         return Refill(
             id=self.id,
             workspace_id=self.workspace_id,
@@ -97,14 +95,14 @@ class Row:
             refill=self.refill,
             state=self.state,
             attempts=self.attempts,
-            before=meter_from_text(self.before),
-            meter=meter_from_text(self.answer),
+            before=None if self.before is None else meter_from_text(self.before),
+            meter=None if self.answer is None else meter_from_text(self.answer),
             error=self.error,
             conclusion=self.conclusion,
             needs_decision=self.needs_decision,
-            planned_at=planned_at,
-            sent_at=moment(self.sent_at),
-            ended_at=moment(self.ended_at),
+            planned_at=moment(self.planned_at),
+            sent_at=None if self.sent_at is None else moment(self.sent_at),
+            ended_at=None if self.ended_at is None else moment(self.ended_at),
         )
 
 
@@ -247,9 +245,10 @@ class Batch:
         results: list[Any] = [None] * len(operations)
         for kind, carry_out in self._kinds():
             chosen = places.get(kind, [])
-            found = carry_out([operations[place] for place in chosen]) if chosen else []
-            for place, result in zip(chosen, found, strict=True):
-                results[place] = result
+            if chosen:
+                found = carry_out([operations[place] for place in chosen])
+                for place, result in zip(chosen, found, strict=True):
+                    results[place] = result
         if self._history:
             self.connection.execute(insert(history), self._history)
         return results
@@ -418,7 +417,7 @@ class Batch:
             evolve(
                 one.row,
                 state=one.state,
-                answer=one.answer and meter_to_text(one.answer),
+                answer=None if one.answer is None else meter_to_text(one.answer),
                 error=one.error,
                 owner=None,
                 lease_until=None,
@@ -503,20 +502,18 @@ class Batch:
 
     def _observe(self, one: Observe) -> Row:
         row = self._rows([one.row.id])[one.row.id]
-        if row.state is not State.UNKNOWN or row.claim != one.row.claim or row.needs_decision:
+        is_open = row.state is State.UNKNOWN and row.claim == one.row.claim
+        if not is_open or row.needs_decision or row.before is None:
+            return row
+        known = lessons_of(self.connection)
+        if row.reading is None or not same(meter_from_text(row.reading), one.reading, known):
+            self._note(row.id, "reading", _shown(one.reading))
+            text = meter_to_text(one.reading)
+            return self._set(row, reading=text, reading_at=self.now, conclusion=None)
+        age = self.rules.steady() - one.began
+        if self.now - age < (row.reading_at or 0.0) + self.rules.quiet:
             return row
         before = meter_from_text(row.before)
-        assert before is not None  # noqa: S101 - for type checkers: it is set before each sending
-        known = lessons_of(self.connection)
-        earlier = meter_from_text(row.reading)
-        total, used = one.reading.total_credits, one.reading.used_credits
-        text = f"totalCredits {total}, usedCredits {used}"
-        if earlier is None or row.reading_at is None or not same(earlier, one.reading, known):
-            self._note(row.id, "reading", text)
-            return self._set(row, reading=meter_to_text(one.reading), reading_at=self.now)
-        age = self.rules.steady() - one.began
-        if self.now - age < row.reading_at + self.rules.quiet:
-            return row
         found = conclude(
             before,
             one.reading,
@@ -524,10 +521,9 @@ class Batch:
             lessons=known,
             other_writers=self.rules.other_writers,
         )
-        since = f"from {before.total_credits} and {before.used_credits} before it was sent"
-        conclusion = f"{found.reason} ({since})"
+        conclusion = f"{found.reason} (before it was sent: {_shown(before)})"
         if conclusion != row.conclusion:
-            self._note(row.id, "reading", text)
+            self._note(row.id, "reading", _shown(one.reading))
             self._note(row.id, "concluded", f"{found.state}: {conclusion}")
         ended_at = None if found.state is State.UNKNOWN else self.now
         return self._set(
@@ -689,19 +685,18 @@ def history_of(connection: Connection, row: Row) -> list[HistoryEntry]:
     chosen = select(history).where(history.c.refill_id == row.id).order_by(history.c.seq)
     found = [(one.at, one.what, one.text) for one in connection.execute(chosen)]
     found.append((row.planned_at, "planned", str(row.order)))
-    before, answer = meter_from_text(row.before), meter_from_text(row.answer)
-    if before is not None and row.sent_at is not None:
-        reading = f"totalCredits {before.total_credits}, usedCredits {before.used_credits}"
-        found.append((row.sent_at, "sent", f"sending {row.attempts}; before it: {reading}"))
-    if answer is not None and row.ended_at is not None:
-        reading = f"totalCredits {answer.total_credits}, usedCredits {answer.used_credits}"
-        found.append((row.ended_at, "answered", f"{row.state}: {reading}"))
+    if row.before is not None and row.sent_at is not None:
+        before = _shown(meter_from_text(row.before))
+        found.append((row.sent_at, "sent", f"sending {row.attempts}; before it: {before}"))
+    if row.answer is not None and row.ended_at is not None:
+        answer = _shown(meter_from_text(row.answer))
+        found.append((row.ended_at, "answered", f"{row.state}: {answer}"))
     found.sort(key=lambda one: one[0])  # stable: entries of one moment stay in order
-    return [
-        HistoryEntry(at=at, what=what, text=text)
-        for seconds, what, text in found
-        if (at := moment(seconds)) is not None
-    ]
+    return [HistoryEntry(at=moment(at), what=what, text=text) for at, what, text in found]
+
+
+def _shown(meter: CustomerBillingMeter) -> str:
+    return f"totalCredits {meter.total_credits}, usedCredits {meter.used_credits}"
 
 
 def lessons_of(connection: Connection) -> frozenset[Lesson]:

@@ -45,12 +45,17 @@ _SCHEMA_LOCK = 7_116_540_226_011
 """PostgreSQL makes a table twice if two sessions ask at once. Whoever has this lock makes it."""
 
 
-# A commit must be on disk before anything is sent, also where the server is set to answer earlier.
-# A setting that is stricter stays.
 _POSTGRESQL_NOW = text(
-    "SELECT extract(epoch FROM clock_timestamp()), CASE current_setting('synchronous_commit') "
-    "WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
+    "SELECT extract(epoch FROM clock_timestamp()), "
+    # A commit must be on disk before anything is sent, also where the server is set to answer
+    # earlier. A setting that is stricter stays.
+    "CASE current_setting('synchronous_commit') "
+    "WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END, "
+    # A process that is suspended inside a transaction must not stop the others for ever.
+    "set_config('lock_timeout', '10s', true), "
+    "set_config('idle_in_transaction_session_timeout', '20s', true)"
 )
+"""The time, with settings for the transaction: those of a session do not pass a PgBouncer."""
 
 
 def checked_url(database: str | os.PathLike[str]) -> URL:
@@ -127,7 +132,7 @@ class Database:
         """Return seconds since the epoch by the clock that all processes share."""
         if self._is_file:
             return self._clock()
-        return float(connection.execute(_POSTGRESQL_NOW).scalar_one())
+        return float(connection.execute(_POSTGRESQL_NOW).one()[0])
 
     def write(self, operations: list[Operation], api: str) -> list[Any]:
         """Carry out operations in one transaction and return their results.
