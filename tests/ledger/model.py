@@ -20,12 +20,14 @@ from typing import Any
 
 import hypothesis.strategies as st
 from attrs import define, evolve, field, frozen
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 from sqlalchemy import Connection, select
 
@@ -38,10 +40,11 @@ from oneloop import (
     ServerError,
 )
 from oneloop.ledger import _steps as steps
-from oneloop.ledger._model import RefillOrder, State
+from oneloop.ledger._model import LedgerError, RefillOrder, State
 from oneloop.ledger._settling import Lesson
-from oneloop.ledger._steps import Command, Pause, Read, Send, Settings, Write
+from oneloop.ledger._steps import Command, Pause, Read, Send, Settings, Slot, Write
 from oneloop.ledger._store import Begin, Decide, Operation, Row, Rules, rows_of
+from oneloop.ledger._tables import lessons
 from oneloop.ledger._tables import refills as table
 from oneloop.ledger._writer import Database, checked_url
 from oneloop_api.models import CustomerBillingMeter
@@ -243,6 +246,10 @@ class LedgerMachine(RuleBasedStateMachine):
     """Returns the URL of an empty database. Set by who runs the machine."""
 
     other_writers = False
+    quiet = QUIET
+    """The quiet time of the ledger. That of the world is `QUIET`."""
+    looks_at_the_clock = True
+    """Whether it is noticed that too much time has passed to send something."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -265,7 +272,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _process(self) -> Process:
         rules = Rules(
             owner="",
-            quiet=QUIET,
+            quiet=self.quiet,
             lease=LEASE,
             other_writers=self.other_writers,
             alive=lambda _: None,
@@ -275,7 +282,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @property
     def _settings(self) -> Settings:
-        return Settings(lease=LEASE, quiet=QUIET, clocks=(lambda: self.world.now,))
+        lease = LEASE if self.looks_at_the_clock else 1000 * LEASE
+        return Settings(lease=lease, quiet=self.quiet, clocks=(lambda: self.world.now,))
 
     @rule(
         process=st.integers(0, 1),
@@ -288,9 +296,9 @@ class LedgerMachine(RuleBasedStateMachine):
         at = self.processes[process]
         if len(at.tasks) > 2 or (what == "settle" and self._row(order.id) is None):
             return
-        settings = evolve(self._settings, retry_rejected=retry_rejected)
+        chosen = evolve(self._settings, retry_rejected=retry_rejected)
         generator = (
-            steps.refill(order, settings) if what == "refill" else steps.settle(order.id, settings)
+            steps.refill(order, chosen) if what == "refill" else steps.settle(order.id, chosen)
         )
         if what == "refill":
             self.planned.add(order.id)
@@ -328,7 +336,7 @@ class LedgerMachine(RuleBasedStateMachine):
         order=st.sampled_from(ORDERS),
         fate=st.sampled_from(FATES),
         lateness=st.sampled_from([0.1, 0.5, 1.0]),
-        until=st.sampled_from([Read, Send, Write, None, None, None]),
+        until=st.sampled_from([Read, Send, Slot, Write, None, None, None]),
     )
     def refill(
         self, process: int, order: RefillOrder, fate: str, lateness: float, until: Any
@@ -344,6 +352,16 @@ class LedgerMachine(RuleBasedStateMachine):
     def settle(self, process: int, order: RefillOrder) -> None:
         """Let a process take a step to settle a refill, all at once."""
         if self._row(order.id) is not None:
+            self._run(self.processes[process], steps.settle(order.id, self._settings))
+
+    @precondition(lambda self: self.planned)
+    @rule(process=st.integers(0, 1), order=st.sampled_from(ORDERS))
+    def find_out(self, process: int, order: RefillOrder) -> None:
+        """Let a process settle a refill while all others are asleep for as long as it takes."""
+        if self._row(order.id) is None:
+            return
+        for seconds in (2 * LEASE, QUIET):
+            self.wait(seconds)
             self._run(self.processes[process], steps.settle(order.id, self._settings))
 
     @precondition(lambda self: any(len(process.tasks) > 1 for process in self.processes))
@@ -413,7 +431,9 @@ class LedgerMachine(RuleBasedStateMachine):
         """Return the result of a command. An exception is to be raised in the steps."""
         if isinstance(command, Write):
             (result,) = self._write(process, [command.operation])
-            return result
+            return InterruptedByHandError("by hand") if fate == "interrupted" else result
+        if fate == "interrupted" and not isinstance(command, Send):
+            return InterruptedByHandError("by hand")
         if isinstance(command, Read):
             if fate in ("lost", "nothing", "limited", "unsent"):
                 return unknown("the meter could not be read")
@@ -467,7 +487,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _rows(self) -> list[Row]:
         if not self.planned or self.reader is None:
             self.reader = self.reader or self._process().database
-        with suppress_missing():
+        with suppress(LedgerError):  # there is no ledger before the first write
             return self.reader.read(
                 lambda connection, now: list(rows_of(connection, select(table), now))
             )
@@ -544,8 +564,6 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.reader is not None
 
         def read(connection: Connection, now: float) -> set[Lesson]:
-            from oneloop.ledger._tables import lessons
-
             return set(map(Lesson, connection.scalars(select(lessons.c.lesson))))
 
         return self.reader.read(read) & {Lesson.RISES, Lesson.FALLS}
@@ -572,17 +590,42 @@ class LedgerMachine(RuleBasedStateMachine):
         raise AssertionError(f"the steps do not end: {task}")
 
 
-def suppress_missing() -> Any:
-    """Return a context in which there may be no ledger yet."""
-    from oneloop.ledger._model import LedgerError
-
-    return suppress(LedgerError)
-
-
 class MachineWithOthers(LedgerMachine):
     """The same, where other programs refill the same meters."""
 
     other_writers = True
+
+
+class HastyMachine(LedgerMachine):
+    """A ledger that trusts two readings at once. It is wrong, and the model must find that."""
+
+    quiet = 0.0
+
+
+class SleepyMachine(LedgerMachine):
+    """A ledger that sends however late it is. It is wrong, and the model must find that."""
+
+    looks_at_the_clock = False
+
+
+def check(
+    machine: type[LedgerMachine], new_database: Callable[[], str], examples: int, **given: Any
+) -> None:
+    """Run a machine with a number of databases.
+
+    Raises:
+        AssertionError: The ledger was wrong.
+    """
+    chosen = type(machine.__name__, (machine,), {"new_database": staticmethod(new_database)})
+    chosen_settings = settings(
+        max_examples=examples,
+        stateful_step_count=40,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        **given,
+    )
+    run_state_machine_as_test(chosen, settings=chosen_settings)
 
 
 def files(folder: Path) -> Callable[[], str]:

@@ -4,37 +4,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis import Phase
 
-from tests.ledger.model import LedgerMachine, MachineWithOthers, files
+from tests.ledger.model import (
+    HastyMachine,
+    LedgerMachine,
+    MachineWithOthers,
+    SleepyMachine,
+    check,
+    files,
+)
 from tests.postgres import Server
 
-MACHINES = [LedgerMachine, MachineWithOthers]
 
-
-def check(machine: Any, new_database: Any, examples: int, **given: Any) -> None:
-    """Run a machine."""
-    chosen = type(machine.__name__, (machine,), {"new_database": staticmethod(new_database)})
-    run_state_machine_as_test(
-        chosen,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=40,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            **given,
-        ),
-    )
-
-
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", [LedgerMachine, MachineWithOthers])
 def test_in_sqlite(machine: Any, tmp_path: Path) -> None:
     """With a file, where a lock tells who lives."""
-    check(machine, files(tmp_path), 40)
+    check(machine, files(tmp_path), 30)
 
 
 def test_in_postgresql(postgres_server: Server) -> None:
     """With PostgreSQL, where the lease tells who lives."""
     check(LedgerMachine, postgres_server.database, 10)
+
+
+@pytest.mark.parametrize("machine", [HastyMachine, SleepyMachine])
+def test_the_model_finds_a_ledger_that_is_wrong(machine: Any, tmp_path: Path) -> None:
+    """A ledger that does not wait, or that sends too late, is found out."""
+    with pytest.raises(AssertionError):
+        check(machine, files(tmp_path), 1000, derandomize=True, phases=[Phase.generate])

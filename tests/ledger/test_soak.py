@@ -1,0 +1,152 @@
+"""A short soak of the ledger finds nothing wrong, and each kind of violation is detected."""
+
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from oneloop.ledger import Refill, State, Summary
+from tests.tools.ledger_soak.__main__ import main
+from tests.tools.ledger_soak.books import Books, compared, explained
+from tests.tools.ledger_soak.orders import Orders
+from tests.tools.ledger_soak.worker import SummaryError, check
+
+SHORT = ["--refills", "120", "--meters", "40", "--processes", "3", "--quiet", "1", "--late", "0.4"]
+SHORT += ["--kill-every", "1.5", "--cut-every", "2", "--limit", "120"]
+
+ORDERS = Orders(refills=6, meters=2)
+
+
+def a_refill(number: int, state: State = State.APPLIED, **changes: Any) -> Refill:
+    """Return the entry of one of the refills in the ledger."""
+    order = list(ORDERS)[number]
+    refill = Refill(
+        id=order.id,
+        workspace_id=order.workspace_id,
+        external_meter_id=order.external_meter_id,
+        refill=order.refill,
+        state=state,
+        attempts=1,
+        before=None,
+        meter=None,
+        error="it was lost",
+        conclusion=None,
+        needs_decision=False,
+        planned_at=datetime(2026, 1, 1, tzinfo=UTC),
+        sent_at=None,
+        ended_at=None,
+    )
+    return evolve(refill, **changes)
+
+
+def books(*refills: Refill, rises: dict[str, int] | None = None) -> Books:
+    """Return the books of a sandbox that applied these refills."""
+    applied = Counter((one.external_meter_id, one.refill) for one in refills)
+    if rises is None:
+        rises = dict.fromkeys(ORDERS.names(), 0)
+        for one in refills:
+            rises[one.external_meter_id] += one.refill
+    return Books(applied=applied, rises=rises, requests=9, faults=2, late=1)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_short_soak_finds_no_violation(
+    database: str, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    """Processes are killed, the database is cut off, refills are late: nothing is wrong."""
+    if database == "postgresql":
+        request.getfixturevalue("postgres_server")  # skips where there can be none
+    assert main([*SHORT, "--database", database, "--seed", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("120 refills of 40 meters, 20 % faults, 3 processes of 8 workers")
+    assert re.search(rf"(?m)^{database} +all +120 .* 0$", printed)
+    assert re.search(rf"(?m)^{database} +applied +[1-9][0-9]* +\d+ +0 +[1-9][0-9]* +0 +0$", printed)
+    assert printed.endswith("\nviolations: 0\n")
+
+
+def test_a_soak_can_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    """Refills that are later than the ledger allows for are found out."""
+    late = ["--quiet", "0.05", "--late", "2", "--rate", "0.5", "--kill-every", "1000"]
+    assert main([*SHORT, "--database", "sqlite", "--cut-every", "1000", *late]) == 1
+    assert re.search(r"(?m)^  sqlite: pay_\d+: .*applied 2 times", capsys.readouterr().out)
+
+
+def test_the_books_are_read_as_they_were_written() -> None:
+    """The books of the sandbox's process arrive as they are."""
+    written = books(a_refill(0), a_refill(0), a_refill(3))
+    assert Books.of_json(written.to_json()) == written
+
+
+@pytest.mark.parametrize(
+    ("state", "times"),
+    [
+        (State.PLANNED, (0,)),
+        (State.SENDING, ()),
+        (State.APPLIED, (1,)),
+        (State.REJECTED, (0,)),
+        (State.UNKNOWN, (0, 1)),
+        (State.NOT_APPLIED, (0,)),
+    ],
+)
+def test_the_books_must_agree_with_the_state(state: State, times: tuple[int, ...]) -> None:
+    """Applied means once in the books, and all else never, but for what is unknown."""
+    refill = a_refill(0, state, needs_decision=True)
+    for number in range(3):
+        _, wrong = compared(list(ORDERS)[:1], [refill], books(*[refill] * number))
+        assert wrong == (
+            []
+            if number in times
+            else [f"pay_0: {str(state)!r}, applied {number} times; it was lost"]
+        )
+
+
+def test_what_readings_can_decide_must_not_be_left_unknown() -> None:
+    """Unknown is only what waits for a person, and the reason is told without its numbers."""
+    left = a_refill(0, State.UNKNOWN)
+    comparisons, wrong = compared(list(ORDERS)[:1], [left], books())
+    assert wrong == ["pay_0: 'unknown', applied 0 times; left unsettled: it was lost"]
+    waits = evolve(left, needs_decision=True, conclusion="totalCredits rose by 12 (from 7)")
+    comparisons, wrong = compared(list(ORDERS)[:1], [waits], books())
+    assert not wrong
+    assert explained(comparisons) == {"totalCredits rose by N (from N)": 1}
+
+
+def test_missing_and_other_refills_are_detected() -> None:
+    """The ledger has the refills that were ordered, and the sandbox applied no others."""
+    first, second = a_refill(0), a_refill(1)
+    other = evolve(second, refill=77)
+    _, wrong = compared(list(ORDERS)[:2], [first], books(first, other))
+    assert wrong == [
+        "pay_1: not in the ledger",
+        f"{other.external_meter_id}: applied a refill of 77 that was not ordered",
+        f"{other.external_meter_id}: rose by {78 if first.external_meter_id == other.external_meter_id else 77}, "
+        f"but its refills add up to {1 if first.external_meter_id == other.external_meter_id else 0}",
+    ]
+    _, wrong = compared(list(ORDERS)[:1], [first, second, other], books(first))
+    assert [line.partition(":")[0] for line in wrong] == ["pay_1", "pay_1"]
+
+
+def test_a_meter_that_rose_otherwise_is_detected() -> None:
+    """The rise of each meter is the sum of its refills."""
+    _, wrong = compared(list(ORDERS)[:1], [a_refill(0)], books(a_refill(0), rises={"m0": 9}))
+    assert wrong == ["m0: rose by 9, but its refills add up to 1"]
+
+
+def test_two_refills_of_a_meter_have_different_amounts() -> None:
+    """So that the books say which of them was applied."""
+    every = list(Orders(refills=1000, meters=70))
+    assert len({order.id for order in every}) == 1000
+    assert len({(order.external_meter_id, order.refill) for order in every}) == 1000
+    assert sorted(Orders(1000, 70).since(400), key=str) == sorted(every, key=str)
+
+
+def test_a_summary_that_does_not_add_up_is_detected() -> None:
+    """The counts of a run are all refills, and their amounts all credits."""
+    right = Summary(total=6, credits=9, counts={State.APPLIED: 6}, amounts={State.APPLIED: 9})
+    check(right, ORDERS)
+    for wrong in ({"counts": {}}, {"amounts": {}}, {"total": 5, "counts": {State.APPLIED: 5}}):
+        with pytest.raises(SummaryError):
+            check(evolve(right, **wrong), ORDERS)
