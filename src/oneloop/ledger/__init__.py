@@ -13,6 +13,14 @@ The same id again returns the same answer, and nothing is sent. docs/ledger.md d
 it with `pip install 'oneloop[ledger]'`.
 """
 
+from importlib.util import find_spec
+
+if any(find_spec(name) is None for name in ("sqlalchemy", "psycopg", "filelock")):
+    raise ImportError(
+        "oneloop.ledger needs SQLAlchemy, psycopg and filelock: pip install 'oneloop[ledger]'",
+        name=__name__,
+    )
+
 from ._ledger import AsyncLedger, Ledger
 from ._model import (
     HistoryEntry,
