@@ -608,6 +608,13 @@ class SleepyMachine(LedgerMachine):
     looks_at_the_clock = False
 
 
+def with_databases(
+    machine: type[LedgerMachine], new_database: Callable[[], str]
+) -> type[LedgerMachine]:
+    """Return a machine whose ledgers are in databases from this function."""
+    return type(machine.__name__, (machine,), {"new_database": staticmethod(new_database)})
+
+
 def check(
     machine: type[LedgerMachine], new_database: Callable[[], str], examples: int, **given: Any
 ) -> None:
@@ -616,7 +623,7 @@ def check(
     Raises:
         AssertionError: The ledger was wrong.
     """
-    chosen = type(machine.__name__, (machine,), {"new_database": staticmethod(new_database)})
+    chosen = with_databases(machine, new_database)
     chosen_settings = settings(
         max_examples=examples,
         stateful_step_count=40,

@@ -156,9 +156,7 @@ def test_a_conflict_ends_the_run(books: Books, meters: list[str]) -> None:
         ({**orders(1)[0], "refill": -1}, "refill must be"),
     ],
 )
-def test_a_bad_refill_ends_the_run(
-    books: Books, meters: list[str], bad: Any, text: str
-) -> None:
+def test_a_bad_refill_ends_the_run(books: Books, meters: list[str], bad: Any, text: str) -> None:
     """The error says what is wrong with it."""
     with pytest.raises(ArgumentError, match=text):
         books.run([*orders(2, start=5), bad])

@@ -45,7 +45,9 @@ class Effort:
         rate: Share of the requests that meet a fault.
         quiet: Seconds between two readings of the ledger.
         late: Seconds after which a late refill happens, at most.
+        lease: Seconds after which a process is taken for dead.
         kill_every: Seconds between two kills, on average.
+        kills: How many, at most.
         cut_every: Seconds between two cuts, on average.
         limit: Seconds after which a soak that has not ended has failed.
     """
@@ -57,7 +59,9 @@ class Effort:
     rate: float = 0.2
     quiet: float = 2.0
     late: float = 1.0
+    lease: float = 4.0
     kill_every: float = 2.0
+    kills: int = 1000
     cut_every: float = 3.0
     limit: float = 900.0
 
@@ -233,11 +237,7 @@ class Soak:
 
     @property
     def _options(self) -> dict[str, float]:
-        return {
-            "quiet": self.effort.quiet,
-            "lease": max(4.0, 2 * self.effort.quiet),
-            "patience": 8.0,
-        }
+        return {"quiet": self.effort.quiet, "lease": self.effort.lease, "patience": 8.0}
 
     def _start(self, url: str, sandbox: SandboxProcess, orders: Orders) -> subprocess.Popen[str]:
         self._started += 1
@@ -276,12 +276,15 @@ class Soak:
                 self.progress(now - began, self._kills)
                 if now - began > self.effort.limit:
                     self._violations.append(f"no end after {self.effort.limit:g} s")
-                    return
+                    for process in running:  # each says where its threads are
+                        process.send_signal(signal.SIGABRT)
+                        self._ended(process)
+                    running.clear()
                 for process in list(running):
                     if process.poll() is not None:
                         running.remove(process)
                         self._ended(process)
-                if running and now > kill_at:
+                if running and now > kill_at and self._kills < self.effort.kills:
                     kill_at = now + self._after(self.effort.kill_every)
                     victim = self._chance.choice(running)
                     victim.kill()

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import faulthandler
 import json
 import random
 import sys
@@ -24,6 +25,7 @@ from oneloop.ledger import (
 )
 from tests.tools.soak.faults import MAX_RESPONSE_BYTES
 
+from .books import unsettled
 from .orders import Orders
 
 POLICY = RetryPolicy(backoff=0.01, cap=0.02, budget=3)
@@ -94,9 +96,8 @@ def main(text: str) -> None:
             time.sleep(PAUSE)
             continue
         check(summary, settings.orders)
-        open_states = (State.PLANNED, State.SENDING, State.NOT_APPLIED)
-        is_open = summary.problem or any(summary.counts[state] for state in open_states)
-        if not is_open and (not summary.counts[State.UNKNOWN] or _decided(settings)):
+        ended = summary.counts[State.APPLIED] + summary.counts[State.REJECTED]
+        if not summary.problem and (ended == summary.total or _decided(settings)):
             return
         time.sleep(PAUSE)
 
@@ -124,10 +125,10 @@ def _run(settings: Settings, refills: Iterator[RefillOrder], arguments: Any) -> 
 
 
 def _decided(settings: Settings) -> bool:
-    """Return whether only a person can say what became of the refills that are unknown."""
+    """Return whether only a person can bring the rest to an end."""
     try:
         with Ledger(settings.database, **settings.options) as ledger:
-            return all(refill.needs_decision for refill in ledger.refills(state=State.UNKNOWN))
+            return not unsettled(ledger.refills())
     except LedgerUnavailableError:
         return False
 
@@ -142,4 +143,5 @@ def check(summary: Summary, orders: Orders) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # on SIGABRT, say where the threads are
     main(sys.argv[1])
