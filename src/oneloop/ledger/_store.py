@@ -259,12 +259,13 @@ class Batch:
         A meter that becomes free can thus be taken in the same transaction.
         """
         yield Finish, self._finish
-        yield Release, lambda many: map(self._release, many)
         yield Begin, self._begin
         yield Inspect, lambda many: map(self._inspect, many)
         yield Observe, lambda many: map(self._observe, many)
         yield Decide, lambda many: map(self._decide, many)
         yield Claim, self._claim
+        # Last: a task that is cancelled while it claims releases that claim, in the same batch.
+        yield Release, lambda many: map(self._release, many)
 
     def _claim(self, claims: Sequence[Claim]) -> Iterator[Any]:
         rows = self._rows({one.order.id for one in claims})

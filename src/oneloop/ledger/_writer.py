@@ -146,12 +146,15 @@ class Database:
                 # Another process has taken a meter at the same moment. A new transaction sees that.
                 if len(operations) > 1:
                     return [result for one in operations for result in self.write([one], api)]
-        return self._persistently(lambda: self._write(operations, api))
+        raise LedgerUnavailableError(
+            f"the ledger in {self.name} cannot be used: {_RACES} transactions in a row failed, "
+            "because others had changed the same rows"
+        )
 
     def _write(self, operations: list[Operation], api: str) -> list[Any]:
         if self._writing is None:
             self._writing = self._engine.connect()
-        connection = self._writing
+        self._was_reached, connection = True, self._writing
         try:
             with connection.begin():
                 self._prepare(connection)
@@ -187,6 +190,7 @@ class Database:
         if self._is_file and not Path(str(self._url.database)).exists():
             raise LedgerError(f"there is no ledger at {self.name}")
         with self._engine.connect().execution_options(is_reading=True) as connection:
+            self._was_reached = True
             if not self._is_prepared:
                 if not inspect(connection).has_table(facts.name):
                     raise LedgerError(f"there is no ledger in the database {self.name}")
@@ -221,7 +225,6 @@ class Database:
             except SQLAlchemyError as error:
                 raise LedgerUnavailableError(self._unavailable(error)) from None
             else:
-                self._was_reached = True
                 return result
 
     def _unavailable(self, error: SQLAlchemyError) -> str:
