@@ -36,7 +36,8 @@ def faults(late: float) -> list[Fault]:
 
     A refused key ends a run, so it is among the rare ones.
     """
-    kept = [fault for fault in FAULTS if fault.delay is None and fault.kind != "401"]
+    left_out = Fault.status(401), Fault.rate_limited(100)  # a run waits for as long as it is asked
+    kept = [fault for fault in FAULTS if fault.delay is None and fault not in left_out]
     # As often as one in four of the others: they are what a ledger is needed for.
     return kept + [
         Fault.late_apply(late * share, ending=ending)
