@@ -252,19 +252,20 @@ class Cable:
             pair.abort()
         return len(pairs)
 
+    def _drop_if_cut(self) -> None:
+        if self._is_cut:
+            self._drop()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server: asyncio.StreamWriter | None = None
         with suppress(OSError, asyncio.IncompleteReadError):
             if self._is_cut:
                 writer.transport.abort()
                 return
             answers, server = await asyncio.open_connection(*self._server)
             pair = _Pair(writer, server)
-            if self._is_cut:
-                pair.abort()
-                return
             self._pairs.add(pair)
             try:
+                self._drop_if_cut()  # meanwhile
                 await asyncio.gather(self._questions(reader, pair), self._answers(answers, pair))
             finally:
                 self._pairs.discard(pair)

@@ -60,10 +60,10 @@ class Effort:
     quiet: float = 2.0
     late: float = 1.0
     lease: float = 4.0
-    kill_every: float = 2.0
-    kills: int = 1000
+    kill_every: float = 3.0
+    kills: int = 100
     cut_every: float = 3.0
-    limit: float = 900.0
+    limit: float = 1800.0
 
 
 class Disturbed(Protocol):
