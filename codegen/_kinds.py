@@ -619,6 +619,8 @@ class Property:
     in_place: bool = False
     """Whether its schema is written where it is used, not referred to."""
     deprecated: bool = False
+    example: Any = field(default=None, eq=False)
+    """The first value that the document gives as an example; not checked."""
 
 
 @define(eq=False)

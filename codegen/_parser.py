@@ -285,6 +285,7 @@ class _Reader:
             _remarked(_text(described), written),
             kind,
             deprecated=part.get("deprecated") is True or written.get("deprecated") is True,
+            example=_example({**written, **part}),
             location=location,
             style=Style(style, explode, part.get("allowReserved") is True),
         )
@@ -696,6 +697,7 @@ class _Reader:
                     binary or self.of_node(every[name], normal, at, naming, inner),
                     "$ref" not in normal,
                     noted.get("deprecated") is True,
+                    _example(noted),
                 )
             )
         names = _naming.distinct(((one.wire_name, one.name) for one in fields), taken=of_models())
@@ -884,6 +886,13 @@ def escaped(name: str) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _example(schema: Schema) -> Any:
+    """Return the example that a schema gives, or the first of them."""
+    several = schema.get("examples")
+    first = several[0] if isinstance(several, list) and several else None
+    return schema.get("example", first)
 
 
 def _remarked(description: str, schema: Schema) -> str:

@@ -23,7 +23,7 @@ from ._order import modules
 from ._parser import refusal
 from ._security import security
 from ._servers import servers
-from ._views import clients, names, operations
+from ._views import clients, commands, names, operations
 from ._views.docstrings import escaped
 from ._views.models import ModelView, enum_docstring
 from ._views.operations import OperationView
@@ -87,6 +87,9 @@ def render(
     }
     if has_clients:
         files["clients.py"] = ("clients.py", {"description": clients.descriptions(document)})
+    else:  # the command line, too, is there for our document only
+        listed = [commands.command(one) for one in views]
+        files["commands.py"] = ("commands.py", {"commands": listed})
     for view in views:
         members = {one.name for one in views if one.tag == view.tag}
         files[f"api/{view.tag}/__init__.py"] = ("api.py", {"members": members})
@@ -141,7 +144,7 @@ def _environment(folder: Path) -> Environment:
         autoescape=False,  # noqa: S701 - it prints Python
     )
     filters = {"escaped": escaped, "literal": literal, "quoted": quoted}
-    environment.filters.update(filters, docstring=enum_docstring)
+    environment.filters.update(filters, wrapped=commands.wrapped, docstring=enum_docstring)
     return environment
 
 

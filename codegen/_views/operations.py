@@ -216,21 +216,26 @@ class OperationView(Endpoint):
         return sorted(classes(kinds), key=attrgetter("file"))
 
     @cached_property
-    def docstring(self) -> str:
-        """The docstring of its client methods, without the quotes."""
+    def remarks(self) -> tuple[str, str]:
+        """What is to be known of its calls, and how certain it is; the latter may be empty."""
         repeat = (
             "Safe to repeat: sent again after a failure that may pass."
             if self.safe
             else "Not safe to repeat: sent again only if it provably did nothing."
         )
         reason = sentence(self.remark("x-safe-to-repeat"))
+        call = f"`{self.method} {line(self.path)}`. {repeat} {reason}".strip()
+        return call, CERTAINTIES.get(self.remark("x-certainty"), "")
+
+    @cached_property
+    def docstring(self) -> str:
+        """The docstring of its client methods, without the quotes."""
         answer = sentence(text(self.answer_description) or "The answer")
         failed = "The call failed. Its `outcome` says whether it took effect."
         sections = [
             *headed(self.summary, self.description, self.name.replace("_", " ")),
             ["Deprecated: the API may remove it." if self.deprecated else ""],
-            [f"`{self.method} {line(self.path)}`. {repeat} {reason}".strip()],
-            [CERTAINTIES.get(self.remark("x-certainty"), "")],
+            *([one] for one in self.remarks),
             ["Args:", *(item(one.name, _description(one)) for one in self.arguments)],
             ["Returns:", indented(answer)] if self.returns != "None" else [""],
             [

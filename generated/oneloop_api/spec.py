@@ -7,11 +7,11 @@ from oneloop_core.spec import Spec
 SPEC = Spec(
     title="Oneloop API",
     version="1.0.0",
-    sha256="bd3a1fc8bacbbfa9e136440ce26bf847423eb7ab10299e2e0ab147dde2fe6b04",
+    sha256="755f6110dc1d85b6f07ff69d65b74c5cfead63cedcc58ba24e330d0d9e892e1f",
     sources={
         "openapi.yaml": "e8f11b6ee504e25db34ff8f4da31a45ba5ef6ac54f17971492a17cb22df831ca",
         "overrides/overlay.yaml": "99706952d17ae24e4bdb6bb7df8f4011348aeaeecfbedd2fc31ca1ce49187851",
-        "overrides/annotations.yaml": "52cf9d13d5d4a0325bc4973308bd4b45eaec50d23016f20f9aa00175d256a5bd",
+        "overrides/annotations.yaml": "96500998737040c36d5c8f34ed6ad1e19f413dc154809d6b5b6aa44b3a927a81",
     },
-    generator="41db1255",
+    generator="3075957b",
 )

@@ -1,6 +1,7 @@
 """Processes that die, sleep, race each other or lose their database, at each step of a refill."""
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -144,8 +145,6 @@ def expire(database: str) -> None:
         with psycopg.connect(database) as connection:
             connection.execute(statement.encode())
         return
-    import sqlite3
-
     with closing(sqlite3.connect(database)) as file:
         file.execute(statement)
         file.commit()
@@ -333,6 +332,18 @@ def test_an_interruption_leaves_nothing_in_doubt(
         steps.send(process.perform(command))
     row = _row(process)
     assert (row and row.state) is {Finish: State.UNKNOWN, Release: row and State.PLANNED}[expected]
+
+
+@pytest.mark.parametrize("moment", [writing(Claim), writing(Begin), sending])
+def test_an_interruption_is_not_lost_with_the_database(start: Any, moment: Any) -> None:
+    """Otherwise, a task that was cancelled would go on. A note says what is missing."""
+    process = start()
+    steps = refill(ORDER, process.settings)
+    process.work(steps, moment)
+    steps.throw(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt) as caught:
+        steps.throw(LedgerUnavailableError("the database is gone"))
+    assert "the database is gone; when" in caught.value.__notes__[0]
 
 
 def test_an_error_of_the_ledger_needs_no_further_write(start: Any) -> None:
@@ -533,10 +544,24 @@ def test_a_file_in_no_folder_is_an_error(tmp_path: Path, client: Oneloop) -> Non
         ledger.refill(client, id="pay_1", **REFILL)
 
 
+def test_a_new_file_that_others_lock_is_waited_for(tmp_path: Path, client: Oneloop) -> None:
+    """Several processes that start at once make it."""
+    path = tmp_path / "refills.db"
+    with Ledger(path, patience=20) as ledger, closing(_locked(path)) as other:
+        timer = threading.Timer(0.3, other.rollback)
+        timer.start()
+        assert ledger.refill(client, id="pay_1", **REFILL).state is State.APPLIED
+        timer.join()
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    return other
+
+
 def test_a_database_that_others_lock_is_waited_for(tmp_path: Path, client: Oneloop) -> None:
     """For as long as `patience`."""
-    import sqlite3
-
     path = tmp_path / "refills.db"
     with Ledger(path, patience=0.2) as ledger:
         ledger.refill(client, id="pay_1", **REFILL)
@@ -552,8 +577,6 @@ def test_a_row_that_always_fails_does_not_take_others_with_it(
     tmp_path: Path, client: Oneloop
 ) -> None:
     """Not even in one batch. It is an error after a few attempts."""
-    import sqlite3
-
     process = Process(str(tmp_path / "refills.db"), client)
     process.refill()
     with closing(sqlite3.connect(tmp_path / "refills.db")) as other:
@@ -575,8 +598,6 @@ def test_a_row_that_always_fails_does_not_take_others_with_it(
 
 def test_a_ledger_of_another_version_is_refused(tmp_path: Path, client: Oneloop) -> None:
     """For reading and for writing."""
-    import sqlite3
-
     path = tmp_path / "refills.db"
     with Ledger(path) as ledger:
         ledger.refill(client, id="pay_1", **REFILL)

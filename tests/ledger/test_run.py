@@ -3,12 +3,13 @@
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from oneloop import ArgumentError, ArgumentValueError
+from oneloop import ArgumentError, ArgumentValueError, RetryPolicy
 from oneloop.ledger import (
     LedgerConflictError,
     LedgerUnavailableError,
@@ -18,6 +19,7 @@ from oneloop.ledger import (
     Summary,
 )
 from oneloop.ledger import _agenda as agenda_module
+from oneloop.ledger import _writer as writer_module
 from oneloop.ledger._steps import Pace
 from oneloop.sandbox import Sandbox
 from tests.calling import SLACK
@@ -179,7 +181,7 @@ def test_an_unreachable_api_ends_the_run(opened: Any, sandbox: Sandbox, tmp_path
     taken: list[int] = []
 
     def given() -> Iterator[dict[str, Any]]:
-        for place, one in enumerate(orders(10_000, 1000)):
+        for place, one in enumerate([*orders(15, 5), *orders(10_000, 1000, start=15)]):
             taken.append(place)
             yield one
 
@@ -352,3 +354,49 @@ def test_interrupting_a_run_finishes_what_is_under_way(
     assert 20 <= totals[State.APPLIED][0] < 2000
     with pytest.raises(ArgumentValueError):
         books.run([{}])
+
+
+def test_what_comes_together_is_written_in_batches(
+    opened: Any, sandbox: Sandbox, meters: list[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a size that does not let the first of them wait for long."""
+    monkeypatch.setattr(writer_module, "_LARGEST_BATCH", 2)
+    books = opened(str(tmp_path / "refills.db"), "async")
+    assert books.run(orders(100, 10)).counts[State.APPLIED] == 100
+
+
+def test_an_interrupted_run_does_not_wait_for_the_api(
+    tmp_path: Any, sandbox: Sandbox, meters: list[str], opened: Any
+) -> None:
+    """It may have asked for minutes. What waits is planned again."""
+    books = opened(str(tmp_path / "refills.db"), client={"retry": RetryPolicy(attempts=1)})
+    sandbox.misbehave("429", operation=AIM, seconds=100)
+
+    def interrupt() -> None:
+        while not books.ledger._writer or not sandbox.requests:
+            pass
+        time.sleep(0.5)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        books.run(orders(20, 10), workers=2)
+    thread.join()
+    assert time.monotonic() - begun < 60
+    assert books.totals()[State.SENDING] == (0, 0)
+    assert books.totals()[State.PLANNED][0] > 0
+
+
+def test_a_run_that_stops_does_not_wait_for_its_turns(
+    books: Books, sandbox: Sandbox, meters: list[str]
+) -> None:
+    """The API has asked one worker to wait for minutes, and refuses the key of another."""
+    sandbox.misbehave("429", operation=AIM, seconds=100)
+    sandbox.misbehave("401", operation="getCustomerBilling", times=1000, rate=0.3, seed=1)
+    begun = time.monotonic()
+    summary = books.run(orders(200, 10), workers=2)
+    adds_up(summary)
+    assert "401" in summary.problem
+    assert time.monotonic() - begun < 60

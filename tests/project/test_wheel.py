@@ -3,6 +3,7 @@
 import email
 import email.message
 import json
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_the_wheel_requires_only_few_packages(
 def test_the_wheel_names_its_extras_and_python(metadata: email.message.Message) -> None:
     """The extras and the oldest supported Python are those in the README."""
     extras = sorted(metadata.get_all("Provides-Extra", []))
-    assert extras == ["django", "fastapi", "flask", "otel", "sandbox"]
+    assert extras == ["cli", "django", "fastapi", "flask", "ledger", "otel", "sandbox"]
     assert metadata["Requires-Python"] == ">=3.11"
 
 
@@ -132,3 +133,34 @@ def test_a_refill_works_from_the_installed_wheel(python: Path) -> None:
         code = ("-I", "-W", "error", "-c", REFILL, sandbox.api_key, sandbox.url)
         printed = run(python, *code, cwd=python.parent)
     assert printed == "1500\n"
+
+
+COMMAND = ("refill-billing-limit", "--workspace-id", "ws_1", "--external-meter-id", "acme")
+
+
+def test_the_command_without_its_extra_names_it(python: Path) -> None:
+    """`pip install oneloop` installs the command, which says what it needs."""
+    for command in ((python.parent / "oneloop",), (python, "-I", "-m", "oneloop")):
+        done = subprocess.run(
+            [*command, "--help"], cwd=python.parent, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "pip install 'oneloop[cli]'" in done.stderr
+
+
+def test_the_command_works_with_its_extra(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the extra `cli` alone, and nothing of the checkout, the command refills a meter."""
+    installed = install(wheel, tmp_path, ROOT / "requirements" / "dev.txt", "cli")
+    with Sandbox() as sandbox:
+        monkeypatch.setenv("ONELOOP_SDK_KEY", sandbox.api_key)
+        monkeypatch.setenv("ONELOOP_BASE_URL", sandbox.url)
+        command = installed.parent / "oneloop"
+        printed = run(command, *COMMAND, "--refill", "500", "--json", cwd=tmp_path)
+        refused = subprocess.run(
+            [command, "sandbox"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+    assert json.loads(printed)["billing"]["totalCredits"] == "1500"
+    assert refused.returncode == 2
+    assert "pip install 'oneloop[sandbox]'" in refused.stderr

@@ -16,6 +16,7 @@ import oneloop.fastapi
 import oneloop.flask
 import oneloop.foundation
 import oneloop.hooks
+import oneloop.ledger
 import oneloop.sandbox
 import oneloop.starlette
 import oneloop.telemetry
@@ -29,7 +30,13 @@ def lines() -> Iterator[str]:
     """Describe every public name."""
     guards = (oneloop.fastapi, oneloop.starlette, oneloop.flask, oneloop.django)
     clients = (oneloop, oneloop.models, oneloop.transport, oneloop.foundation)
-    tools = (oneloop.hooks, oneloop.telemetry, oneloop.testing, oneloop.sandbox)
+    tools = (
+        oneloop.hooks,
+        oneloop.ledger,
+        oneloop.telemetry,
+        oneloop.testing,
+        oneloop.sandbox,
+    )
     for module in (*clients, *tools, *guards):
         for name in sorted(module.__all__):
             yield from described(name, getattr(module, name), module.__name__)

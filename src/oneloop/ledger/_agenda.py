@@ -133,8 +133,12 @@ class Agenda:
         with self._lock:
             self.refusal = self.refusal or error
             self.problem = self.problem or str(error)
-            self._counts[State.PLANNED] += 1
-            self._amounts[State.PLANNED] += job.order.refill
+            self._leave(job)
+
+    def left(self, job: Job) -> None:
+        """Say that a job was planned, and that the run ended before it was sent."""
+        with self._lock:
+            self._leave(job)
 
     def done(self, job: Job, result: Result) -> None:
         """Say what came of a job."""
@@ -156,8 +160,7 @@ class Agenda:
         self._later.clear()
         left = [job for queue in (*self._queues.values(), self._ready) for job in queue]
         for job in left:  # never begun: a run that stops before has not written them down
-            self._counts[State.PLANNED] += 1
-            self._amounts[State.PLANNED] += job.order.refill
+            self._leave(job)
         return Summary(
             total=self._total,
             credits=self._credits,
@@ -192,6 +195,10 @@ class Agenda:
         if result.row.conclusion is not None:
             job.undecided += 1
         return now - job.since < self.limit and job.undecided < _CONCLUSIONS
+
+    def _leave(self, job: Job) -> None:
+        self._counts[State.PLANNED] += 1
+        self._amounts[State.PLANNED] += job.order.refill
 
     def _count(self, job: Job, result: Result) -> None:
         self._counts[result.row.state] += 1

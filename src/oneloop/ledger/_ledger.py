@@ -6,14 +6,17 @@ import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from oneloop._client import AsyncOneloop, Oneloop
 from oneloop._environment import authority, is_loopback
 from oneloop._errors import AuthenticationError, ConfigurationError
+from oneloop._http._pool import process as current_process
 from oneloop._retry import RetryPolicy
 from oneloop_core import ArgumentError, encode_boolean, encode_integer, encode_number
 
@@ -43,12 +46,15 @@ from ._store import (
     totals,
 )
 from ._tables import refills
-from ._writer import Database, Writer, checked_url
+from ._writer import Database, LedgerMissingError, Writer, checked_url
 
 T = TypeVar("T")
 
 _PAGE = 500
 """Rows that are read at once where many are returned."""
+
+_ABANDONED: list[Database] = []
+"""Databases of parent processes. Collecting them would close the parents' connections."""
 
 _SETTLERS = 8
 """Meters that are read at once to settle refills."""
@@ -78,13 +84,13 @@ class _Ledger:
         self._patience = _seconds("patience", patience, minimum=0)
         self._other_writers = _checked("other_writers", encode_boolean, other_writers)
         self._lock = threading.Lock()
-        self._process = 0
+        self._process: object = None
         self._is_closed = False
         self._database = self._new_database()
         self._writer: Writer | None = None
 
     def _new_database(self) -> Database:
-        self._process = os.getpid()
+        self._process = current_process()
         rules = Rules(
             owner="",
             quiet=self._quiet,
@@ -99,11 +105,13 @@ class _Ledger:
         return f"<{type(self).__name__} in {self._database.name}>"
 
     def _submit(self, operation: Operation, api: str) -> "Future[Any]":
+        if self._process != current_process():  # forked: connections, threads and locks stay behind
+            _ABANDONED.append(self._database)
+            self._lock = threading.Lock()
+            self._database, self._writer = self._new_database(), None
         with self._lock:
             if self._is_closed:
                 raise LedgerError("the ledger is closed")
-            if self._process != os.getpid():  # forked: connections and threads stay behind
-                self._database, self._writer = self._new_database(), None
             if self._writer is None:
                 self._writer = Writer(self._database)
             return self._writer.submit(operation, api)
@@ -112,7 +120,7 @@ class _Ledger:
         with self._lock:
             writer, self._writer = self._writer, None
             was_closed, self._is_closed = self._is_closed, True
-            is_ours = self._process == os.getpid()
+            is_ours = self._process == current_process()
         if was_closed or not is_ours:
             return
         if writer is not None:
@@ -157,6 +165,18 @@ class _Ledger:
     def _found(self, id: str) -> Refill | None:
         row = self._read(lambda connection, now: _row(connection, now, id))
         return None if row is None else row.public
+
+    def _found_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        wanted = list(ids)
+        found: dict[str, Refill] = {}
+        for start in range(0, len(wanted), _PAGE):
+            chosen = select(refills).where(refills.c.id.in_(wanted[start : start + _PAGE]))
+            try:
+                rows = self._read(partial(_rows, chosen=chosen))
+            except LedgerMissingError:
+                return {}
+            found.update((row.id, row.public) for row in rows)
+        return found
 
     def _page(self, after: int, *conditions: Any) -> list[Row]:
         chosen = select(refills).where(refills.c.seq > after, *conditions)
@@ -363,8 +383,9 @@ class Ledger(_Ledger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        for state in (State.SENDING, State.UNKNOWN):
-            yield from (one.order for one in self.refills(state=state))
+        with suppress(LedgerMissingError):  # nothing was written yet, so there is nothing to settle
+            for state in (State.SENDING, State.UNKNOWN):
+                yield from (one.order for one in self.refills(state=state))
 
     def decide(self, id: str, *, applied: bool, note: str) -> Refill:
         """Write down what a person has found out about a refill whose outcome is unknown.
@@ -384,6 +405,13 @@ class Ledger(_Ledger):
     def find(self, id: str) -> Refill | None:
         """Return a refill as it is now, `None` if the ledger has none of this id."""
         return self._found(id)
+
+    def find_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        """Return the refills that there are of these ids, as they are now, by their ids.
+
+        There are none in a database that has no ledger yet.
+        """
+        return self._found_all(ids)
 
     def refills(
         self,
@@ -427,32 +455,40 @@ class Ledger(_Ledger):
     ) -> None:
         shell = _Blocking(*self._parts(client, Oneloop), threading.Semaphore(workers))
 
-        def work() -> None:
+        def work(ended: threading.Event) -> None:
             try:
                 while (job := self._next(agenda, order)) is not None:
                     try:
                         result = self._drive(steps(job), shell)
                     except AuthenticationError as error:
                         agenda.refused(job, error)
+                    except _StoppedError:
+                        agenda.left(job)
                     else:
                         agenda.done(job, result)
             except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
                 agenda.stop(error)
+            finally:
+                if agenda.problem is not None:
+                    shell.stop()
+                ended.set()
 
-        threads = [
-            threading.Thread(target=work, name=f"oneloop-refill-{number}", daemon=True)
-            for number in range(_AHEAD * workers)
-        ]
+        # Events, because before Python 3.13 a `Thread.join` that is interrupted takes the thread
+        # for ended, and the next one does not wait for it.
+        ends: list[threading.Event] = []
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            for number in range(_AHEAD * workers):
+                end = threading.Event()
+                name = f"oneloop-refill-{number}"
+                threading.Thread(target=work, args=(end,), name=name, daemon=True).start()
+                ends.append(end)
+            for end in ends:
+                end.wait()
         except BaseException:  # Ctrl-C: what is under way is finished and written down
             agenda.stop()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+            shell.stop()
+            for end in ends:
+                end.wait()
             raise
         if agenda.error is not None:
             raise agenda.error
@@ -499,6 +535,10 @@ class Ledger(_Ledger):
             shell.free_slot(has_slot)
 
 
+class _StoppedError(BaseException):
+    """A pause ends because the run does. Like an interruption, it is not for `except Exception`."""
+
+
 class _Blocking:
     """Carries out commands with a blocking client."""
 
@@ -511,6 +551,11 @@ class _Blocking:
         self._client = client
         self._write = write
         self._slots = slots
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End all pauses: an API may have asked for minutes."""
+        self._stopped.set()
 
     def take_slot(self) -> bool:
         if self._slots is None:
@@ -525,7 +570,9 @@ class _Blocking:
 
     def perform(self, command: Action) -> Any:
         if isinstance(command, Pause):
-            return time.sleep(command.seconds)
+            if self._stopped.wait(command.seconds):
+                raise _StoppedError
+            return None
         if isinstance(command, Read):
             return _read_meter(self._client, command.row).billing
         if isinstance(command, Send):
@@ -636,9 +683,10 @@ class AsyncLedger(_Ledger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        for state in (State.SENDING, State.UNKNOWN):
-            async for one in self.refills(state=state):
-                yield one.order
+        with suppress(LedgerMissingError):
+            for state in (State.SENDING, State.UNKNOWN):
+                async for one in self.refills(state=state):
+                    yield one.order
 
     async def decide(self, id: str, *, applied: bool, note: str) -> Refill:
         """Write down what a person has found out; see `Ledger.decide`."""
@@ -648,6 +696,10 @@ class AsyncLedger(_Ledger):
     async def find(self, id: str) -> Refill | None:
         """Return a refill as it is now, `None` if the ledger has none of this id."""
         return await asyncio.to_thread(self._found, id)
+
+    async def find_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        """Return the refills that there are of these ids; see `Ledger.find_all`."""
+        return await asyncio.to_thread(self._found_all, ids)
 
     async def refills(
         self,
@@ -692,10 +744,15 @@ class AsyncLedger(_Ledger):
                         result = await self._drive(steps(job), shell)
                     except AuthenticationError as error:
                         agenda.refused(job, error)
+                    except _StoppedError:
+                        agenda.left(job)
                     else:
                         agenda.done(job, result)
             except Exception as error:  # noqa: BLE001 - the caller's task raises it
                 agenda.stop(error)
+            finally:
+                if agenda.problem is not None:
+                    shell.stop()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(_AHEAD * workers):
@@ -757,6 +814,11 @@ class _Async:
         self._client = client
         self._write = write
         self._slots = slots
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """End all pauses."""
+        self._stopped.set()
 
     async def take_slot(self) -> bool:
         if self._slots is None:
@@ -771,7 +833,10 @@ class _Async:
 
     async def perform(self, command: Action) -> Any:
         if isinstance(command, Pause):
-            return await asyncio.sleep(command.seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), command.seconds)
+                raise _StoppedError
+            return None
         if isinstance(command, Read):
             return (await _read_meter(self._client, command.row)).billing
         if isinstance(command, Send):
@@ -805,6 +870,10 @@ def _decision(id: str, applied: bool, note: str) -> Decide:
 
 def _row(connection: Connection, now: float, id: str) -> Row | None:
     return next(rows_of(connection, select(refills).where(refills.c.id == id), now), None)
+
+
+def _rows(connection: Connection, now: float, *, chosen: Select[Any]) -> list[Row]:
+    return list(rows_of(connection, chosen, now))
 
 
 def _conditions(

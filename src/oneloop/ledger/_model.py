@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from oneloop_api.models import CustomerBillingMeter
 from oneloop_core import ArgumentTypeError, ArgumentValueError, OneloopError, Outcome
@@ -112,8 +112,13 @@ def check_text(name: str, value: object, longest: int = MAX_TEXT) -> None:
         raise ArgumentValueError(problem).under(name)
 
 
+def storable(text: str) -> str:
+    """Return a text without what a database cannot take: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def _is_storable(value: str) -> bool:
-    return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in value)
+    return storable(value) == value
 
 
 @frozen(kw_only=True)
@@ -204,10 +209,6 @@ class HistoryEntry:
     text: str
 
 
-def _zeros() -> dict[State, int]:
-    return dict.fromkeys(State, 0)
-
-
 @frozen(kw_only=True)
 class Progress:
     """How far a run has come. `Ledger.run` passes one to `progress` after each refill.
@@ -239,20 +240,21 @@ class Summary:
         credits: Sum of their credits.
         counts: The number of refills by state; all six states are keys.
         amounts: The sum of their credits by state.
-        already: How many of those that are applied were applied before this run.
+        already: How many of those that are applied were applied before this run came to them, by an
+            earlier one or by another process.
         elapsed: Seconds.
         problem: Why the run stopped before the end of the iterable; `None` if it did not.
     """
 
     __module__ = "oneloop.ledger"
 
-    total: int = 0
-    credits: int = 0
-    counts: Mapping[State, int] = field(factory=_zeros)
-    amounts: Mapping[State, int] = field(factory=_zeros)
-    already: int = 0
-    elapsed: float = 0.0
-    problem: str | None = None
+    total: int
+    credits: int
+    counts: Mapping[State, int]
+    amounts: Mapping[State, int]
+    already: int
+    elapsed: float
+    problem: str | None
 
 
 class LedgerError(OneloopError):

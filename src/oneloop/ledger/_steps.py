@@ -144,9 +144,17 @@ class Settings:
     pace: Pace = field(factory=Pace)
     clocks: tuple[Callable[[], float], ...] = (monotonic, time)
 
+    @property
+    def look_in(self) -> float | None:
+        """Seconds until a refill that has become unknown is looked at; `None` if it is not."""
+        return self.quiet if self.settle else None
+
 
 _BACKOFF = 2.0
 """Seconds until a refill that could not be sent is sent again. The client has backed off before."""
+
+_TURN = 0.25
+"""Seconds until a refill whose meter is busy is looked at again."""
 
 _UNSENT = (GeneratorExit, LedgerError)
 """What ends the steps without another write: a crash in a test, and a database that fails."""
@@ -162,8 +170,8 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
             claimed: Claimed = yield Write(operation)
         except _UNSENT:
             raise
-        except BaseException:
-            yield Write(Release(id=order.id, claim=claim))
+        except BaseException as interruption:
+            yield from _interrupted(interruption, Release(id=order.id, claim=claim))
             raise
         row, blocker = claimed.row, claimed.blocker
         if claimed.is_ours:
@@ -175,7 +183,7 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
         if row.state in (State.APPLIED, State.REJECTED):
             return Result(row=row, was_applied=row.state is State.APPLIED)
         unknown = row if row.state is State.UNKNOWN else blocker
-        again_in: float | None = delay
+        again_in: float | None = _TURN
         if unknown is not None and unknown.state is State.UNKNOWN:
             settled = yield from settle(unknown.id, settings)
             if settled.row.state is not State.UNKNOWN:
@@ -190,7 +198,7 @@ def refill(order: RefillOrder, settings: Settings) -> Steps:
             return _busy(row, blocker, again_in)
         yield Pause(delay)
         waited += delay
-        delay = min(2 * delay, 0.25)
+        delay = min(2 * delay, _TURN)
 
 
 def _busy(row: Row, blocker: Row | None, again_in: float | None) -> Result:
@@ -208,7 +216,6 @@ def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, An
 
     Returns `None` if the claim was lost before anything was sent.
     """
-    release = Write(Release(id=row.id, claim=row.claim or ""))
     try:
         wait = 0.0 if has_turn else settings.pace.turn()
         if wait > 0:
@@ -229,8 +236,8 @@ def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, An
     except OneloopError as error:
         problem = f"the meter could not be read, so nothing was sent: {error}"
         return (yield from _not_done(row, error, problem, settings))
-    except BaseException:
-        yield release
+    except BaseException as interruption:
+        yield from _interrupted(interruption, Release(id=row.id, claim=row.claim or ""))
         raise
     late = max(clock() - start for clock, start in zip(settings.clocks, began, strict=True))
     if late > settings.lease / 4:
@@ -246,7 +253,7 @@ def _sent(
         answer: CustomerBillingMeter | None = yield Send(row)
     except OneloopError as error:
         if error.outcome is Outcome.UNKNOWN:
-            return (yield from _finish(row, State.UNKNOWN, str(error), again_in=settings.quiet))
+            return (yield from _finish(row, State.UNKNOWN, str(error), settings.look_in))
         if error.outcome is Outcome.APPLIED:
             return (yield from _finish(row, State.APPLIED, str(error)))
         passes = error.status_code in (401, 408, 429)
@@ -255,14 +262,15 @@ def _sent(
         return (yield from _finish(row, State.REJECTED, str(error)))
     except GeneratorExit:
         raise
-    except BaseException as error:
-        # Interrupted or cancelled. If nothing was sent, settling finds that out.
-        problem = "; ".join(["interrupted", *getattr(error, "__notes__", [])])
-        yield from _finish(row, State.UNKNOWN, problem)
+    except BaseException as interruption:
+        # If nothing was sent, settling finds that out.
+        problem = "; ".join(["interrupted", *getattr(interruption, "__notes__", [])])
+        unknown = Finish(row=row, state=State.UNKNOWN, error=problem)
+        yield from _interrupted(interruption, unknown)
         raise
     if answer is None:
         problem = "the answer has no meter, so it does not show whether the refill was applied"
-        return (yield from _finish(row, State.UNKNOWN, problem, again_in=settings.quiet))
+        return (yield from _finish(row, State.UNKNOWN, problem, settings.look_in))
     lessons = learned(before, answer, row.refill)
     return (
         yield from _written(Finish(row=row, state=State.APPLIED, answer=answer, lessons=lessons))
@@ -285,6 +293,16 @@ def _written(finish: Finish, again_in: float | None = None) -> Generator[Command
             outcome=_OUTCOMES[finish.state],
         ) from None
     return Result(row=after, again_in=again_in)
+
+
+def _interrupted(
+    interruption: BaseException, operation: Operation
+) -> Generator[Command, Any, None]:
+    """Write down where a refill was interrupted, which a failing database must not hide."""
+    try:
+        yield Write(operation)
+    except LedgerError as error:
+        interruption.add_note(f"{error}; when it can be used again, settling finds it out")
 
 
 _OUTCOMES = {

@@ -36,6 +36,7 @@ from ._model import (
     meter_from_text,
     meter_to_text,
     moment,
+    storable,
 )
 from ._settling import EFFECTS, Lesson, conclude, same
 from ._tables import OPEN, facts, history, lessons, refills
@@ -419,7 +420,7 @@ class Batch:
                 one.row,
                 state=one.state,
                 answer=None if one.answer is None else meter_to_text(one.answer),
-                error=one.error,
+                error=None if one.error is None else storable(one.error),
                 owner=None,
                 lease_until=None,
                 ended_at=None if one.state is State.PLANNED else self.now,
@@ -453,12 +454,12 @@ class Batch:
                 ended_at=bindparam("new_ended_at"),
             )
         )
+        for row in after:
+            if row.error is not None:
+                self._note(row.id, "failed", row.error)
         if self.connection.execute(statement, values).rowcount < len(values):
             rows = self._rows(row.id for row in after)
             after = [self._late(rows[row.id], row) for row in after]
-        for one in finishes:
-            if one.error is not None:
-                self._note(one.row.id, "failed", one.error)
         self._learn((one.row.id, one.lessons) for one in finishes)
         return after
 

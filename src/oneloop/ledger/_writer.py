@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -56,6 +56,10 @@ _POSTGRESQL_NOW = text(
     "set_config('idle_in_transaction_session_timeout', '20s', true)"
 )
 """The time, with settings for the transaction: those of a session do not pass a PgBouncer."""
+
+
+class LedgerMissingError(LedgerError):
+    """The database has no ledger. It gets one when a refill is written to it."""
 
 
 def checked_url(database: str | os.PathLike[str]) -> URL:
@@ -163,7 +167,10 @@ class Database:
                 results = batch.perform(operations)
                 known = batch.learned
         except BaseException:
-            self._drop_connection()
+            self._writing = None
+            with suppress(SQLAlchemyError):  # perhaps it is broken
+                connection.invalidate()
+                connection.close()
             raise
         self._is_prepared = True
         self._api = api or self._api
@@ -188,12 +195,12 @@ class Database:
     def reading(self) -> Generator[Connection]:
         """Yield a connection that reads what there is at one moment."""
         if self._is_file and not Path(str(self._url.database)).exists():
-            raise LedgerError(f"there is no ledger at {self.name}")
+            raise LedgerMissingError(f"there is no ledger at {self.name}")
         with self._engine.connect().execution_options(is_reading=True) as connection:
             self._was_reached = True
             if not self._is_prepared:
                 if not inspect(connection).has_table(facts.name):
-                    raise LedgerError(f"there is no ledger in the database {self.name}")
+                    raise LedgerMissingError(f"there is no ledger in the database {self.name}")
                 self._check_version(connection)
             connection.rollback()
             yield connection
@@ -215,15 +222,14 @@ class Database:
         while True:
             try:
                 result = function()
-            except DBAPIError as error:
-                if isinstance(error, IntegrityError):
-                    raise
+            except IntegrityError:
+                raise
+            except SQLAlchemyError as error:
                 waited = time.monotonic() - begun
-                if not (self._was_reached and _may_pass(error) and waited < self._patience):
+                is_reached = self._is_file or self._was_reached
+                if not (is_reached and _may_pass(error) and waited < self._patience):
                     raise LedgerUnavailableError(self._unavailable(error)) from None
                 time.sleep(_PAUSE)
-            except SQLAlchemyError as error:
-                raise LedgerUnavailableError(self._unavailable(error)) from None
             else:
                 return result
 
@@ -268,15 +274,6 @@ class Database:
                 "there says nothing about here; use another ledger"
             )
 
-    def _drop_connection(self) -> None:
-        connection, self._writing = self._writing, None
-        if connection is not None:
-            try:
-                connection.invalidate()
-                connection.close()
-            except SQLAlchemyError:  # it is broken, which is why it is dropped
-                pass
-
 
 class Writer:
     """A thread that carries operations out in the database, many in one transaction."""
@@ -305,11 +302,9 @@ class Writer:
         closing = None
         while closing is None:
             jobs = [self._queue.get()]
-            try:
+            with suppress(Empty):
                 while len(jobs) < _LARGEST_BATCH:
                     jobs.append(self._queue.get_nowait())
-            except Empty:
-                pass
             closing = next((future for one, _, future in jobs if one is None), None)
             for api in {api for one, api, _ in jobs if one is not None}:
                 self._carry_out(
@@ -336,12 +331,13 @@ def _nobody_knows(_: str) -> None:
     """Say that only the lease can tell whether an owner is alive."""
 
 
-def _may_pass(error: DBAPIError) -> bool:
+def _may_pass(error: SQLAlchemyError) -> bool:
     """Return whether the same may succeed later: lost connections, deadlocks, locked files."""
-    name: str | None = getattr(error.orig, "sqlite_errorname", None)
+    name: str | None = getattr(getattr(error, "orig", None), "sqlite_errorname", None)
     if name is not None:
         return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR"))
-    return error.connection_invalidated or isinstance(error, OperationalError)
+    is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_lost or isinstance(error, OperationalError)
 
 
 def _engine(url: URL, patience: float) -> Engine:

@@ -17,9 +17,14 @@ from oneloop.sandbox._console import Console
 from oneloop.sandbox._operations._files import controls_document
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; return the exit status. Call it from the main thread only."""
-    parser = _parser()
+def main(argv: Sequence[str] | None = None, prog: str = "python -m oneloop.sandbox") -> int:
+    """Serve until SIGINT or SIGTERM; return the exit status. Call it from the main thread only.
+
+    Args:
+        argv: The arguments; by default those of this program.
+        prog: How the program is called, for its help.
+    """
+    parser = _parser(prog)
     options = vars(parser.parse_args(argv))
     console = Console(sys.stderr or io.StringIO())  # None where it was closed
     on_request = None if options.pop("quiet") else console.show
@@ -62,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m oneloop.sandbox",
+        prog=prog,
         description="Serve a stand-in for the Oneloop API on this machine, until Ctrl-C.",
         epilog=(
             f"faults: any status from 200 to 599, {', '.join(Fault.names())}\n\n"

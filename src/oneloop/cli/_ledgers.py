@@ -1,0 +1,339 @@
+"""`oneloop ledger`: look at a ledger, settle what is unknown, decide what is left, export it."""
+
+import csv
+import io
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import islice
+from json import dumps
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._console import grouped, write, write_json, write_table
+from ._database import (
+    LedgerOption,
+    Quiet,
+    code_of,
+    coloured,
+    ledger_name,
+    next_step,
+    opened_ledger,
+    write_next_step,
+    write_refill,
+)
+from ._exits import CommandError, most_severe
+from ._options import BaseUrl, Json, KeyFile, examples, new_app
+from ._session import open_client
+
+if TYPE_CHECKING:
+    from oneloop.ledger import Ledger, Refill
+
+app = new_app(
+    no_args_is_help=True,
+    help="Look at a ledger of refills, settle what is unknown, and decide what readings cannot.",
+)
+
+_SHOWN = 20
+"""Refills that wait for a person, in what `show` shows."""
+
+_BATCH = 500
+"""Refills that are written at once."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet may take for a formula."""
+
+
+_COLUMNS = (
+    *("id", "workspace_id", "external_meter_id", "refill"),
+    *("state", "attempts", "needs_decision", "error", "conclusion"),
+    *("planned_at", "sent_at", "ended_at"),
+    *("before_total_credits", "before_used_credits"),
+    *("answer_total_credits", "answer_used_credits"),
+)
+
+
+class Format(StrEnum):
+    """How `export` writes."""
+
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+class StateName(StrEnum):
+    """The states of a refill, as `oneloop.ledger.State` has them."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    APPLIED = "applied"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    NOT_APPLIED = "not applied"
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a refill.", show_default=False)]
+OptionalId = Annotated[
+    str | None,
+    typer.Argument(metavar="[ID]", help="The id of a refill; by default all.", show_default=False),
+]
+
+
+@app.command(
+    epilog=examples(
+        "oneloop ledger show --ledger refills.db", "oneloop ledger show pay_1 --ledger refills.db"
+    )
+)
+def show(ledger: LedgerOption, id: OptionalId = None, json: Json = False) -> None:  # noqa: A002 - the name in the help
+    """Show totals and what waits for a person, or one refill.
+
+    Of one refill it shows its readings, its history, and why its state is what it is.
+    """
+    with opened_ledger(ledger) as opened:
+        if id is None:
+            _show_all(opened, ledger, is_json=json)
+        else:
+            _show_one(opened, id, ledger, is_json=json)
+
+
+def _show_all(ledger: "Ledger", database: str, *, is_json: bool) -> None:
+    from oneloop.ledger import State
+
+    totals = ledger.totals()
+    unknown = (one for one in ledger.refills(state=State.UNKNOWN) if one.needs_decision)
+    waiting = list(islice(unknown, _SHOWN))
+    more = sum(1 for _ in unknown)
+    if is_json:
+        document: dict[str, Any] = {
+            "states": {
+                state.value: {"refills": number, "credits": amount}
+                for state, (number, amount) in totals.items()
+            },
+            "effect": ledger.effect(),
+            "waiting": [one.to_dict() for one in waiting],
+            "more_waiting": more,
+        }
+        write_json(document)
+        return
+    numbers = ("refills", "credits")
+    rows: list[tuple[object, ...]] = [(coloured(state), *both) for state, both in totals.items()]
+    rows.append(("all", *(sum(both[index] for both in totals.values()) for index in (0, 1))))
+    write_table(("state", *numbers), rows, right=numbers)
+    effect = ledger.effect()
+    write()
+    write(
+        "No answered refill has shown yet what a refill changes."
+        if effect is None
+        else f"Answered refills have shown that {effect}."
+    )
+    if not waiting:
+        return
+    write()
+    write(f"{grouped(len(waiting) + more)} of the unknown ones wait for a decision:")
+    write()
+    write_table(
+        ("id", "workspace", "meter", "credits", "why"),
+        [
+            (one.id, one.workspace_id, one.external_meter_id, one.refill, one.conclusion)
+            for one in waiting
+        ],
+        right=("credits",),
+        wraps=True,
+    )
+    write()
+    write(f"For each, {next_step(waiting[0], database, is_one=False)}")
+
+
+def _show_one(ledger: "Ledger", name: str, database: str, *, is_json: bool) -> None:
+    refill = ledger.find(name)
+    if refill is None:
+        raise CommandError(f"the ledger {ledger_name(database)} has no refill {name!r}")
+    history = ledger.history(name)
+    if is_json:
+        entries = [
+            {"at": one.at.isoformat(), "what": one.what, "text": one.text} for one in history
+        ]
+        write_json({**refill.to_dict(), "history": entries})
+        return
+    write_refill(refill)
+    write()
+    write_table(
+        ("when (UTC)", "what", "how"),
+        [(f"{one.at:%Y-%m-%d %H:%M:%S}", one.what, one.text) for one in history],
+        wraps=True,
+    )
+    write_next_step(refill, database)
+
+
+@app.command(
+    epilog=examples(
+        "oneloop ledger settle --wait --ledger refills.db",
+        "oneloop ledger settle pay_1 --ledger refills.db",
+    )
+)
+def settle(
+    ledger: LedgerOption,
+    id: OptionalId = None,  # noqa: A002 - the name in the help
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the second reading of each meter.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = 60.0,
+    other_writers: Annotated[
+        bool, typer.Option("--other-writers", help="Other programs refill the same meters.")
+    ] = False,
+    key_file: KeyFile = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Find out from their meters what became of refills.
+
+    Those whose outcome is unknown are looked at. That takes two equal readings of the meter, some
+    time apart; without --wait, each call of this command takes one. Nothing is sent again.
+    """
+    settings = {"quiet": quiet, "other_writers": other_writers}
+    with opened_ledger(ledger, **settings) as opened, open_client(key_file, base_url) as client:
+        if id is not None and opened.find(id) is None:
+            raise CommandError(f"the ledger {ledger_name(ledger)} has no refill {id!r}")
+        settled = opened.settle(client, id=id, wait=wait)
+    if json:
+        write_json([one.to_dict() for one in settled])
+    elif not settled:
+        write("Nothing is unknown.")
+    else:
+        write_table(
+            ("id", "state", "why"),
+            [(one.id, coloured(one.state), one.conclusion or one.error) for one in settled],
+            wraps=True,
+        )
+        steps = {one.state: next_step(one, ledger, is_one=False) for one in settled}
+        for state, step in steps.items():
+            if step is not None:
+                write()
+                write(f"{state.value}: {step}")
+    raise typer.Exit(most_severe(code_of(one.state) for one in settled))
+
+
+@app.command(
+    epilog=examples(
+        "oneloop ledger decide pay_1 --applied --note 'seen in the dashboard' --ledger refills.db"
+    )
+)
+def decide(
+    id: Id,  # noqa: A002 - the name in the help
+    ledger: LedgerOption,
+    note: Annotated[
+        str,
+        typer.Option(
+            "--note", metavar="TEXT", show_default=False, help="How you know. It is written down."
+        ),
+    ],
+    applied: Annotated[
+        bool | None,
+        typer.Option(
+            "--applied/--not-applied",
+            show_default=False,
+            help="Whether the meter was refilled. If it was not, it can be sent again.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write down what you know about an unknown refill.
+
+    Look at its meter first. What was decided cannot be decided again.
+    """
+    if applied is None:  # not a required option: an error would ask for the first of the two
+        raise CommandError("say --applied or --not-applied, whichever is true")
+    if not note.strip():
+        raise CommandError("--note must say how you know")
+    with opened_ledger(ledger) as opened:
+        decided = opened.decide(id, applied=applied, note=note)
+    if json:
+        write_json(decided.to_dict())
+    else:
+        write_refill(decided)
+        write_next_step(decided, ledger)
+
+
+@app.command(
+    epilog=examples(
+        "oneloop ledger export --ledger refills.db > refills.csv",
+        "oneloop ledger export --state unknown --format jsonl --ledger refills.db",
+    )
+)
+def export(
+    ledger: LedgerOption,
+    format: Annotated[  # noqa: A002 - the name of the option
+        Format, typer.Option("--format", help="How to write it.")
+    ] = Format.CSV,
+    state: Annotated[
+        StateName | None,
+        typer.Option("--state", show_default=False, help="Only the refills in this state."),
+    ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Put no apostrophe before what a spreadsheet takes for a formula (CSV)."
+        ),
+    ] = False,
+) -> None:
+    """Write all refills as CSV, JSON or JSON Lines.
+
+    They come in the order in which they were planned. In CSV, a cell that begins with =, +, - or @
+    gets an apostrophe before it, because spreadsheets would take it for a formula; JSON and JSON
+    Lines have everything as it is.
+    """
+    from oneloop.ledger import State
+
+    with opened_ledger(ledger) as opened:
+        chosen = opened.refills(state=None if state is None else State(state.value))
+        if format is Format.CSV:
+            lines = _csv(chosen, is_raw=raw)
+        else:
+            lines = _json(chosen) if format is Format.JSON else _jsonl(chosen)
+        for text in lines:
+            write(text)
+
+
+def _batches(refills: "Iterator[Refill]") -> "Iterator[list[Refill]]":
+    while batch := list(islice(refills, _BATCH)):
+        yield batch
+
+
+def _csv(refills: "Iterator[Refill]", *, is_raw: bool) -> Iterator[str]:
+    """Yield lines of CSV, many at once. The first four columns are those of `oneloop refill`."""
+    yield ",".join(_COLUMNS)
+    for batch in _batches(refills):
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        for one in batch:
+            cells = _cells(one)
+            writer.writerow(cells if is_raw else map(_disarmed, cells))
+        yield text.getvalue().removesuffix("\n")
+
+
+def _cells(refill: "Refill") -> list[Any]:
+    """Return the cells of a line, in the order of `_COLUMNS`."""
+    values = refill.to_dict()
+    for name, meter in {"before": refill.before, "answer": refill.meter}.items():
+        values[f"{name}_total_credits"] = meter and meter.total_credits
+        values[f"{name}_used_credits"] = meter and meter.used_credits
+    values["needs_decision"] = "true" if refill.needs_decision else "false"
+    return [values[name] for name in _COLUMNS]
+
+
+def _disarmed(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _jsonl(refills: "Iterator[Refill]") -> Iterator[str]:
+    for batch in _batches(refills):
+        yield "\n".join(dumps(one.to_dict()) for one in batch)
+
+
+def _json(refills: "Iterator[Refill]") -> Iterator[str]:
+    start = "["
+    for batch in _batches(refills):
+        yield start + ",\n".join(dumps(one.to_dict()) for one in batch)
+        start = ","
+    yield "[]" if start == "[" else "]"

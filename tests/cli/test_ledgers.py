@@ -1,0 +1,466 @@
+"""`oneloop ledger`: looking at a ledger, settling, deciding and exporting."""
+
+import csv
+import io
+import json
+import re
+import sqlite3
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oneloop import Oneloop
+from oneloop.cli._app import main
+from oneloop.cli._database import ledger_name
+from oneloop.ledger import Ledger, Refill
+from oneloop.sandbox import Sandbox
+from tests.cli.terminal import Output, shown
+
+PLACE = {"workspace_id": "ws_1", "external_meter_id": "acme"}
+REFILL = "refill_billing_limit"
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., Output]:
+    """Return a function that runs `oneloop ledger` in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ONELOOP_BASE_URL", sandbox.url)
+    monkeypatch.setenv("ONELOOP_SDK_KEY", sandbox.api_key)
+    monkeypatch.setenv("ONELOOP_LEDGER", "refills.db")
+
+    def run(*arguments: str) -> Output:
+        code = main(["ledger", *arguments])
+        return Output(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refill(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Refill]]:
+    """Return a function that makes a refill of the meter acme, with a fault if it is given."""
+    path = tmp_path / "refills.db"
+    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+
+        def refill(name: str, fault: str | None = None, **changes: Any) -> Refill:
+            if fault is not None:
+                sandbox.misbehave(fault, operation=REFILL)
+            with Ledger(path, quiet=0, other_writers=fault == "drop-after") as ledger:
+                return ledger.refill(client, id=name, **{**PLACE, "refill": 500, **changes})
+
+        yield refill
+
+
+def without_times(text: str) -> str:
+    """Return an output without what differs from run to run."""
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "YYYY-MM-DD hh:mm:ss", text)
+    text = re.sub(r"127\.0\.0\.1:\d+", "HOST", text)
+    return re.sub(r"in [0-9.]+ s;", "in T s;", text)
+
+
+TOTALS = """\
+state        refills  credits
+planned            0        0
+sending            0        0
+applied            1      500
+rejected           1      500
+unknown            0        0
+not applied        0        0
+all                2    1,000
+
+"""
+
+
+def test_totals_are_shown(run: Callable[..., Output], refill: Callable[..., Refill]) -> None:
+    """They are those of the six states, and what has been learned is said."""
+    refill("pay_1", external_meter_id="nobody")
+    learned = "No answered refill has shown yet what a refill changes.\n"
+    assert run("show").out.endswith(learned)
+    refill("pay_2")
+    done = run("show")
+    learned = "Answered refills have shown that total_credits rises.\n"
+    assert done == (0, TOTALS + learned, "")
+    document = json.loads(run("show", "--json").out)
+    assert document["states"]["applied"] == {"refills": 1, "credits": 500}
+    assert len(document["states"]) == 6
+    assert document["effect"] == "total_credits rises"
+    assert (document["waiting"], document["more_waiting"]) == ([], 0)
+
+
+def test_totals_are_shown_in_colours(
+    run: Callable[..., Output], refill: Callable[..., Refill], tmp_path: Path
+) -> None:
+    """States have the colours of the summary of a run; with NO_COLOR there are none."""
+    refill("pay_1")
+    command = ("ledger", "show", "--ledger", "refills.db")
+    coloured = shown(*command, cwd=tmp_path)
+    bare = shown(*command, cwd=tmp_path, env={"NO_COLOR": "1"})
+    assert coloured.text == bare.text
+    assert " applied             1       500\n" in bare.text
+    assert coloured.code == bare.code == 0
+    assert coloured.colours["green"] == {"applied"}
+    assert coloured.colours["red"] == {"rejected"}
+    assert set(bare.colours) == {"default"}
+
+
+def decide_later(sandbox: Sandbox, refill: Callable[..., Refill], number: int) -> None:
+    """Make refills of meters of their own whose outcome readings cannot tell."""
+    for one in range(number):
+        place = {"workspace_id": "ws_2", "external_meter_id": f"customer-{one}"}
+        sandbox.create_meter(**place)
+        refill(f"pay_{one}", "drop-after", **place)
+    with (
+        Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client,
+        Ledger("refills.db", quiet=0, other_writers=True) as ledger,
+    ):
+        ledger.settle(client, wait=True)
+
+
+def test_what_waits_for_a_person_is_shown(
+    run: Callable[..., Output],
+    refill: Callable[..., Refill],
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first ones are shown with the reason, and how to go on."""
+    monkeypatch.setattr("oneloop.cli._ledgers._SHOWN", 2)
+    decide_later(sandbox, refill, 3)
+    done = run("show")
+    assert "3 of the unknown ones wait for a decision:\n" in done.out
+    assert re.search(r"\npay_0  ws_2 +customer-0 +500  totalCredits rose by 500", done.out)
+    assert "pay_2" not in done.out
+    assert done.out.endswith(
+        "For each, the readings cannot tell whether it was applied; look at the meter, then: "
+        "oneloop ledger decide ID --ledger refills.db --applied (or --not-applied) --note TEXT\n"
+    )
+    document = json.loads(run("show", "--json").out)
+    assert [one["id"] for one in document["waiting"]] == ["pay_0", "pay_1"]
+    assert document["more_waiting"] == 1
+
+
+ONE = """\
+id          pay_1
+state       unknown
+workspace   ws_1
+meter       acme
+credits     500
+sent        1 time
+before      1,000 credits, 0 used
+last error  POST /api/v1/customer-billing/refill at HOST: the connection was lost while waiting; \
+1 attempt in T s; unknown: it may have happened, check before you repeat it
+
+when (UTC)           what     how
+YYYY-MM-DD hh:mm:ss  planned  500 credits for the meter 'acme' of the workspace 'ws_1'
+YYYY-MM-DD hh:mm:ss  sent     sending 1; before it: totalCredits 1000, usedCredits 0
+YYYY-MM-DD hh:mm:ss  failed   POST /api/v1/customer-billing/refill at HOST: the connection was \
+lost while waiting; 1 attempt in T s; unknown: it may have happened, check before you repeat it
+
+What to do: the meter will tell when it has been quiet for a while: oneloop ledger settle pay_1 \
+--ledger refills.db --wait
+"""
+
+
+def test_one_refill_is_shown(run: Callable[..., Output], refill: Callable[..., Refill]) -> None:
+    """All that is known of it is there: arguments, readings, history, and what to do."""
+    made = refill("pay_1", "drop-after")
+    done = run("show", "pay_1")
+    assert (done.code, without_times(done.out), done.err) == (0, ONE, "")
+    document = json.loads(run("show", "pay_1", "--json").out)
+    history = document.pop("history")
+    assert document == made.to_dict()
+    assert [one["what"] for one in history] == ["planned", "sent", "failed"]
+
+
+SETTLED = """\
+ id      state     why
+ ──────────────────────────────────────────────────────────────────────────────
+ pay_1   applied   totalCredits rose by 500 and usedCredits did not change, as
+                   the refill changes them (before it was sent: totalCredits
+                   1000, usedCredits 0)"""
+SHOWN = """\
+id          pay_1
+state       applied
+workspace   ws_1
+meter       acme
+credits     500
+sent        1 time
+before      1,000 credits, 0 used
+last error  POST /api/v1/customer-billing/refill at HOST: the
+            connection was lost while waiting; 1 attempt in T s; unknown: it
+            may have happened, check before you repeat it
+why         totalCredits rose by 500 and usedCredits did not change, as the
+            refill changes them (before it was sent: totalCredits 1000,
+            usedCredits 0)
+
+ when (UTC)            what        how
+"""
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_refills_are_settled_and_shown_in_a_terminal(
+    sandbox: Sandbox, refill: Callable[..., Refill], tmp_path: Path, *, colour: bool
+) -> None:
+    """Sentences take several lines, beside the columns that are to stay whole."""
+    refill("pay_1", "drop-after")
+    env = {
+        "ONELOOP_BASE_URL": sandbox.url,
+        "ONELOOP_SDK_KEY": sandbox.api_key,
+        "ONELOOP_LEDGER": "refills.db",
+    } | ({} if colour else {"NO_COLOR": "1"})
+    options: Any = {"env": env, "cwd": tmp_path}
+    settled = shown("ledger", "settle", "--wait", "--quiet", "0.1", **options)
+    assert (settled.code, settled.text) == (0, SETTLED)
+    one = shown("ledger", "show", "pay_1", **options)
+    assert without_times(one.text).startswith(SHOWN)
+    exported = shown("ledger", "export", "--format", "jsonl", **options, columns=2000)
+    assert json.loads(exported.text)["id"] == "pay_1"
+    decided = shown("ledger", "decide", "pay_1", "--applied", "--note", "x", **options)
+    assert (decided.code, decided.text) == (
+        2,
+        "oneloop: only a refill whose outcome is unknown can be decided; 'pay_1' is appli\ned",
+    )
+    for done in (settled, one):
+        assert done.colours.get("green") == ({"applied"} if colour else None)
+    assert set(exported.colours) == {"default"}
+
+
+def test_what_is_not_there_is_named(run: Callable[..., Output], tmp_path: Path) -> None:
+    """A ledger, or a refill, that does not exist is an error that names it."""
+    done = run("show")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"oneloop: there is no ledger at {tmp_path / 'refills.db'}\n"
+    assert not (tmp_path / "refills.db").exists()
+
+
+@pytest.mark.parametrize("arguments", [("show", "pay_9"), ("settle", "pay_9")])
+def test_a_refill_that_is_not_there_is_named(
+    run: Callable[..., Output], refill: Callable[..., Refill], arguments: tuple[str, ...]
+) -> None:
+    """The error names the refill and the ledger."""
+    refill("pay_1")
+    done = run(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "oneloop: the ledger refills.db has no refill 'pay_9'\n"
+
+
+def test_settling_takes_two_readings(
+    run: Callable[..., Output], refill: Callable[..., Refill]
+) -> None:
+    """Each call takes one; the exit code says what is known."""
+    assert run("settle", "--ledger", "new.db").err.startswith("oneloop: there is no ledger")
+    refill("pay_1", "drop-after")
+    first = run("settle", "--quiet", "0")
+    assert first.code == 4
+    assert first.out.startswith("id     state    why\npay_1  unknown  POST /api")
+    assert first.out.endswith(
+        "\n\nunknown: the meter will tell when it has been quiet for a while: oneloop ledger "
+        "settle --ledger refills.db --wait\n"
+    )
+    second = run("settle", "pay_1", "--quiet", "0")
+    assert second.code == 0
+    assert "pay_1  applied  totalCredits rose by 500" in second.out
+    assert run("settle") == (0, "Nothing is unknown.\n", "")
+    assert json.loads(run("settle", "--json").out) == []
+
+
+def test_settling_can_wait(
+    run: Callable[..., Output], refill: Callable[..., Refill], sandbox: Sandbox
+) -> None:
+    """With --wait, one call is enough; what had no effect has the exit code for that."""
+    sandbox.create_meter(workspace_id="ws_1", external_meter_id="other")
+    refill("pay_1")
+    refill("pay_2", "drop-after")
+    refill("pay_3", "504", external_meter_id="other")
+    done = run("settle", "--wait", "--quiet", "0.1", "--json")
+    assert done.code == 5
+    states = {one["id"]: one["state"] for one in json.loads(done.out)}
+    assert states == {"pay_2": "applied", "pay_3": "not applied"}
+
+
+def test_a_person_decides(
+    run: Callable[..., Output], refill: Callable[..., Refill], sandbox: Sandbox
+) -> None:
+    """A decision is written down with its note, once."""
+    decide_later(sandbox, refill, 2)
+    done = run("decide", "pay_0", "--applied", "--note", "seen in the dashboard")
+    assert done.code == 0
+    assert "state       applied\n" in done.out
+    assert "why         decided: seen in the dashboard\n" in done.out
+    again = run("decide", "pay_0", "--not-applied", "--note", "no")
+    assert again.code == 2
+    assert "'pay_0' is applied" in again.err
+    done = run("decide", "pay_1", "--not-applied", "--note", "not there", "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["state"] == "not applied"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("decide", "pay_1", "--applied", "--note", " "), "--note must say how you know"),
+        (("decide", "pay_1", "--note", "x"), "say --applied or --not-applied, whichever is true"),
+        (("decide", "pay_1", "--applied"), "Missing option '--note'"),
+        (("decide", "pay_9", "--applied", "--note", "x"), "the ledger has no refill 'pay_9'"),
+        (("decide", "pay_1", "--applied", "--note", "x"), "'pay_1' is applied"),
+        (("decide", "pay_1", "--applied", "--note", "x" * 2000), "--note: must have at most 1000"),
+        (("export", "--format", "xml"), "'xml' is not one of 'csv', 'json', 'jsonl'"),
+        (("export", "--state", "gone"), "'gone' is not one of 'planned', 'sending'"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    run: Callable[..., Output],
+    refill: Callable[..., Refill],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    """Each error is one line that names the option or the refill."""
+    refill("pay_1")
+    done = run(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_an_export_is_csv(
+    run: Callable[..., Output], refill: Callable[..., Refill], sandbox: Sandbox
+) -> None:
+    """It has a line for each refill, with exact numbers, and can be refilled from."""
+    refill("pay_1")
+    refill('pay "2"', "drop-after")
+    refill("pay_3", external_meter_id="nobody")
+    rows = [*csv.DictReader(io.StringIO(run("export").out))]
+    assert [(one["id"], one["state"]) for one in rows] == [
+        ("pay_1", "applied"),
+        ('pay "2"', "unknown"),
+        ("pay_3", "rejected"),
+    ]
+    first = rows[0]
+    assert {name: first[name] for name in list(first)[:4]} == {
+        "id": "pay_1",
+        **PLACE,
+        "refill": "500",
+    }
+    assert (first["before_total_credits"], first["before_used_credits"]) == ("1000", "0")
+    assert (first["answer_total_credits"], first["answer_used_credits"]) == ("1500", "0")
+    assert (first["needs_decision"], first["error"], first["attempts"]) == ("false", "", "1")
+    assert first["planned_at"].endswith("+00:00")
+    rejected = [*csv.DictReader(io.StringIO(run("export", "--state", "rejected").out))]
+    assert rejected == rows[2:]
+    assert run("export", "--state", "not applied").out.count("\n") == 1
+    exported = run("export", "--state", "rejected").out
+    Path("again.csv").write_text(exported)
+    ignored = [f"--ignore-column={name}" for name in list(rejected[0])[4:]]
+    sandbox.create_meter(workspace_id="ws_1", external_meter_id="nobody")
+    again = main(["refill", "--from", "again.csv", "--yes", "--retry-rejected", *ignored])
+    assert again == 0
+
+
+def test_a_spreadsheet_takes_no_cell_for_a_formula(
+    run: Callable[..., Output], refill: Callable[..., Refill]
+) -> None:
+    """What begins like one gets an apostrophe, unless it is to be exact."""
+    names = ("=1+1", "+1", "-1", "@SUM(A1)", "a=1", "'1")
+    for name in names:
+        refill(name)
+    rows = [*csv.DictReader(io.StringIO(run("export").out))]
+    assert [one["id"] for one in rows] == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "a=1", "'1"]
+    raw = [*csv.DictReader(io.StringIO(run("export", "--raw").out))]
+    assert [one["id"] for one in raw] == [*names]
+
+
+def test_an_export_is_json(run: Callable[..., Output], refill: Callable[..., Refill]) -> None:
+    """It is an array of what `to_dict` returns, or a line for each."""
+    refill("pay_0", external_meter_id="nobody")
+    assert run("export", "--format", "json", "--state", "unknown").out == "[]\n"
+    assert run("export", "--format", "jsonl", "--state", "unknown").out == ""
+    made = [refill(f"pay_ü{number}").to_dict() for number in range(3)]
+    chosen = ("--state", "applied")
+    assert json.loads(run("export", "--format", "json", *chosen).out) == made
+    lines = run("export", "--format", "jsonl", *chosen).out.splitlines()
+    assert [*map(json.loads, lines)] == made
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
+def test_an_export_takes_little_memory(
+    run: Callable[..., Output], refill: Callable[..., Refill], tmp_path: Path, form: str
+) -> None:
+    """It does not grow with the number of refills."""
+    refill("pay_1")
+    with sqlite3.connect(tmp_path / "refills.db") as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(refills)")][2:]
+        names = ", ".join(columns)
+        copies = (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
+            "INSERT INTO refills (id, NAMES) SELECT 'copy_' || i, NAMES FROM n, refills"
+        )
+        database.execute(copies.replace("NAMES", names))
+    database.close()
+    run("export", "--format", form, "--state", "unknown")  # imports what it needs
+
+    written: list[int] = []
+
+    class Nowhere(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(len(text))
+            return len(text)
+
+    tracemalloc.start()
+    out, sys.stdout = sys.stdout, Nowhere()
+    try:
+        assert run("export", "--format", form).code == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        sys.stdout = out
+        tracemalloc.stop()
+    assert sum(written) > 150_000
+    assert max(written) < sum(written) / 2
+    assert peak < 8_000_000
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("refills.db", "refills.db"),
+        ("sqlite:///refills.db", "sqlite:///refills.db"),
+        ("postgresql://u:secret@db:5432/name", "postgresql://u@db:5432/name"),
+        ("postgresql://u:p@ss:secret@db/name", "postgresql://u@db/name"),
+        ("postgresql://db/name?user=u&password=secret#secret", "postgresql://db/name"),
+    ],
+)
+def test_a_password_is_never_shown(given: str, name: str) -> None:
+    """Neither where it stands in the URL nor among its options."""
+    assert ledger_name(given) == name
+
+
+def test_a_database_that_cannot_be_reached(run: Callable[..., Output]) -> None:
+    """The error names it without its password."""
+    done = run("show", "--ledger", "postgresql://u:secret@127.0.0.1:1/name")
+    assert done.code == 5
+    assert "postgresql" in done.err
+    assert "secret" not in done.err
+
+
+def test_a_ledger_in_postgresql(
+    run: Callable[..., Output], sandbox: Sandbox, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same commands work there."""
+    monkeypatch.setenv("ONELOOP_LEDGER", postgres)
+    assert run("show").code == 2
+    name = ("--workspace-id", "ws_1", "--external-meter-id", "acme")
+    assert main(["refill", "--id", "pay_1", *name, "--refill", "5"]) == 0
+    assert "state      applied\n" in run("show", "pay_1").out
+    assert run("export", "--format", "jsonl").out.count("\n") == 1
+    Path("refills.csv").write_text(
+        "id,workspace_id,external_meter_id,refill\npay_1,ws_1,acme,5\npay_2,ws_1,acme,7\n"
+    )
+    assert main(["refill", "--from", "refills.csv", "--yes"]) == 0
+    meter = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
+    assert meter.total_credits == 1012
