@@ -148,7 +148,15 @@ def test_two_refills_of_a_meter_have_different_amounts() -> None:
 
 def test_a_summary_that_does_not_add_up_is_detected() -> None:
     """The counts of a run are all refills, and their amounts all credits."""
-    right = Summary(total=6, credits=9, counts={State.APPLIED: 6}, amounts={State.APPLIED: 9})
+    right = Summary(
+        total=6,
+        credits=9,
+        counts={State.APPLIED: 6},
+        amounts={State.APPLIED: 9},
+        already=0,
+        elapsed=1.0,
+        problem=None,
+    )
     check(right, ORDERS)
     for wrong in ({"counts": {}}, {"amounts": {}}, {"total": 5, "counts": {State.APPLIED: 5}}):
         with pytest.raises(SummaryError):
