@@ -18,7 +18,9 @@ from ._document import one_line, parse_yaml, read_text
 from ._errors import GenerationError
 from ._jsonpath import JsonPath, Match, compiled
 
-WORDS = frozenset({"description", "summary", "x-certainty", "x-inferred", "x-quirk-answers"})
+WORDS = frozenset(
+    {"description", "example", "summary", "x-certainty", "x-inferred", "x-quirk-answers"}
+)
 """Members of a part of a document that do not affect calls."""
 MOST_ADDED = 1_000_000
 """The most values that all actions may add: each could multiply what those before it added."""

@@ -23,7 +23,7 @@ SERVERS: dict[str, str] = {
 """The document's servers by name, the default first."""
 
 API = Definition(
-    spec="755f6110",
+    spec="8c286515",
     schemes=(
         Scheme(("api_key",), "header", "Authorization", "Bearer "),
         Scheme(("link_token",), "header", "X-Link-Token"),

@@ -7,11 +7,11 @@ from oneloop_core.spec import Spec
 SPEC = Spec(
     title="Oneloop API",
     version="1.0.0",
-    sha256="755f6110dc1d85b6f07ff69d65b74c5cfead63cedcc58ba24e330d0d9e892e1f",
+    sha256="8c2865155031271be8063ef03024990a4df76591156373e236e27f3eeb5be4d5",
     sources={
         "openapi.yaml": "e8f11b6ee504e25db34ff8f4da31a45ba5ef6ac54f17971492a17cb22df831ca",
         "overrides/overlay.yaml": "99706952d17ae24e4bdb6bb7df8f4011348aeaeecfbedd2fc31ca1ce49187851",
-        "overrides/annotations.yaml": "96500998737040c36d5c8f34ed6ad1e19f413dc154809d6b5b6aa44b3a927a81",
+        "overrides/annotations.yaml": "2d1a683adca718f990e04fcb3cd3e639372c967878a7d223e93f2ab71c185ece",
     },
-    generator="3075957b",
+    generator="7632849c",
 )

@@ -397,9 +397,10 @@ def test_a_fix_changes_what_it_is_for_and_nothing_else(quirk: str) -> None:
 
 @pytest.mark.parametrize("action", ANNOTATIONS, ids=lambda action: action.name)
 def test_an_annotation_adds_words_and_changes_nothing(action: Action) -> None:
-    """Annotations change only descriptions and provenance, and nothing that affects a call."""
+    """Annotations change only descriptions, examples and provenance, and nothing in a call."""
+    words = ("description", "example", "x-certainty", "x-inferred", "x-quirk-answers")
     for place, published, _ in CHANGES[action.name]:
-        assert place[-1] in ("description", "x-certainty", "x-inferred", "x-quirk-answers")
+        assert place[-1] in words
         assert published is MISSING or action.update["description"].startswith(published)
     assert set(WRITTEN[action.name]) == {"x-quirk", "target", "update"}
     assert action.annotates

@@ -86,6 +86,15 @@ def test_the_sandbox_answers_a_new_operation(project: Project) -> None:
     assert told == [201, "false", 1000, "EMAIL", "2026-01-31T12:00:00+00:00"]
 
 
+def test_a_new_operation_has_a_command(project: Project) -> None:
+    """The command line has a new operation, with its options, their values and an example."""
+    told = project.python("-m", "oneloop", "create-spend-alert", "--help")
+    assert "--billing-id TEXT" in told
+    assert "--threshold INTEGER" in told
+    assert "One of EMAIL," in " ".join(told.split())
+    assert "oneloop create-spend-alert --billing-id " in told
+
+
 def test_the_list_of_operations_has_a_new_one(project: Project) -> None:
     """docs/operations.md lists a new operation, and its certainty is not stated."""
     page = (project.folder / "docs" / "operations.md").read_text("utf-8")

@@ -146,8 +146,11 @@ class Settings:
 
     @property
     def look_in(self) -> float | None:
-        """Seconds until a refill that has become unknown is looked at; `None` if it is not."""
-        return self.quiet if self.settle else None
+        """Seconds until a refill that has become unknown is read; `None` if it is not.
+
+        At once: the quiet time begins with the first reading.
+        """
+        return 0.0 if self.settle else None
 
 
 _BACKOFF = 2.0
