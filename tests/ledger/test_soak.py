@@ -68,6 +68,18 @@ def test_a_short_soak_finds_no_violation(
     assert printed.endswith("\nviolations: 0\n")
 
 
+def test_other_programs_make_refills_unknown_but_never_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where others refill the same meters, what readings cannot decide is counted and explained."""
+    others = ["--others", "20", "--rate", "0.4", "--kills", "1", "--cut-every", "999"]
+    assert main([*SHORT, "--database", "sqlite", "--seed", "3", *others]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(
+        r"(?m)^sqlite: unknown \d+ times: totalCredits rose by N and .*explain", printed
+    )
+
+
 def test_a_soak_can_fail(capsys: pytest.CaptureFixture[str]) -> None:
     """Refills that are later than the ledger allows for are found out."""
     late = ["--quiet", "0.05", "--late", "1", "--rate", "0.5", "--kills", "0", "--cut-every", "999"]

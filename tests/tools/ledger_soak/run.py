@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from attrs import define, field, frozen
 
@@ -45,6 +45,7 @@ class Effort:
         rate: Share of the requests that meet a fault.
         quiet: Seconds between two readings of the ledger.
         late: Seconds after which a late refill happens, at most.
+        others: Refills a second by another program, of the first 50 meters; the ledger knows of it.
         lease: Seconds after which a process is taken for dead.
         kill_every: Seconds between two kills, on average.
         kills: How many, at most.
@@ -59,6 +60,7 @@ class Effort:
     rate: float = 0.2
     quiet: float = 2.0
     late: float = 1.0
+    others: float = 0.0
     lease: float = 4.0
     kill_every: float = 3.0
     kills: int = 100
@@ -141,7 +143,8 @@ class SandboxProcess:
     api_key = "sdk_sandbox"
 
     def __init__(self, effort: Effort, seed: int) -> None:
-        numbers = (effort.refills, effort.meters, effort.rate, effort.late, seed)
+        numbers = (effort.refills, effort.meters, effort.rate, effort.late)
+        numbers += (effort.others, seed)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.tools.ledger_soak.sandbox", *map(str, numbers)],
             cwd=ROOT,
@@ -236,8 +239,13 @@ class Soak:
         )
 
     @property
-    def _options(self) -> dict[str, float]:
-        return {"quiet": self.effort.quiet, "lease": self.effort.lease, "patience": 8.0}
+    def _options(self) -> dict[str, Any]:
+        return {
+            "quiet": self.effort.quiet,
+            "lease": self.effort.lease,
+            "patience": 8.0,
+            "other_writers": self.effort.others > 0,
+        }
 
     def _start(self, url: str, sandbox: SandboxProcess, orders: Orders) -> subprocess.Popen[str]:
         self._started += 1

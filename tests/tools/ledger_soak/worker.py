@@ -59,7 +59,7 @@ class Settings:
     orders: Orders
     kind: str
     workers: int
-    options: dict[str, float]
+    options: dict[str, Any]
     seed: int
 
     def to_json(self) -> str:
