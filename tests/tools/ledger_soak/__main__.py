@@ -31,7 +31,17 @@ def tables(reports: Sequence[Report]) -> str:
     costs = [
         (
             "database",
-            *("requests", "faults", "late", "kills", "cuts", "resent", "seconds", "refills/s"),
+            *(
+                "requests",
+                "faults",
+                "late",
+                "kills",
+                "cuts",
+                "given up",
+                "resent",
+                "seconds",
+                "refills/s",
+            ),
         )
     ]
     reasons = []
@@ -40,7 +50,7 @@ def tables(reports: Sequence[Report]) -> str:
         books.append((report.database, *_row(report, None)))
         numbers = (
             *(report.books.requests, report.books.faults, report.books.late),
-            *(report.kills, report.cuts, report.resent),
+            *(report.kills, report.cuts, report.unavailable, report.resent),
         )
         speed = f"{len(report.comparisons) / report.seconds:.0f}"
         costs.append((report.database, *map(str, numbers), f"{report.seconds:.1f}", speed))

@@ -69,8 +69,6 @@ class Comparison:
         told = f"{refill.id}: {str(refill.state.value)!r}, applied {self.times} times"
         if self.times not in ALLOWED.get(refill.state, ()):
             return f"{told}; {refill.conclusion or refill.error or 'no reason given'}"
-        if refill.state is State.UNKNOWN and not refill.needs_decision:
-            return f"{told}; left unsettled: {refill.error}"
         return None
 
 
@@ -87,6 +85,7 @@ class Report:
         resent: How many refills were sent more than once.
         kills: How many processes were killed.
         cuts: How often the connection to the database was cut, or the database locked.
+        unavailable: How often a run ended because it was without its database for too long.
         seconds: How long it took.
     """
 
@@ -98,6 +97,7 @@ class Report:
     resent: int
     kills: int
     cuts: int
+    unavailable: int
     seconds: float
 
 
@@ -120,6 +120,10 @@ def compared(
         comparisons.append(comparison)
         if comparison.violation:
             wrong.append(comparison.violation)
+    wrong += [
+        f"{one.id}: left {str(one.state)!r}: {one.conclusion or one.error or 'no reason given'}"
+        for one in unsettled(comparison.refill for comparison in comparisons)
+    ]
     wrong += [f"{missing}: not in the ledger" for missing in wanted]
     wrong += [f"{meter}: applied a refill of {n} that was not ordered" for meter, n in applied]
     wrong += [
@@ -128,6 +132,22 @@ def compared(
         if rises[meter] != rise
     ]
     return comparisons, wrong
+
+
+def unsettled(refills: Iterable[Refill]) -> list[Refill]:
+    """Return the refills that could go on without a person.
+
+    What waits for a person is unknown, and readings cannot decide it; and what is behind it.
+    """
+    left = [one for one in refills if one.state not in (State.APPLIED, State.REJECTED)]
+    undecided = {one.external_meter_id for one in left if one.needs_decision}
+    return [
+        one
+        for one in left
+        if not (
+            one.needs_decision if one.state is State.UNKNOWN else one.external_meter_id in undecided
+        )
+    ]
 
 
 def explained(comparisons: Iterable[Comparison]) -> Counter[str]:

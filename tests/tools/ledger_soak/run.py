@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from attrs import define, field, frozen
 
@@ -20,9 +22,12 @@ from tests.postgres import Cable, serving
 
 from .books import Books, Report, compared, explained
 from .orders import Orders
-from .worker import Settings
+from .worker import UNAVAILABLE, Settings
 
 Database = Literal["sqlite", "postgresql"]
+
+CUT_OFF = re.compile(r"connection|consuming input failed|terminat|server closed")
+"""What PostgreSQL's client says when the connection was cut. Nothing else may go wrong."""
 
 ENDING = 30
 """Seconds that the last worker may take when nothing disturbs it any more."""
@@ -40,7 +45,10 @@ class Effort:
         rate: Share of the requests that meet a fault.
         quiet: Seconds between two readings of the ledger.
         late: Seconds after which a late refill happens, at most.
+        others: Refills a second by another program, of the first 50 meters; the ledger knows of it.
+        lease: Seconds after which a process is taken for dead.
         kill_every: Seconds between two kills, on average.
+        kills: How many, at most.
         cut_every: Seconds between two cuts, on average.
         limit: Seconds after which a soak that has not ended has failed.
     """
@@ -52,9 +60,12 @@ class Effort:
     rate: float = 0.2
     quiet: float = 2.0
     late: float = 1.0
-    kill_every: float = 2.0
+    others: float = 0.0
+    lease: float = 4.0
+    kill_every: float = 3.0
+    kills: int = 100
     cut_every: float = 3.0
-    limit: float = 900.0
+    limit: float = 1800.0
 
 
 class Disturbed(Protocol):
@@ -132,7 +143,8 @@ class SandboxProcess:
     api_key = "sdk_sandbox"
 
     def __init__(self, effort: Effort, seed: int) -> None:
-        numbers = (effort.refills, effort.meters, effort.rate, effort.late, seed)
+        numbers = (effort.refills, effort.meters, effort.rate, effort.late)
+        numbers += (effort.others, seed)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.tools.ledger_soak.sandbox", *map(str, numbers)],
             cwd=ROOT,
@@ -188,6 +200,7 @@ class Soak:
     _kills: int = field(default=0, init=False)
     _cuts: int = field(default=0, init=False)
     _started: int = field(default=0, init=False)
+    _unavailable: int = field(default=0, init=False)
     _violations: list[str] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -221,15 +234,17 @@ class Soak:
             resent=sum(refill.attempts > 1 for refill in refills),
             kills=self._kills,
             cuts=self._cuts,
+            unavailable=self._unavailable,
             seconds=seconds,
         )
 
     @property
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, Any]:
         return {
             "quiet": self.effort.quiet,
-            "lease": max(4.0, 2 * self.effort.quiet),
+            "lease": self.effort.lease,
             "patience": 8.0,
+            "other_writers": self.effort.others > 0,
         }
 
     def _start(self, url: str, sandbox: SandboxProcess, orders: Orders) -> subprocess.Popen[str]:
@@ -269,12 +284,15 @@ class Soak:
                 self.progress(now - began, self._kills)
                 if now - began > self.effort.limit:
                     self._violations.append(f"no end after {self.effort.limit:g} s")
-                    return
+                    for process in running:  # each says where its threads are
+                        process.send_signal(signal.SIGABRT)
+                        self._ended(process)
+                    running.clear()
                 for process in list(running):
                     if process.poll() is not None:
                         running.remove(process)
                         self._ended(process)
-                if running and now > kill_at:
+                if running and now > kill_at and self._kills < self.effort.kills:
                     kill_at = now + self._after(self.effort.kill_every)
                     victim = self._chance.choice(running)
                     victim.kill()
@@ -307,10 +325,17 @@ class Soak:
         self._ended(process)
 
     def _ended(self, process: subprocess.Popen[str]) -> None:
-        """Note it if a worker ended otherwise than by our hand."""
+        """Note it if a worker ended otherwise than by our hand, or missed its database."""
         _, errors = process.communicate()
-        if process.returncode not in (0, -9):
-            self._violations.append(f"a worker ended with {process.returncode}: {errors[-2000:]}")
+        lines = errors.splitlines()
+        reasons = [line for line in lines if line.startswith(UNAVAILABLE)]
+        self._unavailable += len(reasons)
+        self._violations += [
+            line for line in reasons if self.kind == "sqlite" or not CUT_OFF.search(line)
+        ]
+        if process.returncode not in (0, -signal.SIGKILL):
+            said = "\n".join(line for line in lines if line not in reasons)[-3000:]
+            self._violations.append(f"a worker ended with {process.returncode}: {said}")
 
     def _after(self, mean: float) -> float:
         return self._chance.expovariate(1 / mean)

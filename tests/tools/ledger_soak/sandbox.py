@@ -1,8 +1,8 @@
 """The sandbox of a soak, as a process of its own.
 
-`python -m tests.tools.ledger_soak.sandbox REFILLS METERS RATE LATE SEED` prints its address. Then
-it reads commands, one a line: `calm` ends the faults, and `books` prints what it did as JSON. It
-serves until its standard input ends.
+`python -m tests.tools.ledger_soak.sandbox REFILLS METERS RATE LATE OTHERS SEED` prints its address.
+Then it reads commands, one a line: `calm` ends the faults, and `books` prints what it did as JSON.
+It serves until its standard input ends.
 """
 
 import json
@@ -10,8 +10,9 @@ import random
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 
-from oneloop import Oneloop
+from oneloop import Oneloop, OneloopError
 from oneloop.sandbox import Fault, ReceivedRequest, Sandbox
 from tests.tools.soak.faults import FAULTS, RARELY
 
@@ -25,6 +26,9 @@ OPERATIONS = {
 CHARGED = 50
 """Number of meters that are charged all the time, as those of customers are."""
 
+OTHERS = 1_000_000
+"""Smallest amount of a refill by another program than the ledger's."""
+
 EVERY = 0.02
 """Seconds between two charges."""
 
@@ -36,7 +40,8 @@ def faults(late: float) -> list[Fault]:
 
     A refused key ends a run, so it is among the rare ones.
     """
-    kept = [fault for fault in FAULTS if fault.delay is None and fault.kind != "401"]
+    left_out = Fault.status(401), Fault.rate_limited(100)  # a run waits for as long as it is asked
+    kept = [fault for fault in FAULTS if fault.delay is None and fault not in left_out]
     # As often as one in four of the others: they are what a ledger is needed for.
     return kept + [
         Fault.late_apply(late * share, ending=ending)
@@ -55,25 +60,30 @@ class Recorder:
 
     def __init__(self) -> None:
         self.applied = Counter[tuple[str, int]]()
-        self.requests = self.faults = self.late = 0
+        self.by_others = Counter[str]()
+        self.requests = self.faults = self.late = self.last = 0
 
     def __call__(self, request: ReceivedRequest) -> None:
         """Count a request."""
         if request.operation not in OPERATIONS:
             return
-        is_new = request.number > self.requests
+        is_new = request.number > self.last
         if is_new:
-            self.requests = request.number
+            self.last = request.number
+            self.requests += 1
             self.faults += request.fault is not None
         if request.operation == "refillBillingLimit" and request.applied:
-            body = request.json
-            self.applied[body["externalMeterId"], body["refill"]] += 1
+            meter, amount = request.json["externalMeterId"], request.json["refill"]
+            if amount >= OTHERS:
+                self.by_others[meter] += amount
+            else:
+                self.applied[meter, amount] += 1
             self.late += not is_new
 
 
 def main() -> None:
     """Serve."""
-    refills, meters, rate, late, seed = map(float, sys.argv[1:])
+    refills, meters, rate, late, others, seed = map(float, sys.argv[1:])
     orders, recorder = Orders(int(refills), int(meters)), Recorder()
     ended = threading.Event()
     with Sandbox(on_request=recorder) as sandbox:
@@ -88,7 +98,7 @@ def main() -> None:
             if rate:
                 sandbox.misbehave(*rare_faults(late), rate=rate * RARELY, **shared)
                 sandbox.misbehave(*faults(late), rate=rate, **shared)
-        charging = threading.Thread(target=_charge, args=(sandbox, keys, ended, int(seed)))
+        charging = threading.Thread(target=_charge, args=(sandbox, keys, ended, others, int(seed)))
         charging.start()
         print(sandbox.url, flush=True)  # noqa: T201 - for the process that started us
         for line in sys.stdin:
@@ -98,6 +108,7 @@ def main() -> None:
             rises = {
                 name: sandbox.meter(workspace_id=WORKSPACE, external_meter_id=name).total_credits
                 - OPENING
+                - recorder.by_others[name]
                 for name in ids
             }
             books = Books(
@@ -124,12 +135,21 @@ def _keys(sandbox: Sandbox, meters: list[str]) -> list[str]:
         ]
 
 
-def _charge(sandbox: Sandbox, keys: list[str], ended: threading.Event, seed: int) -> None:
-    """Charge meters until the soak has ended."""
+def _charge(
+    sandbox: Sandbox, keys: list[str], ended: threading.Event, others: float, seed: int
+) -> None:
+    """Charge meters until the soak has ended, and refill some of them by another program."""
     chance = random.Random(seed)  # noqa: S311 - needs no secrecy
-    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+    with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, timeout=1) as client:
         while keys and not ended.wait(EVERY):
             client.record_api_key_usage(key=chance.choice(keys), usage=1)
+            if chance.random() < others * EVERY:
+                with suppress(OneloopError):  # it meets faults as well
+                    client.refill_billing_limit(
+                        workspace_id=WORKSPACE,
+                        external_meter_id=f"m{chance.randrange(len(keys))}",
+                        refill=OTHERS + chance.randrange(1000),
+                    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import faulthandler
 import json
 import random
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from oneloop import AsyncOneloop, AuthenticationError, Oneloop, RetryPolicy, Timeout
+from oneloop import AsyncOneloop, Oneloop, RetryPolicy, Timeout
 from oneloop.ledger import (
     AsyncLedger,
     Ledger,
@@ -24,10 +25,14 @@ from oneloop.ledger import (
 )
 from tests.tools.soak.faults import MAX_RESPONSE_BYTES
 
+from .books import unsettled
 from .orders import Orders
 
 POLICY = RetryPolicy(backoff=0.01, cap=0.02, budget=3)
 TIMEOUT = Timeout(connect=1, read=0.5)
+
+UNAVAILABLE = "unavailable: "
+"""How a line of the standard error begins that says why the database could not be used."""
 
 PAUSE = 0.05
 """Seconds between two runs over all refills."""
@@ -54,7 +59,7 @@ class Settings:
     orders: Orders
     kind: str
     workers: int
-    options: dict[str, float]
+    options: dict[str, Any]
     seed: int
 
     def to_json(self) -> str:
@@ -85,14 +90,14 @@ def main(text: str) -> None:
         }
         try:
             summary = _run(settings, settings.orders.since(start), arguments)
-        except (AuthenticationError, LedgerUnavailableError):
-            # As the faults and the cuts want it.
+        except LedgerUnavailableError as error:
+            # It was cut off. Whoever started this looks at the reasons.
+            sys.stderr.write(f"{UNAVAILABLE}{error}\n")
             time.sleep(PAUSE)
             continue
         check(summary, settings.orders)
-        open_states = (State.PLANNED, State.SENDING, State.NOT_APPLIED)
-        is_open = summary.problem or any(summary.counts[state] for state in open_states)
-        if not is_open and (not summary.counts[State.UNKNOWN] or _decided(settings)):
+        ended = summary.counts[State.APPLIED] + summary.counts[State.REJECTED]
+        if not summary.problem and (ended == summary.total or _decided(settings)):
             return
         time.sleep(PAUSE)
 
@@ -120,10 +125,10 @@ def _run(settings: Settings, refills: Iterator[RefillOrder], arguments: Any) -> 
 
 
 def _decided(settings: Settings) -> bool:
-    """Return whether only a person can say what became of the refills that are unknown."""
+    """Return whether only a person can bring the rest to an end."""
     try:
         with Ledger(settings.database, **settings.options) as ledger:
-            return all(refill.needs_decision for refill in ledger.refills(state=State.UNKNOWN))
+            return not unsettled(ledger.refills())
     except LedgerUnavailableError:
         return False
 
@@ -138,4 +143,5 @@ def check(summary: Summary, orders: Orders) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # on SIGABRT, say where the threads are
     main(sys.argv[1])
