@@ -194,11 +194,12 @@ def test_deep_objects_end(made: Made) -> None:
 
 
 def test_a_constant_is_no_option(made: Made) -> None:
-    """What has only one value is sent by itself."""
-    command = made(
-        {"kind": {"type": "string", "enum": ["x"]}, "v": {"const": 1}, "n": {"enum": [2]}}
-    )
-    assert "kind" in options(command)
+    """What has only one value is sent by itself, and is in the example of an object."""
+    scope = {"type": "object", "required": ["two"], "properties": {"two": {"const": 2}}}
+    schemas = {"Scope": scope}
+    command = made({"scope": ref("Scope"), "v": {"const": 1}}, schemas=schemas, version="3.1.0")
+    assert [*options(command)] == ["scope"]
+    assert command.example == "--scope '{\"two\": 2}'"
 
 
 def test_texts_of_a_document_are_shown_as_they_are(made: Made) -> None:

@@ -43,6 +43,6 @@ def test_the_page_names_what_there_is() -> None:
     """The three fixtures, the ways to allow a host, and the link to the example."""
     for name in (
         *("`oneloop_sandbox`", "`oneloop_client`", "`async_oneloop_client`", "-p no:oneloop"),
-        *("@pytest.mark.oneloop_allow_hosts", "--oneloop-allow-hosts", "(../examples/topup)"),
+        *("@pytest.mark.oneloop_allow_hosts", "--oneloop-allow-hosts", "(../examples/webhook)"),
     ):
         assert name in PAGE

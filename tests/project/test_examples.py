@@ -27,7 +27,7 @@ PRINTED = {
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the Python of a venv with the wheel, all its extras, servers and pytest."""
     servers = ("gunicorn", "uvicorn", "opentelemetry-sdk", "pytest")
-    extras = "django,fastapi,flask,otel,sandbox"
+    extras = "django,fastapi,flask,ledger,otel,sandbox"
     venv = tmp_path_factory.mktemp("venv")
     return install(wheel, venv, ROOT / "requirements" / "dev.txt", extras, *servers)
 
@@ -44,7 +44,7 @@ def test_each_example_is_run() -> None:
     assert served | {"flask_app"} >= APPLICATIONS
     assert {path.stem for path in EXAMPLES.glob("*.py")} == APPLICATIONS | set(PRINTED)
     folders = {path.parent.name for path in EXAMPLES.glob("*/*.py")}
-    assert folders == SUITES == {"topup"}
+    assert folders == SUITES == {"webhook"}
 
 
 @pytest.mark.parametrize("name", PRINTED)
@@ -68,7 +68,13 @@ def test_an_application_runs(name: str, python: Path, folder: Path, sandbox: San
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_an_application_passes_its_own_tests(name: str, python: Path, folder: Path) -> None:
+def test_an_application_passes_its_own_tests(
+    name: str, python: Path, folder: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pytest finds the plugin by itself, and there is at least one test for each fault."""
-    printed = run(python, "-m", "pytest", "-W", "error", "--strict-markers", cwd=folder / name)
+    monkeypatch.setenv("WEBHOOK_POSTGRESQL", postgres)
+    printed = run(
+        python, "-m", "pytest", "-v", "-W", "error", "--strict-markers", cwd=folder / name
+    )
     assert int(re.findall(r"(\d+) passed", printed)[-1]) > len(Fault.names())
+    assert "[postgresql" in printed

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,18 +15,34 @@ from oneloop.sandbox import Fault, Sandbox
 from tests import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+LEDGER = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
 
 
-def run(code: str, sandbox: Sandbox) -> str:
-    """Run code in a new process against the sandbox and return the output."""
+def snippets(page: str) -> list[str]:
+    """Return the programs on a page."""
+    return re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+
+SNIPPETS = snippets(README)
+
+
+def run(code: str, sandbox: Sandbox, folder: Path | None = None) -> str:
+    """Run code in a new process against the sandbox and return the output.
+
+    It runs in a folder of its own by default, as some programs write files.
+    """
+    if folder is None:
+        with TemporaryDirectory() as made:
+            return run(code, sandbox, Path(made))
     environment = {
         **os.environ,
         "ONELOOP_BASE_URL": sandbox.url,
         "ONELOOP_SDK_KEY": sandbox.api_key,
     }
     program = [sys.executable, "-W", "error", "-c", code]
-    result = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        program, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -42,8 +59,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("printed")
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         if page.stem != "regenerating":  # its client is generated for another document
-            found = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-            for number, code in enumerate(found):
+            for number, code in enumerate(snippets(page.read_text("utf-8"))):
                 # The authors of vcrpy provide no types.
                 first = "# pyright: basic\n" if "import vcr" in code else ""
                 (folder / f"{page.stem}_{number}.py").write_text(first + code, "utf-8")
@@ -97,6 +113,25 @@ def test_a_key_is_issued_and_verified(sandbox: Sandbox) -> None:
     assert value.endswith(masked[-4:])
     again = snippet("verify_api_key").replace("billing_usage=5", "billing_usage=5000")
     assert run(again, sandbox).endswith("refused: USAGE_LIMITED\n")
+
+
+def test_a_ledger_answers_the_same_id_again(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The snippet is run twice with the same ledger. The meter is refilled once."""
+    first, second = (run(snippet("Ledger("), sandbox, tmp_path) for _ in range(2))
+    assert first == second
+    assert first.startswith("applied CustomerBillingMeter(")
+    assert sandbox.meter(workspace_id="ws_1", external_meter_id="acme").total_credits == 1500
+
+
+def test_the_page_on_the_ledger(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its snippets share a ledger, and refill four times."""
+    printed = [run(code, sandbox, tmp_path) for code in snippets(LEDGER)]
+    assert printed[0].startswith("applied CustomerBillingMeter(")
+    assert printed[1] == "pay_123 500\npay_124 500\n"
+    assert "sending 1" in printed[2]
+    assert printed[3] == ""  # nothing is unknown
+    assert printed[4] == "2 of 2 applied; None\n"
+    assert sandbox.meter(workspace_id="ws_1", external_meter_id="acme").total_credits == 2800
 
 
 def test_a_failed_refill_says_where_to_look(sandbox: Sandbox) -> None:

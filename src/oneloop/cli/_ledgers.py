@@ -194,6 +194,7 @@ def settle(
     with opened_ledger(ledger, **settings) as opened, open_client(key_file, base_url) as client:
         if id is not None and opened.find(id) is None:
             raise CommandError(f"the ledger {ledger_name(ledger)} has no refill {id!r}")
+        opened.totals()  # fails if there is no such ledger, which `settle` would find quiet
         settled = opened.settle(client, id=id, wait=wait)
     if json:
         write_json([one.to_dict() for one in settled])

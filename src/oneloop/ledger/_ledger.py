@@ -24,6 +24,7 @@ from ._agenda import Agenda, Job, Next
 from ._model import (
     HistoryEntry,
     LedgerError,
+    LedgerMissingError,
     Progress,
     Refill,
     RefillOrder,
@@ -46,7 +47,7 @@ from ._store import (
     totals,
 )
 from ._tables import refills
-from ._writer import Database, LedgerMissingError, Writer, checked_url
+from ._writer import Database, Writer, checked_url
 
 T = TypeVar("T")
 

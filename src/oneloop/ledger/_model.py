@@ -294,6 +294,12 @@ class LedgerConflictError(LedgerError, ValueError):
         self.given = given
 
 
+class LedgerMissingError(LedgerError):
+    """The database has no ledger yet. It gets one when the first refill is written to it."""
+
+    __module__ = "oneloop.ledger"
+
+
 class LedgerUnavailableError(LedgerError):
     """The database cannot be reached, or refuses to write."""
 

@@ -120,7 +120,8 @@ def _explanations(total: int, used: int, amount: int, effects: Set[Lesson]) -> s
     if Lesson.RISES in effects and (known or used >= 0):
         explained |= {{amount: True, 0: False}[total]} if total in (amount, 0) else set()
     if Lesson.FALLS in effects and total == 0:
-        explained |= {True} if -amount <= used else set()
+        # A smaller fall may be another program's refill, or the reset of a month.
+        explained |= {True} if used == -amount or used >= 0 else set()
         explained |= {False} if used >= 0 else set()
     return explained
 

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlch
 
 from oneloop._errors import ConfigurationError
 
-from ._model import LedgerError, LedgerUnavailableError
+from ._model import LedgerError, LedgerMissingError, LedgerUnavailableError
 from ._owners import Owners
 from ._settling import Lesson
 from ._store import Batch, LostRaceError, Operation, Rules, fact
@@ -56,10 +56,6 @@ _POSTGRESQL_NOW = text(
     "set_config('idle_in_transaction_session_timeout', '20s', true)"
 )
 """The time, with settings for the transaction: those of a session do not pass a PgBouncer."""
-
-
-class LedgerMissingError(LedgerError):
-    """The database has no ledger. It gets one when a refill is written to it."""
 
 
 def checked_url(database: str | os.PathLike[str]) -> URL:
