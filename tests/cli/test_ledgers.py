@@ -399,7 +399,7 @@ def test_an_export_takes_little_memory(
         names = ", ".join(columns)
         copies = (
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
-            "INSERT INTO refills (id, NAMES) SELECT 'copy_' || i, NAMES FROM n, refills"
+            "INSERT INTO oneloop_refills (id, NAMES) SELECT 'copy_' || i, NAMES FROM n, refills"
         )
         database.execute(copies.replace("NAMES", names))
     database.close()

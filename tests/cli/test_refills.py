@@ -694,7 +694,7 @@ def test_a_ledger_that_fails_after_the_refill_is_an_unknown(tmp_path: Path) -> N
     def drop(_: object) -> None:
         if sandbox.requests and sandbox.requests[-1].operation == "refillBillingLimit":
             with sqlite3.connect(tmp_path / "refills.db") as database:
-                database.execute("DROP TABLE refills")
+                database.execute("DROP TABLE oneloop_refills")
             database.close()
 
     with Sandbox(on_request=drop) as sandbox:

@@ -823,7 +823,7 @@ def test_kept_rows_broken(folder: Path, ledger: Ledger, client: Oneloop, sandbox
     """An id whose row was deleted is a new one."""
     refilled(ledger, client)
     with sqlite3.connect(folder / "refills.db") as database:
-        database.execute("DELETE FROM refills")
+        database.execute("DELETE FROM oneloop_refills")
     database.close()
     refilled(ledger, client)
     assert total(sandbox) == 2000

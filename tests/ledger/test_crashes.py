@@ -16,6 +16,7 @@ from filelock import FileLock
 from oneloop import Oneloop, Outcome, RetryPolicy
 from oneloop.hooks import AttemptEnded, AttemptStarted, CallEnded, Hooks
 from oneloop.ledger import Ledger, LedgerError, LedgerUnavailableError, RefillOrder, State
+from oneloop.ledger._model import meter_to_text
 from oneloop.ledger._steps import (
     Pace,
     Pause,
@@ -28,7 +29,17 @@ from oneloop.ledger._steps import (
     refill,
     settle,
 )
-from oneloop.ledger._store import Begin, Claim, Finish, Inspect, Observe, Release, Rules, history_of
+from oneloop.ledger._store import (
+    Begin,
+    Claim,
+    Finish,
+    Inspect,
+    Observe,
+    Release,
+    Rules,
+    history_of,
+    meter_of,
+)
 from oneloop.ledger._writer import Database, checked_url
 from oneloop.sandbox import Sandbox
 from tests.ledger.conftest import REFILL
@@ -139,7 +150,8 @@ def start(database: str, client: Oneloop) -> Iterator[Callable[[], Process]]:
 def expire(database: str) -> None:
     """Let all leases end and all readings be old, by the clock of the database."""
     statement = (
-        "UPDATE refills SET lease_until = lease_until - 1000, reading_at = reading_at - 1000"
+        "UPDATE oneloop_refills "
+        "SET lease_until = lease_until - 1000, reading_at = reading_at - 1000"
     )
     if database.startswith("postgresql"):
         with psycopg.connect(database) as connection:
@@ -231,13 +243,13 @@ def late(first: Process, second: Process, database: str) -> Finish:
     """Let the first process sleep while it sends, and the second conclude. Return its result."""
     steps = refill(ORDER, first.settings)
     first.work(steps, writing(Begin))
-    value = first.write(Begin(row=_row(first), before=_meter(first)))
+    value = first.write(Begin(row=_row(first), before=_text(first)))
     command = steps.send(value)
     assert isinstance(command, Slot)
     expire(database)
     while second.work(settle("pay_1", second.settings)).row.state is State.UNKNOWN:
         expire(database)
-    return Finish(row=value, state=State.APPLIED, answer=_meter(first))
+    return Finish(row=value, state=State.APPLIED, answer=_text(first))
 
 
 def _row(process: Process) -> Any:
@@ -248,6 +260,10 @@ def _meter(process: Process) -> Any:
     return process.client.get_customer_billing(
         workspace_id="ws_1", external_meter_id="acme"
     ).billing
+
+
+def _text(process: Process) -> str:
+    return meter_to_text(_meter(process))
 
 
 def notes(process: Process, what: str) -> list[str]:
@@ -290,7 +306,7 @@ def test_an_answer_settles_what_was_taken_over(start: Any, database: str) -> Non
     expire(database)
     row = second.write(Inspect(id="pay_1"))
     assert row.state is State.UNKNOWN
-    done = first.write(Finish(row=row, state=State.APPLIED, answer=_meter(first)))
+    done = first.write(Finish(row=row, state=State.APPLIED, answer=_text(first)))
     assert done.state is State.APPLIED
     assert notes(first, "contradiction") == []
 
@@ -304,7 +320,7 @@ def test_readings_of_another_sending_are_not_used(start: Any, database: str) -> 
     while second.work(settle("pay_1", second.settings)).row.state is State.UNKNOWN:
         expire(database)
     applied = second.refill().row
-    assert second.write(Observe(row=old, reading=_meter(second), began=0)).answer == applied.answer
+    assert second.write(Observe(row=old, reading=_text(second), began=0)).answer == applied.answer
     assert notes(second, "contradiction") == []
 
 
@@ -406,10 +422,11 @@ def test_two_processes_insert_at_once(start: Any, database: str, other: str) -> 
 
 
 _INSERT = """
-INSERT INTO refills
-    (id, workspace_id, external_meter_id, refill, state, attempts, needs_decision, planned_at,
-     lease_until, owner, claim)
-VALUES (%s, 'ws_1', 'acme', 500, 'sending', 0, false, 0, 1e12, 'other', 'other')
+INSERT INTO oneloop_refills
+    (id, workspace_id, external_meter_id, refill, meter, state, attempts, needs_decision,
+     other_writers, planned_at, lease_until, owner, claim)
+VALUES
+    (%s, 'ws_1', 'acme', 500, '4 ws_1 acme', 'sending', 0, false, false, 0, 1e12, 'other', 'other')
 """
 
 
@@ -431,7 +448,7 @@ def test_a_refill_that_another_process_takes_is_left_to_it(start: Any, database:
     process.work(steps, lambda one: isinstance(one, Read))
     process.write(Release(id="pay_1", claim=_row(process).claim))
     with psycopg.connect(database) as connection:
-        connection.execute(b"SELECT * FROM refills FOR UPDATE")
+        connection.execute(b"SELECT * FROM oneloop_refills FOR UPDATE")
         claimed = process.write(Claim(order=ORDER, claim="mine"))
         assert not claimed.is_ours
         assert claimed.blocker is None
@@ -447,7 +464,9 @@ def test_an_owner_that_renews_its_lease_is_not_taken_over(start: Any, database: 
     first.refill(writing(Begin))
     expire(database)
     with psycopg.connect(database) as connection:
-        connection.execute(b"UPDATE refills SET lease_until = lease_until + 5000, before = NULL")
+        connection.execute(
+            b"UPDATE oneloop_refills SET lease_until = lease_until + 5000, before = NULL"
+        )
         found: list[Any] = []
         thread = threading.Thread(target=lambda: found.append(second.write(Inspect(id="pay_1"))))
         thread.start()
@@ -510,7 +529,7 @@ def test_a_database_that_was_never_reached_is_an_error_at_once() -> None:
     with pytest.raises(LedgerUnavailableError) as caught:
         ledger.totals()
     assert "secret" not in str(caught.value)
-    assert "ann:***@127.0.0.1:9/ledger cannot be used" in str(caught.value)
+    assert "ann@127.0.0.1:9/ledger cannot be used" in str(caught.value)
 
 
 def test_an_empty_database_has_no_ledger(postgres: str) -> None:
@@ -581,7 +600,7 @@ def test_a_row_that_always_fails_does_not_take_others_with_it(
     process.refill()
     with closing(sqlite3.connect(tmp_path / "refills.db")) as other:
         other.execute(
-            "CREATE TRIGGER never BEFORE INSERT ON refills WHEN new.id = 'bad' "
+            "CREATE TRIGGER never BEFORE INSERT ON oneloop_refills WHEN new.id = 'bad' "
             "BEGIN SELECT RAISE(ABORT, 'never'); END"
         )
     good, bad = (
@@ -591,8 +610,9 @@ def test_a_row_that_always_fails_does_not_take_others_with_it(
     process.write(Release(id="good", claim="good"))
     with pytest.raises(LedgerUnavailableError, match="5 transactions in a row failed"):
         process.database.write([bad], "here")
-    with pytest.raises(LedgerUnavailableError):
-        process.database.write([bad, good], "here")
+    failed, done = process.database.write([bad, good], "here")
+    assert isinstance(failed, LedgerUnavailableError)
+    assert done.is_ours
     process.die()
 
 
@@ -602,7 +622,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path, client: Oneloop)
     with Ledger(path) as ledger:
         ledger.refill(client, id="pay_1", **REFILL)
     with closing(sqlite3.connect(path)) as file:
-        file.execute("UPDATE facts SET value = '7' WHERE name = 'version'")
+        file.execute("UPDATE oneloop_facts SET value = '7' WHERE name = 'version'")
         file.commit()
     with Ledger(path) as ledger:
         for call in (ledger.totals, lambda: ledger.refill(client, id="pay_1", **REFILL)):
@@ -714,3 +734,148 @@ def test_a_refill_that_cannot_be_sent_is_planned(tmp_path: Path, sandbox: Sandbo
         assert "ran out before it was sent" in str(refilled.error)
         assert ledger.refill(client.with_options(hooks=None), id="pay_1", **REFILL).attempts == 2
     assert total(sandbox) == 1500
+
+
+YEAR_ONE = "0001-01-01T00:00:00+14:00"
+"""A time that can be read, and not written in UTC."""
+
+
+def meter_json(updated_at: str) -> str:
+    """Return an answer with a meter."""
+    times = f'"createdAt": "2026-11-27T08:00:00.000Z", "updatedAt": "{updated_at}"'
+    amounts = '"totalCredits": "1500", "usedCredits": "0", "allowOverages": false, "spendCap": null'
+    return f'{{"billing": {{"id": "m", {amounts}, {times}}}}}'
+
+
+@pytest.mark.parametrize(
+    ("operation", "state"),
+    [("refillBillingLimit", State.APPLIED), ("getCustomerBilling", State.PLANNED)],
+)
+def test_a_meter_that_cannot_be_written_down(
+    tmp_path: Path, sandbox: Sandbox, client: Oneloop, operation: str, state: State
+) -> None:
+    """An answer is kept out, and the state is right; a reading is as if there were none."""
+    sandbox.misbehave("200", operation=operation, body=meter_json(YEAR_ONE))
+    with Ledger(tmp_path / "refills.db", quiet=0) as ledger:
+        refilled = ledger.refill(client, id="pay_1", **REFILL)
+        assert refilled.state is state
+        assert "cannot be written down" in str(refilled.error)
+        assert refilled.meter is None
+        sandbox.misbehave("drop-after", operation="refillBillingLimit")
+        ledger.refill(client, id="pay_2", **REFILL)
+        sandbox.misbehave("200", operation="getCustomerBilling", body=meter_json(YEAR_ONE))
+        assert ledger.settle(client)[0].state is State.UNKNOWN
+        assert ledger.settle(client, wait=True)[0].state is State.APPLIED
+
+
+def test_an_operation_that_cannot_be_written_fails_alone(tmp_path: Path, client: Oneloop) -> None:
+    """Whatever is wrong with it, others in its batch are carried out."""
+    process = Process(str(tmp_path / "refills.db"), client)
+    order = RefillOrder(id="bad\ud800", **REFILL)  # which `check` would refuse
+    bad, good = Claim(order=order, claim="b"), Claim(order=ORDER, claim="g")
+    failed, done = process.database.write([bad, good], "here")
+    assert isinstance(failed, LedgerUnavailableError)
+    assert done.is_ours
+    process.die()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_store_every_id_is_refused(
+    postgres: str, client: Oneloop, encoding: str
+) -> None:
+    """Before anything is written to it."""
+    name = f"oneloop_{encoding.lower()}"
+    create = f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"{create} TEMPLATE template0".encode())
+    with (
+        Ledger(postgres.rpartition("/")[0] + f"/{name}") as ledger,
+        pytest.raises(LedgerError, match=f"has the encoding {encoding}; a ledger needs"),
+    ):
+        ledger.refill(client, id="pay_1", **REFILL)
+
+
+def test_a_ledger_that_is_closed_during_a_refill_says_what_is_known(
+    tmp_path: Path, sandbox: Sandbox, client: Oneloop
+) -> None:
+    """An application that shuts down must not be told that nothing was sent."""
+    ledger = Ledger(tmp_path / "refills.db")
+    closing_ = client.with_options(hooks=At(REFILLING, ledger.close))
+    with pytest.raises(LedgerUnavailableError, match="is applied, which could not") as caught:
+        ledger.refill(closing_, id="pay_1", **REFILL)
+    assert caught.value.outcome is Outcome.APPLIED
+    assert total(sandbox) == 1500
+
+
+def test_a_file_that_was_moved_is_refused(tmp_path: Path, client: Oneloop) -> None:
+    """Another process would make a new one, and send everything again."""
+    path = tmp_path / "refills.db"
+    with Ledger(path) as ledger:
+        ledger.refill(client, id="pay_1", **REFILL)
+        path.rename(tmp_path / "old.db")
+        with pytest.raises(LedgerError, match="was moved, replaced or removed"):
+            ledger.refill(client, id="pay_2", **REFILL)
+        path.touch()
+        with pytest.raises(LedgerError, match="was moved, replaced or removed"):
+            ledger.refill(client, id="pay_2", **REFILL)
+
+
+def test_a_late_end_does_not_disturb_another_refill_of_the_meter(start: Any, database: str) -> None:
+    """It is written down; the meter stays with the refill that has it."""
+    first, second = start(), start()
+    finish = late(first, second, database)
+    other = RefillOrder(id="pay_2", **REFILL)
+    assert second.write(Claim(order=other, claim="x")).is_ours
+    row = first.write(Finish(row=finish.row, state=State.UNKNOWN, error="a timeout"))
+    assert row.state is State.NOT_APPLIED
+    assert "a timeout" in notes(first, "contradiction")[0]
+
+
+def test_the_lock_of_another_user_says_nothing(
+    tmp_path: Path, client: Oneloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the lease can tell then."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError
+
+    first, second = (Process(str(tmp_path / "refills.db"), client) for _ in range(2))
+    first.refill(sending)
+    second.write(Inspect(id="pay_1"))
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert second.write(Inspect(id="pay_1")).state is State.SENDING
+    second.die()
+    first.die()
+
+
+def test_a_clock_that_is_set_back_only_costs_time(start: Any, database: str) -> None:
+    """The quiet time begins anew, and does not last for hours."""
+    if database.startswith("postgresql"):
+        pytest.skip("PostgreSQL's clock is its own")
+    process = start()
+    process.refill(writing(Finish))
+    process.clock.now += LEASE + 1
+    process.work(settle("pay_1", process.settings))
+    process.clock.now -= 20_000
+    again = process.work(settle("pay_1", process.settings))
+    assert again.again_in == QUIET
+    process.clock.now += QUIET + 1
+    assert process.work(settle("pay_1", process.settings)).row.state is State.APPLIED
+
+
+def test_other_writers_are_remembered(tmp_path: Path, sandbox: Sandbox, client: Oneloop) -> None:
+    """Whoever settles a refill need not know what was declared when it was sent."""
+    sandbox.misbehave("drop-after", operation="refillBillingLimit")
+    with Ledger(tmp_path / "refills.db", quiet=0, other_writers=True) as ledger:
+        ledger.refill(client, id="pay_1", **REFILL)
+    with Ledger(tmp_path / "refills.db", quiet=0) as ledger:
+        assert ledger.settle(client, wait=True)[0].needs_decision
+
+
+def test_a_meter_is_found_among_those_of_other_workspaces() -> None:
+    """Two ids never make one name."""
+    orders = [
+        RefillOrder(id="x", workspace_id=workspace, external_meter_id=meter, refill=1)
+        for workspace, meter in (("a", "b"), ("a b", "c"), ("a", "b c"), ("1 a", "b"))
+    ]
+    assert len({meter_of(one) for one in orders}) == 4

@@ -164,8 +164,25 @@ def test_a_bad_refill_ends_the_run(books: Books, meters: list[str], bad: Any, te
         books.run([*orders(2, start=5), bad])
 
 
+def test_nothing_is_not_the_end(books: Books, meters: list[str]) -> None:
+    """`None` among the refills is a mistake, and does not hide those behind it."""
+    with pytest.raises(ArgumentError, match="must be a RefillOrder or a mapping, not NoneType"):
+        books.run([*orders(1), None, *orders(3, start=5)])  # type: ignore[list-item]
+
+
+def test_an_api_that_asks_for_too_long_a_wait_ends_the_run(
+    books: Books, sandbox: Sandbox, meters: list[str]
+) -> None:
+    """Nobody sits before a run for hours; the summary says what it asked for."""
+    sandbox.misbehave("429", operation=AIM, seconds=90_000)
+    summary = books.run(orders(30, 10))
+    adds_up(summary)
+    assert summary.problem == "the API asks to wait 90,000 seconds"
+
+
 @pytest.mark.parametrize(
-    "options", [{"workers": 0}, {"rate": 0}, {"settle": "yes"}, {"retry_rejected": None}]
+    "options",
+    [{"workers": 0}, {"rate": 0}, {"rate": 1e-300}, {"settle": "yes"}, {"retry_rejected": None}],
 )
 def test_options_are_checked(books: Books, options: Any) -> None:
     """The error names the option."""

@@ -65,7 +65,7 @@ def test_an_answer_shows_the_effect(after: CustomerBillingMeter, lessons: set[Le
         (meter(1000, 299, True), {FALLS, TOUCHED}, State.UNKNOWN, True),
         (meter(1000, 300), {FALLS, TOUCHED}, State.NOT_APPLIED, False),
         (meter(1000, 300, True), {FALLS, TOUCHED}, State.UNKNOWN, True),
-        (meter(1000, 300), {FALLS, UNTOUCHED}, State.NOT_APPLIED, False),
+        (meter(1000, 300), {FALLS, UNTOUCHED}, State.UNKNOWN, True),
         (meter(1000, 310, True), {FALLS, TOUCHED}, State.UNKNOWN, True),
         (meter(1500, 300, True), {FALLS, TOUCHED}, State.UNKNOWN, True),
         # Not known yet: only what one effect alone explains, or a meter that nothing changed.

@@ -177,6 +177,8 @@ class Agenda:
 
     def _watch(self, result: Result) -> None:
         """Stop a run that cannot reach the API: each of its refills would wait for that."""
+        if result.stop is not None:
+            self.problem = self.problem or result.stop
         if result.is_unreachable:
             self._in_a_row += 1
             if self._in_a_row >= self.failures and self.problem is None:

@@ -54,6 +54,9 @@ T = TypeVar("T")
 _PAGE = 500
 """Rows that are read at once where many are returned."""
 
+_END: Any = object()
+"""What follows the last refill of an iterable."""
+
 _ABANDONED: list[Database] = []
 """Databases of parent processes. Collecting them would close the parents' connections."""
 
@@ -101,9 +104,14 @@ class _Ledger:
         )
         return Database(self._url, rules, patience=self._patience)
 
+    @property
+    def database(self) -> str:
+        """The database for messages: the path, or the URL without password and parameters."""
+        return self._database.name
+
     def __repr__(self) -> str:
         """Return the class and the database, without its password."""
-        return f"<{type(self).__name__} in {self._database.name}>"
+        return f"<{type(self).__name__} in {self.database}>"
 
     def _submit(self, operation: Operation, api: str) -> "Future[Any]":
         if self._process != current_process():  # forked: connections, threads and locks stay behind
@@ -118,11 +126,13 @@ class _Ledger:
             return self._writer.submit(operation, api)
 
     def _close(self) -> None:
+        if self._process != current_process():  # a lock that was held in the parent stays so
+            self._is_closed = True
+            return
         with self._lock:
             writer, self._writer = self._writer, None
             was_closed, self._is_closed = self._is_closed, True
-            is_ours = self._process == current_process()
-        if was_closed or not is_ours:
+        if was_closed:
             return
         if writer is not None:
             writer.close()
@@ -307,7 +317,7 @@ class Ledger(_Ledger):
                 one, so a million need no more memory than a few thousand.
             client: The client that sends them.
             workers: How many refills are under way at once.
-            rate: Refills per second at most; `None` for no limit.
+            rate: Refills per second at most, from 0.001; `None` for no limit.
             settle: Whether to wait for what is unknown, settle it, and send again what was not
                 applied. That takes `quiet` seconds and more.
             retry_rejected: Whether to send refills again that the API rejected before.
@@ -331,8 +341,8 @@ class Ledger(_Ledger):
 
         def order() -> RefillOrder | None:
             with source_lock:
-                value = next(source, None)
-            return None if value is None else RefillOrder.of(value)
+                value = next(source, _END)
+            return None if value is _END else RefillOrder.of(value)
 
         workers = _workers(workers)
         agenda = self._agenda(workers, progress)
@@ -646,8 +656,8 @@ class AsyncLedger(_Ledger):
 
         async def order() -> RefillOrder | None:
             async with source_lock:
-                value = await anext(source, None)
-            return None if value is None else RefillOrder.of(value)
+                value = await anext(source, _END)
+            return None if value is _END else RefillOrder.of(value)
 
         workers = _workers(workers)
         agenda = self._agenda(workers, progress)
@@ -896,7 +906,7 @@ def _conditions(
 
 def _pace(rate: float | None) -> Pace:
     if rate is not None:
-        _checked("rate", encode_number, rate, above=0, maximum=1_000_000)
+        _checked("rate", encode_number, rate, minimum=0.001, maximum=1_000_000)
     return Pace(rate)
 
 

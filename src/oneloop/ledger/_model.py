@@ -9,7 +9,14 @@ from typing import Any
 from attrs import frozen
 
 from oneloop_api.models import CustomerBillingMeter
-from oneloop_core import ArgumentTypeError, ArgumentValueError, OneloopError, Outcome
+from oneloop_core import (
+    ArgumentError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    DecodeError,
+    OneloopError,
+    Outcome,
+)
 
 MAX_TEXT = 255
 """Characters of an id. Both databases can put three of them into one index."""
@@ -141,7 +148,7 @@ class Refill:
             refill, and its meter, wait for `Ledger.decide`.
         planned_at: When it was written down. UTC, as all times.
         sent_at: When it was last about to be sent.
-        ended_at: When its state was last settled, after it had been sent.
+        ended_at: When it was last known what came of it; `None` while it is planned or sent.
     """
 
     __module__ = "oneloop.ledger"
@@ -240,8 +247,8 @@ class Summary:
         credits: Sum of their credits.
         counts: The number of refills by state; all six states are keys.
         amounts: The sum of their credits by state.
-        already: How many of those that are applied were applied before this run came to them, by an
-            earlier one or by another process.
+        already: How many of those that are applied were applied before this run came to them: by an
+            earlier run, by another process, or because the iterable has a refill twice.
         elapsed: Seconds.
         problem: Why the run stopped before the end of the iterable; `None` if it did not.
     """
@@ -312,8 +319,16 @@ def moment(seconds: float) -> datetime:
 
 
 def meter_to_text(meter: CustomerBillingMeter) -> str:
-    """Return a meter as JSON text, as the API writes it."""
-    return json.dumps(meter.to_dict())
+    """Return a meter as JSON text, as the API writes it.
+
+    Raises:
+        DecodeError: A value of the API can be read, but not written, such as a time in the year 0
+            of UTC.
+    """
+    try:
+        return json.dumps(meter.to_dict())
+    except (ArgumentError, ValueError, OverflowError) as error:
+        raise DecodeError(f"the meter in the answer cannot be written down: {error}") from None
 
 
 def meter_from_text(text: str) -> CustomerBillingMeter:

@@ -54,7 +54,7 @@ class Owners:
         lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except (Timeout, OSError):  # of another user: only the lease can tell
             return False
         lock.release()
         path.unlink(missing_ok=True)

@@ -104,8 +104,8 @@ def conclude(
         return Conclusion(state=State.APPLIED, reason=f"{seen}, as the refill changes them")
     if explained == {False}:
         return Conclusion(state=State.NOT_APPLIED, reason=f"{seen}, so the refill changed nothing")
-    # Where refills do not change that time, it does not show that the credits were used as well.
-    is_untouched = after.updated_at == before.updated_at or Lesson.UNTOUCHED in lessons
+    # Where refills do not change that time, it proves nothing: as much may have been used.
+    is_untouched = after.updated_at == before.updated_at and Lesson.UNTOUCHED not in lessons
     if used == 0 and is_untouched:
         return Conclusion(state=State.NOT_APPLIED, reason=f"{seen}, so nothing changed the meter")
     reason = f"{seen}, which is what a refill that lowers usedCredits and its absence both explain"

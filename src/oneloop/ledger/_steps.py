@@ -19,9 +19,16 @@ from oneloop._errors import (
     RefusedInTestsError,
 )
 from oneloop_api.models import CustomerBillingMeter
-from oneloop_core import OneloopError, Outcome
+from oneloop_core import DecodeError, OneloopError, Outcome
 
-from ._model import LedgerError, LedgerUnavailableError, Refill, RefillOrder, State
+from ._model import (
+    LedgerError,
+    LedgerUnavailableError,
+    Refill,
+    RefillOrder,
+    State,
+    meter_to_text,
+)
 from ._settling import learned
 from ._store import Begin, Claim, Claimed, Finish, Inspect, Observe, Operation, Release, Row
 
@@ -75,6 +82,7 @@ class Result:
         was_applied: Whether it had been applied before.
         waits_for: Id of the refill that has the meter; its own if another process is sending it.
         is_unreachable: Whether nothing was done because the API could not be reached.
+        stop: Why a run should end; `None` if it should not.
     """
 
     row: Row
@@ -83,6 +91,7 @@ class Result:
     was_applied: bool = False
     waits_for: str | None = None
     is_unreachable: bool = False
+    stop: str | None = None
 
     @property
     def refill(self) -> Refill:
@@ -156,6 +165,9 @@ class Settings:
 _BACKOFF = 2.0
 """Seconds until a refill that could not be sent is sent again. The client has backed off before."""
 
+_LONGEST_WAIT = 300.0
+"""Seconds that a run waits because the API asks for that. If it asks for more, the run ends."""
+
 _TURN = 0.25
 """Seconds until a refill whose meter is busy is looked at again."""
 
@@ -227,8 +239,9 @@ def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, An
         if before is None:
             problem = f"there is no meter {row.external_meter_id!r} in {row.workspace_id!r}"
             return (yield from _finish(row, State.REJECTED, f"{problem}; nothing was sent"))
+        reading = meter_to_text(before)
         began = [clock() for clock in settings.clocks]
-        begun: Row | None = yield Write(Begin(row=row, before=before))
+        begun: Row | None = yield Write(Begin(row=row, before=reading))
         if begun is None:
             return None
         yield Slot()
@@ -275,9 +288,12 @@ def _sent(
         problem = "the answer has no meter, so it does not show whether the refill was applied"
         return (yield from _finish(row, State.UNKNOWN, problem, settings.look_in))
     lessons = learned(before, answer, row.refill)
-    return (
-        yield from _written(Finish(row=row, state=State.APPLIED, answer=answer, lessons=lessons))
-    )
+    try:
+        text = meter_to_text(answer)
+    except DecodeError as error:
+        return (yield from _finish(row, State.APPLIED, str(error)))
+    done = Finish(row=row, state=State.APPLIED, answer=text, lessons=lessons)
+    return (yield from _written(done))
 
 
 def _finish(
@@ -289,7 +305,7 @@ def _finish(
 def _written(finish: Finish, again_in: float | None = None) -> Generator[Command, Any, Result]:
     try:
         after: Row = yield Write(finish)
-    except LedgerUnavailableError as error:
+    except LedgerError as error:
         raise LedgerUnavailableError(
             f"the refill {finish.row.id!r} is {finish.state}, which could not be written down "
             f"({error}); when the ledger can be reached again, settling finds it out",
@@ -325,6 +341,8 @@ def _not_done(
         raise error
     if error.status_code == 429:
         wait = getattr(error, "retry_after", None) or _BACKOFF
+        if wait > _LONGEST_WAIT:
+            return evolve(result, again_in=None, stop=f"the API asks to wait {wait:,.0f} seconds")
         settings.pace.hold(wait)
         return evolve(result, again_in=wait)
     return evolve(result, is_unreachable=True)
@@ -333,7 +351,7 @@ def _not_done(
 def _is_final(error: OneloopError) -> bool:
     """Return whether an error is one of the key, the settings or the test suite."""
     refused = isinstance(error, AuthenticationError | RefusedInTestsError)
-    return refused or not isinstance(error, APIError)
+    return refused or not isinstance(error, APIError | DecodeError)
 
 
 def settle(id: str, settings: Settings) -> Generator[Command, Any, Result]:
@@ -345,20 +363,21 @@ def settle(id: str, settings: Settings) -> Generator[Command, Any, Result]:
     if row.state is not State.UNKNOWN or row.needs_decision or not settings.settle:
         return Result(row=row)
     due = 0.0 if row.reading_at is None else row.reading_at + settings.quiet - row.now
-    if due > 0:
+    if 0 < due <= settings.quiet:  # more: the clock was set back
         return Result(row=row, again_in=due)
     began = settings.clocks[0]()
     try:
         reading: CustomerBillingMeter | None = yield Read(row)
+        text = None if reading is None else meter_to_text(reading)
     except OneloopError as error:
         if _is_final(error):
             raise
         wait = getattr(error, "retry_after", None) or _BACKOFF
         again_in = max(settings.quiet, wait)
         return Result(row=row, again_in=again_in, is_unreachable=error.status_code is None)
-    if reading is None:
+    if text is None:
         return Result(row=row, again_in=max(settings.quiet, _BACKOFF))
-    after: Row = yield Write(Observe(row=row, reading=reading, began=began))
+    after: Row = yield Write(Observe(row=row, reading=text, began=began))
     if after.state is not State.UNKNOWN or after.needs_decision:
         return Result(row=after)
     return Result(row=after, again_in=settings.quiet)

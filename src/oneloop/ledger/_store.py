@@ -34,7 +34,6 @@ from ._model import (
     RefillOrder,
     State,
     meter_from_text,
-    meter_to_text,
     moment,
     storable,
 )
@@ -54,6 +53,7 @@ class Row:
     workspace_id: str
     external_meter_id: str
     refill: int
+    meter: str
     state: State
     attempts: int
     claim: str | None
@@ -66,15 +66,11 @@ class Row:
     error: str | None
     conclusion: str | None
     needs_decision: bool
+    other_writers: bool
     planned_at: float
     sent_at: float | None
     ended_at: float | None
     now: float
-
-    @property
-    def meter(self) -> tuple[str, str]:
-        """What names the meter."""
-        return self.workspace_id, self.external_meter_id
 
     @property
     def order(self) -> RefillOrder:
@@ -142,7 +138,7 @@ class Begin:
     """
 
     row: Row
-    before: CustomerBillingMeter
+    before: str
 
 
 @frozen(kw_only=True)
@@ -151,7 +147,7 @@ class Finish:
 
     row: Row
     state: State
-    answer: CustomerBillingMeter | None = None
+    answer: str | None = None
     error: str | None = None
     lessons: frozenset[Lesson] = frozenset()
 
@@ -179,7 +175,7 @@ class Observe:
     """
 
     row: Row
-    reading: CustomerBillingMeter
+    reading: str
     began: float
     """When the reading began, by `Rules.steady`."""
 
@@ -271,7 +267,7 @@ class Batch:
     def _claim(self, claims: Sequence[Claim]) -> Iterator[Any]:
         rows = self._rows({one.order.id for one in claims})
         new = {one.order.id for one in claims} - rows.keys()
-        open_rows = self._open_rows({one.order.external_meter_id for one in claims})
+        open_rows = self._open_rows({meter_of(one.order) for one in claims})
         for row in list(open_rows.values()):
             after = self._taken_over(row)
             if row.id in rows:
@@ -315,6 +311,7 @@ class Batch:
             reading=None,
             reading_at=None,
             conclusion=None,
+            other_writers=self.rules.other_writers,
             ended_at=None,
         )
 
@@ -325,12 +322,14 @@ class Batch:
                 "workspace_id": row.workspace_id,
                 "external_meter_id": row.external_meter_id,
                 "refill": row.refill,
+                "meter": row.meter,
                 "state": row.state.value,
                 "attempts": 0,
                 "claim": row.claim,
                 "owner": row.owner,
                 "lease_until": row.lease_until,
                 "needs_decision": False,
+                "other_writers": row.other_writers,
                 "planned_at": row.planned_at,
             }
             for row in new
@@ -363,6 +362,7 @@ class Batch:
                 reading=None,
                 reading_at=None,
                 conclusion=None,
+                other_writers=self.rules.other_writers,
                 ended_at=None,
             )
         )
@@ -393,7 +393,7 @@ class Batch:
         after = [
             evolve(
                 one.row,
-                before=meter_to_text(one.before),
+                before=one.before,
                 attempts=one.row.attempts + 1,
                 sent_at=self.now,
                 lease_until=self.now + self.rules.lease,
@@ -419,7 +419,7 @@ class Batch:
             evolve(
                 one.row,
                 state=one.state,
-                answer=None if one.answer is None else meter_to_text(one.answer),
+                answer=one.answer,
                 error=None if one.error is None else storable(one.error),
                 owner=None,
                 lease_until=None,
@@ -475,6 +475,8 @@ class Batch:
         # An answer is more than a conclusion from readings, so it still corrects that.
         if row.claim != wanted.claim or row.state not in (State.UNKNOWN, State.NOT_APPLIED):
             return row
+        if wanted.state is State.UNKNOWN and self._open_rows({row.meter}):
+            return row  # the meter is taken by another refill, so that readings mean nothing
         return self._set(
             row,
             state=wanted.state,
@@ -507,25 +509,30 @@ class Batch:
         is_open = row.state is State.UNKNOWN and row.claim == one.row.claim
         if not is_open or row.needs_decision or row.before is None:
             return row
-        known = lessons_of(self.connection)
-        if row.reading is None or not same(meter_from_text(row.reading), one.reading, known):
-            self._note(row.id, "reading", _shown(one.reading))
-            text = meter_to_text(one.reading)
-            return self._set(row, reading=text, reading_at=self.now, conclusion=None)
+        known, reading = lessons_of(self.connection), meter_from_text(one.reading)
+        earlier = row.reading_at or 0.0
+        is_set_back = earlier > self.now  # the clock was: nobody knows how long ago that was
+        if (
+            row.reading is None
+            or is_set_back
+            or not same(meter_from_text(row.reading), reading, known)
+        ):
+            self._note(row.id, "reading", _shown(reading))
+            return self._set(row, reading=one.reading, reading_at=self.now, conclusion=None)
         age = self.rules.steady() - one.began
-        if self.now - age < (row.reading_at or 0.0) + self.rules.quiet:
+        if self.now - age < earlier + self.rules.quiet:
             return row
         before = meter_from_text(row.before)
         found = conclude(
             before,
-            one.reading,
+            reading,
             row.refill,
             lessons=known,
-            other_writers=self.rules.other_writers,
+            other_writers=row.other_writers or self.rules.other_writers,
         )
         conclusion = f"{found.reason} (before it was sent: {_shown(before)})"
         if conclusion != row.conclusion:
-            self._note(row.id, "reading", _shown(one.reading))
+            self._note(row.id, "reading", _shown(reading))
             self._note(row.id, "concluded", f"{found.state}: {conclusion}")
         ended_at = None if found.state is State.UNKNOWN else self.now
         return self._set(
@@ -544,9 +551,10 @@ class Batch:
         conclusion = f"decided: {one.note}"
         if row.state is state and row.conclusion == conclusion:
             return row  # carried out before
-        if row.state is not State.UNKNOWN:
+        if row.state is not State.UNKNOWN and row.conclusion is None:
             return LedgerError(
-                f"only a refill whose outcome is unknown can be decided; {one.id!r} is {row.state}"
+                f"only a refill whose outcome is unknown, or was concluded from readings, can be "
+                f"decided; {one.id!r} is {row.state}"
             )
         self._note(row.id, "decided", f"{state}: {one.note}")
         return self._set(
@@ -604,10 +612,15 @@ class Batch:
         chosen = select(refills).where(refills.c.id.in_(list(ids)))
         return {row.id: row for row in rows_of(self.connection, chosen, self.now)}
 
-    def _open_rows(self, meters: set[str]) -> dict[tuple[str, str], Row]:
-        """Return the open refills of meters of these names, in whatever workspaces."""
-        chosen = select(refills).where(refills.c.external_meter_id.in_(list(meters)), OPEN)
+    def _open_rows(self, meters: set[str]) -> dict[str, Row]:
+        """Return the refills that meters are taken by."""
+        chosen = select(refills).where(refills.c.meter.in_(list(meters)), OPEN)
         return {row.meter: row for row in rows_of(self.connection, chosen, self.now)}
+
+
+def meter_of(order: RefillOrder) -> str:
+    """Return what names the meter of an order; no two meters have the same."""
+    return f"{len(order.workspace_id)} {order.workspace_id} {order.external_meter_id}"
 
 
 class LostRaceError(Exception):
@@ -626,6 +639,7 @@ def _planned(order: RefillOrder, now: float) -> Row:
         workspace_id=order.workspace_id,
         external_meter_id=order.external_meter_id,
         refill=order.refill,
+        meter=meter_of(order),
         state=State.PLANNED,
         attempts=0,
         claim=None,
@@ -638,6 +652,7 @@ def _planned(order: RefillOrder, now: float) -> Row:
         error=None,
         conclusion=None,
         needs_decision=False,
+        other_writers=False,
         planned_at=now,
         sent_at=None,
         ended_at=None,

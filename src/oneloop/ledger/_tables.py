@@ -21,13 +21,14 @@ metadata = MetaData()
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only an INTEGER
 
 refills = Table(
-    "refills",
+    "oneloop_refills",
     metadata,
     Column("seq", _NUMBER, primary_key=True, autoincrement=True),
     Column("id", Text, nullable=False, unique=True),
     Column("workspace_id", Text, nullable=False),
     Column("external_meter_id", Text, nullable=False),
     Column("refill", BigInteger, nullable=False),
+    Column("meter", Text, nullable=False),  # the two ids of the meter as one
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     # Which sending the state is about. Whoever writes down a result must name it.
@@ -42,6 +43,7 @@ refills = Table(
     Column("error", Text),
     Column("conclusion", Text),
     Column("needs_decision", Boolean, nullable=False),
+    Column("other_writers", Boolean, nullable=False),  # as whoever sent it had declared
     Column("planned_at", Double, nullable=False),
     Column("sent_at", Double),
     Column("ended_at", Double),
@@ -53,9 +55,8 @@ OPEN = text("state IN ('sending', 'unknown')")
 
 # A meter has one refill at a time. The database enforces it, whatever the processes do.
 Index(
-    "refills_one_at_a_time",
-    refills.c.external_meter_id,
-    refills.c.workspace_id,
+    "oneloop_one_at_a_time",
+    refills.c.meter,
     unique=True,
     sqlite_where=OPEN,
     postgresql_where=OPEN,
@@ -64,7 +65,7 @@ Index(
 _UNFINISHED = text("state IN ('planned', 'sending', 'unknown', 'not applied')")
 
 Index(
-    "refills_unfinished",
+    "oneloop_unfinished",
     refills.c.state,
     refills.c.seq,
     sqlite_where=_UNFINISHED,
@@ -72,7 +73,7 @@ Index(
 )
 
 history = Table(
-    "history",
+    "oneloop_history",
     metadata,
     Column("seq", _NUMBER, primary_key=True, autoincrement=True),
     Column("refill_id", Text, nullable=False, index=True),
@@ -84,7 +85,7 @@ history = Table(
 
 # What answered refills have shown of the API, each with the refill that showed it first.
 lessons = Table(
-    "lessons",
+    "oneloop_lessons",
     metadata,
     Column("lesson", Text, primary_key=True),
     Column("refill_id", Text, nullable=False),
@@ -93,7 +94,7 @@ lessons = Table(
 
 # The version of the schema, and the API that the ledger belongs to.
 facts = Table(
-    "facts",
+    "oneloop_facts",
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),

@@ -122,11 +122,16 @@ class Database:
         self._api: str | None = None
         self._known: frozenset[Lesson] = frozenset()
         self._writing: Connection | None = None
+        self._identity: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
-        """The database without its password, for messages."""
-        return str(self._url.database) if self._is_file else self._url.render_as_string()
+        """The database without its password and parameters, for messages."""
+        if self._is_file:
+            return str(self._url.database)
+        url = self._url
+        shown = URL.create("postgresql", url.username, None, url.host, url.port, url.database)
+        return shown.render_as_string()
 
     def now(self, connection: Connection) -> float:
         """Return seconds since the epoch by the clock that all processes share."""
@@ -142,20 +147,37 @@ class Database:
         for _ in range(_RACES):
             try:
                 return self._persistently(lambda: self._write(operations, api))
+            except LedgerError:
+                raise
             except (IntegrityError, LostRaceError):
                 # Another process has taken a meter at the same moment. A new transaction sees that.
                 if len(operations) > 1:
-                    return [result for one in operations for result in self.write([one], api)]
+                    return self._write_each(operations, api)
+            except Exception as error:  # noqa: BLE001 - what one of them holds cannot be written
+                if len(operations) > 1:
+                    return self._write_each(operations, api)
+                raise LedgerUnavailableError(self._unavailable(error)) from None
         raise LedgerUnavailableError(
             f"the ledger in {self.name} cannot be used: {_RACES} transactions in a row failed, "
             "because others had changed the same rows"
         )
+
+    def _write_each(self, operations: list[Operation], api: str) -> list[Any]:
+        """Carry out operations one by one, so that none fails because of another."""
+        results: list[Any] = []
+        for one in operations:
+            try:
+                results += self.write([one], api)
+            except LedgerError as error:
+                results.append(error)
+        return results
 
     def _write(self, operations: list[Operation], api: str) -> list[Any]:
         if self._writing is None:
             self._writing = self._engine.connect()
         self._was_reached, connection = True, self._writing
         try:
+            self._check_file()
             with connection.begin():
                 self._prepare(connection)
                 self._check_api(connection, api)
@@ -185,7 +207,12 @@ class Database:
             with self.reading() as connection:
                 return function(connection, self.now(connection))
 
-        return self._persistently(attempt)
+        try:
+            return self._persistently(attempt)
+        except (SQLAlchemyError, ValueError, TypeError) as error:
+            if isinstance(error, LedgerError):
+                raise
+            raise LedgerUnavailableError(self._unavailable(error)) from None
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
@@ -218,22 +245,21 @@ class Database:
         while True:
             try:
                 result = function()
-            except IntegrityError:
-                raise
             except SQLAlchemyError as error:
+                if isinstance(error, IntegrityError) or not _may_pass(error):
+                    raise
                 waited = time.monotonic() - begun
-                is_reached = self._is_file or self._was_reached
-                if not (is_reached and _may_pass(error) and waited < self._patience):
+                if waited >= self._patience or not (self._is_file or self._was_reached):
                     raise LedgerUnavailableError(self._unavailable(error)) from None
                 time.sleep(_PAUSE)
             else:
                 return result
 
-    def _unavailable(self, error: SQLAlchemyError) -> str:
+    def _unavailable(self, error: Exception) -> str:
         # The driver's own words: SQLAlchemy would add the statement with its values.
         said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-        password = self._url.password
-        said = said.replace(str(password), "***") if password else said
+        for password in (self._url.password, self._url.query.get("password")):
+            said = said.replace(str(password), "***") if password else said
         lines = " ".join(said.split())[:500]
         return f"the ledger in {self.name} cannot be used: {lines}"
 
@@ -241,6 +267,7 @@ class Database:
         """Make the tables, once per process, and begin to be a living owner."""
         if self._is_prepared:
             return
+        self._check_encoding(connection)
         if not self._is_file:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"))
         metadata.create_all(connection)
@@ -248,6 +275,32 @@ class Database:
         self._check_version(connection)
         if self._owners is not None:
             self._owners.register(self._rules.owner)
+
+    def _check_file(self) -> None:
+        """Refuse to go on with a file that has another name now: others would not see it."""
+        if not self._is_file:
+            return
+        try:
+            found = Path(str(self._url.database)).stat()
+        except OSError:
+            found = None
+        identity = None if found is None else (found.st_dev, found.st_ino)
+        self._identity = self._identity or identity
+        if identity is None or identity != self._identity:
+            raise LedgerError(
+                f"the file {self.name} was moved, replaced or removed while the ledger was open; "
+                "put it back, or open the ledger where it is now"
+            )
+
+    def _check_encoding(self, connection: Connection) -> None:
+        """Refuse a database that cannot store every id."""
+        if self._is_file:
+            return
+        found = connection.scalar(text("SHOW server_encoding"))
+        if found != "UTF8":
+            raise LedgerError(
+                f"the database {self.name} has the encoding {found}; a ledger needs one with UTF8"
+            )
 
     def _check_version(self, connection: Connection) -> None:
         found = connection.scalar(
@@ -349,6 +402,7 @@ def _engine(url: URL, patience: float) -> Engine:
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 15_000,
+        "client_encoding": "utf8",
     }
     given = {name: value for name, value in limits.items() if name not in url.query}
     return create_engine(url, poolclass=NullPool, connect_args=given)
