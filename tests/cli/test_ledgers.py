@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
+import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -15,10 +17,10 @@ import pytest
 
 from oneloop import Oneloop
 from oneloop.cli._app import main
-from oneloop.cli._database import ledger_name
+from oneloop.cli._database import ledger_name, quoted
 from oneloop.ledger import Ledger, Refill
 from oneloop.sandbox import Sandbox
-from tests.cli.terminal import Output, shown
+from tests.cli.terminal import PATIENCE, Output, environment, shown
 
 PLACE = {"workspace_id": "ws_1", "external_meter_id": "acme"}
 REFILL = "refill_billing_limit"
@@ -429,15 +431,73 @@ def test_an_export_takes_little_memory(
     ("given", "name"),
     [
         ("refills.db", "refills.db"),
-        ("sqlite:///refills.db", "sqlite:///refills.db"),
         ("postgresql://u:secret@db:5432/name", "postgresql://u@db:5432/name"),
-        ("postgresql://u:p@ss:secret@db/name", "postgresql://u@db/name"),
-        ("postgresql://db/name?user=u&password=secret#secret", "postgresql://db/name"),
+        ("postgresql://u:se/cret@db/name", "postgresql://u@db/name"),
+        ("postgresql://u:se#cret@db/name", "postgresql://u@db/name"),
+        ("postgresql://u:se?cret@db/name", "postgresql://u@db/name"),
+        ("postgresql://u:se[cret@db/name", "postgresql://u@db/name"),
+        ("postgresql://db/name?user=u&password=secret", "postgresql://db/name"),
     ],
 )
 def test_a_password_is_never_shown(given: str, name: str) -> None:
     """Neither where it stands in the URL nor among its options."""
-    assert ledger_name(given) == name
+    with Ledger(given) as ledger:
+        assert ledger_name(ledger, given) == name
+
+
+NASTY = (
+    *("pay_1", "pay 1", "-x", "--", "it's", "a\\b", "$HOME", "`id`", "!x", "\n", "é", "\u202eevil"),
+    *("pay\x1b]0;pwned\x07\x1b[31m", "\u00a0", "\udcff", "'\x1b\\'"),
+)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_command_that_is_shown_can_be_copied(text: str) -> None:
+    """A terminal shows all of it as it is, and a shell gives the command what was meant."""
+    argument = quoted(text)
+    assert argument.isprintable()
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s|' {argument}"], capture_output=True, check=True
+    )
+    assert done.stdout == os.fsencode(f"{text}|")
+
+
+@pytest.mark.parametrize("name", ["pay\x1b]0;pwned\x07\u202eevil", "-x", "--wait"])
+def test_an_id_does_not_change_the_terminal_or_the_command(
+    run: Callable[..., Output],
+    refill: Callable[..., Refill],
+    settings: dict[str, str],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """What to do is shown as text, and does what it says."""
+    refill(name, "drop-after")
+    end = ("--", name) if name.startswith("-") else (name,)
+    done = run("show", *end)
+    assert done.code == 0
+    assert done.out.replace("\n", "").isprintable()
+    command = done.out.rpartition("What to do: ")[2].partition(": oneloop ")[2].strip()
+    assert command.startswith("ledger settle ")
+    settled = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m oneloop {command.replace(' --wait', ' --quiet 0', 1)}"],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=PATIENCE,
+    )
+    assert (settled.returncode, settled.stderr) == (4, "")
+    assert settled.stdout.replace("\n", "").isprintable()
+    asked = run("settle", "--quiet", "0", "--other-writers")
+    assert (asked.code, "ledger decide ID --ledger refills.db --applied" in asked.out) == (4, True)
+    one = run("show", *end)
+    assert one.out.replace("\n", "").isprintable()
+    end_ = f" -- {quoted(name)}\n" if name.startswith("-") else " --note TEXT\n"
+    assert one.out.endswith(end_)
+    assert f"ledger decide {'' if end_[1] == '-' and name.startswith('-') else quoted(name)}" in (
+        one.out
+    )
 
 
 def test_a_database_that_cannot_be_reached(run: Callable[..., Output]) -> None:

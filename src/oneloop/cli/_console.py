@@ -261,11 +261,12 @@ def bar(parts: Iterable[tuple[int, str]], whole: int, width: int) -> "Text":
 def write_rich(*renderables: Any) -> None:
     """Write what Rich draws to the standard output, without spaces at the ends of lines."""
     console = rich_console()
-    with console.capture() as captured:
-        for one in renderables:
-            console.print(one)
-    lines = (line.rstrip() for line in captured.get().splitlines())
-    write("\n".join(lines).strip("\n"))
+    with _writing(sys.stdout):
+        with console.capture() as captured:  # at its end, Rich writes an empty text
+            for one in renderables:
+                console.print(one)
+        lines = (line.rstrip() for line in captured.get().splitlines())
+        write("\n".join(lines).strip("\n"))
 
 
 def cell(value: object) -> str:
