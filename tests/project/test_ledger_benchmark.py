@@ -40,14 +40,15 @@ def test_the_page_says_where_the_aim_is_missed() -> None:
     assert "| async, 1 | at once |" in text
 
 
-def test_a_quick_run_measures_everything() -> None:
-    """Both clients, both databases, and the memory of short runs."""
+def test_a_quick_run_measures_one_of_each_sort() -> None:
+    """Both clients, both databases, and the memory of short runs, and prints what it found."""
     command = [ROOT / "benchmarks" / "ledger", "--quick"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     rows = [line for line in result.stdout.splitlines() if line.startswith(("| sync", "| async"))]
-    assert len(rows) == 8 + 4 + 4
-    assert all(cell.strip("| ")[:1].isalnum() for line in rows for cell in line.split(" | "))
+    assert len(rows) == 2 + 2 + 2, result.stdout
+    for cell in (cell for line in rows for cell in line.strip("|").split(" | ")[2:]):
+        assert any(map(str.isdigit, cell)), result.stdout
 
 
 def test_the_page_has_the_figures() -> None:
