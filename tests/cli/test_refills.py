@@ -458,10 +458,10 @@ def test_what_is_unknown_is_settled(office: Office) -> None:
     """A refill whose answer was lost is unknown, until two readings tell."""
     office.write(2)
     office.sandbox.misbehave("drop-after", operation="refill_billing_limit")
-    done = office.run(*COMMAND, "--yes", "--no-settle")
+    done = office.run(*COMMAND, "--yes", "--no-settle", "--quiet", "0.1")
     assert done.code == 4
     assert "unknown: the meter will tell when it has been quiet for a while: " in done.out
-    assert "oneloop ledger settle --ledger refills.db --wait\n" in done.out
+    assert "oneloop ledger settle --ledger refills.db --quiet 0.1 --wait\n" in done.out
     with office.terminal(*COMMAND, "--quiet", "0.1") as terminal:
         terminal.wait_for(f"Settle 1 refill, and send again to {office.host} what had no effect?")
         answer(terminal, "y")
@@ -592,7 +592,7 @@ def test_a_file_that_changes_before_anything_is_sent(
 def test_a_ledger_that_is_lost_ends_the_run(
     office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What had come to an end is summed up, the rest is unknown, and the message says what to do."""
+    """What had come to an end is summed up, and the message says how to go on with the rest."""
     done, sent = sabotaged(drop, monkeypatch, capsys)
     document = json.loads(done.out)
     assert done.code == 4
@@ -770,7 +770,7 @@ def test_a_second_interruption_leaves_at_once(office: Office) -> None:
     """What was under way then is found by the next run, which does not send it again blindly."""
     office.write(1)
     office.sandbox.misbehave("late-apply", operation="refill_billing_limit")
-    with office.terminal(*COMMAND, "--yes") as terminal:
+    with office.terminal(*COMMAND, "--yes", "--quiet", "0.1") as terminal:
         terminal.wait_for("0/1 ")
         while not office.refills():
             terminal.read(0.05)
