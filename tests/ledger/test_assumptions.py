@@ -478,15 +478,15 @@ def test_one_effect_broken(
 # late-effects
 
 
-def test_late_effects_holds(opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
+def test_late_effects_holds(
+    unknown: Callable[..., Refill], ledger: Ledger, client: Oneloop, sandbox: Sandbox
+) -> None:
     """A refill that takes effect between the readings is waited for, and not repeated."""
-    sandbox.misbehave("late-drop", operation="refill_billing_limit", seconds=3600)
-    patient = opened(quiet=3600)
-    assert patient.refill(client, **ORDER).state is State.UNKNOWN
-    (found,) = patient.settle(client)
+    unknown("late-drop", seconds=3600)
+    (found,) = ledger.settle(client)
     assert found.state is State.UNKNOWN
     sandbox.apply_late()
-    assert settled(opened(), client).state is State.APPLIED
+    assert settled(ledger, client).state is State.APPLIED
     assert sent(sandbox) == 1
 
 

@@ -424,9 +424,10 @@ def test_two_processes_insert_at_once(start: Any, database: str, other: str) -> 
 _INSERT = """
 INSERT INTO oneloop_refills
     (id, workspace_id, external_meter_id, refill, meter, state, attempts, needs_decision,
-     other_writers, planned_at, lease_until, owner, claim)
+     other_writers, quiet, planned_at, lease_until, owner, claim)
 VALUES
-    (%s, 'ws_1', 'acme', 500, '4 ws_1 acme', 'sending', 0, false, false, 0, 1e12, 'other', 'other')
+    (%s, 'ws_1', 'acme', 500, '4 ws_1 acme', 'sending', 0, false,
+     false, 0, 0, 1e12, 'other', 'other')
 """
 
 
@@ -870,6 +871,18 @@ def test_other_writers_are_remembered(tmp_path: Path, sandbox: Sandbox, client: 
         ledger.refill(client, id="pay_1", **REFILL)
     with Ledger(tmp_path / "refills.db", quiet=0) as ledger:
         assert ledger.settle(client, wait=True)[0].needs_decision
+
+
+def test_the_quiet_time_cannot_be_shortened(
+    tmp_path: Path, sandbox: Sandbox, client: Oneloop
+) -> None:
+    """By whoever settles what another process has sent."""
+    sandbox.misbehave("drop-after", operation="refillBillingLimit")
+    with Ledger(tmp_path / "refills.db", quiet=1000) as ledger:
+        ledger.refill(client, id="pay_1", **REFILL)
+    with Ledger(tmp_path / "refills.db", quiet=0) as ledger:
+        for _ in range(3):
+            assert ledger.settle(client)[0].state is State.UNKNOWN
 
 
 def test_a_meter_is_found_among_those_of_other_workspaces() -> None:

@@ -152,10 +152,13 @@ def test_a_conflict_ends_the_run(books: Books, meters: list[str]) -> None:
 @pytest.mark.parametrize(
     ("bad", "text"),
     [
-        ({"id": "x"}, r"refills must have the keys .*: external_meter_id, refill, workspace_id"),
+        (
+            {"id": "x"},
+            r"refills\[2\] must have the keys .*: external_meter_id, refill, workspace_id",
+        ),
         ({**orders(1)[0], "note": 1}, "missing or unexpected: note"),
-        (7, "refills must be a RefillOrder or a mapping, not int"),
-        ({**orders(1)[0], "refill": -1}, "refill must be"),
+        (7, r"refills\[2\] must be a RefillOrder or a mapping, not int"),
+        ({**orders(1)[0], "refill": -1}, r"refills\[2\].refill must be"),
     ],
 )
 def test_a_bad_refill_ends_the_run(books: Books, meters: list[str], bad: Any, text: str) -> None:
@@ -205,7 +208,7 @@ def test_an_unreachable_api_ends_the_run(opened: Any, sandbox: Sandbox, tmp_path
     summary = books.run(given(), workers=4)
     adds_up(summary)
     assert summary.problem is not None
-    assert "20 refills in a row could not be sent" in summary.problem
+    assert "20 attempts in a row did not reach the API" in summary.problem
     assert summary.counts[State.PLANNED] == summary.total == len(taken) < 1000
 
 
@@ -417,3 +420,15 @@ def test_a_run_that_stops_does_not_wait_for_its_turns(
     adds_up(summary)
     assert "401" in summary.problem
     assert time.monotonic() - begun < 60
+
+
+def test_one_refill_that_finds_no_api_is_left_planned(
+    opened: Any, sandbox: Sandbox, tmp_path: Any
+) -> None:
+    """After a few attempts: whoever waits for it should hear of that."""
+    books = opened(
+        str(tmp_path / "refills.db"), client={"base_url": "http://127.0.0.1:9", "timeout": 1}
+    )
+    summary = books.run(orders(1))
+    assert summary.counts[State.PLANNED] == 1
+    assert [entry.what for entry in books.history("pay_0")] == ["planned", *["failed"] * 3]

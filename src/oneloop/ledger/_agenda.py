@@ -19,6 +19,9 @@ WINDOW = 10_000
 _POLL = 0.05
 """Seconds after which a worker with nothing to do looks again."""
 
+_FAILURES = 3
+"""How often one refill may find the API unreachable before the run leaves it planned."""
+
 _CONCLUSIONS = 2
 """How often the readings of one refill may show nothing before the run leaves it."""
 
@@ -31,6 +34,7 @@ class Job:
     waits_for: str | None = None
     since: float | None = None
     undecided: int = 0
+    failures: int = 0
 
     @property
     def meter(self) -> tuple[str, str]:
@@ -49,7 +53,7 @@ class Agenda:
 
     Args:
         limit: Seconds after which a refill is left as it is if nothing about it has changed.
-        failures: How many refills in a row may find the API unreachable before the run stops.
+        failures: How many attempts in a row may not reach the API before the run stops.
         progress: Called after each refill, by one worker at a time.
         clock: Seconds.
     """
@@ -182,9 +186,8 @@ class Agenda:
         if result.is_unreachable:
             self._in_a_row += 1
             if self._in_a_row >= self.failures and self.problem is None:
-                self.problem = (
-                    f"{self._in_a_row} refills in a row could not be sent: {result.refill.error}"
-                )
+                attempts = f"{self._in_a_row} attempts in a row did not reach the API"
+                self.problem = f"{attempts}: {result.refill.error}"
         elif result.waits_for is None:
             self._in_a_row = 0
 
@@ -196,7 +199,10 @@ class Agenda:
             job.since, job.waits_for = now, result.waits_for
         if result.row.conclusion is not None:
             job.undecided += 1
-        return now - job.since < self.limit and job.undecided < _CONCLUSIONS
+        job.failures += result.is_unreachable
+        if job.failures >= _FAILURES or job.undecided >= _CONCLUSIONS:
+            return False
+        return now - job.since < self.limit
 
     def _leave(self, job: Job) -> None:
         self._counts[State.PLANNED] += 1

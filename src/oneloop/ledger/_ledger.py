@@ -54,9 +54,6 @@ T = TypeVar("T")
 _PAGE = 500
 """Rows that are read at once where many are returned."""
 
-_END: Any = object()
-"""What follows the last refill of an iterable."""
-
 _ABANDONED: list[Database] = []
 """Databases of parent processes. Collecting them would close the parents' connections."""
 
@@ -337,12 +334,12 @@ class Ledger(_Ledger):
             settle=_checked("settle", encode_boolean, settle),
             pace=_pace(rate),
         )
-        source, source_lock = iter(refills), threading.Lock()
+        source, source_lock = enumerate(refills), threading.Lock()
 
         def order() -> RefillOrder | None:
             with source_lock:
-                value = next(source, _END)
-            return None if value is _END else RefillOrder.of(value)
+                found = next(source, None)
+            return None if found is None else RefillOrder.of(found[1], found[0])
 
         workers = _workers(workers)
         agenda = self._agenda(workers, progress)
@@ -410,7 +407,9 @@ class Ledger(_Ledger):
             ArgumentError: The note is empty, or longer than 1,000 characters.
             LedgerError: The ledger has no such refill, or its outcome is not unknown.
         """
-        row: Row = self._submit(_decision(id, applied, note), "").result()
+        decision = _decision(id, applied, note)
+        self._totals()  # fails if there is no ledger, which a write would make
+        row: Row = self._submit(decision, "").result()
         return row.public
 
     def find(self, id: str) -> Refill | None:
@@ -652,12 +651,12 @@ class AsyncLedger(_Ledger):
             settle=_checked("settle", encode_boolean, settle),
             pace=_pace(rate),
         )
-        source, source_lock = _async_iterator(refills), asyncio.Lock()
+        source, source_lock = _enumerated(refills), asyncio.Lock()
 
         async def order() -> RefillOrder | None:
             async with source_lock:
-                value = await anext(source, _END)
-            return None if value is _END else RefillOrder.of(value)
+                found = await anext(source, None)
+            return None if found is None else RefillOrder.of(found[1], found[0])
 
         workers = _workers(workers)
         agenda = self._agenda(workers, progress)
@@ -701,7 +700,9 @@ class AsyncLedger(_Ledger):
 
     async def decide(self, id: str, *, applied: bool, note: str) -> Refill:
         """Write down what a person has found out; see `Ledger.decide`."""
-        row: Row = await asyncio.wrap_future(self._submit(_decision(id, applied, note), ""))
+        decision = _decision(id, applied, note)
+        await self.totals()  # fails if there is no ledger, which a write would make
+        row: Row = await asyncio.wrap_future(self._submit(decision, ""))
         return row.public
 
     async def find(self, id: str) -> Refill | None:
@@ -925,12 +926,14 @@ def _checked(name: str, encode: Callable[..., Any], value: Any, **bounds: float)
         raise error.under(name) from None
 
 
-async def _async_iterator(
+async def _enumerated(
     source: Iterable[T] | AsyncIterable[T],
-) -> AsyncIterator[T]:
+) -> AsyncIterator[tuple[int, T]]:
     if isinstance(source, AsyncIterable):
+        place = 0
         async for one in source:
-            yield one
+            yield place, one
+            place += 1
         return
-    for one in source:
-        yield one
+    for found in enumerate(source):
+        yield found

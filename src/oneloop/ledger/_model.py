@@ -61,12 +61,20 @@ class RefillOrder:
     refill: int
 
     @classmethod
-    def of(cls, value: "RefillOrder | Mapping[str, Any]") -> "RefillOrder":
+    def of(cls, value: "RefillOrder | Mapping[str, Any]", place: int) -> "RefillOrder":
         """Return a checked order: the value itself, or what a mapping with the same names says.
 
         Raises:
-            ArgumentError: Something is missing, too much, of the wrong type or out of bounds.
+            ArgumentError: Something is missing, too much, of the wrong type or out of bounds. It
+                names the place of the order among `refills`.
         """
+        try:
+            return cls._of(value)
+        except ArgumentError as error:
+            raise error.under(place).under("refills") from None
+
+    @classmethod
+    def _of(cls, value: "RefillOrder | Mapping[str, Any]") -> "RefillOrder":
         if isinstance(value, RefillOrder):
             order = value
         elif isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -76,12 +84,12 @@ class RefillOrder:
                 raise ArgumentValueError(
                     "must have the keys id, workspace_id, external_meter_id and refill; "
                     f"missing or unexpected: {', '.join(wrong)[:MAX_TEXT]}"
-                ).under("refills")
+                )
             order = cls(**value)
         else:
             raise ArgumentTypeError(
                 f"must be a RefillOrder or a mapping, not {type(value).__name__}"
-            ).under("refills")
+            )
         order.check()
         return order
 

@@ -362,8 +362,9 @@ def settle(id: str, settings: Settings) -> Generator[Command, Any, Result]:
     row: Row = yield Write(Inspect(id=id))
     if row.state is not State.UNKNOWN or row.needs_decision or not settings.settle:
         return Result(row=row)
-    due = 0.0 if row.reading_at is None else row.reading_at + settings.quiet - row.now
-    if 0 < due <= settings.quiet:  # more: the clock was set back
+    quiet = max(row.quiet, settings.quiet)
+    due = 0.0 if row.reading_at is None else row.reading_at + quiet - row.now
+    if 0 < due <= quiet:  # more: the clock was set back
         return Result(row=row, again_in=due)
     began = settings.clocks[0]()
     try:
@@ -373,11 +374,11 @@ def settle(id: str, settings: Settings) -> Generator[Command, Any, Result]:
         if _is_final(error):
             raise
         wait = getattr(error, "retry_after", None) or _BACKOFF
-        again_in = max(settings.quiet, wait)
+        again_in = max(quiet, wait)
         return Result(row=row, again_in=again_in, is_unreachable=error.status_code is None)
     if text is None:
-        return Result(row=row, again_in=max(settings.quiet, _BACKOFF))
+        return Result(row=row, again_in=max(quiet, _BACKOFF))
     after: Row = yield Write(Observe(row=row, reading=text, began=began))
     if after.state is not State.UNKNOWN or after.needs_decision:
         return Result(row=after)
-    return Result(row=after, again_in=settings.quiet)
+    return Result(row=after, again_in=quiet)

@@ -67,6 +67,7 @@ class Row:
     conclusion: str | None
     needs_decision: bool
     other_writers: bool
+    quiet: float
     planned_at: float
     sent_at: float | None
     ended_at: float | None
@@ -283,6 +284,7 @@ class Batch:
             is_free = row.meter not in open_rows
             if is_free and row.order == one.order and _may_be_sent(row, one):
                 taken[row.id] = open_rows[row.meter] = self._taken(row, one.claim)
+                self._keep(row)
         self._insert({id_: taken.get(id_, rows[id_]) for id_ in sorted(new)}.values())
         for id_ in taken.keys() - self._update(taken, rows, new):  # another process has it
             del open_rows[taken.pop(id_).meter]
@@ -299,6 +301,13 @@ class Batch:
                 blocker=None if blocker is None or blocker.id == row.id else blocker,
             )
 
+    def _keep(self, row: Row) -> None:
+        """Write down the sending that the row has been about so far: another one begins."""
+        if row.sent_at is not None and row.before is not None:
+            text = _sending(row.attempts, row.before)
+            values = {"refill_id": row.id, "at": row.sent_at, "what": "sent", "text": text}
+            self._history.append(values)
+
     def _taken(self, row: Row, claim: str) -> Row:
         return evolve(
             row,
@@ -312,6 +321,7 @@ class Batch:
             reading_at=None,
             conclusion=None,
             other_writers=self.rules.other_writers,
+            quiet=self.rules.quiet,
             ended_at=None,
         )
 
@@ -330,6 +340,7 @@ class Batch:
                 "lease_until": row.lease_until,
                 "needs_decision": False,
                 "other_writers": row.other_writers,
+                "quiet": row.quiet,
                 "planned_at": row.planned_at,
             }
             for row in new
@@ -363,6 +374,7 @@ class Batch:
                 reading_at=None,
                 conclusion=None,
                 other_writers=self.rules.other_writers,
+                quiet=self.rules.quiet,
                 ended_at=None,
             )
         )
@@ -520,7 +532,7 @@ class Batch:
             self._note(row.id, "reading", _shown(reading))
             return self._set(row, reading=one.reading, reading_at=self.now, conclusion=None)
         age = self.rules.steady() - one.began
-        if self.now - age < earlier + self.rules.quiet:
+        if self.now - age < earlier + max(row.quiet, self.rules.quiet):
             return row
         before = meter_from_text(row.before)
         found = conclude(
@@ -653,6 +665,7 @@ def _planned(order: RefillOrder, now: float) -> Row:
         conclusion=None,
         needs_decision=False,
         other_writers=False,
+        quiet=0.0,
         planned_at=now,
         sent_at=None,
         ended_at=None,
@@ -703,13 +716,16 @@ def history_of(connection: Connection, row: Row) -> list[HistoryEntry]:
     found = [(one.at, one.what, one.text) for one in connection.execute(chosen)]
     found.append((row.planned_at, "planned", str(row.order)))
     if row.before is not None and row.sent_at is not None:
-        before = _shown(meter_from_text(row.before))
-        found.append((row.sent_at, "sent", f"sending {row.attempts}; before it: {before}"))
+        found.append((row.sent_at, "sent", _sending(row.attempts, row.before)))
     if row.answer is not None and row.ended_at is not None:
         answer = _shown(meter_from_text(row.answer))
         found.append((row.ended_at, "answered", f"{row.state}: {answer}"))
     found.sort(key=lambda one: one[0])  # stable: entries of one moment stay in order
     return [HistoryEntry(at=moment(at), what=what, text=text) for at, what, text in found]
+
+
+def _sending(number: int, before: str) -> str:
+    return f"sending {number}; before it: {_shown(meter_from_text(before))}"
 
 
 def _shown(meter: CustomerBillingMeter) -> str:

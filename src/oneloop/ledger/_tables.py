@@ -43,7 +43,9 @@ refills = Table(
     Column("error", Text),
     Column("conclusion", Text),
     Column("needs_decision", Boolean, nullable=False),
-    Column("other_writers", Boolean, nullable=False),  # as whoever sent it had declared
+    # As whoever sent it had set them: whoever settles it may be more careful, but not less.
+    Column("other_writers", Boolean, nullable=False),
+    Column("quiet", Double, nullable=False),
     Column("planned_at", Double, nullable=False),
     Column("sent_at", Double),
     Column("ended_at", Double),
