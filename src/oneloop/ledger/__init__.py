@@ -21,7 +21,8 @@ if any(find_spec(name) is None for name in ("sqlalchemy", "psycopg", "filelock")
         name=__name__,
     )
 
-from ._ledger import AsyncLedger, Ledger
+from ._asyncio import AsyncLedger
+from ._blocking import Ledger
 from ._model import (
     HistoryEntry,
     LedgerConflictError,

@@ -1,0 +1,325 @@
+"""`AsyncLedger`: a shell that carries out the steps with an async client."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from oneloop._client import AsyncOneloop
+from oneloop._errors import AuthenticationError
+from oneloop_core import encode_boolean
+
+from ._agenda import Agenda, Job, Next
+from ._base import (
+    AHEAD,
+    SETTLERS,
+    BaseLedger,
+    StoppedError,
+    checked,
+    checked_workers,
+    conditions_of,
+    decision_of,
+    pace_of,
+    read_meter,
+    send_refill,
+)
+from ._model import (
+    HistoryEntry,
+    LedgerError,
+    LedgerMissingError,
+    Progress,
+    Refill,
+    RefillOrder,
+    State,
+    Summary,
+)
+from ._steps import Action, Pause, Read, Result, Send, Slot, Steps
+from ._steps import refill as _refill
+from ._steps import settle as _settle
+from ._store import (
+    Operation,
+    Row,
+)
+
+T = TypeVar("T")
+
+
+class AsyncLedger(BaseLedger):
+    """`Ledger` for `AsyncOneloop`: the same methods as coroutines. Tasks can share one.
+
+    The database is used in threads, so that the event loop never waits for a disk.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Return the ledger, which is closed at the end of the block."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the ledger."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections to the database. What is being written is finished first."""
+        await asyncio.to_thread(self._close)
+
+    async def refill(
+        self,
+        client: AsyncOneloop,
+        *,
+        id: str,
+        workspace_id: str,
+        external_meter_id: str,
+        refill: int,
+        retry_rejected: bool = False,
+    ) -> Refill:
+        """Refill a meter, unless the refill of this id was applied before; see `Ledger.refill`."""
+        order = RefillOrder(
+            id=id, workspace_id=workspace_id, external_meter_id=external_meter_id, refill=refill
+        )
+        order.check()
+        settings = self._settings(patience=self._patience, retry_rejected=retry_rejected)
+        return (
+            await self._drive(_refill(order, settings), _Async(*self._parts(client, AsyncOneloop)))
+        ).refill
+
+    async def run(
+        self,
+        refills: Iterable[RefillOrder | Mapping[str, Any]]
+        | AsyncIterable[RefillOrder | Mapping[str, Any]],
+        client: AsyncOneloop,
+        *,
+        workers: int = 8,
+        rate: float | None = None,
+        settle: bool = True,
+        retry_rejected: bool = False,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Summary:
+        """Make many refills, each exactly once; see `Ledger.run`."""
+        settings = self._settings(
+            retry_rejected=checked("retry_rejected", encode_boolean, retry_rejected),
+            settle=checked("settle", encode_boolean, settle),
+            pace=pace_of(rate),
+        )
+        source, source_lock = _enumerated(refills), asyncio.Lock()
+
+        async def order() -> RefillOrder | None:
+            async with source_lock:
+                found = await anext(source, None)
+            return None if found is None else RefillOrder.of(found[1], found[0])
+
+        workers = checked_workers(workers)
+        agenda = self._agenda(workers, progress)
+        await self._work(agenda, order, lambda job: _refill(job.order, settings), client, workers)
+        return agenda.summary()
+
+    async def settle(
+        self, client: AsyncOneloop, *, id: str | None = None, wait: bool = False
+    ) -> list[Refill]:
+        """Read the meters of unknown refills, and conclude what happened; see `Ledger.settle`."""
+        settings = self._settings()
+        found: dict[str, Result] = {}
+        source, source_lock = self._unsettled(id), asyncio.Lock()
+
+        async def order() -> RefillOrder | None:
+            async with source_lock:
+                return await anext(source, None)
+
+        def steps(job: Job) -> Steps:
+            result = yield from _settle(job.order.id, settings)
+            found[job.order.id] = result
+            return result if wait else Result(row=result.row)
+
+        agenda = self._agenda(SETTLERS)
+        await self._work(agenda, order, steps, client, SETTLERS)
+        if agenda.refusal is not None:
+            raise agenda.refusal
+        return [result.refill for result in found.values()]
+
+    async def _unsettled(self, id: str | None) -> AsyncIterator[RefillOrder]:
+        if id is not None:
+            refill = await self.find(id)
+            if refill is None:
+                raise LedgerError(f"the ledger has no refill {id!r}")
+            yield refill.order
+            return
+        with suppress(LedgerMissingError):
+            for state in (State.SENDING, State.UNKNOWN):
+                async for one in self.refills(state=state):
+                    yield one.order
+
+    async def decide(self, id: str, *, applied: bool, note: str) -> Refill:
+        """Write down what a person has found out; see `Ledger.decide`."""
+        decision = decision_of(id, applied, note)
+        await self.totals()  # fails if there is no ledger, which a write would make
+        row: Row = await asyncio.wrap_future(self._submit(decision, ""))
+        return row.public
+
+    async def find(self, id: str) -> Refill | None:
+        """Return a refill as it is now, `None` if the ledger has none of this id."""
+        return await asyncio.to_thread(self._found, id)
+
+    async def find_all(self, ids: Iterable[str]) -> dict[str, Refill]:
+        """Return the refills that there are of these ids; see `Ledger.find_all`."""
+        return await asyncio.to_thread(self._found_all, ids)
+
+    async def refills(
+        self,
+        *,
+        state: State | str | None = None,
+        workspace_id: str | None = None,
+        external_meter_id: str | None = None,
+    ) -> AsyncIterator[Refill]:
+        """Yield all refills, or those of a state, a workspace, a meter, in the order planned."""
+        conditions, after = conditions_of(state, workspace_id, external_meter_id), 0
+        while page := await asyncio.to_thread(self._page, after, *conditions):
+            for row in page:
+                yield row.public
+            after = page[-1].seq
+
+    async def history(self, id: str) -> list[HistoryEntry]:
+        """Return what happened to a refill, and which readings show that."""
+        return await asyncio.to_thread(self._history, id)
+
+    async def totals(self) -> Mapping[State, tuple[int, int]]:
+        """Return the number of refills and the sum of their credits, for each of the states."""
+        return await asyncio.to_thread(self._totals)
+
+    async def effect(self) -> str | None:
+        """Return what a refill changes; see `Ledger.effect`."""
+        return await asyncio.to_thread(self._effect)
+
+    async def _work(
+        self,
+        agenda: Agenda,
+        order: Callable[[], Any],
+        steps: Callable[[Job], Steps],
+        client: AsyncOneloop,
+        workers: int,
+    ) -> None:
+        shell = _Async(*self._parts(client, AsyncOneloop), asyncio.Semaphore(workers))
+
+        async def work() -> None:
+            try:
+                while (job := await self._next(agenda, order)) is not None:
+                    try:
+                        result = await self._drive(steps(job), shell)
+                    except AuthenticationError as error:
+                        agenda.refused(job, error)
+                    except StoppedError:
+                        agenda.left(job)
+                    else:
+                        agenda.done(job, result)
+            except Exception as error:  # noqa: BLE001 - the caller's task raises it
+                agenda.stop(error)
+            finally:
+                if agenda.problem is not None:
+                    shell.stop()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AHEAD * workers):
+                group.create_task(work())
+        if agenda.error is not None:
+            raise agenda.error
+
+    @staticmethod
+    async def _next(agenda: Agenda, order: Callable[[], Any]) -> Job | None:
+        while True:
+            found = agenda.take()
+            if found is None or isinstance(found, Job):
+                return found
+            if not isinstance(found, Next):
+                await asyncio.sleep(found)
+                continue
+            new = await order()
+            if new is None:
+                agenda.exhaust()
+                continue
+            job = agenda.accept(new)
+            if job is not None:
+                return job
+
+    @staticmethod
+    async def _drive(steps: Steps, shell: "_Async") -> Result:
+        value: Any = None
+        error: BaseException | None = None
+        has_slot = False
+        try:
+            while True:
+                try:
+                    command = steps.send(value) if error is None else steps.throw(error)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                value = error = None
+                try:
+                    if isinstance(command, Slot):
+                        has_slot = await shell.take_slot()
+                    else:
+                        value = await shell.perform(command)
+                except BaseException as raised:  # noqa: BLE001 - the steps raise or handle it
+                    error = raised
+                if isinstance(command, Send):
+                    has_slot = shell.free_slot(has_slot)
+        finally:
+            shell.free_slot(has_slot)
+
+
+class _Async:
+    """Carries out commands with an async client."""
+
+    def __init__(
+        self,
+        client: Any,
+        write: Callable[[Operation], "Future[Any]"],
+        slots: asyncio.Semaphore | None = None,
+    ) -> None:
+        self._client = client
+        self._write = write
+        self._slots = slots
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """End all pauses."""
+        self._stopped.set()
+
+    async def take_slot(self) -> bool:
+        if self._slots is None:
+            return False
+        await self._slots.acquire()
+        return True
+
+    def free_slot(self, has_slot: bool) -> bool:
+        if has_slot and self._slots is not None:
+            self._slots.release()
+        return False
+
+    async def perform(self, command: Action) -> Any:
+        if isinstance(command, Pause):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), command.seconds)
+                raise StoppedError
+            return None
+        if isinstance(command, Read):
+            return (await read_meter(self._client, command.row)).billing
+        if isinstance(command, Send):
+            return (await send_refill(self._client, command.row)).billing
+        return await asyncio.wrap_future(self._write(command.operation))
+
+
+async def _enumerated(
+    source: Iterable[T] | AsyncIterable[T],
+) -> AsyncIterator[tuple[int, T]]:
+    if isinstance(source, AsyncIterable):
+        place = 0
+        async for one in source:
+            yield place, one
+            place += 1
+        return
+    for found in enumerate(source):
+        yield found
