@@ -558,6 +558,11 @@ def test_a_ledger_that_was_copied_by_a_fork_begins_anew(tmp_path: Any, sandbox: 
         ledger._lock.acquire()
         assert ledger.refill(client, id="pay_1", **REFILL).state is State.APPLIED
         writer.close()
+        ledger._process = "another"
+        assert ledger._writer is not None
+        ledger._writer.close()
+        ledger._lock.acquire()
+        ledger.close()  # does not wait for the lock
 
 
 def test_errors_of_any_text_are_written_down(database: str, opened: Any, sandbox: Sandbox) -> None:

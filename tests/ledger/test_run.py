@@ -432,3 +432,27 @@ def test_one_refill_that_finds_no_api_is_left_planned(
     summary = books.run(orders(1))
     assert summary.counts[State.PLANNED] == 1
     assert [entry.what for entry in books.history("pay_0")] == ["planned", *["failed"] * 3]
+
+
+def test_an_error_ends_the_turns_of_a_run(
+    books: Books, sandbox: Sandbox, meters: list[str]
+) -> None:
+    """Workers wait for minutes, as the API asked them to, and then no more refills can be read."""
+    sandbox.misbehave("429", operation=AIM, seconds=100)
+
+    def given() -> Iterator[dict[str, Any]]:
+        yield from orders(10, 10)
+        time.sleep(1)
+        raise RuntimeError("the file is gone")
+
+    async def given_async() -> AsyncIterator[dict[str, Any]]:
+        for one in orders(10, 10):
+            yield one
+        await asyncio.sleep(1)
+        raise RuntimeError("the file is gone")
+
+    begun = time.monotonic()
+    with pytest.raises(RuntimeError, match="the file is gone"):
+        books.run(given() if books._runner is None else given_async(), workers=2)
+    assert time.monotonic() - begun < 60
+    assert books.totals()[State.SENDING] == (0, 0)

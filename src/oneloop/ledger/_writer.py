@@ -210,8 +210,6 @@ class Database:
         try:
             return self._persistently(attempt)
         except (SQLAlchemyError, ValueError, TypeError) as error:
-            if isinstance(error, LedgerError):
-                raise
             raise LedgerUnavailableError(self._unavailable(error)) from None
 
     @contextmanager
