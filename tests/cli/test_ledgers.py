@@ -262,7 +262,7 @@ def test_settling_takes_two_readings(
     assert first.out.startswith("id     state    why\npay_1  unknown  POST /api")
     assert first.out.endswith(
         "\n\nunknown: the meter will tell when it has been quiet for a while: oneloop ledger "
-        "settle --ledger refills.db --wait\n"
+        "settle --ledger refills.db --quiet 0 --wait\n"
     )
     second = run("settle", "pay_1", "--quiet", "0")
     assert second.code == 0

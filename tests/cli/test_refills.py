@@ -5,9 +5,11 @@ import random
 import re
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from attrs import frozen
 from oneloop.cli._app import main
 from oneloop.ledger import Ledger, State
 from oneloop.sandbox import ReceivedRequest, Sandbox
-from tests.cli.terminal import Output, Terminal, plain
+from tests.cli.terminal import PATIENCE, Output, Terminal, environment, plain
 from tests.sandbox.refills import wait_for
 
 HEADER = "id,workspace_id,external_meter_id,refill\n"
@@ -375,8 +377,11 @@ def test_standard_input_is_a_file_too(office: Office) -> None:
         ),
         (ONE[:2], "one refill needs --workspace-id, --external-meter-id, --refill too"),
         ((*ONE, "--refill", "5", "--dry-run"), "--dry-run needs a file: --from"),
-        ((*ONE, "--refill", "0"), "0 is not in the range 1<=x<=9007199254740991"),
-        ((*ONE, "--refill", "x"), "'x' is not a valid int"),
+        ((*ONE, "--refill", "0"), "--refill: the value must be greater than 0"),
+        ((*ONE, "--refill", "x"), "--refill: 'x' is not a whole number; write it with the digits"),
+        ((*ONE, "--refill", "1_0"), "--refill: '1_0' is not a whole number"),
+        ((*ONE, "--refill", "9007199254740992"), "is more than the API takes, 9007199254740991"),
+        ((*COMMAND[1:], "--yes", "--rate", "1e-300"), "--rate: must be "),
         ((*ONE[:1], "", *ONE[2:], "--refill", "5"), "--id: must not be empty"),
         ((*COMMAND[1:], "--yes", "--rate", "0"), "--rate: must be "),
         ((*COMMAND[1:], "--yes", "--workers", "0"), "0 is not in the range x>=1"),
@@ -480,6 +485,154 @@ def test_what_waits_for_a_decision_stays(office: Office) -> None:
         "waits for a decision        1        1  stays, until: oneloop ledger decide" in again.out
     )
     assert "ledger decide ID --ledger refills.db --applied (or --not-applied)" in again.out
+
+
+@pytest.mark.parametrize("source", ["file", "one"])
+def test_a_next_command_repeats_the_options_that_matter(
+    office: Office, tmp_path: Path, source: str
+) -> None:
+    """Without them, the next command would take other readings for proof, or call another API."""
+    office.write(1)
+    (tmp_path / "key").write_text(office.sandbox.api_key)
+    office.sandbox.misbehave("drop-after", operation="refill_billing_limit")
+    given = COMMAND[1:] if source == "file" else (*ONE, "--refill", "5")
+    more = ("--yes", "--no-settle") if source == "file" else ()
+    options = ("--quiet", "1.5", "--key-file", "key", "--base-url", office.sandbox.url)
+    done = office.run("refill", *given, *more, *options, "--other-writers")
+    assert done.code == 4
+    name = "" if source == "file" else " pay_1"
+    assert (
+        f": oneloop ledger settle{name} --ledger refills.db {' '.join(options)} --other-writers "
+        "--wait\n"
+    ) in done.out
+
+
+class Saboteur:
+    """Spoils something while the sandbox answers the n-th request for an operation."""
+
+    def __init__(self, operation: str, number: int, spoil: Callable[[], object]) -> None:
+        self.seen = 0
+        self._operation, self._number, self._spoil = operation, number, spoil
+
+    def __call__(self, request: ReceivedRequest) -> None:
+        """Count a request."""
+        if request.operation == self._operation:
+            self.seen += 1
+            if self.seen == self._number:
+                self._spoil()
+
+
+def sabotaged(
+    spoil: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    operation: str = "refillBillingLimit",
+    meter: str = "acme",
+) -> tuple[Output, int]:
+    """Return what a run of 40 refills said that was spoiled meanwhile, and how many were sent."""
+    monkeypatch.setattr("oneloop.cli._input.BLOCK", 8192)  # all of it is read at once otherwise
+    rows = "".join(f"pay_{number},ws_1,{meter},1,{'x' * 4000}\n" for number in range(40))
+    Path("refills.csv").write_text(HEADER.replace("\n", ",pad\n") + rows)
+    saboteur = Saboteur(operation, 3, spoil)
+    with Sandbox(on_request=saboteur) as sandbox:
+        monkeypatch.setenv("ONELOOP_BASE_URL", sandbox.url)
+        arguments = ("--yes", "--json", "--workers", "1", "--ignore-column", "pad")
+        code = main([*COMMAND, *arguments])
+        sent = sum(one.operation == "refillBillingLimit" for one in sandbox.requests)
+        assert sandbox.meter(workspace_id="ws_1", external_meter_id="acme").total_credits == (
+            1000 + sent
+        )
+    return Output(code, *capsys.readouterr()), sent
+
+
+def change() -> None:
+    """Change the last row of the file of refills."""
+    with Path("refills.csv").open("r+b") as file:
+        file.seek(-2, 2)
+        file.write(b"y")
+
+
+def drop() -> None:
+    """Remove the table of the ledger."""
+    with sqlite3.connect("refills.db") as database:
+        database.execute("DROP TABLE refills")
+    database.close()
+
+
+def test_a_file_that_changes_while_it_is_read_ends_the_run(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was made before is summed up, and the exit code does not say that nothing was sent."""
+    done, sent = sabotaged(change, monkeypatch, capsys)
+    document = json.loads(done.out)
+    assert done.code == 4
+    assert 3 <= sent < 40
+    assert document["counts"] == {**dict.fromkeys(State, 0), "applied": sent}
+    assert document["already"] == 0
+    assert "--from: refills.csv was changed after it had been checked; start " in done.err
+    assert document["problem"] in done.err
+    office.file.write_text(office.file.read_text().replace("xy", "xx"))
+    again = office.run(*COMMAND, "--yes", "--json", "--ignore-column", "pad")
+    assert again.code == 0
+    assert json.loads(again.out)["already"] == sent
+
+
+def test_a_file_that_changes_before_anything_is_sent(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That is an error of the file, and nothing else."""
+    read = {"operation": "getCustomerBilling", "meter": "nobody"}
+    done, sent = sabotaged(change, monkeypatch, capsys, **read)
+    assert (done.code, done.out, sent) == (2, "", 0)
+    assert done.err.startswith("oneloop: --from: refills.csv was changed after it had been")
+    assert not office.sandbox.requests
+
+
+def test_a_ledger_that_is_lost_ends_the_run(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What had come to an end is summed up, the rest is unknown, and the message says what to do."""
+    done, sent = sabotaged(drop, monkeypatch, capsys)
+    document = json.loads(done.out)
+    assert (done.code, sent) == (4, 3)
+    assert (document["total"], document["credits"], document["already"]) == (2, 2, None)
+    assert document["counts"] == {**dict.fromkeys(State, 0), "applied": 2}
+    assert document["amounts"] == document["counts"]
+    assert done.err.startswith("the run stopped before its end: ")
+    assert done.err.endswith(
+        "; 2 of 40 refills had come to an end; the same command again goes on with the others\n"
+    )
+    assert not office.sandbox.requests
+
+
+def test_a_ledger_that_is_lost_before_anything_is_sent(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Then there is nothing to sum up."""
+    read = {"operation": "getCustomerBilling", "meter": "nobody"}
+    done, sent = sabotaged(drop, monkeypatch, capsys, **read)
+    assert (done.code, done.out, sent) == (5, "", 0)
+    assert not office.sandbox.requests
+
+
+def test_an_inherited_decision_to_ignore_ctrl_c_stays(office: Office) -> None:
+    """A shell script starts what runs in the background in this way."""
+    office.write(20)
+    command = f"trap '' INT; exec {sys.executable} -m oneloop refill --from refills.csv"
+    process = subprocess.Popen(
+        ["bash", "-c", f"{command} --yes --json --rate 20"],
+        env=environment(office.env),
+        cwd=office.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: office.refills() > 2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, "")
+    assert json.loads(out)["counts"]["applied"] == 20
 
 
 def test_a_refused_key_ends_the_run(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

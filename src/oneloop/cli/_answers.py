@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any, cast
 
+from oneloop import ArgumentError
 from oneloop_core import ApiModel, Unset
 from oneloop_core._forms import REST, fields_of
 
@@ -110,7 +111,10 @@ def text_of(value: Any) -> object:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        try:
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        except OverflowError:  # in UTC, it is before the year 1 or after 9999
+            return value.isoformat()
     if isinstance(value, date):
         return value.isoformat()
     items = value
@@ -124,4 +128,7 @@ def text_of(value: Any) -> object:
 
 
 def _plain(value: Any) -> Any:
-    return value.to_dict() if isinstance(value, ApiModel) else str(value)
+    try:
+        return value.to_dict() if isinstance(value, ApiModel) else str(value)
+    except ArgumentError:  # an answer can have what must not be sent
+        return str(value)

@@ -12,12 +12,21 @@ import typer
 import typer.core
 import typer.main
 
-from oneloop import OneloopError
+from oneloop import ArgumentError, OneloopError
 from oneloop_api import commands as operations
 from oneloop_core.commands import Command
 
 from . import _exits
-from ._console import discard, forget, is_terminal, printable, say, write
+from ._console import (
+    discard,
+    forget,
+    is_lost,
+    is_terminal,
+    open_streams,
+    printable,
+    say,
+    write,
+)
 from ._exits import CommandError
 
 if TYPE_CHECKING:
@@ -150,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments of the command; by default those of this program.
     """
     forget()
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         # What a terminal or file cannot encode is escaped, not an error.
         if isinstance(stream, io.TextIOWrapper):
@@ -159,8 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.main(prog_name=NAME)  # answers the shell and exits
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        with command.make_context(NAME, [*given]) as context, _exits.naming({}):
-            command.invoke(context)
+        with command.make_context(NAME, [*given]) as context:
+            _invoke(command, context)
     except typer.Exit as ended:
         return ended.exit_code
     except UsageError as error:
@@ -176,7 +186,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed("; ".join(notes or ["interrupted"]), _exits.INTERRUPTED)
     except BrokenPipeError:  # of the help, which Typer writes
         discard(sys.stdout)
-    return _exits.DONE
+    except OSError as error:  # the same; of anything else, whether it took effect is not known
+        discard(sys.stdout)
+        return _failed(str(error), _exits.UNKNOWN)
+    # What changes something ends with `Exit`: it was done, whether or not its answer is shown.
+    return _exits.UNKNOWN if is_lost() else _exits.DONE
+
+
+def _invoke(command: Any, context: Any) -> None:
+    """Run a command; errors of arguments name its options."""
+    try:
+        command.invoke(context)
+    except ArgumentError as error:
+        with _exits.naming(_flags(load(context.invoked_subcommand))):
+            raise error from None
+
+
+def _flags(command: Any) -> dict[str, str]:
+    """Return the options of a command, and of the commands in it, by the names of arguments."""
+    flags = [one for option in command.params for one in option.opts if one.startswith("--")]
+    found = {one[2:].replace("-", "_"): one for one in flags}
+    for inner in getattr(command, "commands", {}).values():
+        found |= _flags(inner)
+    return found
 
 
 def _misused(error: Any) -> int:

@@ -28,6 +28,8 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 
 _hidden: list[Secret] = []
 """What is never written, whatever a server answers."""
+_lost: list[OSError] = []
+"""Why something that was to be shown could not be written. A reader that went away is no reason."""
 
 
 def hide(secret: Secret) -> None:
@@ -37,8 +39,9 @@ def hide(secret: Secret) -> None:
 
 
 def forget() -> None:
-    """Hide nothing any more, as when a command begins."""
+    """Hide nothing any more, and take nothing for lost, as when a command begins."""
     _hidden.clear()
+    _lost.clear()
 
 
 def without_secrets(text: str) -> str:
@@ -94,14 +97,38 @@ def rich_console(stream: IO[str] | None = None) -> "Console":
     )
 
 
+def open_streams() -> None:
+    """Open the null device in place of each standard stream that is closed, as in some services.
+
+    No file or connection can get the number of that stream then.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            setattr(sys, name, open(nowhere, mode, encoding="utf-8", closefd=False))
+
+
 @contextmanager
 def _writing(stream: IO[str]) -> Generator[None]:
-    """Let a reader that went away, such as `head`, end the output, not the command."""
+    """Let an output that cannot be written end, not the command, which may have taken effect.
+
+    A reader that went away, such as `head`, wanted no more. All else is said.
+    """
     try:
         yield
         stream.flush()
     except BrokenPipeError:
         discard(stream)
+    except OSError as error:
+        discard(stream)
+        if stream is sys.stdout:
+            _lost.append(error)
+            say(f"oneloop: the standard output cannot be written: {error.strerror}", "red")
+
+
+def is_lost() -> bool:
+    """Return whether something could not be shown."""
+    return bool(_lost)
 
 
 def discard(stream: IO[str]) -> None:

@@ -3,21 +3,25 @@
 import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
+from attrs import frozen
 
 from oneloop import Outcome
 
 from . import _exits
-from ._console import grouped, write, write_facts
+from ._console import grouped, printable, write, write_facts
 from ._exits import CommandError
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from oneloop.ledger import Ledger, Refill, State
+
+QUIET = 60.0
+"""Seconds that a meter must stay the same, unless the option `--quiet` says otherwise."""
 
 LedgerOption = Annotated[
     str,
@@ -61,21 +65,78 @@ def opened_ledger(database: str, **options: Any) -> Generator["Ledger"]:
     try:
         with Ledger(database, **options) as ledger:
             yield ledger
-    except LedgerUnavailableError as error:
-        is_unsent = error.outcome is Outcome.NOT_SENT
-        raise CommandError(str(error), _exits.NOT_SENT if is_unsent else _exits.UNKNOWN) from None
     except LedgerError as error:
-        raise CommandError(str(error)) from None
+        if error.outcome is not Outcome.NOT_SENT:
+            code = _exits.UNKNOWN
+        elif isinstance(error, LedgerUnavailableError):
+            code = _exits.NOT_SENT
+        else:
+            code = _exits.USAGE
+        raise CommandError(str(error), code) from None
 
 
-def ledger_name(database: str) -> str:
-    """Return what to call a ledger: its path, or its URL without a password and options."""
-    if "://" not in database:
-        return database
-    url = urlsplit(database)
-    login, _, host = url.netloc.rpartition("@")
-    user, _, _ = login.partition(":")
-    return f"{url.scheme}://{f'{user}@' if user else ''}{host}{url.path}"
+def ledger_name(ledger: "Ledger", given: str) -> str:
+    """Return what to call a ledger: its path as it was given, or its URL without a password.
+
+    Args:
+        ledger: The ledger.
+        given: What the option `--ledger` gives.
+    """
+    return ledger.database if "://" in given else given
+
+
+@frozen
+class Repeated:
+    """The options of a command that the next one about the same refills needs as well."""
+
+    ledger: str
+    """The ledger, as `ledger_name` returns it."""
+    quiet: float = QUIET
+    other_writers: bool = False
+    key_file: Path | None = None
+    base_url: str | None = None
+
+    def decide(self, name: str) -> str:
+        """Return the command that decides about a refill, or about `ID`."""
+        return self._command("decide", name, " --applied (or --not-applied) --note TEXT", {})
+
+    def settle(self, name: str | None) -> str:
+        """Return the command that settles a refill, or all."""
+        options = {
+            "--quiet": None if self.quiet == QUIET else f"{self.quiet:g}",
+            "--key-file": None if self.key_file is None else str(self.key_file),
+            "--base-url": self.base_url,
+        }
+        last = f"{' --other-writers' if self.other_writers else ''} --wait"
+        return self._command("settle", name, last, options)
+
+    def _command(self, verb: str, name: str | None, last: str, options: dict[str, Any]) -> str:
+        given = {"--ledger": self.ledger, **options}
+        shown = "".join(
+            f" {option} {quoted(value)}" for option, value in given.items() if value is not None
+        )
+        command = f"oneloop ledger {verb}"
+        if name is None:
+            return f"{command}{shown}{last}"
+        if name.startswith("-"):  # or it would be taken for an option
+            return f"{command}{shown}{last} -- {quoted(name)}"
+        return f"{command} {quoted(name)}{shown}{last}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as an argument for a shell that can be shown, and copied from what is shown.
+
+    What is not shown as itself is written in octal: bash, zsh, ksh and newer others read `$'...'`.
+    """
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = (
+        "".join(f"\\{byte:03o}" for byte in one.encode(errors="surrogateescape"))
+        if not one.isprintable() or one in "'\\"
+        else one
+        for one in text
+    )
+    return f"$'{''.join(escaped)}'"
 
 
 def code_of(state: "State") -> int:
@@ -89,25 +150,22 @@ def code_of(state: "State") -> int:
     return _exits.UNKNOWN if state in (State.UNKNOWN, State.SENDING) else _exits.NOT_SENT
 
 
-def next_step(refill: "Refill", database: str, *, is_one: bool = True) -> str | None:
+def next_step(refill: "Refill", repeated: Repeated, *, is_one: bool = True) -> str | None:
     """Return what a person can do about a refill; `None` if nothing is left to do.
 
     Args:
         refill: The refill.
-        database: The ledger, as the option `--ledger` gives it.
+        repeated: The options of this command that the next one needs.
         is_one: Whether this is about that refill alone, not about all that are like it.
     """
     from oneloop.ledger import State
 
-    name = shlex.quote(refill.id)
-    option = f"--ledger {shlex.quote(ledger_name(database))}"
     if refill.needs_decision:
         return (
-            "the readings cannot tell whether it was applied; look at the meter, then: oneloop "
-            f"ledger decide {name if is_one else 'ID'} {option} --applied (or --not-applied) "
-            "--note TEXT"
+            "the readings cannot tell whether it was applied; look at the meter, then: "
+            f"{repeated.decide(refill.id if is_one else 'ID')}"
         )
-    settle = f"oneloop ledger settle {f'{name} ' if is_one else ''}{option} --wait"
+    settle = repeated.settle(refill.id if is_one else None)
     return {
         State.UNKNOWN: f"the meter will tell when it has been quiet for a while: {settle}",
         State.SENDING: "a process is sending it, or has ended while it did; run the command again",
@@ -146,9 +204,10 @@ def write_refill(refill: "Refill") -> None:
     write_facts(rows)
 
 
-def write_next_step(refill: "Refill", database: str) -> None:
+def write_next_step(refill: "Refill", repeated: Repeated) -> None:
     """Write what a person can do about a refill, if there is anything left to do."""
-    step = next_step(refill, database)
+    step = next_step(refill, repeated)
     if step is not None:
         write()
-        write(f"What to do: {step}")  # in one line, so that the command in it can be copied
+        # In one line, so that the command in it can be copied.
+        write(printable(f"What to do: {step}"))

@@ -50,6 +50,8 @@ def code_of(error: OneloopError) -> int:
     """
     if isinstance(error, ConfigurationError):
         return USAGE
+    if isinstance(error, ArgumentError):  # not of an option, see `naming`: of an answer
+        return UNKNOWN
     if error.outcome is Outcome.APPLIED and any(
         one.reads for one in COMMANDS if one.name == error.operation
     ):
@@ -62,7 +64,7 @@ def naming(flags: Mapping[str, str]) -> Generator[None]:
     """Turn errors of arguments into ones of options.
 
     Args:
-        flags: The options by the names of the arguments; others are named after their arguments.
+        flags: The options by the names of the arguments. Errors of others stay as they are.
 
     Raises:
         CommandError: An argument cannot be sent.
@@ -71,9 +73,10 @@ def naming(flags: Mapping[str, str]) -> Generator[None]:
         yield
     except ArgumentError as error:
         name, rest = re.split(r"(?=[.\[])|$", error.argument, maxsplit=1)
-        flag = flags.get(name, f"--{name.replace('_', '-')}")
+        if name not in flags:
+            raise
         path = f"{rest.lstrip('.')} " if rest else ""
-        problem = f"{flag}: {path}{error.problem}"
+        problem = f"{flags[name]}: {path}{error.problem}"
     else:
         return
     raise CommandError(problem)

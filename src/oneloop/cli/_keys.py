@@ -92,11 +92,12 @@ def rotate(
         response = client.with_response.rotate_api_key(workspace_id=workspace_id, api_key_id=key_id)
     if json:
         write_json(response.json())
-        return
+        raise typer.Exit(_exits.DONE)
     issued = response.parsed.api_key
     write_facts([("id", issued.id), ("name", issued.name), ("customer", issued.customer_id)])
     write(f"key  {printable(issued.key)}")  # in one line, however narrow the terminal is
     say("This is the only time that the key is shown.", "yellow")
+    raise typer.Exit(_exits.DONE)
 
 
 @app.command(epilog=examples("oneloop keys disable key_1 -w ws_1"))
@@ -116,9 +117,10 @@ def disable(
         )
     if json:
         write_json(response.json())
-        return
-    key = response.parsed.api_key
-    write_facts([("id", key.id), ("name", key.name), ("state", state(key))])
+    else:
+        key = response.parsed.api_key
+        write_facts([("id", key.id), ("name", key.name), ("state", state(key))])
+    raise typer.Exit(_exits.DONE)
 
 
 def confirm(client: "Oneloop", verb: str, workspace_id: str, key_id: str, *, yes: bool) -> None:

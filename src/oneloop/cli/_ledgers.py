@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._console import grouped, write, write_json, write_table
+from . import _exits
+from ._console import grouped, printable, write, write_json, write_table
 from ._database import (
+    QUIET,
     LedgerOption,
     Quiet,
+    Repeated,
     code_of,
     coloured,
     ledger_name,
@@ -91,12 +94,12 @@ def show(ledger: LedgerOption, id: OptionalId = None, json: Json = False) -> Non
     """
     with opened_ledger(ledger) as opened:
         if id is None:
-            _show_all(opened, ledger, is_json=json)
+            _show_all(opened, ledger_name(opened, ledger), is_json=json)
         else:
-            _show_one(opened, id, ledger, is_json=json)
+            _show_one(opened, id, ledger_name(opened, ledger), is_json=json)
 
 
-def _show_all(ledger: "Ledger", database: str, *, is_json: bool) -> None:
+def _show_all(ledger: "Ledger", name: str, *, is_json: bool) -> None:
     from oneloop.ledger import State
 
     totals = ledger.totals()
@@ -141,14 +144,14 @@ def _show_all(ledger: "Ledger", database: str, *, is_json: bool) -> None:
         wraps=True,
     )
     write()
-    write(f"For each, {next_step(waiting[0], database, is_one=False)}")
+    write(printable(f"For each, {next_step(waiting[0], Repeated(name), is_one=False)}"))
 
 
-def _show_one(ledger: "Ledger", name: str, database: str, *, is_json: bool) -> None:
-    refill = ledger.find(name)
+def _show_one(ledger: "Ledger", wanted: str, name: str, *, is_json: bool) -> None:
+    refill = ledger.find(wanted)
     if refill is None:
-        raise CommandError(f"the ledger {ledger_name(database)} has no refill {name!r}")
-    history = ledger.history(name)
+        raise CommandError(f"the ledger {name} has no refill {wanted!r}")
+    history = ledger.history(wanted)
     if is_json:
         entries = [
             {"at": one.at.isoformat(), "what": one.what, "text": one.text} for one in history
@@ -162,7 +165,7 @@ def _show_one(ledger: "Ledger", name: str, database: str, *, is_json: bool) -> N
         [(f"{one.at:%Y-%m-%d %H:%M:%S}", one.what, one.text) for one in history],
         wraps=True,
     )
-    write_next_step(refill, database)
+    write_next_step(refill, Repeated(name))
 
 
 @app.command(
@@ -178,7 +181,7 @@ def settle(
         bool, typer.Option("--wait", help="Wait for the second reading of each meter.")
     ] = False,
     json: Json = False,
-    quiet: Quiet = 60.0,
+    quiet: Quiet = QUIET,
     other_writers: Annotated[
         bool, typer.Option("--other-writers", help="Other programs refill the same meters.")
     ] = False,
@@ -192,8 +195,9 @@ def settle(
     """
     settings = {"quiet": quiet, "other_writers": other_writers}
     with opened_ledger(ledger, **settings) as opened, open_client(key_file, base_url) as client:
+        name = ledger_name(opened, ledger)
         if id is not None and opened.find(id) is None:
-            raise CommandError(f"the ledger {ledger_name(ledger)} has no refill {id!r}")
+            raise CommandError(f"the ledger {name} has no refill {id!r}")
         opened.totals()  # fails if there is no such ledger, which `settle` would find quiet
         settled = opened.settle(client, id=id, wait=wait)
     if json:
@@ -206,11 +210,12 @@ def settle(
             [(one.id, coloured(one.state), one.conclusion or one.error) for one in settled],
             wraps=True,
         )
-        steps = {one.state: next_step(one, ledger, is_one=False) for one in settled}
+        repeated = Repeated(name, quiet, other_writers, key_file, base_url)
+        steps = {one.state: next_step(one, repeated, is_one=False) for one in settled}
         for state, step in steps.items():
             if step is not None:
                 write()
-                write(f"{state.value}: {step}")
+                write(printable(f"{state.value}: {step}"))
     raise typer.Exit(most_severe(code_of(one.state) for one in settled))
 
 
@@ -248,11 +253,13 @@ def decide(
         raise CommandError("--note must say how you know")
     with opened_ledger(ledger) as opened:
         decided = opened.decide(id, applied=applied, note=note)
+        name = ledger_name(opened, ledger)
     if json:
         write_json(decided.to_dict())
     else:
         write_refill(decided)
-        write_next_step(decided, ledger)
+        write_next_step(decided, Repeated(name))
+    raise typer.Exit(_exits.DONE)
 
 
 @app.command(

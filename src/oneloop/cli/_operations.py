@@ -13,6 +13,7 @@ from oneloop import Outcome, ResponseDecodeError
 from oneloop_core import ApiModel, Secret
 from oneloop_core.commands import Command, Option
 
+from . import _exits
 from ._answers import masked, text_of, write_answer
 from ._console import hide, say, write_json
 from ._exits import CommandError, naming
@@ -140,7 +141,7 @@ def _run(
         # It may have issued a secret, which is nowhere else.
         say(f"oneloop: {error}", "yellow")
         write_json(response.json())
-        return
+        raise typer.Exit(_exits.DONE) from None
     if not json:
         write_answer(answer, secrets=not command.reads)
     elif isinstance(answer, ApiModel | list | dict):
@@ -148,6 +149,8 @@ def _run(
         write_json(masked(answer, form) if command.reads else form)
     else:
         write_json(text_of(answer))
+    if not command.reads:
+        raise typer.Exit(_exits.DONE)
 
 
 def _arguments(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:

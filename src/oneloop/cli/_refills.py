@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
-from attrs import define
+from attrs import define, evolve
+
+from oneloop import OneloopError, Outcome
 
 from . import _exits
 from ._console import (
@@ -26,10 +28,13 @@ from ._console import (
     write_table,
 )
 from ._database import (
+    QUIET,
     LedgerOption,
     Quiet,
+    Repeated,
     code_of,
     coloured,
+    ledger_name,
     next_step,
     opened_ledger,
     write_next_step,
@@ -38,7 +43,7 @@ from ._database import (
 from ._exits import CommandError
 from ._input import ChangedError, Input
 from ._options import BaseUrl, Json, KeyFile, Yes, examples, new_app
-from ._rows import MAX_MISTAKES, MAX_REFILL, Mistake, Report, Row, check, parse
+from ._rows import MAX_MISTAKES, Mistake, Report, Row, amount_fault, check, parse
 from ._session import open_client
 
 if TYPE_CHECKING:
@@ -58,6 +63,9 @@ _KEPT = 100
 
 _SOON = 0.3
 """Seconds after which a person wonders what goes on."""
+
+_REFILL = "refill_billing_limit"
+"""The operation that refills a meter."""
 
 _BATCH = 500
 """Rows whose ids are looked up in the ledger at once."""
@@ -112,12 +120,10 @@ def refill(
         ),
     ] = None,
     amount: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "--refill",
             metavar="NUMBER",
-            min=1,
-            max=MAX_REFILL,
             show_default=False,
             help="How many credits it adds.",
         ),
@@ -159,7 +165,7 @@ def refill(
             help="At the end, wait for the readings that tell what became of unknown refills.",
         ),
     ] = True,
-    quiet: Quiet = 60.0,
+    quiet: Quiet = QUIET,
     lease: Annotated[
         float,
         typer.Option(
@@ -199,20 +205,24 @@ def refill(
             raise CommandError(f"one refill needs {', '.join(missing)} too")
         if dry_run:
             raise CommandError("--dry-run needs a file: --from")
+        fault = amount_fault(amount or "")
+        if fault is not None:
+            raise CommandError(f"--refill: {fault}")
         with opened_ledger(ledger, **settings) as opened, open_client(key_file, base_url) as client:
             done = opened.refill(
                 client,
                 id=id or "",
                 workspace_id=workspace_id or "",
                 external_meter_id=external_meter_id or "",
-                refill=amount or 0,
+                refill=int(amount or 0),
                 retry_rejected=retry_rejected,
             )
+            name = ledger_name(opened, ledger)
         if json:
             write_json(done.to_dict())
         else:
             write_refill(done)
-            write_next_step(done, ledger)
+            write_next_step(done, Repeated(name, quiet, other_writers, key_file, base_url))
         raise typer.Exit(code_of(done.state))
     if given:
         raise CommandError(f"--from and {given[0]} cannot be used together")
@@ -225,7 +235,7 @@ def refill(
         "retry_rejected": retry_rejected,
     }
     with _opened(source) as file:
-        rows = _Rows(file, tuple(ignored or ()))
+        rows = _Rows(source, file, tuple(ignored or ()))
         report = _checked(rows)
         with opened_ledger(ledger, **settings) as opened:
             plan = _planned(rows, opened)
@@ -237,10 +247,12 @@ def refill(
                 question = plan.question(retry_rejected, urlsplit(client.base_url).netloc)
                 if question is not None and not yes:
                     _ask(question)
-                file.verify()
-                summary, unfinished = _run(rows, report, opened, client, options)
-        _show_summary(summary, unfinished, ledger, is_json=json)
-    raise typer.Exit(_code(summary))
+                rows.verify()
+                ended = _run(rows, report, opened, client, options)
+            name = ledger_name(opened, ledger)
+    repeated = Repeated(name, quiet, other_writers, key_file, base_url)
+    _show_end(ended, repeated, is_json=json)
+    raise typer.Exit(_code(ended))
 
 
 _NEW = "new"
@@ -263,26 +275,44 @@ def _meanings(retry_rejected: bool) -> dict[str, str]:
 
 @define
 class _Rows:
-    """The rows of a file, which can be read more than once."""
+    """The rows of a file, which can be read more than once.
 
+    Reading raises `CommandError` if it cannot be read any more, or has changed.
+    """
+
+    source: str
     file: Input
     ignored: Sequence[str]
 
     def __call__(self) -> Iterator[Row | Mistake]:
         """Yield rows and mistakes, from the start."""
-        return parse(self.file.blocks(), ignored=self.ignored)
+        return parse(self._blocks(), ignored=self.ignored)
+
+    def verify(self) -> None:
+        """Read the whole file, to see that it has not changed."""
+        for _ in self._blocks():
+            pass
+
+    def _blocks(self) -> Iterator[bytes]:
+        with _reading(self.source):
+            yield from self.file.blocks()
 
     def checked(self) -> Iterator[Row]:
         """Yield the rows of a file that has no mistakes."""
         return (one for one in self() if isinstance(one, Row))
 
 
+def _opened(source: str) -> Input:
+    """Return what `--from` names; end the command if it cannot be opened."""
+    with _reading(source):
+        return Input(source, sys.stdin.buffer)
+
+
 @contextmanager
-def _opened(source: str) -> Generator[Input]:
-    """Yield what `--from` names; end the command if it cannot be read, or changes."""
+def _reading(source: str) -> Generator[None]:
+    """End the command with an error that names the file, if it cannot be read or has changed."""
     try:
-        with Input(source, sys.stdin.buffer) as file:
-            yield file
+        yield
     except ChangedError as error:
         raise CommandError(f"--from: {error}") from None
     except OSError as error:
@@ -460,47 +490,125 @@ class _Unfinished:
             self.refills[refill.id] = refill
 
 
+class _Tally:
+    """What has come of a run so far, for the case that it does not get to its own summary."""
+
+    def __init__(self) -> None:
+        from oneloop.ledger import State
+
+        self.done = 0
+        self._counts = dict.fromkeys(State, 0)
+        self._amounts = dict.fromkeys(State, 0)
+        self._elapsed = 0.0
+
+    def add(self, progress: "Progress") -> None:
+        """Count a refill that the run is finished with."""
+        self._elapsed = progress.elapsed
+        if progress.done > self.done:
+            self.done = progress.done
+            self._counts[progress.refill.state] += 1
+            self._amounts[progress.refill.state] += progress.refill.refill
+
+    def summary(self, problem: str) -> "Summary":
+        """Return it as the summary of a run that ended for this reason."""
+        from oneloop.ledger import Summary
+
+        return Summary(
+            total=sum(self._counts.values()),
+            credits=sum(self._amounts.values()),
+            counts=self._counts,
+            amounts=self._amounts,
+            already=0,
+            elapsed=self._elapsed,
+            problem=problem,
+        )
+
+
+@define
+class _End:
+    """How a run has ended."""
+
+    summary: "Summary"
+    unfinished: _Unfinished
+    is_broken_off: bool = False
+    """Whether an error ended it after something was sent."""
+    is_counted: bool = True
+    """Whether the run itself has made the summary, which then knows what was applied earlier."""
+
+
 def _run(
     rows: _Rows, report: Report, ledger: "Ledger", client: "Oneloop", options: Mapping[str, Any]
-) -> "tuple[Summary, _Unfinished]":
-    """Make the refills of a file, with a bar on a terminal."""
+) -> _End:
+    """Make the refills of a file, with a bar on a terminal.
+
+    Raises:
+        CommandError: The file has changed, before anything was sent.
+        OneloopError: The run has failed, before anything was sent.
+    """
+    from oneloop.hooks import CallEnded, Hooks
     from oneloop.ledger import RefillOrder
 
-    unfinished = _Unfinished()
-    orders = (
-        RefillOrder(
-            id=row.id,
-            workspace_id=row.workspace_id,
-            external_meter_id=row.external_meter_id,
-            refill=row.refill,
+    unfinished, tally = _Unfinished(), _Tally()
+    problems: list[CommandError] = []
+    has_sent = threading.Event()
+
+    class Watch(Hooks):
+        def call_ended(self, event: CallEnded) -> None:
+            if event.call.operation == _REFILL and event.outcome is not Outcome.NOT_SENT:
+                has_sent.set()
+
+    def orders() -> Iterator[RefillOrder]:
+        try:
+            for row in rows.checked():
+                yield RefillOrder(
+                    id=row.id,
+                    workspace_id=row.workspace_id,
+                    external_meter_id=row.external_meter_id,
+                    refill=row.refill,
+                )
+        except CommandError as error:  # the file has changed: what is under way is finished
+            problems.append(error)
+
+    def going_on() -> str:
+        return (
+            f"{grouped(tally.done)} of {_count(report.rows, 'refill')} had come to an end; the "
+            "same command again goes on with the others"
         )
-        for row in rows.checked()
-    )
-    done = 0
+
     with _bar(report.rows) as show:
 
         def note(progress: "Progress") -> None:
-            nonlocal done
-            done = progress.done
+            tally.add(progress)
             unfinished.add(progress.refill)
             show(progress)
 
         try:
             with _announcing_interruption():
-                summary = ledger.run(orders, client, progress=note, **options)
+                watched = client.with_options(hooks=Watch())
+                summary = ledger.run(orders(), watched, progress=note, **options)
         except KeyboardInterrupt as interruption:
-            interruption.add_note(
-                f"interrupted when {grouped(done)} of {_count(report.rows, 'refill')} had come to "
-                "an end; the same command again goes on with the others"
-            )
+            interruption.add_note(f"interrupted when {going_on()}")
             raise
-    return summary, unfinished
+        except OneloopError as error:
+            if not has_sent.is_set():
+                raise
+            summary = tally.summary(f"{error}; {going_on()}")
+            return _End(summary, unfinished, is_broken_off=True, is_counted=False)
+    if not problems:
+        return _End(summary, unfinished)
+    if not has_sent.is_set():
+        raise problems[0]
+    return _End(evolve(summary, problem=str(problems[0])), unfinished, is_broken_off=True)
 
 
 @contextmanager
 def _announcing_interruption() -> Generator[None]:
     """Say what happens after Ctrl-C, if it takes a while."""
     text = "finishing what is under way; Ctrl-C again to leave at once"
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # ignored, as in the background of a script
+        yield
+        return
     announcement = threading.Timer(_SOON, say, [text])
     announcement.daemon = True
 
@@ -509,7 +617,7 @@ def _announcing_interruption() -> Generator[None]:
         announcement.start()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
@@ -558,11 +666,10 @@ def _bar(total: int) -> "Generator[Callable[[Progress], object]]":
     say("")
 
 
-def _show_summary(
-    summary: "Summary", unfinished: _Unfinished, database: str, *, is_json: bool
-) -> None:
+def _show_end(end: _End, repeated: Repeated, *, is_json: bool) -> None:
     """Show what came of a run."""
-    refills = [*unfinished.refills.values()]
+    summary = end.summary
+    refills = [*end.unfinished.refills.values()]
     if summary.problem is not None:
         say(f"the run stopped before its end: {summary.problem}", "red")
     if is_json:
@@ -571,7 +678,7 @@ def _show_summary(
             "credits": summary.credits,
             "counts": {state.value: number for state, number in summary.counts.items()},
             "amounts": {state.value: amount for state, amount in summary.amounts.items()},
-            "already": summary.already,
+            "already": summary.already if end.is_counted else None,
             "elapsed": round(summary.elapsed, 3),
             "problem": summary.problem,
             "not_applied": [one.to_dict() for one in refills[:_EXAMPLES]],
@@ -603,15 +710,17 @@ def _show_summary(
         wraps=True,
     )
     write()
-    steps = {_kind(one): next_step(one, database, is_one=False) for one in refills}
+    steps = {_kind(one): next_step(one, repeated, is_one=False) for one in refills}
     for kind, step in steps.items():  # each in one line, so that a command in it can be copied
-        write(f"{kind}: {step}")
+        write(printable(f"{kind}: {step}"))
 
 
-def _code(summary: "Summary") -> int:
+def _code(end: _End) -> int:
     """Return the exit code for a run."""
-    codes = {code_of(state) for state, number in summary.counts.items() if number}
-    if summary.problem is not None:
+    codes = {code_of(state) for state, number in end.summary.counts.items() if number}
+    if end.is_broken_off:
+        codes.add(_exits.UNKNOWN)
+    elif end.summary.problem is not None:
         codes.add(_exits.NOT_SENT)
     return _exits.most_severe(codes)
 

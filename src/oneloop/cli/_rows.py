@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
+from unicodedata import category
 
 from attrs import frozen
 
@@ -56,7 +57,11 @@ _INVISIBLE_NAMES = {
     "\r": "a line break",
     "\t": "a tab",
 }
-_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\u2060\ufeff]")
+_INVISIBLE = ("Cc", "Cf", "Zl", "Zp")
+"""Unicode's categories of characters that are not shown: two ids that differ would look alike."""
+_JOINERS = re.compile("(?<=[^\0-\x7f\u200c\u200d])[\u200c\u200d](?=[^\0-\x7f\u200c\u200d])")
+"""Words of Persian and of languages of India, and emoji, are spelled with joiners between letters.
+They change how these look, so that names of customers may have them there, and nowhere else."""
 _NOT_UTF_8 = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of such a byte
 _LINE_BREAK = re.compile(r"\r\n?|\n")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,15}")
@@ -357,7 +362,7 @@ def _row(
         return
     is_valid = True
     for index, column in sorted(zip(indices, COLUMNS, strict=True)):
-        fault = (_amount_fault if column == "refill" else _value_fault)(fields[index])
+        fault = (amount_fault if column == "refill" else _value_fault)(fields[index])
         if fault is not None:
             yield Mistake(line + _line_breaks(fields[:index]), fault, column)
             is_valid = False
@@ -391,9 +396,9 @@ def _fault(text: str) -> str | None:
             f"contains the byte 0x{ord(wrong_byte[0]) - 0xDC00:02X}, which is not UTF-8; save the "
             "file as CSV in UTF-8"
         )
-    invisible = _INVISIBLE.search(text)
+    invisible = next((one for one in _JOINERS.sub("", text) if category(one) in _INVISIBLE), None)
     if invisible is not None:
-        name = _INVISIBLE_NAMES.get(invisible[0], f"the character U+{ord(invisible[0]):04X}")
+        name = _INVISIBLE_NAMES.get(invisible, f"the character U+{ord(invisible):04X}")
         return f"contains {name}; remove it"
     if text != text.strip():
         return f"has a space at its beginning or its end: {_quoted(text)}; remove it"
@@ -413,7 +418,7 @@ def _value_fault(text: str) -> str | None:
     return None if fault is None else f"the value {fault}"
 
 
-def _amount_fault(text: str) -> str | None:
+def amount_fault(text: str) -> str | None:
     """Return what is wrong with an amount, None if nothing is."""
     if not _DIGITS.fullmatch(text):
         return _value_fault(text) or (

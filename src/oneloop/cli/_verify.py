@@ -76,8 +76,7 @@ def verify(
         write_json(response.json())
     else:
         show(answer)
-    if not answer.is_valid:
-        raise typer.Exit(_exits.REJECTED)
+    raise typer.Exit(_exits.DONE if answer.is_valid else _exits.REJECTED)
 
 
 def scope_of(text: str) -> models.ApiKeyScope:
