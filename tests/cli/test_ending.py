@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from oneloop import ArgumentError
 from oneloop.cli import _exits
 from oneloop.sandbox import Sandbox
 from tests.cli.terminal import ONELOOP, PATIENCE, Terminal, environment, shown
@@ -70,6 +71,20 @@ def test_the_most_severe_exit_code_counts() -> None:
     assert _exits.most_severe([5, 3]) == 3
     assert _exits.most_severe([5, 0]) == 5
     assert _exits.most_severe([]) == 0
+
+
+def test_an_error_of_no_option_is_not_shown_as_one() -> None:
+    """What an answer has is no argument, and whether something took effect is not known then."""
+    error = ArgumentError("must be within the years 1 to 9999").under("updated_at")
+    with pytest.raises(ArgumentError) as raised, _exits.naming({"refill": "--refill"}):
+        raise error
+    assert raised.value is error
+    assert _exits.code_of(error) == 4
+    with (
+        pytest.raises(_exits.CommandError, match=r"^--refill: must be more$"),
+        _exits.naming({"refill": "--refill"}),
+    ):
+        raise ArgumentError("must be more").under("refill")
 
 
 def test_a_message_is_coloured_without_its_text_being_read(settings: dict[str, str]) -> None:

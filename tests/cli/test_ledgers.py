@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
+import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -15,10 +17,10 @@ import pytest
 
 from oneloop import Oneloop
 from oneloop.cli._app import main
-from oneloop.cli._database import ledger_name
+from oneloop.cli._database import ledger_name, quoted
 from oneloop.ledger import Ledger, Refill
 from oneloop.sandbox import Sandbox
-from tests.cli.terminal import Output, shown
+from tests.cli.terminal import PATIENCE, Output, environment, shown
 
 PLACE = {"workspace_id": "ws_1", "external_meter_id": "acme"}
 REFILL = "refill_billing_limit"
@@ -50,10 +52,12 @@ def refill(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Refill]]:
     path = tmp_path / "refills.db"
     with Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client:
 
-        def refill(name: str, fault: str | None = None, **changes: Any) -> Refill:
+        def refill(
+            name: str, fault: str | None = None, *, others: bool = False, **changes: Any
+        ) -> Refill:
             if fault is not None:
                 sandbox.misbehave(fault, operation=REFILL)
-            with Ledger(path, quiet=0, other_writers=fault == "drop-after") as ledger:
+            with Ledger(path, quiet=0, other_writers=others) as ledger:
                 return ledger.refill(client, id=name, **{**PLACE, "refill": 500, **changes})
 
         yield refill
@@ -222,11 +226,10 @@ def test_refills_are_settled_and_shown_in_a_terminal(
     assert without_times(one.text).startswith(SHOWN)
     exported = shown("ledger", "export", "--format", "jsonl", **options, columns=2000)
     assert json.loads(exported.text)["id"] == "pay_1"
-    decided = shown("ledger", "decide", "pay_1", "--applied", "--note", "x", **options)
-    assert (decided.code, decided.text) == (
-        2,
-        "oneloop: only a refill whose outcome is unknown can be decided; 'pay_1' is appli\ned",
-    )
+    refill("pay_2")
+    decided = shown("ledger", "decide", "pay_2", "--applied", "--note", "x", **options)
+    assert decided.code == 2
+    assert decided.text.startswith("oneloop: only a refill whose outcome is unknown")
     for done in (settled, one):
         assert done.colours.get("green") == ({"applied"} if colour else None)
     assert set(exported.colours) == {"default"}
@@ -288,15 +291,15 @@ def test_settling_can_wait(
 def test_a_person_decides(
     run: Callable[..., Output], refill: Callable[..., Refill], sandbox: Sandbox
 ) -> None:
-    """A decision is written down with its note, once."""
+    """A decision is written down with its note, and can be corrected."""
     decide_later(sandbox, refill, 2)
     done = run("decide", "pay_0", "--applied", "--note", "seen in the dashboard")
     assert done.code == 0
     assert "state       applied\n" in done.out
     assert "why         decided: seen in the dashboard\n" in done.out
-    again = run("decide", "pay_0", "--not-applied", "--note", "no")
-    assert again.code == 2
-    assert "'pay_0' is applied" in again.err
+    again = run("decide", "pay_0", "--not-applied", "--note", "it was another one")
+    assert again.code == 0
+    assert "state       not applied\n" in again.out
     done = run("decide", "pay_1", "--not-applied", "--note", "not there", "--json")
     assert done.code == 0
     assert json.loads(done.out)["state"] == "not applied"
@@ -395,11 +398,12 @@ def test_an_export_takes_little_memory(
     """It does not grow with the number of refills."""
     refill("pay_1")
     with sqlite3.connect(tmp_path / "refills.db") as database:
-        columns = [row[1] for row in database.execute("PRAGMA table_info(refills)")][2:]
+        columns = [row[1] for row in database.execute("PRAGMA table_info(oneloop_refills)")][2:]
         names = ", ".join(columns)
         copies = (
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
-            "INSERT INTO oneloop_refills (id, NAMES) SELECT 'copy_' || i, NAMES FROM n, refills"
+            "INSERT INTO oneloop_refills (id, NAMES) "
+            "SELECT 'copy_' || i, NAMES FROM n, oneloop_refills"
         )
         database.execute(copies.replace("NAMES", names))
     database.close()
@@ -429,15 +433,74 @@ def test_an_export_takes_little_memory(
     ("given", "name"),
     [
         ("refills.db", "refills.db"),
-        ("sqlite:///refills.db", "sqlite:///refills.db"),
         ("postgresql://u:secret@db:5432/name", "postgresql://u@db:5432/name"),
-        ("postgresql://u:p@ss:secret@db/name", "postgresql://u@db/name"),
-        ("postgresql://db/name?user=u&password=secret#secret", "postgresql://db/name"),
+        ("postgresql://u:se/cret@db/name", "postgresql://u@db/name"),
+        ("postgresql://u:se#cret@db/name", "postgresql://u@db/name"),
+        ("postgresql://u:se?cret@db/name", "postgresql://u@db/name"),
+        ("postgresql://u:se[cret@db/name", "postgresql://u@db/name"),
+        ("postgresql://db/name?user=u&password=secret", "postgresql://db/name"),
     ],
 )
 def test_a_password_is_never_shown(given: str, name: str) -> None:
     """Neither where it stands in the URL nor among its options."""
-    assert ledger_name(given) == name
+    with Ledger(given) as ledger:
+        assert ledger_name(ledger, given) == name
+
+
+NASTY = (
+    *("pay_1", "pay 1", "-x", "--", "it's", "a\\b", "$HOME", "`id`", "!x", "\n", "é", "\u202eevil"),
+    *("pay\x1b]0;pwned\x07\x1b[31m", "\u00a0", "\udcff", "'\x1b\\'"),
+)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_command_that_is_shown_can_be_copied(text: str) -> None:
+    """A terminal shows all of it as it is, and a shell gives the command what was meant."""
+    argument = quoted(text)
+    assert argument.isprintable()
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s|' {argument}"], capture_output=True, check=True
+    )
+    assert done.stdout == os.fsencode(f"{text}|")
+
+
+@pytest.mark.parametrize("name", ["pay\x1b]0;pwned\x07\u202eevil", "-x", "--wait"])
+def test_an_id_does_not_change_the_terminal_or_the_command(
+    run: Callable[..., Output],
+    refill: Callable[..., Refill],
+    settings: dict[str, str],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """What to do is shown as text, and does what it says."""
+    refill(name, "drop-after")
+    end = ("--", name) if name.startswith("-") else (name,)
+    done = run("show", *end)
+    assert done.code == 0
+    assert done.out.replace("\n", "").isprintable()
+    command = done.out.rpartition("What to do: ")[2].partition(": oneloop ")[2].strip()
+    assert command.startswith("ledger settle ")
+    command = command.replace(" --wait", " --quiet 0", 1)
+    settled = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m oneloop {command}"],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=PATIENCE,
+    )
+    assert (settled.returncode, settled.stderr) == (4, "")
+    assert settled.stdout.replace("\n", "").isprintable()
+    asked = run("settle", "--quiet", "0", "--other-writers")
+    assert (asked.code, "ledger decide ID --ledger refills.db --applied" in asked.out) == (4, True)
+    one = run("show", *end)
+    assert one.out.replace("\n", "").isprintable()
+    end_ = f" -- {quoted(name)}\n" if name.startswith("-") else " --note TEXT\n"
+    assert one.out.endswith(end_)
+    assert f"ledger decide {'' if end_[1] == '-' and name.startswith('-') else quoted(name)}" in (
+        one.out
+    )
 
 
 def test_a_database_that_cannot_be_reached(run: Callable[..., Output]) -> None:

@@ -106,3 +106,23 @@ def test_a_meter_that_does_not_exist_is_an_error(run: Run) -> None:
         assert done == (
             3, "", "oneloop: there is no meter 'no\\x1b[1m' in the workspace 'ws_1'\n"
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_date_that_utc_does_not_have_is_shown_as_it_came(
+    date: str, run: Run, sandbox: Sandbox
+) -> None:
+    """A server can say what it likes, and a command still shows the rest."""
+    answer = answering({"billing": {**METER, "updatedAt": date}})
+    sandbox.misbehave(answer)
+    shown_ = run(*SHOW)
+    assert (shown_.code, shown_.err) == (0, "")
+    assert f"updated  {date}\n" in shown_.out
+    sandbox.misbehave(answer)
+    meter = ("--workspace-id", "ws_1", "--external-meter-id", "acme")
+    shown_ = run("get-customer-billing", *meter)
+    assert (shown_.code, shown_.err) == (0, "")
+    assert f"updated at      {date}\n" in shown_.out
+    sandbox.misbehave(answering({**METER, "updatedAt": date}, applies=True),
+                      operation="refill_billing_limit")  # fmt: skip
+    assert run("refill-billing-limit", *meter, "--refill", "5").code == 0

@@ -150,6 +150,14 @@ def test_amounts_are_whole_numbers(amount: str, fault: str) -> None:
         (b"\x1b[2J", "contains the character U+001B; remove it"),
         ("a\u200b".encode(), "contains the character U+200B; remove it"),
         ("\ufeffa".encode(), "contains the character U+FEFF; remove it"),
+        ("a\u00adb".encode(), "contains the character U+00AD; remove it"),
+        ("a\u202eb".encode(), "contains the character U+202E; remove it"),
+        ("a\u2066b".encode(), "contains the character U+2066; remove it"),
+        ("a\U000e0041b".encode(), "contains the character U+E0041; remove it"),
+        ("a\u200db".encode(), "contains the character U+200D; remove it"),
+        ("\u0645\u200c".encode(), "contains the character U+200C; remove it"),
+        ("\u0645\u200c\u200c\u062e".encode(), "contains the character U+200C; remove it"),
+        ("a\u2029b".encode(), "contains the character U+2029; remove it"),
         (b"\xe9t\xe9", "contains the byte 0xE9, which is not UTF-8; save the file as CSV in UTF-8"),
         (
             b"'=1",
@@ -168,6 +176,12 @@ def test_ids_have_no_invisible_characters(name: bytes, fault: str, column: str) 
     }
     text = HEADER.encode() + b",".join([*values.values(), b"500\n"])
     assert mistakes(text) == [f"line 2, column {column}: the value {fault}"]
+
+
+@pytest.mark.parametrize("name", ["\u0645\u06cc\u200c\u062e\u0648", "\u0d28\u0d4d\u200d\u0d31"])
+def test_names_are_spelled_with_joiners(name: str) -> None:
+    """Words of Persian and Malayalam need them between letters."""
+    assert mistakes(f"{HEADER}pay_1,ws_1,{name},5\n".encode()) == []
 
 
 @pytest.mark.parametrize(

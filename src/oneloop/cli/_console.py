@@ -110,7 +110,8 @@ def open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-            setattr(sys, name, open(nowhere, mode, encoding="utf-8", closefd=False))
+            stream = open(nowhere, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
+            setattr(sys, name, stream)
 
 
 @contextmanager
@@ -266,11 +267,12 @@ def bar(parts: Iterable[tuple[int, str]], whole: int, width: int) -> "Text":
 def write_rich(*renderables: Any) -> None:
     """Write what Rich draws to the standard output, without spaces at the ends of lines."""
     console = rich_console()
-    with console.capture() as captured:
-        for one in renderables:
-            console.print(one)
-    lines = (line.rstrip() for line in captured.get().splitlines())
-    write("\n".join(lines).strip("\n"))
+    with _writing(sys.stdout):
+        with console.capture() as captured:  # at its end, Rich writes an empty text
+            for one in renderables:
+                console.print(one)
+        lines = (line.rstrip() for line in captured.get().splitlines())
+        write("\n".join(lines).strip("\n"))
 
 
 def cell(value: object) -> str:

@@ -245,7 +245,8 @@ def decide(
 ) -> None:
     """Write down what you know about an unknown refill.
 
-    Look at its meter first. What was decided cannot be decided again.
+    Look at its meter first. A decision, and a conclusion from readings, can be corrected by another
+    decision; an answer of the API cannot.
     """
     if applied is None:  # not a required option: an error would ask for the first of the two
         raise CommandError("say --applied or --not-applied, whichever is true")
