@@ -206,7 +206,9 @@ def test_a_file_is_refilled_in_a_terminal(office: Office, *, colour: bool) -> No
         answer(terminal, "y")
         done = terminal.finish()
     text = exact(done.text, office)
-    text = re.sub(r"(?<=\bLEDGER); [\s\S]*? made\b", "; there is none yet, and a new one is made", text)
+    text = re.sub(
+        r"(?<=\bLEDGER); [\s\S]*? made\b", "; there is none yet, and a new one is made", text
+    )
     text = re.sub(r" to HOST, [\s\S]*? y\n", " to HOST, with a new ledger LEDGER? [y/N]: y\n", text)
     text = re.sub(r"━+ 4/4 [0-9,]+/s [0-9:-]+ ", "━━ 4/4 N/s T ", text)
     assert text == SCREEN
@@ -554,7 +556,9 @@ def test_what_is_unknown_is_settled(office: Office) -> None:
     assert "unknown: the meter will tell when it has been quiet for a while: " in done.out
     assert "oneloop ledger settle --ledger refills.db --quiet 0.1 --wait\n" in done.out
     with office.terminal(*COMMAND, "--quiet", "0.1") as terminal:
-        question = f"Settle 1 open refill, which may be sent again to {office.host}, with the ledger "
+        question = (
+            f"Settle 1 open refill, which may be sent again to {office.host}, with the ledger "
+        )
         wait_for_question(terminal, f"{question}{office.folder / 'refills.db'}?")
         answer(terminal, "y")
         done_ = terminal.finish()
@@ -739,8 +743,8 @@ def test_a_refused_key_ends_the_run(office: Office, monkeypatch: pytest.MonkeyPa
     assert (done.code, office.refills()) == (3, 0)
     assert done.err.startswith("the run stopped before its end: GET /api/v1/customer-billing")
     assert done.err.endswith(
-        "\nthe API refuses the SDK key; with another one, the same command goes on with the 30 rows "
-        "that nobody has looked at\n"
+        "\nthe API refuses the SDK key; with another one, the same command goes on with the 30 "
+        "rows that nobody has looked at\n"
     )
     document = json.loads(done.out)
     assert document["problem"] in done.err

@@ -286,9 +286,7 @@ def write_refill(refill: "Refill") -> None:
     write_facts(rows)
 
 
-def write_next_step(
-    refill: "Refill", repeated: Repeated, blocker: "Refill | None" = None
-) -> None:
+def write_next_step(refill: "Refill", repeated: Repeated, blocker: "Refill | None" = None) -> None:
     """Write what a person can do about a refill, if there is anything left to do."""
     step = next_step(refill, repeated, blocker)
     if step is not None:

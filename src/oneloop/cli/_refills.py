@@ -492,7 +492,9 @@ def _show_plan(
         }
         write_json(document)
         return
-    write(printable(f"{name}: {counted(report.rows, 'refill')}, {counted(report.credits, 'credit')}"))
+    write(
+        printable(f"{name}: {counted(report.rows, 'refill')}, {counted(report.credits, 'credit')}")
+    )
     new = "; there is none yet, and a new one is made" if plan.is_new else ""
     write(printable(f"ledger: {plan.database}{new}"))
     if not report.rows:
@@ -788,10 +790,7 @@ def _show_end(
     write()
     write_table(
         ("id", "state", "why"),
-        [
-            (one.id, coloured(one.state), one.conclusion or one.error or "")
-            for one in refills
-        ],
+        [(one.id, coloured(one.state), one.conclusion or one.error or "") for one in refills],
         wraps=True,
     )
     write()
