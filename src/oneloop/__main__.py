@@ -1,6 +1,7 @@
 """`python -m oneloop`, and the command `oneloop`: the command line, if its extra is installed."""
 
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 MISSING = """\
@@ -13,7 +14,8 @@ def main() -> int:
     """Run the command line and return its exit status."""
     # Whether they are there, not whether they can be imported: an error in them is not this case.
     if not (find_spec("typer") and find_spec("rich")):
-        sys.stderr.write(MISSING)
+        with suppress(AttributeError, OSError):  # the standard error may be closed or full
+            sys.stderr.write(MISSING)
         return 2
     from .cli._app import main as run
 

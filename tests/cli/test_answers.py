@@ -89,6 +89,14 @@ def test_values_are_texts(value: Any, text: object) -> None:
     assert _answers.text_of(value) == text
 
 
+def test_an_object_that_cannot_be_sent_is_shown() -> None:
+    """A date of an answer can be one that JSON of ours would not have."""
+    late = {"createdAt": "2026-11-27T12:00:00Z", "updatedAt": "9999-12-31T23:59:59-14:00"}
+    numbers = {"totalCredits": "1", "usedCredits": "0", "allowOverages": False, "spendCap": None}
+    meter = models.CustomerBillingMeter.from_dict({"id": "cbm_1", **numbers, **late})
+    assert "cbm_1" in str(_answers.text_of({"a": meter}))
+
+
 PING = Operation[Any](
     name="ping", method="GET", path="/api/v1/workspace", safe=True, decode=None,
     answers=(Answer(200, 200, "text"), Answer(201, 201, "bytes"), Answer(204, 204, "nothing")),

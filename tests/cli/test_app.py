@@ -120,6 +120,13 @@ def test_a_missing_extra_is_named(
     assert "pip install 'oneloop[cli]'" in capsys.readouterr().err
 
 
+def test_a_missing_extra_where_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The standard error may be closed, and the exit code is the same."""
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert oneloop.__main__.main() == 2
+
+
 def test_an_operation_never_hides_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """If an operation had the name of a command written by hand, it would be `api-...`."""
     (first, *_) = _app.operations.COMMANDS

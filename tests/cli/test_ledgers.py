@@ -458,6 +458,17 @@ def test_an_export_is_json(run: Callable[..., Output], refill: Callable[..., Ref
     assert [*map(json.loads, lines)] == made
 
 
+def test_an_export_does_not_change_the_terminal(
+    run: Callable[..., Output], refill: Callable[..., Refill], tmp_path: Path
+) -> None:
+    """A file has an id as it is, and a terminal shows it."""
+    refill("pay\x1b[31m")
+    assert "\npay\x1b[31m,ws_1," in run("export").out
+    on_terminal = shown("ledger", "export", "--ledger", "refills.db", cwd=tmp_path, columns=2000)
+    assert "\npay\\x1b[31m,ws_1," in on_terminal.text
+    assert b"\x1b" not in on_terminal.raw
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
 def test_an_export_takes_little_memory(
     run: Callable[..., Output], refill: Callable[..., Refill], tmp_path: Path, form: str

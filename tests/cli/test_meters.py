@@ -88,6 +88,15 @@ def test_what_is_left_and_the_cap(
     assert ("█" in done.text) == bool(colours)
 
 
+def test_numbers_of_any_size_are_shown(run: Run, sandbox: Sandbox) -> None:
+    """A part that is used can have more digits than Python writes."""
+    nines = "9" * 4300
+    sandbox.misbehave(answering({"billing": {**METER, "totalCredits": "1", "usedCredits": nines}}))
+    done = run(*SHOW)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith(f" {hex(int(nines) * 100)} % used\n")
+
+
 def test_the_bar_fits_a_narrow_terminal(settings: dict[str, str]) -> None:
     """It is as long as the terminal allows, and of ASCII where there are no blocks."""
     done = shown(*SHOW, env=settings, columns=40)

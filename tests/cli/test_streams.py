@@ -95,6 +95,15 @@ def test_a_help_that_cannot_be_written(settings: dict[str, str]) -> None:
     assert bash("--help >/dev/full", settings) == (4, "", expected)
 
 
+@pytest.mark.parametrize("command", ["", "xyzzy", "meter", "spec --xyzzy"])
+@pytest.mark.parametrize("streams", ["2>/dev/full", "2>&-", ">&- 2>&-"])
+def test_wrong_arguments_where_nobody_reads_it(
+    command: str, streams: str, settings: dict[str, str]
+) -> None:
+    """The exit code is that of wrong arguments."""
+    assert bash(f"{command} {streams}", settings) == (2, "", "")
+
+
 def test_a_closed_input_is_an_empty_one(settings: dict[str, str]) -> None:
     """No question is asked, and no connection gets the number of the input."""
     done = bash("refill --from - --ledger refills.db --yes <&-", settings)

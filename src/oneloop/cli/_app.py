@@ -215,7 +215,8 @@ def _misused(error: Any) -> int:
     """Say what is wrong with the arguments, and where the help is."""
     message = error.format_message()
     if "\n" in message:  # the help, which Typer raises where a command is missing
-        sys.stderr.write(f"{message}\n")
+        for line in message.split("\n"):
+            say(line)
         return _exits.USAGE
     path = error.ctx.command_path if error.ctx else NAME
     return _failed(f"{message.rstrip('.')} (see {path} --help)", _exits.USAGE)

@@ -68,7 +68,10 @@ def printable(text: object) -> str:
 
 def grouped(number: int) -> str:
     """Return an integer for people: `12,345`."""
-    return f"{number:,}"
+    try:
+        return f"{number:,}"
+    except ValueError:  # the sum of what a server sent has more digits than Python writes
+        return hex(number)
 
 
 def counted(number: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import _exits
-from ._console import grouped, printable, write, write_json, write_table
+from ._console import grouped, is_terminal, printable, write, write_json, write_table
 from ._database import (
     QUIET,
     LedgerOption,
@@ -309,7 +310,8 @@ def export(
         else:
             lines = _json(chosen) if format is Format.JSON else _jsonl(chosen)
         for text in lines:
-            write(text)
+            # A file has everything as it is; a terminal is not to be changed by an id.
+            write("\n".join(map(printable, text.split("\n"))) if is_terminal(sys.stdout) else text)
 
 
 def _batches(refills: "Iterator[Refill]") -> "Iterator[list[Refill]]":

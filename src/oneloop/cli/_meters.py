@@ -77,5 +77,5 @@ def write_meter_bar(meter: "models.CustomerBillingMeter") -> None:
     style = "green" if used * 5 < total * 4 else "yellow" if used < total else "red"
     width = max(10, min(WIDTH, rich_console().width - OTHERS))
     line = bar([(within, style), (used - within, "bold red")], whole, width)
-    percent = f"{used * 100 // total} % used" if total else ""
+    percent = f"{grouped(used * 100 // total)} % used" if total else ""
     write_rich(line.append(f" {percent}"))
