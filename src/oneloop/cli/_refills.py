@@ -268,7 +268,7 @@ def refill(
             return
         question = plan.question(retry_rejected, urlsplit(client.base_url).netloc)
         if question is not None and not yes:
-            _ask(question)
+            _ask(question, plan)
         rows.verify()
         ended = _run(rows, report, opened, client, options, quiet)
         name = ledger_name(opened, ledger)
@@ -405,12 +405,11 @@ class _Plan:
         number, amount = (sum(both) for both in zip((0, 0), *map(self._both, kinds), strict=True))
         open_ = sum(self._both(kind)[0] for kind in ("sending", "unknown"))
         settle = f"ettle {counted(open_, 'open refill')}, which may be sent again"
-        ledger = f"{'a new ledger' if self.is_new else 'the ledger'} {self.database}"
         if number:
             more = f", and s{settle}," if open_ else ""
             sent = f"Send {counted(number, 'refill')} of {counted(amount, 'credit')}"
-            return f"{sent}{more} to {host}, with {ledger}?"
-        return f"S{settle} to {host}, with {ledger}?" if open_ else None
+            return f"{sent}{more} to {host}?"
+        return f"S{settle} to {host}?" if open_ else None
 
     def _both(self, kind: str) -> tuple[int, int]:
         return self.kinds.get(kind, (0, 0))
@@ -514,13 +513,14 @@ def _show_plan(
     write()
 
 
-def _ask(question: str) -> None:
-    """End the command unless a person says yes."""
+def _ask(question: str, plan: _Plan) -> None:
+    """End the command unless a person says yes, and sees which ledger this is about."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise CommandError(
             "there is no terminal to ask on: pass --yes to refill, or --dry-run to see what would "
             "be done"
         )
+    say(f"{'New ledger' if plan.is_new else 'Ledger'}: {plan.database}")
     if not typer.confirm(printable(question), err=True):
         raise CommandError("nothing was sent", _exits.NOT_SENT)
 
