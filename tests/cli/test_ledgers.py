@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from oneloop import Oneloop
 from oneloop.cli._app import main
-from oneloop.cli._database import ledger_name, quoted
-from oneloop.ledger import Ledger, Refill
+from oneloop.cli._database import blocker_of, ledger_name, quoted
+from oneloop.ledger import Ledger, Refill, State
 from oneloop.sandbox import Sandbox
 from tests.cli.terminal import PATIENCE, Output, environment, plain, shown
 
@@ -419,6 +420,17 @@ def test_a_ledger_that_cannot_be_opened_is_named(
     (tmp_path / "notes.txt").write_text("no database, but a text that is long enough")
     done = run("show", "--ledger", ledger)
     assert done == (2, "", f"oneloop: --ledger: {problem.format(folder=tmp_path)}\n")
+
+
+def test_a_ledger_that_is_lost_does_not_say_what_a_refill_waits_for(
+    refill: Callable[..., Refill], tmp_path: Path
+) -> None:
+    """What came of a run is shown nevertheless."""
+    planned = evolve(refill("pay_1"), state=State.PLANNED)
+    ledger = Ledger(tmp_path / "refills.db")
+    assert blocker_of(planned, ledger) is None
+    ledger.close()
+    assert blocker_of(planned, ledger) is None
 
 
 def test_a_database_that_is_not_there_is_named(run: Callable[..., Output], postgres: str) -> None:

@@ -510,8 +510,8 @@ def test_a_refill_that_is_open_is_in_the_question(office: Office) -> None:
     with office.terminal(*COMMAND) as terminal:
         wait_for_question(
             terminal,
-            f"\r\nLedger: {office.folder / 'refills.db'}\r\nSend 1 refill of 7 credits, and settle 1 "
-            f"open refill, which may be sent again, to {office.host}?",
+            f"\r\nLedger: {office.folder / 'refills.db'}\r\nSend 1 refill of 7 credits, and settle "
+            f"1 open refill, which may be sent again, to {office.host}?",
         )
 
 
@@ -715,6 +715,17 @@ def test_a_ledger_that_is_lost_before_anything_is_sent(
     assert (done.out, sent) == ("", 0)
     assert done.code in {4, 5}  # what was learned of a meter could not be written down, or nothing
     assert not office.sandbox.requests
+
+
+def test_an_api_that_is_not_there_ends_the_run(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some refills in a row that could not be sent, with the exit code for that."""
+    office.write(60)
+    monkeypatch.setenv("ONELOOP_BASE_URL", "http://127.0.0.1:1")
+    done = office.run(*COMMAND, "--yes", "--workers", "10")
+    assert done.code == 5
+    assert "refills in a row could not be sent" in done.err
 
 
 def test_an_inherited_decision_to_ignore_ctrl_c_stays(office: Office) -> None:
