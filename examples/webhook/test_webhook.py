@@ -286,8 +286,21 @@ def test_what_cannot_succeed_is_taken(port: int, oneloop_sandbox: Sandbox) -> No
     """Another delivery would not help, so the provider is told to stop; the log has an error."""
     oneloop_sandbox.misbehave("422", operation="refill_billing_limit")
     assert [Event("evt_1").deliver(port) for _ in range(2)] == [200, 200]
-    assert Event("evt_2", customer="nobody").deliver(port) == 200
     assert total(oneloop_sandbox) == 1000
+
+
+def test_a_meter_that_is_not_there_yet(
+    port: int, oneloop_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The payment may come before the meter: it is delivered again until there is one."""
+    meter = {**METER, "external_meter_id": "new"}
+    event = Event("evt_1", customer="new")
+    assert [event.deliver(port) for _ in range(2)] == [503, 503]
+    assert "event evt_1: the refill was rejected: there is no meter 'new'" in caplog.text
+    oneloop_sandbox.create_meter(**meter)
+    assert [event.deliver(port) for _ in range(2)] == [200, 200]
+    assert oneloop_sandbox.meter(**meter).total_credits == 500
+    assert applied(oneloop_sandbox) == 1
 
 
 def test_the_same_id_with_another_amount(port: int, oneloop_sandbox: Sandbox) -> None:

@@ -12,6 +12,11 @@ provider shows it) and LEDGER (a path or a URL of PostgreSQL; `refills.db` by de
     uvicorn --app-dir examples/webhook --workers 2 --factory webhook:create_app
 
 Signatures are those of https://www.standardwebhooks.com, which many providers use.
+
+A refill that the API has rejected is not sent again by itself; the log has an error. When its
+cause is corrected, `oneloop refill --id EVENT ... --retry-rejected` sends it again, and so does
+`ledger.refill(..., retry_rejected=True)`, with the id of the event. A meter that is missing is no
+such case: it may not be there yet, so the provider is asked to deliver the event again.
 """
 
 import asyncio
@@ -52,7 +57,8 @@ PAID = "payment.succeeded"
 """The type of the events that refill a meter. Others are not for us."""
 
 FINAL = (State.APPLIED, State.REJECTED)
-"""What another delivery of the event would not change. Everything else is delivered again."""
+"""What another delivery of the event would not change. Everything else is delivered again, and so
+is an event whose meter is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +128,11 @@ def is_signed(secret: bytes, headers: Mapping[str, str], body: bytes, now: float
     return any([hmac.compare_digest(expected, one) for one in given])  # noqa: C419 - all, always
 
 
+def lacks_meter(refill: Refill) -> bool:
+    """Return whether a refill was rejected before it was sent, as there was no meter to read."""
+    return refill.state is State.REJECTED and refill.before is None
+
+
 class Refills:
     """Refills meters through the ledger: for events that arrive, and what they have left over."""
 
@@ -132,18 +143,25 @@ class Refills:
 
     async def paid(self, event: str, payment: Payment) -> Refill:
         """Refill the meter of a payment, or return what has become of its refill so far."""
-        refill = await self.ledger.refill(
-            self.client,
-            id=event,
-            workspace_id=self.settings.workspace,
-            external_meter_id=payment.customer,
-            refill=payment.credits,
-        )
+        refill = await self.refill(event, payment)
+        if lacks_meter(refill):  # perhaps since an earlier delivery, and the meter was made since
+            refill = await self.refill(event, payment, retry_rejected=True)
         if refill.state is State.REJECTED:  # the customer has paid: a person has to look
             logger.error("event %s: the refill was rejected: %s", event, refill.error)
         elif refill.state is not State.APPLIED:
             logger.warning("event %s: %s: %s", event, refill.state.value, refill.error)
         return refill
+
+    async def refill(self, event: str, payment: Payment, *, retry_rejected: bool = False) -> Refill:
+        """Refill the meter of a payment through the ledger."""
+        return await self.ledger.refill(
+            self.client,
+            id=event,
+            workspace_id=self.settings.workspace,
+            external_meter_id=payment.customer,
+            refill=payment.credits,
+            retry_rejected=retry_rejected,
+        )
 
     async def finish(self) -> None:
         """Settle unknown refills, and send those that were not sent or did not happen.
@@ -199,7 +217,7 @@ async def receive(request: Request) -> JSONResponse:
     except OneloopError as error:  # of the database, or our SDK key is refused
         logger.exception("event %s", name)
         raise HTTPException(503, "the refill is not finished; deliver the event again") from error
-    status = 200 if refill.state in FINAL else 503
+    status = 200 if refill.state in FINAL and not lacks_meter(refill) else 503
     return JSONResponse({"state": refill.state.value}, status)
 
 

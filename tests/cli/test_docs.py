@@ -17,9 +17,13 @@ VARIES = [
     (re.compile(r"\b20\d\d-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:\.\d+)?)?"), "2026"),
     (re.compile(r"\d\.\d\d s;"), "0 s;"),
     (re.compile(r"in \d+\.\d s$", re.MULTILINE), "in 0 s"),
+    (re.compile(r"/\S*/refills\.db"), "/refills.db"),
 ]
 """What differs from run to run: ids, keys and times."""
-NOT_RUN = ("pip ", "export ", "oneloop --install-completion", "oneloop --help")
+NOT_RUN = (
+    *("pip ", "export ", "oneloop sandbox"),
+    *("oneloop --install-completion", "oneloop --help"),
+)
 
 
 def steps() -> list[tuple[str, str]]:
@@ -46,7 +50,7 @@ def test_the_examples_show_what_the_page_shows(settings: dict[str, str], tmp_pat
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m oneloop "$@"\n', "utf-8")
     program.chmod(0o755)
     env = environment({**settings, "PATH": f"{tmp_path}:{environment()['PATH']}"})
-    code, key, ran = 0, "", 0
+    code, key, secret, ran = 0, "", "", 0
     for command, expected in steps():
         if command.startswith(NOT_RUN):
             continue
@@ -55,7 +59,7 @@ def test_the_examples_show_what_the_page_shows(settings: dict[str, str], tmp_pat
             assert expected == f"{code}\n"
             continue
         done = subprocess.run(
-            ["bash", "-c", re.sub(r"key_0{32}", key, command)],
+            ["bash", "-c", re.sub(r"key_0{32}", key, re.sub(r"sk_0{43}", secret, command))],
             cwd=tmp_path,
             env=env,
             stdout=subprocess.PIPE,
@@ -68,7 +72,7 @@ def test_the_examples_show_what_the_page_shows(settings: dict[str, str], tmp_pat
         if expected:
             assert same(done.stdout) == same(expected), command
         if issued := re.search(r"^key +(sk_\S+)$", done.stdout, re.MULTILINE):
-            (tmp_path / "key.txt").write_text(issued[1], "utf-8")
+            secret = issued[1]
             key = re.findall(r"^id +(key_\w+)", done.stdout, re.MULTILINE)[0]
     assert ran > 12
 

@@ -120,7 +120,7 @@ def test_without_a_terminal_yes_is_an_option(run: Run, client: Oneloop) -> None:
         )
     code, out, err = run("keys", "rotate", issued.id, "-w", "ws_1", "--yes")
     assert (code, err) == (0, "This is the only time that the key is shown.\n")
-    assert out.startswith(f"id        {issued.id}\nname      First\ncustomer  acme\nkey  sk_")
+    assert out.startswith(f"id        {issued.id}\nname      First\ncustomer  acme\nkey       sk_")
     form = json.loads(run("keys", "rotate", issued.id, "-w", "ws_1", "--yes", "--json").out)
     assert client.verify_api_key(key=form["apiKey"]["key"], requested_scopes=[]).is_valid
 

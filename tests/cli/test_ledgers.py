@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from oneloop import Oneloop
 from oneloop.cli._app import main
-from oneloop.cli._database import ledger_name, quoted
-from oneloop.ledger import Ledger, Refill
+from oneloop.cli._database import blocker_of, ledger_name, quoted
+from oneloop.ledger import Ledger, Refill, State
 from oneloop.sandbox import Sandbox
-from tests.cli.terminal import PATIENCE, Output, environment, shown
+from tests.cli.terminal import PATIENCE, Output, environment, plain, shown
 
 PLACE = {"workspace_id": "ws_1", "external_meter_id": "acme"}
 REFILL = "refill_billing_limit"
@@ -90,7 +91,7 @@ def test_totals_are_shown(run: Callable[..., Output], refill: Callable[..., Refi
     assert run("show").out.endswith(learned)
     refill("pay_2")
     done = run("show")
-    learned = "Answered refills have shown that total_credits rises.\n"
+    learned = "Answered refills have shown that a refill raises the total of its meter.\n"
     assert done == (0, TOTALS + learned, "")
     document = json.loads(run("show", "--json").out)
     assert document["states"]["applied"] == {"refills": 1, "credits": 500}
@@ -357,13 +358,91 @@ def test_an_export_is_csv(
     assert first["planned_at"].endswith("+00:00")
     rejected = [*csv.DictReader(io.StringIO(run("export", "--state", "rejected").out))]
     assert rejected == rows[2:]
-    assert run("export", "--state", "not applied").out.count("\n") == 1
     exported = run("export", "--state", "rejected").out
     Path("again.csv").write_text(exported)
-    ignored = [f"--ignore-column={name}" for name in list(rejected[0])[4:]]
     sandbox.create_meter(workspace_id="ws_1", external_meter_id="nobody")
-    again = main(["refill", "--from", "again.csv", "--yes", "--retry-rejected", *ignored])
+    again = main(["refill", "--from", "again.csv", "--yes", "--retry-rejected"])
     assert again == 0
+
+
+@pytest.mark.parametrize("state", ["not-applied", "not applied"])
+def test_a_state_has_no_space_in_a_shell(
+    run: Callable[..., Output], refill: Callable[..., Refill], state: str
+) -> None:
+    """Both spellings are taken, and the one that needs no quotes is completed."""
+    refill("pay_1")
+    refill("pay_2", "504")
+    for _ in range(2):
+        run("settle", "--quiet", "0")
+    exported = run("export", "--format", "json", "--state", state)
+    assert [one["id"] for one in json.loads(exported.out)] == ["pay_2"]
+    asked = "oneloop ledger export --state no"
+    env = {"_ONELOOP_COMPLETE": "complete_bash", "COMP_WORDS": asked, "COMP_CWORD": "4"}
+    assert plain(env=env).out == "not-applied\n"
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
+def test_an_export_needs_a_ledger(run: Callable[..., Output], tmp_path: Path, form: str) -> None:
+    """Nothing is written that could be taken for an export of nothing."""
+    message = f"oneloop: there is no ledger at {tmp_path / 'refills.db'}\n"
+    assert run("export", "--format", form) == (2, "", message)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "problem"),
+    [
+        (".", "{folder} is a folder; name a file in it, such as {folder}/refills.db"),
+        (
+            "no/refills.db",
+            "{folder}/no/refills.db cannot be made, because there is no folder {folder}/no; make "
+            "it first",
+        ),
+        (
+            "notes.txt",
+            "{folder}/notes.txt is another file, not an SQLite database; name the file of the "
+            "ledger",
+        ),
+        ("x" * 300, "{folder}/" + "x" * 300 + " cannot be opened: File name too long"),
+        (
+            ":memory:",
+            "a ledger must outlive its process: name a file, as in --ledger refills.db",
+        ),
+        (
+            "",
+            'must be a path such as "refills.db" or a URL such as "postgresql://user@host/name"',
+        ),
+    ],
+)
+def test_a_ledger_that_cannot_be_opened_is_named(
+    run: Callable[..., Output], tmp_path: Path, ledger: str, problem: str
+) -> None:
+    """That is an error of the option: it says what to do, and nothing is sent."""
+    (tmp_path / "notes.txt").write_text("no database, but a text that is long enough")
+    done = run("show", "--ledger", ledger)
+    assert done == (2, "", f"oneloop: --ledger: {problem.format(folder=tmp_path)}\n")
+
+
+def test_a_ledger_that_is_lost_does_not_say_what_a_refill_waits_for(
+    refill: Callable[..., Refill], tmp_path: Path
+) -> None:
+    """What came of a run is shown nevertheless."""
+    planned = evolve(refill("pay_1"), state=State.PLANNED)
+    ledger = Ledger(tmp_path / "refills.db")
+    assert blocker_of(planned, ledger) is None
+    ledger.close()
+    assert blocker_of(planned, ledger) is None
+
+
+def test_a_database_that_is_not_there_is_named(run: Callable[..., Output], postgres: str) -> None:
+    """The server is there, so that waiting for it would not help."""
+    there, _, _ = postgres.partition("?")
+    missing = postgres.replace(there, f"{there.rpartition('/')[0]}/no_such")
+    done = run("show", "--ledger", missing)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "oneloop: --ledger: the server has no database no_such; make it (createdb no_such), or "
+        "correct the URL\n"
+    )
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula(

@@ -60,6 +60,12 @@ def test_a_meter_is_shown(settings: dict[str, str], sandbox: Sandbox) -> None:
             "overages are allowed, up to 20,000 used credits",
             {"red"},
         ),
+        (
+            {"usedCredits": "0", "totalCredits": "1", "allowOverages": True, "spendCap": "1"},
+            "1",
+            "overages are allowed, up to 1 used credit",
+            set(),
+        ),
         ({"usedCredits": "0", "totalCredits": "0"}, "0", "no overages are allowed", set()),
         ({"usedCredits": "1", "totalCredits": str(10**40)}, f"{10**40 - 1:,}", "", {"green"}),
     ],
@@ -77,6 +83,7 @@ def test_what_is_left_and_the_cap(
     done = shown(*SHOW, env=settings, columns=100)
     assert f"left     {left}\n" in done.text
     assert f"cap      {cap}" in done.text
+    assert " 1 credits" not in done.text
     assert set(done.colours) - {"default"} == colours
     assert ("█" in done.text) == bool(colours)
 

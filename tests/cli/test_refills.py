@@ -104,19 +104,27 @@ def office(
 def exact(text: str, office: Office) -> str:
     """Return an output without what differs from run to run."""
     text = text.replace(office.host, "HOST")
+    text = re.sub(r"(?<=edger: )/[\s\S]*?refills\.db\b", "LEDGER", text)
     return re.sub(r"in [0-9.]+ s", "in T s", text)
+
+
+def wait_for_question(terminal: Terminal, text: str) -> None:
+    """Wait until a question was asked, which may take several lines of the terminal."""
+    end = time.monotonic() + PATIENCE
+    while f"{text} [y/N]: ".encode() not in terminal.raw:
+        assert time.monotonic() < end, terminal.text
+        terminal.read(0.05)
 
 
 def answer(terminal: Terminal, text: str) -> None:
     """Answer a question, once it has been asked with the space after it."""
-    terminal.wait_for("[y/N]:")
-    while b"[y/N]: " not in terminal.raw:
-        terminal.read(0.05)
+    wait_for_question(terminal, "?")
     terminal.type(f"{text}\n")
 
 
 PLAN = """\
 refills.csv: 4 refills, 15 credits
+ledger: LEDGER; there is none yet, and a new one is made
 
 workspace  refills  credits
 ws_1             3       13
@@ -158,6 +166,7 @@ def test_a_file_is_refilled_without_a_terminal(office: Office) -> None:
 
 SCREEN = """\
 refills.csv: 4 refills, 15 credits
+ledger: LEDGER; there is none yet, and a new one is made
 
  workspace   refills   credits
  ─────────────────────────────
@@ -168,6 +177,7 @@ refills.csv: 4 refills, 15 credits
  ────────────────────────────────────────────────
  new                   4        15   is sent
 
+New ledger: LEDGER
 Send 4 refills of 15 credits to HOST? [y/N]: y
 ━━ 4/4 N/s T 3 applied, 1 rejected
 
@@ -197,6 +207,9 @@ def test_a_file_is_refilled_in_a_terminal(office: Office, *, colour: bool) -> No
         answer(terminal, "y")
         done = terminal.finish()
     text = exact(done.text, office)
+    text = re.sub(
+        r"(?<=\bLEDGER); [\s\S]*? made\b", "; there is none yet, and a new one is made", text
+    )
     text = re.sub(r"━+ 4/4 [0-9,]+/s [0-9:-]+ ", "━━ 4/4 N/s T ", text)
     assert text == SCREEN
     assert done.code == 3
@@ -216,7 +229,9 @@ def test_the_summary_is_json(office: Office) -> None:
     zeros = dict.fromkeys(State, 0)
     elapsed = document.pop("elapsed")
     assert 0 < elapsed < 60
-    (rejected,) = document.pop("not_applied")
+    unfinished = document.pop("unfinished")
+    (rejected,) = unfinished.pop("first")
+    assert unfinished == {"total": 1}
     assert (rejected["id"], rejected["state"]) == ("pay_x", "rejected")
     assert document == {
         "total": 4,
@@ -225,6 +240,7 @@ def test_the_summary_is_json(office: Office) -> None:
         "amounts": {**zeros, "applied": 6, "rejected": 9007199254740991},
         "already": 0,
         "problem": None,
+        "database": str(office.folder / "refills.db"),
     }
 
 
@@ -254,6 +270,8 @@ def test_a_dry_run_sends_nothing(office: Office) -> None:
     assert document["other_workspaces"] is None
     assert document["ledger"] == {"new": {"refills": 25, "credits": 325}}
     assert (document["file"], document["refills"], document["credits"]) == ("refills.csv", 25, 325)
+    database = str(office.folder / "refills.db")
+    assert (document["database"], document["is_new_ledger"]) == (database, True)
     assert office.sandbox.requests == ()
 
 
@@ -327,7 +345,11 @@ def test_no_is_an_answer(office: Office) -> None:
     """Nothing is sent, and the exit code says so."""
     office.write(1)
     with office.terminal(*COMMAND) as terminal:
-        terminal.wait_for(f"Send 1 refill of 1 credit to {office.host}? [y/N]:")
+        wait_for_question(
+            terminal,
+            f"New ledger: {office.folder / 'refills.db'}\r\n"
+            f"Send 1 refill of 1 credit to {office.host}?",
+        )
         answer(terminal, "n")
         done = terminal.finish()
     assert (done.code, office.refills()) == (5, 0)
@@ -338,7 +360,7 @@ def test_a_file_that_changes_after_the_check_is_refused(office: Office) -> None:
     """What was answered was about the file as it was."""
     office.write(1)
     with office.terminal(*COMMAND) as terminal:
-        terminal.wait_for("[y/N]:")
+        wait_for_question(terminal, "?")
         office.file.write_text(office.file.read_text().replace(",1\n", ",1000000\n"))
         answer(terminal, "y")
         done = terminal.finish()
@@ -384,7 +406,17 @@ def test_standard_input_is_a_file_too(office: Office) -> None:
         ((*COMMAND[1:], "--yes", "--rate", "1e-300"), "--rate: must be "),
         ((*ONE[:1], "", *ONE[2:], "--refill", "5"), "--id: must not be empty"),
         ((*COMMAND[1:], "--yes", "--rate", "0"), "--rate: must be "),
-        ((*COMMAND[1:], "--yes", "--workers", "0"), "0 is not in the range x>=1"),
+        ((*COMMAND[1:], "--yes", "--rate", "nan"), "--rate: must be "),
+        ((*COMMAND[1:], "--yes", "--workers", "0"), "0 is not in the range 1<=x<=1000"),
+        (("--from", "no.csv", "--rate", "0"), "--rate: must be "),
+        (("--from", "no.csv", "--workers", "100000"), "100000 is not in the range 1<=x<=1000"),
+        (("--from", "no.csv", "--key-file", "no.txt"), "--key-file: no.txt: No such file"),
+        (("--from", "no.csv", "--ledger", ""), "--ledger: must be a path"),
+        (("--from", ""), "--from: name a file, or - for the standard input"),
+        ((*ONE, "--refill", "5", "--workers", "8"), "--workers needs a file: --from"),
+        ((*ONE, "--refill", "5", "--rate", "5"), "--rate needs a file: --from"),
+        ((*ONE, "--refill", "5", "--ignore-column", "x"), "--ignore-column needs a file: --from"),
+        ((*ONE, "--refill", "5", "--no-settle"), "--settle or --no-settle needs a file: --from"),
         ((*COMMAND[1:], "--yes", "--lease", "0"), "--lease: must be "),
         ((*COMMAND[1:], "--yes", "--ledger", "mysql://x/y"), "a ledger can be in SQLite or Post"),
     ],
@@ -454,6 +486,70 @@ def test_the_first_ones_that_failed_are_shown(
     assert "rejected       20       20\n" in done.out
 
 
+def test_no_state_hides_another(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many refills are unknown, one that was rejected is shown with its reason."""
+    monkeypatch.setattr("oneloop.cli._refills._KEPT", 3)
+    office.write(5, more="pay_x,ws_1,nobody,9\n")
+    office.sandbox.misbehave("drop-after", operation="refill_billing_limit", times=5)
+    done = office.run(*COMMAND, "--yes", "--no-settle", "--workers", "1")
+    assert done.code == 4
+    assert "pay_x  rejected  there is no meter 'nobody'" in done.out
+    assert "\nrejected: correct what the API objects to" in done.out
+    document = json.loads(office.run(*COMMAND, "--yes", "--no-settle", "--json").out)
+    states = Counter(one["state"] for one in document["unfinished"]["first"])
+    assert (states["rejected"], document["unfinished"]["total"]) == (1, 6)
+
+
+def test_a_refill_that_is_open_is_in_the_question(office: Office) -> None:
+    """What is settled may be sent again, which is no part of what is new."""
+    office.write(1)
+    office.sandbox.misbehave("drop-after", operation="refill_billing_limit")
+    assert office.run(*COMMAND, "--yes", "--no-settle").code == 4
+    office.sandbox.create_meter(workspace_id="ws_1", external_meter_id="other")
+    office.file.write_text(office.file.read_text() + "pay_2,ws_1,other,7\n")
+    with office.terminal(*COMMAND) as terminal:
+        wait_for_question(
+            terminal,
+            f"\r\nLedger: {office.folder / 'refills.db'}\r\nSend 1 refill of 7 credits, and settle "
+            f"1 open refill, which may be sent again, to {office.host}?",
+        )
+
+
+def test_another_ledger_is_named(office: Office) -> None:
+    """Whoever mistypes the ledger sees that all of it would be made again in a new one."""
+    office.write(2)
+    assert office.run(*COMMAND, "--yes").code == 0
+    again = office.run(*COMMAND)
+    assert f"\nledger: {office.folder / 'refills.db'}\n" in again.out
+    other = office.run(*COMMAND, "--ledger", "refill.db", "--dry-run")
+    new = office.folder / "refill.db"
+    assert f"\nledger: {new}; there is none yet, and a new one is made\n" in other.out
+    one = office.run("refill", *ONE, "--refill", "5", "--ledger", "refill.db")
+    assert one.err == f"there was no ledger yet; a new one was made: {new}\n"
+    assert office.run("refill", *ONE, "--refill", "5", "--ledger", "refill.db").err == ""
+
+
+def test_what_is_behind_a_decision_names_it(office: Office) -> None:
+    """Running the command again would not help, so the command that decides is shown."""
+    office.sandbox.misbehave("drop-after", operation="refill_billing_limit")
+    first = ("refill", *ONE, "--refill", "5", "--quiet", "0", "--other-writers")
+    for _ in range(3):
+        assert office.run(*first).code == 4
+    second = ("refill", "--id", "pay_2", *ONE[2:], "--refill", "7", "--other-writers")
+    done = office.run(*second)
+    decide = (
+        "first the refill 'pay_1' of the same meter needs a decision: oneloop ledger decide pay_1 "
+        "--ledger refills.db --applied (or --not-applied) --note TEXT; then run the same command "
+        "again\n"
+    )
+    assert done.code == 5
+    assert done.out.endswith(f"\nWhat to do: {decide}")
+    office.file.write_text(f"{HEADER}pay_2,ws_1,acme,7\n")
+    done = office.run(*COMMAND, "--yes", "--quiet", "0")
+    assert done.code == 5
+    assert done.out.endswith(f"\nplanned: {decide}")
+
+
 def test_what_is_unknown_is_settled(office: Office) -> None:
     """A refill whose answer was lost is unknown, until two readings tell."""
     office.write(2)
@@ -463,11 +559,12 @@ def test_what_is_unknown_is_settled(office: Office) -> None:
     assert "unknown: the meter will tell when it has been quiet for a while: " in done.out
     assert "oneloop ledger settle --ledger refills.db --quiet 0.1 --wait\n" in done.out
     with office.terminal(*COMMAND, "--quiet", "0.1") as terminal:
-        terminal.wait_for(f"Settle 1 refill, and send again to {office.host} what had no effect?")
+        question = f"Settle 1 open refill, which may be sent again to {office.host}?"
+        wait_for_question(terminal, question)
         answer(terminal, "y")
         done_ = terminal.finish()
     assert done_.code == 0
-    assert "1 waiting" in done_.raw.decode()
+    assert "1 waiting for the second reading, 0.1 s" in done_.raw.decode()
     assert office.refills() == 2
     assert [office.total(f"customer-{number}") for number in (1, 2)] == [1, 2]
 
@@ -620,6 +717,17 @@ def test_a_ledger_that_is_lost_before_anything_is_sent(
     assert not office.sandbox.requests
 
 
+def test_an_api_that_is_not_there_ends_the_run(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some refills in a row that could not be sent, with the exit code for that."""
+    office.write(60)
+    monkeypatch.setenv("ONELOOP_BASE_URL", "http://127.0.0.1:1")
+    done = office.run(*COMMAND, "--yes", "--workers", "10")
+    assert done.code == 5
+    assert "refills in a row could not be sent" in done.err
+
+
 def test_an_inherited_decision_to_ignore_ctrl_c_stays(office: Office) -> None:
     """A shell script starts what runs in the background in this way."""
     office.write(20)
@@ -644,8 +752,12 @@ def test_a_refused_key_ends_the_run(office: Office, monkeypatch: pytest.MonkeyPa
     office.write(30)
     monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_wrong")
     done = office.run(*COMMAND, "--yes", "--json")
-    assert (done.code, office.refills()) == (5, 0)
+    assert (done.code, office.refills()) == (3, 0)
     assert done.err.startswith("the run stopped before its end: GET /api/v1/customer-billing")
+    assert done.err.endswith(
+        "\nthe API refuses the SDK key; with another one, the same command goes on with the 30 "
+        "rows that nobody has looked at\n"
+    )
     document = json.loads(done.out)
     assert document["problem"] in done.err
     assert document["counts"]["planned"] == document["total"]
@@ -715,8 +827,8 @@ def test_a_ledger_that_cannot_be_used_ends_the_command(office: Office) -> None:
     office.write(1)
     (office.folder / "refills.db").mkdir()
     done = office.run(*COMMAND, "--yes")
-    assert (done.code, office.refills()) == (5, 0)
-    assert "cannot be used" in done.err
+    assert (done.code, office.refills()) == (2, 0)
+    assert "refills.db is a folder; name a file in it, such as " in done.err
 
 
 def test_the_extra_of_the_ledger_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

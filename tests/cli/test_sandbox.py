@@ -1,6 +1,7 @@
 """`oneloop sandbox`, which is `python -m oneloop.sandbox`."""
 
 import re
+import socket
 import subprocess
 import sys
 
@@ -32,6 +33,14 @@ def test_its_options_are_those_of_the_sandbox(run: Run) -> None:
     code, out, err = run("sandbox", "--port", "x")
     assert (code, out) == (2, "")
     assert "oneloop sandbox: error: argument --port: invalid int value: 'x'" in err
+
+
+def test_a_port_that_is_taken_is_wrong_usage(run: Run) -> None:
+    """Another port helps, so the exit code is that of wrong arguments."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, out, err = run("sandbox", "--port", str(taken.getsockname()[1]))
+    assert (code, out) == (2, "")
+    assert "ddress already in use" in err
 
 
 def test_its_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,9 +95,28 @@ def test_without_a_terminal_nobody_is_asked() -> None:
 
 def test_a_wrong_base_url_is_named(run: Run) -> None:
     """A base URL that may not be called is an error of the arguments."""
-    code, _, err = run(*SHOW, "--base-url", "http://api.example.com")
-    assert code == 2
-    assert "http://api.example.com" in err
+    assert run(*SHOW, "--base-url", "http://api.example.com") == (
+        2,
+        "",
+        "oneloop: --base-url 'http://api.example.com' would send the credential unencrypted; use "
+        "https://\n",
+    )
+    assert run(*SHOW, "--base-url", "ftp://x").err.startswith("oneloop: --base-url must be http")
+
+
+def test_what_is_wrong_in_the_environment_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not by the name of an argument in Python, which nobody has given."""
+    monkeypatch.setenv("ONELOOP_BASE_URL", "ftp://x")
+    assert run(*SHOW).err.startswith("oneloop: ONELOOP_BASE_URL must be http:// or https://")
+    monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk k\u00e9y")
+    monkeypatch.delenv("ONELOOP_BASE_URL")
+    problem = "contains a space or a non-ASCII character; check that it was copied completely\n"
+    assert run(*SHOW) == (2, "", f"oneloop: ONELOOP_SDK_KEY {problem}")
+    (tmp_path / "key").write_text("sdk k\u00e9y", "utf-8")
+    file = run(*SHOW, "--key-file", str(tmp_path / "key"))
+    assert file == (2, "", f"oneloop: --key-file: the SDK key {problem}")
 
 
 def test_the_base_url_is_an_option(

@@ -8,7 +8,7 @@ no animations sees the end.
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from xml.sax.saxutils import escape
@@ -19,9 +19,12 @@ from tests.cli.terminal import Terminal
 
 FILE = ROOT / "docs" / "images" / "refill.svg"
 PROMPT = "$ "
-COLUMNS, LINES = 80, 31
+COLUMNS, LINES = 80, 33
 HOST = "127.0.0.1:8787"
 """What is shown in place of the port that the sandbox happened to get."""
+
+FOLDER = "/home/me"
+"""What is shown in place of the folder that it was recorded in."""
 
 STEP = 0.1
 """Seconds between two frames at least."""
@@ -121,7 +124,7 @@ def record(rows: int, *, rate: int, quiet: float) -> Recording:
     """
     options = ("--from", "refills.csv", "--rate", str(rate), "--quiet", f"{quiet:g}")
     with tempfile.TemporaryDirectory() as name, Sandbox() as sandbox:
-        folder = Path(name)
+        folder = Path(name).resolve()
         lines = ["id,workspace_id,external_meter_id,refill"]
         for number in range(1, rows + 1):
             place = {
@@ -145,20 +148,28 @@ def record(rows: int, *, rate: int, quiet: float) -> Recording:
             time.sleep(12 * STEP)
             terminal.type("y\n")
             terminal.finish()
-        return edited(terminal.frames, f"oneloop refill {' '.join(options)}", sandbox.url)
+        names = {sandbox.url.removeprefix("http://"): HOST, str(folder): FOLDER}
+        return edited(terminal.frames, f"oneloop refill {' '.join(options)}", names)
 
 
-def edited(frames: Sequence[tuple[float, Frame]], command: str, url: str) -> Recording:
-    """Return a recording that begins with the command being typed, at most ten frames a second."""
+def edited(
+    frames: Sequence[tuple[float, Frame]], command: str, names: Mapping[str, str]
+) -> Recording:
+    """Return a recording that begins with the command being typed, at most ten frames a second.
+
+    Args:
+        frames: What was shown, and when.
+        command: What a person has typed.
+        names: What is shown in place of what differs from run to run.
+    """
     found: list[tuple[float, Frame]] = []
     for length in range(len(command) + 1):
         typed = Run(0, (PROMPT + command[:length]).rstrip(), "default", is_bold=False)
         found.append((length * KEY, ((typed,),)))
     start = found[-1][0] + 3 * KEY
     first = found[-1][1][0]
-    host = url.removeprefix("http://")
     for at, frame in frames:
-        rows = (first, *(tuple(_renamed(run, host) for run in row) for row in frame))
+        rows = (first, *(tuple(_renamed(run, names) for run in row) for row in frame))
         begin = start + (at - frames[0][0]) // STEP * STEP
         if found[-1][0] == begin:
             del found[-1]
@@ -167,8 +178,11 @@ def edited(frames: Sequence[tuple[float, Frame]], command: str, url: str) -> Rec
     return Recording(found, found[-1][0] + HOLD)
 
 
-def _renamed(run: Run, host: str) -> Run:
-    return run._replace(text=run.text.replace(host, HOST))
+def _renamed(run: Run, names: Mapping[str, str]) -> Run:
+    text = run.text
+    for name, instead in names.items():
+        text = text.replace(name, instead)
+    return run._replace(text=text)
 
 
 def to_svg(recording: Recording) -> str:

@@ -72,6 +72,7 @@ def test_the_recording_in_the_docs_is_up_to_date(recorded: Recording) -> None:
     assert words(lines_in(svg)) == words(lines_of(recorded.frames[-1][1]))
     assert len(svg) < 100_000
     assert "127.0.0.1" not in svg.replace(recording.HOST, "")
+    assert svg.count("/refills.db") == svg.count(f"{recording.FOLDER}/refills.db") > 0
 
 
 def test_the_script_writes_a_file(

@@ -74,6 +74,11 @@ def grouped(number: int) -> str:
         return hex(number)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things for people: `1 refill`, `12,345 refills`."""
+    return f"{grouped(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def is_terminal(stream: IO[str]) -> bool:
     """Return whether a person looks at a stream."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"

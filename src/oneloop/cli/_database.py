@@ -1,5 +1,6 @@
 """The ledger that a command uses: its option, its name without a password, and its errors."""
 
+import re
 import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from attrs import frozen
 
-from oneloop import Outcome
+from oneloop import ConfigurationError, Outcome
 
 from . import _exits
-from ._console import grouped, printable, write, write_facts
+from ._console import counted, grouped, printable, write, write_facts
 from ._exits import CommandError
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 QUIET = 60.0
 """Seconds that a meter must stay the same, unless the option `--quiet` says otherwise."""
+
+_SQLITE = b"SQLite format 3\0"
+"""How a file begins that is an SQLite database. One that nothing was written to is empty."""
+
+_NO_DATABASE = re.compile(r'FATAL: +database "(.+)" does not exist')
 
 LedgerOption = Annotated[
     str,
@@ -39,7 +45,8 @@ Quiet = Annotated[
         "--quiet",
         metavar="SECONDS",
         min=0,
-        help="How long a meter must stay the same until an unknown refill is settled.",
+        help="How long a meter must stay the same until an unknown refill is settled. If refills "
+        "can take effect later than that, one of them may be made twice.",
     ),
 ]
 
@@ -63,9 +70,22 @@ def opened_ledger(database: str, **options: Any) -> Generator["Ledger"]:
         ) from None
 
     try:
-        with Ledger(database, **options) as ledger:
+        opened = Ledger(database, **options)
+    except ConfigurationError as error:
+        words = str(error).removeprefix("database ")
+        words = words.replace("Ledger('refills.db')", "--ledger refills.db")
+        raise CommandError(f"--ledger: {words}") from None
+    try:
+        with opened as ledger:
+            _check_file(ledger.database)
             yield ledger
     except LedgerError as error:
+        missing = _NO_DATABASE.search(str(error))
+        if missing is not None:
+            raise CommandError(
+                f"--ledger: the server has no database {missing[1]}; make it (createdb "
+                f"{quoted(missing[1])}), or correct the URL"
+            ) from None
         if error.outcome is not Outcome.NOT_SENT:
             code = _exits.UNKNOWN
         elif isinstance(error, LedgerUnavailableError):
@@ -73,6 +93,28 @@ def opened_ledger(database: str, **options: Any) -> Generator["Ledger"]:
         else:
             code = _exits.USAGE
         raise CommandError(str(error), code) from None
+
+
+def _check_file(database: str) -> None:
+    """End the command if the file of a ledger is none and cannot become one."""
+    file = Path(database)
+    if "://" in database:
+        return
+    problem = None
+    try:
+        if file.is_dir():
+            problem = f"is a folder; name a file in it, such as {file / 'refills.db'}"
+        elif not file.parent.is_dir():
+            problem = f"cannot be made, because there is no folder {file.parent}; make it first"
+        elif file.exists():
+            with file.open("rb") as opened:
+                head = opened.read(len(_SQLITE))
+            if head not in (_SQLITE, b""):
+                problem = "is another file, not an SQLite database; name the file of the ledger"
+    except OSError as error:
+        problem = f"cannot be opened: {error.strerror}"
+    if problem is not None:
+        raise CommandError(f"--ledger: {database} {problem}")
 
 
 def ledger_name(ledger: "Ledger", given: str) -> str:
@@ -150,12 +192,47 @@ def code_of(state: "State") -> int:
     return _exits.UNKNOWN if state in (State.UNKNOWN, State.SENDING) else _exits.NOT_SENT
 
 
-def next_step(refill: "Refill", repeated: Repeated, *, is_one: bool = True) -> str | None:
+def is_new(ledger: "Ledger") -> bool:
+    """Return whether there is no ledger yet, so that the first refill makes one."""
+    from oneloop.ledger import LedgerMissingError
+
+    try:
+        ledger.effect()
+    except LedgerMissingError:
+        return True
+    return False
+
+
+def blocker_of(refill: "Refill", ledger: "Ledger") -> "Refill | None":
+    """Return the refill of the same meter that needs a decision before this one is sent, if any."""
+    from oneloop.ledger import LedgerError, State
+
+    if refill.state not in (State.PLANNED, State.NOT_APPLIED):
+        return None
+    place = {
+        "workspace_id": refill.workspace_id,
+        "external_meter_id": refill.external_meter_id,
+    }
+    try:
+        unknown = ledger.refills(state=State.UNKNOWN, **place)
+        return next((one for one in unknown if one.needs_decision), None)
+    except LedgerError:  # it was lost, which is said elsewhere
+        return None
+
+
+def next_step(
+    refill: "Refill",
+    repeated: Repeated,
+    blocker: "Refill | None" = None,
+    *,
+    is_one: bool = True,
+) -> str | None:
     """Return what a person can do about a refill; `None` if nothing is left to do.
 
     Args:
         refill: The refill.
         repeated: The options of this command that the next one needs.
+        blocker: The refill of the same meter that needs a decision first, see `blocker_of`.
         is_one: Whether this is about that refill alone, not about all that are like it.
     """
     from oneloop.ledger import State
@@ -164,6 +241,11 @@ def next_step(refill: "Refill", repeated: Repeated, *, is_one: bool = True) -> s
         return (
             "the readings cannot tell whether it was applied; look at the meter, then: "
             f"{repeated.decide(refill.id if is_one else 'ID')}"
+        )
+    if blocker is not None:
+        return (
+            f"first the refill {blocker.id!r} of the same meter needs a decision: "
+            f"{repeated.decide(blocker.id)}; then run the same command again"
         )
     settle = repeated.settle(refill.id if is_one else None)
     return {
@@ -198,15 +280,15 @@ def write_refill(refill: "Refill") -> None:
     for name, meter in {"before": refill.before, "answer": refill.meter}.items():
         if meter is not None:
             total, used = meter.total_credits, meter.used_credits
-            rows.append((name, f"{grouped(total)} credits, {grouped(used)} used"))
+            rows.append((name, f"{counted(total, 'credit')}, {grouped(used)} used"))
     texts = {"last error": refill.error, "why": refill.conclusion}
     rows += [(name, text) for name, text in texts.items() if text is not None]
     write_facts(rows)
 
 
-def write_next_step(refill: "Refill", repeated: Repeated) -> None:
+def write_next_step(refill: "Refill", repeated: Repeated, blocker: "Refill | None" = None) -> None:
     """Write what a person can do about a refill, if there is anything left to do."""
-    step = next_step(refill, repeated)
+    step = next_step(refill, repeated, blocker)
     if step is not None:
         write()
         # In one line, so that the command in it can be copied.

@@ -95,7 +95,7 @@ def rotate(
         raise typer.Exit(_exits.DONE)
     issued = response.parsed.api_key
     write_facts([("id", issued.id), ("name", issued.name), ("customer", issued.customer_id)])
-    write(f"key  {printable(issued.key)}")  # in one line, however narrow the terminal is
+    write(f"key       {printable(issued.key)}")  # in one line, however narrow the terminal is
     say("This is the only time that the key is shown.", "yellow")
     raise typer.Exit(_exits.DONE)
 

@@ -28,6 +28,7 @@ from ._database import (
 )
 from ._exits import CommandError, most_severe
 from ._options import BaseUrl, Json, KeyFile, examples, new_app
+from ._rows import COLUMNS, EXPORTED
 from ._session import open_client
 
 if TYPE_CHECKING:
@@ -48,15 +49,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet may take for a formula."""
 
 
-_COLUMNS = (
-    *("id", "workspace_id", "external_meter_id", "refill"),
-    *("state", "attempts", "needs_decision", "error", "conclusion"),
-    *("planned_at", "sent_at", "ended_at"),
-    *("before_total_credits", "before_used_credits"),
-    *("answer_total_credits", "answer_used_credits"),
-)
-
-
 class Format(StrEnum):
     """How `export` writes."""
 
@@ -65,15 +57,26 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-class StateName(StrEnum):
-    """The states of a refill, as `oneloop.ledger.State` has them."""
+_EFFECTS = {
+    "total_credits rises": "raises the total of its meter",
+    "used_credits falls": "lowers what is used of its meter",
+}
+"""What `Ledger.effect` says, in the words of an operator."""
 
-    PLANNED = "planned"
-    SENDING = "sending"
-    APPLIED = "applied"
-    REJECTED = "rejected"
-    UNKNOWN = "unknown"
-    NOT_APPLIED = "not applied"
+_STATES = ("planned", "sending", "applied", "rejected", "unknown", "not-applied")
+"""The states of a refill, as the option `--state` has them."""
+
+
+def _state(given: str) -> str:
+    """Return a state as `oneloop.ledger.State` spells it."""
+    if given.replace(" ", "-") not in _STATES:
+        choices = ", ".join(map(repr, _STATES))
+        raise typer.BadParameter(f"{given!r} is not one of {choices}")
+    return given.replace("-", " ")
+
+
+def _completed(incomplete: str) -> list[str]:
+    return [one for one in _STATES if one.startswith(incomplete)]
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a refill.", show_default=False)]
@@ -128,7 +131,7 @@ def _show_all(ledger: "Ledger", name: str, *, is_json: bool) -> None:
     write(
         "No answered refill has shown yet what a refill changes."
         if effect is None
-        else f"Answered refills have shown that {effect}."
+        else f"Answered refills have shown that a refill {_EFFECTS[effect]}."
     )
     if not waiting:
         return
@@ -276,8 +279,15 @@ def export(
         Format, typer.Option("--format", help="How to write it.")
     ] = Format.CSV,
     state: Annotated[
-        StateName | None,
-        typer.Option("--state", show_default=False, help="Only the refills in this state."),
+        str | None,
+        typer.Option(
+            "--state",
+            metavar=f"[{'|'.join(_STATES)}]",
+            parser=_state,
+            autocompletion=_completed,
+            show_default=False,
+            help="Only the refills in this state.",
+        ),
     ] = None,
     raw: Annotated[
         bool,
@@ -292,10 +302,9 @@ def export(
     gets an apostrophe before it, because spreadsheets would take it for a formula; JSON and JSON
     Lines have everything as it is.
     """
-    from oneloop.ledger import State
-
     with opened_ledger(ledger) as opened:
-        chosen = opened.refills(state=None if state is None else State(state.value))
+        opened.effect()  # fails if there is no ledger, before a header is written
+        chosen = opened.refills(state=state)
         if format is Format.CSV:
             lines = _csv(chosen, is_raw=raw)
         else:
@@ -312,7 +321,7 @@ def _batches(refills: "Iterator[Refill]") -> "Iterator[list[Refill]]":
 
 def _csv(refills: "Iterator[Refill]", *, is_raw: bool) -> Iterator[str]:
     """Yield lines of CSV, many at once. The first four columns are those of `oneloop refill`."""
-    yield ",".join(_COLUMNS)
+    yield ",".join((*COLUMNS, *EXPORTED))
     for batch in _batches(refills):
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -323,13 +332,13 @@ def _csv(refills: "Iterator[Refill]", *, is_raw: bool) -> Iterator[str]:
 
 
 def _cells(refill: "Refill") -> list[Any]:
-    """Return the cells of a line, in the order of `_COLUMNS`."""
+    """Return the cells of a line, in the order of the header."""
     values = refill.to_dict()
     for name, meter in {"before": refill.before, "answer": refill.meter}.items():
         values[f"{name}_total_credits"] = meter and meter.total_credits
         values[f"{name}_used_credits"] = meter and meter.used_credits
     values["needs_decision"] = "true" if refill.needs_decision else "false"
-    return [values[name] for name in _COLUMNS]
+    return [values[name] for name in (*COLUMNS, *EXPORTED)]
 
 
 def _disarmed(value: Any) -> Any:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from . import _exits
 from ._answers import text_of
-from ._console import bar, grouped, rich_console, write_facts, write_json, write_rich
+from ._console import bar, counted, grouped, rich_console, write_facts, write_json, write_rich
 from ._exits import CommandError
 from ._options import BaseUrl, Json, KeyFile, MeterId, WorkspaceId, examples, new_app
 from ._session import open_client
@@ -47,7 +47,7 @@ def show(
     write_facts(
         [
             ("meter", f"{external_meter_id} in {workspace_id}"),
-            ("used", f"{grouped(found.used_credits)} of {grouped(found.total_credits)} credits"),
+            ("used", f"{grouped(found.used_credits)} of {counted(found.total_credits, 'credit')}"),
             ("left", _left(found)),
             ("cap", _cap(found)),
             ("updated", text_of(found.updated_at)),
@@ -66,7 +66,7 @@ def _cap(meter: "models.CustomerBillingMeter") -> str:
         return "no overages are allowed"
     if meter.spend_cap is None:
         return "overages are allowed, without a cap"
-    return f"overages are allowed, up to {grouped(meter.spend_cap)} used credits"
+    return f"overages are allowed, up to {counted(meter.spend_cap, 'used credit')}"
 
 
 def write_meter_bar(meter: "models.CustomerBillingMeter") -> None:

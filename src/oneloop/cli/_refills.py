@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 import typer
 from attrs import define, evolve
 
-from oneloop import OneloopError, Outcome
+from oneloop import ArgumentError, AuthenticationError, OneloopError, Outcome
+from oneloop_core import encode_number
 
 from . import _exits
 from ._console import (
+    counted,
     grouped,
     is_terminal,
     printable,
@@ -32,8 +34,10 @@ from ._database import (
     LedgerOption,
     Quiet,
     Repeated,
+    blocker_of,
     code_of,
     coloured,
+    is_new,
     ledger_name,
     next_step,
     opened_ledger,
@@ -56,10 +60,10 @@ _WORKSPACES = 20
 """Workspaces in the table of what would be refilled; there is one row for all others."""
 
 _EXAMPLES = 10
-"""Refills that were not applied in the table at the end."""
+"""Refills of each state but applied in the table at the end."""
 
 _KEPT = 100
-"""Refills that were not applied that are kept for it. Many of them are applied later."""
+"""Refills of each of these states that are kept for it. Many of them are applied later."""
 
 _SOON = 0.3
 """Seconds after which a person wonders what goes on."""
@@ -80,6 +84,7 @@ _BATCH = 500
     )
 )
 def refill(
+    context: typer.Context,
     ledger: LedgerOption,
     source: Annotated[
         str | None,
@@ -143,7 +148,10 @@ def refill(
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", metavar="NUMBER", min=1, help="Refills to make at once.")
+        int,
+        typer.Option(
+            "--workers", metavar="NUMBER", min=1, max=1000, help="Refills to make at once."
+        ),
     ] = 8,
     rate: Annotated[
         float | None,
@@ -203,12 +211,12 @@ def refill(
             raise CommandError(f"name a file by --from, or one refill by {', '.join(one)}")
         if missing:
             raise CommandError(f"one refill needs {', '.join(missing)} too")
-        if dry_run:
-            raise CommandError("--dry-run needs a file: --from")
+        _end_with_options_of_files(context)
         fault = amount_fault(amount or "")
         if fault is not None:
             raise CommandError(f"--refill: {fault}")
         with opened_ledger(ledger, **settings) as opened, open_client(key_file, base_url) as client:
+            was_new = is_new(opened)
             done = opened.refill(
                 client,
                 id=id or "",
@@ -218,14 +226,25 @@ def refill(
                 retry_rejected=retry_rejected,
             )
             name = ledger_name(opened, ledger)
+            blocker = blocker_of(done, opened)
+            if was_new:
+                say(f"there was no ledger yet; a new one was made: {opened.database}")
         if json:
             write_json(done.to_dict())
         else:
             write_refill(done)
-            write_next_step(done, Repeated(name, quiet, other_writers, key_file, base_url))
+            repeated = Repeated(name, quiet, other_writers, key_file, base_url)
+            write_next_step(done, repeated, blocker)
         raise typer.Exit(code_of(done.state))
     if given:
         raise CommandError(f"--from and {given[0]} cannot be used together")
+    if rate is not None:
+        try:
+            encode_number(rate, minimum=0.001, maximum=1_000_000)
+        except ArgumentError as error:
+            raise CommandError(f"--rate: {error.problem}") from None
+    if not source:
+        raise CommandError("--from: name a file, or - for the standard input")
     if source == "-" and key_file == Path("-"):
         raise CommandError("--from and --key-file cannot both be the standard input")
     options = {
@@ -234,26 +253,46 @@ def refill(
         "settle": settle,
         "retry_rejected": retry_rejected,
     }
-    with _opened(source) as file:
+    # What is wrong with the options is said before a file is read, which may take a while.
+    with (
+        opened_ledger(ledger, **settings) as opened,
+        nullcontext() if dry_run else open_client(key_file, base_url) as client,
+        _opened(source) as file,
+    ):
         rows = _Rows(source, file, tuple(ignored or ()))
         report = _checked(rows)
-        with opened_ledger(ledger, **settings) as opened:
-            plan = _planned(rows, opened)
-            if dry_run or not json:
-                _show_plan(file.name, report, plan, retry_rejected, is_json=json)
-            if dry_run:
-                return
-            with open_client(key_file, base_url) as client:
-                question = plan.question(retry_rejected, urlsplit(client.base_url).netloc)
-                if question is not None and not yes:
-                    _ask(question)
-                rows.verify()
-                ended = _run(rows, report, opened, client, options)
-            name = ledger_name(opened, ledger)
-    repeated = Repeated(name, quiet, other_writers, key_file, base_url)
-    _show_end(ended, repeated, is_json=json)
+        plan = _planned(rows, opened)
+        if dry_run or not json:
+            _show_plan(file.name, report, plan, retry_rejected, is_json=json)
+        if client is None:
+            return
+        question = plan.question(retry_rejected, urlsplit(client.base_url).netloc)
+        if question is not None and not yes:
+            _ask(question, plan)
+        rows.verify()
+        ended = _run(rows, report, opened, client, options, quiet)
+        name = ledger_name(opened, ledger)
+        repeated = Repeated(name, quiet, other_writers, key_file, base_url)
+        _show_end(ended, report, opened, repeated, is_json=json)
     raise typer.Exit(_code(ended))
 
+
+def _end_with_options_of_files(context: typer.Context) -> None:
+    """End the command if one refill was given an option that has a meaning for files alone."""
+    for name, option in _OF_FILES.items():
+        origin = context.get_parameter_source(name)
+        if origin is not None and origin.name == "COMMANDLINE":
+            raise CommandError(f"{option} needs a file: --from")
+
+
+_OF_FILES = {
+    "dry_run": "--dry-run",
+    "ignored": "--ignore-column",
+    "workers": "--workers",
+    "rate": "--rate",
+    "settle": "--settle or --no-settle",
+}
+"""Options that mean nothing for a single refill, by the names of their arguments."""
 
 _NEW = "new"
 _UNDECIDED = "waits for a decision"
@@ -335,7 +374,7 @@ def _end_with(name: str, mistakes: Sequence[Mistake], more: int) -> None:
     for mistake in mistakes:
         say(f"{name}: {mistake}")
     shown = f", of which the first {len(mistakes)} are shown" if more else ""
-    found = _count(len(mistakes) + more, "mistake")
+    found = counted(len(mistakes) + more, "mistake")
     raise CommandError(f"{name} has {found}{shown}; nothing was sent")
 
 
@@ -346,7 +385,7 @@ def _status(text: str) -> Generator[Callable[[int], object]]:
         yield lambda _: None
         return
     with rich_console(sys.stderr).status(text) as status:
-        yield lambda rows: status.update(f"{text}: {_count(rows, 'row')}")
+        yield lambda rows: status.update(f"{text}: {counted(rows, 'row')}")
 
 
 @define
@@ -355,18 +394,22 @@ class _Plan:
 
     kinds: dict[str, tuple[int, int]]
     """Numbers and credits, in the order of `_meanings`."""
+    database: str
+    """The ledger, by its full path or its URL."""
+    is_new: bool
+    """Whether there is no ledger yet."""
 
     def question(self, retry_rejected: bool, host: str) -> str | None:
         """Return what to ask before anything is sent; `None` if nothing will be."""
         kinds = (_NEW, "planned", "not applied", *(("rejected",) if retry_rejected else ()))
         number, amount = (sum(both) for both in zip((0, 0), *map(self._both, kinds), strict=True))
-        if number:
-            return f"Send {_count(number, 'refill')} of {_count(amount, 'credit')} to {host}?"
         open_ = sum(self._both(kind)[0] for kind in ("sending", "unknown"))
-        if open_:
-            found = _count(open_, "refill")
-            return f"Settle {found}, and send again to {host} what had no effect?"
-        return None
+        settle = f"ettle {counted(open_, 'open refill')}, which may be sent again"
+        if number:
+            more = f", and s{settle}," if open_ else ""
+            sent = f"Send {counted(number, 'refill')} of {counted(amount, 'credit')}"
+            return f"{sent}{more} to {host}?"
+        return f"S{settle} to {host}?" if open_ else None
 
     def _both(self, kind: str) -> tuple[int, int]:
         return self.kinds.get(kind, (0, 0))
@@ -393,7 +436,8 @@ def _planned(rows: _Rows, ledger: "Ledger") -> _Plan:
             done += len(batch)
             show(done)
     _end_with(rows.file.name, conflicts, more)
-    return _Plan({kind: (both[0], both[1]) for kind, both in sums.items() if both[0]})
+    kinds = {kind: (both[0], both[1]) for kind, both in sums.items() if both[0]}
+    return _Plan(kinds, ledger.database, is_new(ledger))
 
 
 def _kind(known: "Refill | None") -> str:
@@ -442,10 +486,16 @@ def _show_plan(
                 kind: {"refills": number, "credits": amount}
                 for kind, (number, amount) in plan.kinds.items()
             },
+            "database": plan.database,
+            "is_new_ledger": plan.is_new,
         }
         write_json(document)
         return
-    write(printable(f"{name}: {_count(report.rows, 'refill')}, {_count(report.credits, 'credit')}"))
+    write(
+        printable(f"{name}: {counted(report.rows, 'refill')}, {counted(report.credits, 'credit')}")
+    )
+    new = "; there is none yet, and a new one is made" if plan.is_new else ""
+    write(printable(f"ledger: {plan.database}{new}"))
     if not report.rows:
         return
     write()
@@ -463,31 +513,43 @@ def _show_plan(
     write()
 
 
-def _ask(question: str) -> None:
-    """End the command unless a person says yes."""
+def _ask(question: str, plan: _Plan) -> None:
+    """End the command unless a person says yes, and sees which ledger this is about."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise CommandError(
             "there is no terminal to ask on: pass --yes to refill, or --dry-run to see what would "
             "be done"
         )
+    say(f"{'New ledger' if plan.is_new else 'Ledger'}: {plan.database}")
     if not typer.confirm(printable(question), err=True):
         raise CommandError("nothing was sent", _exits.NOT_SENT)
 
 
 class _Unfinished:
-    """The first refills of a run that were not applied, as they are now."""
+    """The first refills of a run that were not applied, as they are now, by what they wait for."""
 
     def __init__(self) -> None:
-        self.refills: dict[str, Refill] = {}
+        self._kinds: dict[str, dict[str, Refill]] = {}
 
     def add(self, refill: "Refill") -> None:
         """Note the state of a refill."""
         from oneloop.ledger import State
 
-        if refill.state is State.APPLIED:
-            self.refills.pop(refill.id, None)
-        elif refill.id in self.refills or len(self.refills) < _KEPT:
-            self.refills[refill.id] = refill
+        for known in self._kinds.values():
+            known.pop(refill.id, None)
+        kept = self._kinds.setdefault(_kind(refill), {})
+        if refill.state is not State.APPLIED and len(kept) < _KEPT:
+            kept[refill.id] = refill
+
+    def first(self) -> "list[Refill]":
+        """Return the first ones of each kind, so that none is hidden by another kind."""
+        return [one for kept in self._kinds.values() for one in islice(kept.values(), _EXAMPLES)]
+
+    def waits_for_a_reading(self) -> bool:
+        """Return whether the outcome of some is unknown, and a reading may tell it."""
+        from oneloop.ledger import State
+
+        return bool(self._kinds.get(State.UNKNOWN.value))
 
 
 class _Tally:
@@ -534,10 +596,17 @@ class _End:
     """Whether an error ended it after something was sent."""
     is_counted: bool = True
     """Whether the run itself has made the summary, which then knows what was applied earlier."""
+    untouched: int = 0
+    """How many rows nobody has looked at because the API refused the key."""
 
 
 def _run(
-    rows: _Rows, report: Report, ledger: "Ledger", client: "Oneloop", options: Mapping[str, Any]
+    rows: _Rows,
+    report: Report,
+    ledger: "Ledger",
+    client: "Oneloop",
+    options: Mapping[str, Any],
+    quiet: float,
 ) -> _End:
     """Make the refills of a file, with a bar on a terminal.
 
@@ -550,10 +619,12 @@ def _run(
 
     unfinished, tally = _Unfinished(), _Tally()
     problems: list[CommandError] = []
-    has_sent = threading.Event()
+    has_sent, is_refused = threading.Event(), threading.Event()
 
     class Watch(Hooks):
         def call_ended(self, event: CallEnded) -> None:
+            if isinstance(event.error, AuthenticationError):
+                is_refused.set()
             if event.call.operation == _REFILL and event.outcome is not Outcome.NOT_SENT:
                 has_sent.set()
 
@@ -571,7 +642,7 @@ def _run(
 
     def going_on() -> str:
         return (
-            f"{grouped(tally.done)} of {_count(report.rows, 'refill')} had come to an end; the "
+            f"{grouped(tally.done)} of {counted(report.rows, 'refill')} had come to an end; the "
             "same command again goes on with the others"
         )
 
@@ -580,7 +651,8 @@ def _run(
         def note(progress: "Progress") -> None:
             tally.add(progress)
             unfinished.add(progress.refill)
-            show(progress)
+            reading = f" for the second reading, {quiet:g} s"
+            show(progress, reading if unfinished.waits_for_a_reading() else "")
 
         try:
             with _announcing_interruption():
@@ -595,7 +667,8 @@ def _run(
             summary = tally.summary(f"{error}; {going_on()}")
             return _End(summary, unfinished, is_broken_off=True, is_counted=False)
     if not problems:
-        return _End(summary, unfinished)
+        untouched = report.rows - tally.done if is_refused.is_set() else 0
+        return _End(summary, unfinished, untouched=untouched)
     if not has_sent.is_set():
         raise problems[0]
     return _End(evolve(summary, problem=str(problems[0])), unfinished, is_broken_off=True)
@@ -626,10 +699,10 @@ def _announcing_interruption() -> Generator[None]:
 
 
 @contextmanager
-def _bar(total: int) -> "Generator[Callable[[Progress], object]]":
-    """Show a bar on a terminal. Yield a function to move it on."""
+def _bar(total: int) -> "Generator[Callable[[Progress, str], object]]":
+    """Show a bar on a terminal. Yield a function to move it on, and say what for others wait."""
     if not is_terminal(sys.stderr) or not total:
-        yield lambda _: None
+        yield lambda _progress, _reason: None
         return
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -644,13 +717,13 @@ def _bar(total: int) -> "Generator[Callable[[Progress], object]]":
     with Bar(*columns, console=rich_console(sys.stderr), expand=True) as bar:
         task = bar.add_task("", total=total, all=grouped(total), done="0", rate="0", counts="")
 
-        def show(progress: "Progress") -> None:
+        def show(progress: "Progress", reason: str) -> None:
             speed = bar.tasks[0].speed
             counts = [
                 f"{grouped(number)} {name}"
                 for name, number in [
                     *((state.value, number) for state, number in progress.counts.items()),
-                    ("waiting", progress.waiting),
+                    (f"waiting{reason}", progress.waiting),
                 ]
                 if number
             ]
@@ -666,12 +739,22 @@ def _bar(total: int) -> "Generator[Callable[[Progress], object]]":
     say("")
 
 
-def _show_end(end: _End, repeated: Repeated, *, is_json: bool) -> None:
+def _show_end(
+    end: _End, report: Report, ledger: "Ledger", repeated: Repeated, *, is_json: bool
+) -> None:
     """Show what came of a run."""
+    from oneloop.ledger import State
+
     summary = end.summary
-    refills = [*end.unfinished.refills.values()]
+    refills = end.unfinished.first()
     if summary.problem is not None:
         say(f"the run stopped before its end: {summary.problem}", "red")
+    if end.untouched:
+        say(
+            "the API refuses the SDK key; with another one, the same command goes on with the "
+            f"{counted(end.untouched, 'row')} that nobody has looked at",
+            "red",
+        )
     if is_json:
         document: dict[str, Any] = {
             "total": summary.total,
@@ -681,7 +764,11 @@ def _show_end(end: _End, repeated: Repeated, *, is_json: bool) -> None:
             "already": summary.already if end.is_counted else None,
             "elapsed": round(summary.elapsed, 3),
             "problem": summary.problem,
-            "not_applied": [one.to_dict() for one in refills[:_EXAMPLES]],
+            "unfinished": {
+                "total": report.rows - summary.counts[State.APPLIED],
+                "first": [one.to_dict() for one in refills],
+            },
+            "database": ledger.database,
         }
         write_json(document)
         return
@@ -697,21 +784,21 @@ def _show_end(end: _End, repeated: Repeated, *, is_json: bool) -> None:
     write()
     seconds = f"{summary.elapsed:.1f} s"
     before = f"; {grouped(summary.already)} had been applied before" if summary.already else ""
-    write(f"{_count(summary.total, 'refill')} in {seconds}{before}")
+    write(f"{counted(summary.total, 'refill')} in {seconds}{before}")
     if not refills:
         return
     write()
     write_table(
         ("id", "state", "why"),
-        [
-            (one.id, coloured(one.state), one.conclusion or one.error or "")
-            for one in refills[:_EXAMPLES]
-        ],
+        [(one.id, coloured(one.state), one.conclusion or one.error or "") for one in refills],
         wraps=True,
     )
     write()
-    steps = {_kind(one): next_step(one, repeated, is_one=False) for one in refills}
-    for kind, step in steps.items():  # each in one line, so that a command in it can be copied
+    blockers = {one.id: blocker_of(one, ledger) for one in refills}
+    steps = {
+        (_kind(one), next_step(one, repeated, blockers[one.id], is_one=False)) for one in refills
+    }
+    for kind, step in sorted(steps):  # each in one line, so that a command in it can be copied
         write(printable(f"{kind}: {step}"))
 
 
@@ -720,10 +807,8 @@ def _code(end: _End) -> int:
     codes = {code_of(state) for state, number in end.summary.counts.items() if number}
     if end.is_broken_off:
         codes.add(_exits.UNKNOWN)
+    elif end.untouched:
+        codes.add(_exits.REJECTED)
     elif end.summary.problem is not None:
         codes.add(_exits.NOT_SENT)
     return _exits.most_severe(codes)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{grouped(number)} {noun}{'' if number == 1 else 's'}"

@@ -20,6 +20,15 @@ from unicodedata import category
 from attrs import frozen
 
 COLUMNS = ("id", "workspace_id", "external_meter_id", "refill")
+EXPORTED = (
+    *("state", "attempts", "needs_decision", "error", "conclusion"),
+    *("planned_at", "sent_at", "ended_at"),
+    *("before_total_credits", "before_used_credits"),
+    *("answer_total_credits", "answer_used_credits"),
+)
+"""Further columns of `oneloop ledger export`. They are not read, so that what it wrote can be run
+again."""
+
 SPELLINGS = {
     **{name: name for name in COLUMNS},
     "workspaceId": "workspace_id",
@@ -131,11 +140,12 @@ def parse(blocks: Iterable[bytes], *, ignored: Collection[str] = ()) -> Iterator
 
     Args:
         blocks: the bytes of the file.
-        ignored: names of columns that the file may have in addition, and that are not read.
+        ignored: names of columns that the file may have in addition, and that are not read. It may
+            have those of `EXPORTED` as well.
     """
     lines = _Lines(blocks)
     try:
-        yield from _parsed(lines, frozenset(ignored))
+        yield from _parsed(lines, {*ignored, *EXPORTED})
     except _UnreadableError as error:
         yield Mistake(lines.record, str(error))
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from . import _exits
 from ._exits import CommandError
 from ._options import new_app
 
@@ -24,4 +25,4 @@ def sandbox(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] 
         code = main(arguments or [], prog="oneloop sandbox")
     except SystemExit as ended:  # its help, or wrong arguments
         raise typer.Exit(int(ended.code or 0)) from None
-    raise typer.Exit(code)
+    raise typer.Exit(_exits.USAGE if code else _exits.DONE)  # a port that is taken, a file

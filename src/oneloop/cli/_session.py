@@ -5,11 +5,13 @@ them down.
 """
 
 import getpass
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneloop._environment import key_from_environment
+from oneloop import ConfigurationError
+from oneloop._environment import BASE_URL_VARIABLE, KEY_VARIABLES, key_from_environment
 from oneloop_core import Secret
 
 from ._console import hide
@@ -28,19 +30,29 @@ def open_client(key_file: Path | None, base_url: str | None, **options: Any) -> 
         options: Further arguments of `Oneloop`.
 
     Raises:
-        CommandError: There is no key, or the file has none.
-        OneloopError: An option is not valid.
+        CommandError: There is no key, the file has none, or an option is not valid.
     """
     from oneloop import Oneloop
 
     if key_file is not None:
         key: Secret | None = read_secret(key_file, "--key-file")
+        origin = "--key-file: the SDK key"
     else:
-        key = key_from_environment() or ask_secret("SDK key")
+        key = key_from_environment()
+        origin = next((one for one in KEY_VARIABLES if os.environ.get(one)), "the SDK key")
+        key = key or ask_secret("SDK key")
     if key is None:
         raise CommandError("there is no SDK key: set ONELOOP_SDK_KEY, or use --key-file FILE")
     hide(key)
-    return Oneloop(api_key=key.reveal(), base_url=base_url, **options)
+    try:
+        return Oneloop(api_key=key.reveal(), base_url=base_url, **options)
+    except ConfigurationError as error:
+        words = str(error).replace(" or pass allow_http=True", "")
+        url = BASE_URL_VARIABLE if base_url is None else "--base-url"
+        for argument, name in {"base_url": url, "api_key": origin}.items():
+            if words.startswith(f"{argument} "):
+                words = name + words.removeprefix(argument)
+        raise CommandError(words) from None
 
 
 def read_secret(file: Path, option: str) -> Secret:
