@@ -93,3 +93,8 @@ def test_a_message_is_coloured_without_its_text_being_read(settings: dict[str, s
     assert done.code == 3
     assert done.text == "oneloop: there is no meter ':smile:' in the workspace '[bold]'"
     assert done.colours == {"red": {done.text}}
+
+
+def test_an_argument_error_of_an_answer_is_no_usage_error() -> None:
+    """Such as a value that was read, and cannot be written: nobody has typed it."""
+    assert _exits.code_of(ArgumentError("must be something else")) == _exits.UNKNOWN

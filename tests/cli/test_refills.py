@@ -720,12 +720,12 @@ def test_a_ledger_that_is_lost_before_anything_is_sent(
 def test_an_api_that_is_not_there_ends_the_run(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After some refills in a row that could not be sent, with the exit code for that."""
+    """After some attempts that did not reach it, with the exit code for that."""
     office.write(60)
     monkeypatch.setenv("ONELOOP_BASE_URL", "http://127.0.0.1:1")
     done = office.run(*COMMAND, "--yes", "--workers", "10")
     assert done.code == 5
-    assert "refills in a row could not be sent" in done.err
+    assert "20 attempts in a row did not reach the API" in done.err
 
 
 def test_an_inherited_decision_to_ignore_ctrl_c_stays(office: Office) -> None:

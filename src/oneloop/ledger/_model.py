@@ -107,8 +107,9 @@ class RefillOrder:
 
     def __str__(self) -> str:
         """Return the order in one line."""
+        unit = "credit" if self.refill == 1 else "credits"
         return (
-            f"{self.refill} credits for the meter {self.external_meter_id!r} "
+            f"{self.refill} {unit} for the meter {self.external_meter_id!r} "
             f"of the workspace {self.workspace_id!r}"
         )
 
