@@ -82,7 +82,7 @@ class Meter:
     """
 
     total: int = 1000
-    used: int = 100
+    used: int = 1_000_000  # so much that refills that lower it never come to 0
     changed: float = 0.0
 
     def shown(self) -> CustomerBillingMeter:

@@ -309,21 +309,22 @@ class Batch:
             self._history.append(values)
 
     def _taken(self, row: Row, claim: str) -> Row:
-        return evolve(
-            row,
-            state=State.SENDING,
-            claim=claim,
-            owner=self.rules.owner,
-            lease_until=self.now + self.rules.lease,
-            before=None,
-            answer=None,
-            reading=None,
-            reading_at=None,
-            conclusion=None,
-            other_writers=self.rules.other_writers,
-            quiet=self.rules.quiet,
-            ended_at=None,
-        )
+        return evolve(row, state=State.SENDING, claim=claim, **self._beginning())
+
+    def _beginning(self) -> dict[str, Any]:
+        """Return what a refill has when its meter has just been taken."""
+        return {
+            "owner": self.rules.owner,
+            "lease_until": self.now + self.rules.lease,
+            "before": None,
+            "answer": None,
+            "reading": None,
+            "reading_at": None,
+            "conclusion": None,
+            "other_writers": self.rules.other_writers,
+            "quiet": self.rules.quiet,
+            "ended_at": None,
+        }
 
     def _insert(self, new: Iterable[Row]) -> None:
         values = [
@@ -363,20 +364,7 @@ class Batch:
         statement = (
             update(refills)
             .where(refills.c.id == bindparam("row_id"), refills.c.state == bindparam("row_state"))
-            .values(
-                state=State.SENDING.value,
-                claim=bindparam("new_claim"),
-                owner=self.rules.owner,
-                lease_until=self.now + self.rules.lease,
-                before=None,
-                answer=None,
-                reading=None,
-                reading_at=None,
-                conclusion=None,
-                other_writers=self.rules.other_writers,
-                quiet=self.rules.quiet,
-                ended_at=None,
-            )
+            .values(state=State.SENDING.value, claim=bindparam("new_claim"), **self._beginning())
         )
         values = [
             {"row_id": id_, "new_claim": taken[id_].claim, "row_state": rows[id_].state.value}
