@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from oneloop import ArgumentError
+from oneloop import ArgumentError, ConfigurationError
 from oneloop.cli import _exits
 from oneloop.sandbox import Sandbox
 from tests.cli.terminal import ONELOOP, PATIENCE, Terminal, environment, shown
@@ -98,3 +98,4 @@ def test_a_message_is_coloured_without_its_text_being_read(settings: dict[str, s
 def test_an_argument_error_of_an_answer_is_no_usage_error() -> None:
     """Such as a value that was read, and cannot be written: nobody has typed it."""
     assert _exits.code_of(ArgumentError("must be something else")) == _exits.UNKNOWN
+    assert _exits.code_of(ConfigurationError("there is no key")) == _exits.USAGE

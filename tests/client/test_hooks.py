@@ -634,3 +634,12 @@ def test_nothing_is_sent_after_the_budget(sandbox: Sandbox, kind: ClientKind) ->
     assert "ran out before it was sent" in str(caught.value)
     meter = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
     assert meter.total_credits == 1000
+
+
+def test_hooks_may_take_their_time_without_a_budget(sandbox: Sandbox) -> None:
+    """Nothing limits the call then."""
+    policy = RetryPolicy(budget=None)
+    with Oneloop(
+        api_key=sandbox.api_key, base_url=sandbox.url, retry=policy, hooks=Slow()
+    ) as client:
+        assert client.refill_billing_limit(**REFILL).billing is not None
