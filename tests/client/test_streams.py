@@ -13,6 +13,7 @@ from oneloop._http._connection import Connection, Home, Options
 from oneloop._http._httpx import translated
 from oneloop._http._route import Route
 from oneloop.transport import Limits, Request, TransportError
+from tests.calling import SLACK
 from tests.tools.failures import full_backlog, refusing
 
 REQUEST = Request("POST", "http://127.0.0.1:1/", (), b"{}")
@@ -132,3 +133,16 @@ def test_time_that_runs_out_before_httpx_has_sent_is_time_to_connect() -> None:
     """The error says that there was no connection, not that there was no answer."""
     found = translated(TimeoutError(), sent=False)
     assert (found.problem, found.sent, found.timeout) == ("no connection in time", False, True)
+
+
+def test_the_rest_of_a_request_that_cannot_be_sent_is_left() -> None:
+    """The server may have answered before: reading tells."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        ours.shutdown(socket.SHUT_WR)
+        stream = BlockingStream()
+        stream._sockets = [ours]
+        stream._unsent = memoryview(b"the rest")
+        assert stream._send_rest(SLACK)
+        assert stream._unsent == b"the rest"
