@@ -38,10 +38,7 @@ from ._model import (
 from ._steps import Action, Pause, Read, Result, Send, Slot, Steps
 from ._steps import refill as _refill
 from ._steps import settle as _settle
-from ._store import (
-    Operation,
-    Row,
-)
+from ._store import Operation, Row
 
 T = TypeVar("T")
 

@@ -84,13 +84,7 @@ class BaseLedger:
 
     def _new_database(self) -> Database:
         self._process = current_process()
-        rules = Rules(
-            owner="",
-            quiet=self._quiet,
-            lease=self._lease,
-            other_writers=self._other_writers,
-            alive=lambda _: None,
-        )
+        rules = Rules(quiet=self._quiet, lease=self._lease, other_writers=self._other_writers)
         return Database(self._url, rules, patience=self._patience)
 
     @property
@@ -181,7 +175,7 @@ class BaseLedger:
     def _page(self, after: int, *conditions: Any) -> list[Row]:
         chosen = select(refills).where(refills.c.seq > after, *conditions)
         ordered = chosen.order_by(refills.c.seq).limit(_PAGE)
-        return self._read(lambda connection, now: list(rows_of(connection, ordered, now)))
+        return self._read(partial(_rows, chosen=ordered))
 
     def _history(self, id: str) -> list[HistoryEntry]:
         def read(connection: Connection, now: float) -> list[HistoryEntry]:

@@ -5,6 +5,7 @@ process ends, however it ends, so that nobody has to wait for a lease.
 """
 
 import time
+from glob import escape
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -30,7 +31,7 @@ class Owners:
         if self._own is not None:  # the first transaction failed, and is carried out again
             return
         now = time.time()
-        for path in self._database.parent.glob(f"{_escaped(self._database.name)}.owner-*"):
+        for path in self._database.parent.glob(f"{escape(self._database.name)}.owner-*"):
             if now - path.stat().st_mtime > _LEFT_OVER:
                 self._is_free(path)
         self._own = FileLock(self._path(owner))
@@ -62,9 +63,3 @@ class Owners:
 
     def _path(self, owner: str) -> Path:
         return self._database.with_name(f"{self._database.name}.owner-{owner}")
-
-
-def _escaped(name: str) -> str:
-    from glob import escape  # on first use, once per process
-
-    return escape(name)

@@ -46,7 +46,7 @@ Alive: TypeAlias = Callable[[str], bool | None]
 
 @frozen(kw_only=True)
 class Row:
-    """A row of the table `refills`, and the moment at which it was read."""
+    """A row of the table `oneloop_refills`, and the moment at which it was read."""
 
     seq: int
     id: str
@@ -198,19 +198,19 @@ class Rules:
     """What the operations of one ledger go by.
 
     Attributes:
-        owner: Name of this process, unique.
         quiet: Seconds between two equal readings.
         lease: Seconds after which a claim no longer holds.
         other_writers: Whether other programs refill the same meters.
-        alive: Tells whether an owner runs.
+        owner: Name of this process, unique; the database gives it.
+        alive: Tells whether an owner runs; by default, only the lease can tell.
         steady: Seconds by a clock of this process that is never set.
     """
 
-    owner: str
     quiet: float
     lease: float
     other_writers: bool
-    alive: Alive
+    owner: str = ""
+    alive: Alive = lambda _: None
     steady: Callable[[], float] = monotonic
 
 

@@ -114,7 +114,7 @@ class Database:
         self._clock = clock
         self._is_file = url.get_backend_name() == "sqlite"
         self._owners = Owners(Path(str(url.database))) if self._is_file else None
-        alive = self._owners.is_alive if self._owners else _nobody_knows
+        alive = self._owners.is_alive if self._owners else rules.alive
         self._rules = evolve(rules, owner=uuid4().hex, alive=alive)
         self._engine = _engine(url, patience)
         self._is_prepared = False
@@ -372,10 +372,6 @@ class Writer:
                 future.set_exception(result)
             else:
                 future.set_result(result)
-
-
-def _nobody_knows(_: str) -> None:
-    """Say that only the lease can tell whether an owner is alive."""
 
 
 def _may_pass(error: SQLAlchemyError) -> bool:
