@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,22 +26,26 @@ from oneloop._signals import raised_by_handler
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request, Response
 from tests.calling import REFILL, sending
+from tests.sandbox.refills import wait_for
 from tests.tools.steps import NOTE, TIMES, BookServer, Scenario, StrikeError, Striking
 
 INTERRUPTED = """
-import os, signal, threading
+import signal
 from oneloop import Oneloop
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 arguments = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 500}
 with Oneloop() as client:
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
         client.refill_billing_limit(**arguments)
     except KeyboardInterrupt as interruption:
         print(interruption.__notes__)
     print(client.refill_billing_limit(**arguments).billing.total_credits)
 """
+
+
+A_WHILE = 0.1
+"""Seconds after which a call that has sent its request waits for the answer."""
 
 
 def test_ctrl_c_leaves_the_client_usable(sandbox: Sandbox) -> None:
@@ -51,12 +56,19 @@ def test_ctrl_c_leaves_the_client_usable(sandbox: Sandbox) -> None:
         "ONELOOP_SDK_KEY": sandbox.api_key,
         "ONELOOP_BASE_URL": sandbox.url,
     }
-    program = [sys.executable, "-W", "error", "-c", INTERRUPTED]
-    result = subprocess.run(
-        program, env=environment, capture_output=True, text=True, timeout=30, check=False
-    )
-    assert result.stderr == ""
-    assert result.stdout.splitlines() == [
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", INTERRUPTED],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        wait_for(lambda: sandbox.requests)
+        time.sleep(A_WHILE)
+        program.send_signal(signal.SIGINT)
+        output, errors = program.communicate(timeout=60)
+    assert errors == ""
+    assert output.splitlines() == [
         "['refill_billing_limit was interrupted: it may have happened']",
         "1500",
     ]
@@ -107,14 +119,25 @@ ALARMS = [AlarmError, TimeoutError, OSError, ConnectionError, ValueError, Keyboa
 
 
 @contextmanager
-def alarm(handler: Callable[..., object], after: float) -> Iterator[None]:
-    """Handle SIGALRM with this handler, and send it to this process after some seconds."""
+def alarm(handler: Callable[..., object], when: Callable[[], object]) -> Iterator[None]:
+    """Handle SIGALRM with this handler, and send it to this thread soon after `when()` is true."""
+    caller, ended = threading.get_ident(), threading.Event()
+
+    def watch() -> None:
+        while not when():
+            if ended.wait(0.002):
+                return
+        if not ended.wait(A_WHILE):
+            signal.pthread_kill(caller, signal.SIGALRM)
+
     before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, after)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        ended.set()
+        watcher.join()
         signal.signal(signal.SIGALRM, before)
 
 
@@ -131,7 +154,7 @@ def test_an_alarm_in_a_send_reaches_the_caller(
             for handler in handlers(error) if error is AlarmError else handlers(error)[:1]:
                 sandbox.reset()
                 sandbox.misbehave("hang")
-                with alarm(handler, 0.15), pytest.raises(error) as caught:
+                with alarm(handler, lambda: sandbox.requests), pytest.raises(error) as caught:
                     client.refill_billing_limit(**REFILL)
                 assert type(caught.value) is error
                 assert caught.value.__notes__ == [
@@ -146,9 +169,11 @@ def test_an_alarm_in_a_wait_reaches_the_caller(
 ) -> None:
     """A signal handler's exception ends a wait, and there is no further attempt."""
     sandbox.misbehave(Fault.rate_limited(30))
+    waits: list[object] = []
+    policy = RetryPolicy(on_retry=waits.append)
     with (
-        Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client,
-        alarm(handlers(error)[0], 0.15),
+        Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, retry=policy) as client,
+        alarm(handlers(error)[0], lambda: waits),
         pytest.raises(error) as caught,
     ):
         client.refill_billing_limit(**REFILL)
@@ -164,7 +189,7 @@ def test_an_alarm_in_a_group_of_exceptions_is_found() -> None:
     def handler(*_: object) -> None:
         raise AlarmError
 
-    with alarm(handler, 60):
+    with alarm(handler, lambda: False):
         with pytest.raises(AlarmError) as caught:
             handler()
         group = ExceptionGroup("all failed", [OSError(), caught.value])
@@ -179,7 +204,10 @@ def test_an_alarm_while_connecting_reaches_the_caller(
     port = int(sandbox.url.rpartition(":")[2])
     look_up = socket.getaddrinfo
 
+    looked_up: list[str] = []
+
     def two(host: str, *more: Any, **options: Any) -> Any:
+        looked_up.append(host)
         hosts = ("127.0.0.2", "127.0.0.1") if host == "localhost" else (host,)
         return [found for one in hosts for found in look_up(one, *more, **options)]
 
@@ -191,7 +219,7 @@ def test_an_alarm_while_connecting_reaches_the_caller(
             connection.connect_ex(listener.getsockname())
         with (
             Oneloop(api_key=sandbox.api_key, base_url=f"http://localhost:{port}") as client,
-            alarm(handlers(TimeoutError)[0], 0.15),
+            alarm(handlers(TimeoutError)[0], lambda: looked_up),
             pytest.raises(TimeoutError) as caught,
         ):
             client.refill_billing_limit(**REFILL)
@@ -204,10 +232,16 @@ def test_an_alarm_while_connecting_reaches_the_caller(
 def test_an_alarm_in_a_hook_reaches_the_caller(sandbox: Sandbox) -> None:
     """A signal handler's exception ends the call even while `on_retry` runs."""
     sandbox.misbehave(Fault.rate_limited(0))
-    policy = RetryPolicy(on_retry=lambda _: time.sleep(10))
+    hooked: list[object] = []
+
+    def hook(attempt: object) -> None:
+        hooked.append(attempt)
+        time.sleep(60)
+
+    policy = RetryPolicy(on_retry=hook)
     with (
         Oneloop(api_key=sandbox.api_key, base_url=sandbox.url, retry=policy) as client,
-        alarm(handlers(AlarmError)[0], 0.15),
+        alarm(handlers(AlarmError)[0], lambda: hooked),
         pytest.raises(AlarmError) as caught,
     ):
         client.refill_billing_limit(**REFILL)
@@ -229,7 +263,7 @@ def test_an_exception_that_the_application_handles_stays_the_context(sandbox: Sa
 
     with (
         Oneloop(api_key=sandbox.api_key, base_url=sandbox.url) as client,
-        alarm(handlers(AlarmError)[0], 0.15),
+        alarm(handlers(AlarmError)[0], lambda: sandbox.requests),
         pytest.raises(AlarmError) as caught,
     ):
         refill()
