@@ -35,6 +35,7 @@ from oneloop import (
 from oneloop._http import _httpx, _tls
 from oneloop.sandbox import Fault, Sandbox
 from tests.calling import AT_ONCE, REFILL, SLACK
+from tests.client.alarms import alarm
 from tests.tools.failures import authority, read_request, talking
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"billing": null}'
@@ -325,13 +326,11 @@ def test_what_a_signal_handler_raises_reaches_the_caller(is_async: bool, sandbox
         raise SoftTimeLimitError
 
     sandbox.misbehave("hang")
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
-    try:
-        with pytest.raises(SoftTimeLimitError) as caught:
-            refilled(is_async, api_key=sandbox.api_key, base_url=sandbox.url)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with (
+        alarm(expire, lambda: sandbox.requests),
+        pytest.raises(SoftTimeLimitError) as caught,
+    ):
+        refilled(is_async, api_key=sandbox.api_key, base_url=sandbox.url)
     if not is_async:  # in asyncio, the handler runs in the event loop, and not in the call
         assert "it may have happened" in caught.value.__notes__[0]
     assert len(sandbox.requests) == 1

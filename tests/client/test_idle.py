@@ -21,7 +21,9 @@ from oneloop import (
 )
 from oneloop._http._asyncio import AsyncioTransport
 from oneloop._http._blocking import BlockingTransport
+from oneloop._http._pool import Pool
 from tests.calling import REFILL, SLACK, ClientKind
+from tests.sandbox.refills import wait_for
 from tests.tools.failures import read_request
 
 BODY = b'{"billing": null}'
@@ -183,15 +185,23 @@ def test_a_connection_on_which_more_arrives_is_not_used(unasked: bytes, kind: Cl
 
 def test_a_connection_that_was_reset_is_not_used(kind: ClientKind) -> None:
     """A connection that its server has reset while it was idle costs no attempt."""
+    asked, done = threading.Semaphore(0), threading.Semaphore(0)
 
     def answer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(OK)
-        time.sleep(0.05)  # the client reads it
+        asked.acquire(timeout=60)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()
+        done.release()
         raise OSError
 
+    def reset() -> None:
+        asked.release()
+        assert done.acquire(timeout=60)
+
     with Server(answer) as server:
-        refills(kind, server.url, 3, lambda: time.sleep(0.2))
+        refills(kind, server.url, 3, reset)
+        asked.release()
     assert server.used == [1, 1, 1]
 
 
@@ -245,6 +255,26 @@ def limited(kind: ClientKind, url: str, maximum: int, **options: Any) -> Any:
     )
 
 
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that grows as calls begin to wait for a connection."""
+    waiters: list[Any] = []
+    join = Pool.join
+
+    def recording(pool: Pool, waiter: Any) -> Any:
+        entry = join(pool, waiter)
+        waiters.append(entry)
+        return entry
+
+    monkeypatch.setattr(Pool, "join", recording)
+    return waiters
+
+
+async def wait_here_for(condition: Callable[[], bool]) -> None:
+    """Wait as `wait_for` does, and let the event loop run."""
+    await asyncio.to_thread(wait_for, condition)
+
+
 def named(name: str) -> dict[str, Any]:
     """Return the arguments of a refill of this meter."""
     return {**REFILL, "external_meter_id": name}
@@ -252,7 +282,7 @@ def named(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("closes", [False, True])
 def test_calls_wait_for_a_connection_in_the_order_of_their_arrival(
-    closes: bool, kind: ClientKind
+    closes: bool, kind: ClientKind, queued: list[Any]
 ) -> None:
     """The queue is fair, whether the connection can be used again or the next call opens one."""
     names = [f"meter-{number}" for number in range(6)]
@@ -272,9 +302,9 @@ def test_calls_wait_for_a_connection_in_the_order_of_their_arrival(
                 threading.Thread(target=client.refill_billing_limit, kwargs=named(name))
                 for name in names
             ]
-            for thread in threads:
+            for number, thread in enumerate(threads):
                 thread.start()
-                time.sleep(0.1)
+                wait_for(lambda number=number: arrived and len(queued) == number)
             release.set()
             for thread in threads:
                 thread.join()
@@ -282,7 +312,7 @@ def test_calls_wait_for_a_connection_in_the_order_of_their_arrival(
 
         async def with_tasks() -> None:
             tasks = [asyncio.create_task(client.refill_billing_limit(**named(n))) for n in names]
-            await asyncio.sleep(0.1)
+            await wait_here_for(lambda: len(queued) == 5)
             release.set()
             await asyncio.gather(*tasks)
             await client.aclose()
@@ -360,7 +390,7 @@ def test_a_call_that_waits_in_vain_is_not_sent(kind: ClientKind) -> None:
     assert server.used == [2]
 
 
-def test_a_call_that_is_cancelled_while_it_waits_leaves_the_queue() -> None:
+def test_a_call_that_is_cancelled_while_it_waits_leaves_the_queue(queued: list[Any]) -> None:
     """The calls behind it move up, and the connection is not lost."""
     release = threading.Event()
 
@@ -371,7 +401,7 @@ def test_a_call_that_is_cancelled_while_it_waits_leaves_the_queue() -> None:
     async def main(url: str) -> None:
         async with limited(ClientKind("async"), url, 1) as client:
             tasks = [asyncio.create_task(client.refill_billing_limit(**REFILL)) for _ in range(5)]
-            await asyncio.sleep(0.1)
+            await wait_here_for(lambda: len(queued) == 4)
             tasks[1].cancel()
             tasks[3].cancel()
             release.set()
@@ -384,7 +414,7 @@ def test_a_call_that_is_cancelled_while_it_waits_leaves_the_queue() -> None:
     assert server.used == [4]
 
 
-def test_closing_lets_calls_that_run_or_wait_end(kind: ClientKind) -> None:
+def test_closing_lets_calls_that_run_or_wait_end(kind: ClientKind, queued: list[Any]) -> None:
     """Calls that began before a client was closed end as usual; later ones are refused."""
     release = threading.Event()
 
@@ -405,7 +435,7 @@ def test_closing_lets_calls_that_run_or_wait_end(kind: ClientKind) -> None:
             ]
             for thread in threads:
                 thread.start()
-            time.sleep(0.2)
+            wait_for(lambda: len(queued) == 2)
             client.close()
             release.set()
             for thread in threads:
@@ -414,7 +444,7 @@ def test_closing_lets_calls_that_run_or_wait_end(kind: ClientKind) -> None:
 
         async def with_tasks() -> None:
             tasks = [asyncio.create_task(client.refill_billing_limit(**REFILL)) for _ in range(3)]
-            await asyncio.sleep(0.2)
+            await wait_here_for(lambda: len(queued) == 2)
             await client.aclose()
             release.set()
             results.extend(await asyncio.gather(*tasks))

@@ -7,11 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import CodeType
@@ -26,6 +24,7 @@ from oneloop._signals import raised_by_handler
 from oneloop.sandbox import Fault, Sandbox
 from oneloop.transport import Limits, Request, Response
 from tests.calling import REFILL, sending
+from tests.client.alarms import A_WHILE, alarm
 from tests.sandbox.refills import wait_for
 from tests.tools.steps import NOTE, TIMES, BookServer, Scenario, StrikeError, Striking
 
@@ -42,10 +41,6 @@ with Oneloop() as client:
         print(interruption.__notes__)
     print(client.refill_billing_limit(**arguments).billing.total_credits)
 """
-
-
-A_WHILE = 0.1
-"""Seconds after which a call that has sent its request waits for the answer."""
 
 
 def test_ctrl_c_leaves_the_client_usable(sandbox: Sandbox) -> None:
@@ -116,29 +111,6 @@ def handlers(error: type[BaseException]) -> list[Callable[..., object]]:
 
 
 ALARMS = [AlarmError, TimeoutError, OSError, ConnectionError, ValueError, KeyboardInterrupt]
-
-
-@contextmanager
-def alarm(handler: Callable[..., object], when: Callable[[], object]) -> Iterator[None]:
-    """Handle SIGALRM with this handler, and send it to this thread soon after `when()` is true."""
-    caller, ended = threading.get_ident(), threading.Event()
-
-    def watch() -> None:
-        while not when():
-            if ended.wait(0.002):
-                return
-        if not ended.wait(A_WHILE):
-            signal.pthread_kill(caller, signal.SIGALRM)
-
-    before = signal.signal(signal.SIGALRM, handler)
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("via", ["default", "own", "custom"])
