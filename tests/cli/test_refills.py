@@ -479,7 +479,7 @@ def test_the_first_ones_that_failed_are_shown(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There may be many; the export has them all."""
-    monkeypatch.setattr("oneloop.cli._refills._KEPT", 12)
+    monkeypatch.setattr("oneloop.cli._runs._KEPT", 12)
     office.write(0, more="".join(f"pay_{number},ws_1,nobody,1\n" for number in range(20)))
     done = office.run(*COMMAND, "--yes", "--workers", "1")
     assert (done.code, done.out.count("there is no meter 'nobody'")) == (3, 10)
@@ -488,7 +488,7 @@ def test_the_first_ones_that_failed_are_shown(
 
 def test_no_state_hides_another(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many refills are unknown, one that was rejected is shown with its reason."""
-    monkeypatch.setattr("oneloop.cli._refills._KEPT", 3)
+    monkeypatch.setattr("oneloop.cli._runs._KEPT", 3)
     office.write(5, more="pay_x,ws_1,nobody,9\n")
     office.sandbox.misbehave("drop-after", operation="refill_billing_limit", times=5)
     done = office.run(*COMMAND, "--yes", "--no-settle", "--workers", "1")
