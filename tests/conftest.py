@@ -4,12 +4,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from oneloop.sandbox import Sandbox
 from tests.calling import AT_ONCE, ClientKind
 from tests.codegen.generating import Generate, generating
 from tests.postgres import Server, serving_or_skipping
 from tests.sandbox.calls import Api, serving
+
+# An example may take long on a busy machine, and says nothing about the code then.
+settings.register_profile(
+    "untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(params=["sync", "async"])

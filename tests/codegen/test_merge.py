@@ -275,7 +275,7 @@ def blocks(mapping: dict[str, Any], indent: str) -> str:
     return lines
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(ENTRIES, unique=True, max_size=6),
     st.lists(ENTRIES, unique=True, min_size=1, max_size=5),

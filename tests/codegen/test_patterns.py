@@ -215,7 +215,7 @@ PIECES = st.recursive(
 
 
 @given(PIECES, st.sampled_from(["", "^"]), st.text("ab", min_size=1, max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_counts_as_quick_is(piece: str, start: str, word: str) -> None:
     """For a linear pattern, a text four times as long takes about four times the steps."""
     pattern = rf"{start}{piece}\Z"

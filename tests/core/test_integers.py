@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oneloop_core import (
@@ -48,7 +48,6 @@ def digit_limit() -> Iterator[None]:
 # Digit strings
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=0) | st.integers(min_value=0, max_value=LONGEST))
 @example(0)
 @example(2**53 + 1)
@@ -66,7 +65,6 @@ def test_digit_strings_are_plain_decimal(number: int, digits: str) -> None:
     assert encode_digits(number) == digits
 
 
-@settings(deadline=None)
 @given(st.text(max_size=6).filter(lambda text: not text or set(text) - set(ASCII_DIGITS)))
 def test_strings_of_anything_but_ascii_digits_are_refused(text: str) -> None:
     """A single character other than an ASCII digit makes the string invalid."""
@@ -88,7 +86,6 @@ def test_other_json_is_not_read_as_digits(value: Any) -> None:
         decode_digits(value)
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=0))
 def test_json_integers_are_read_too(number: int) -> None:
     """If the vendor replaces its strings by numbers, the client still reads them."""

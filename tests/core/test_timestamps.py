@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oneloop_core import ArgumentTypeError, ArgumentValueError, DecodeError
@@ -115,7 +115,6 @@ def test_anything_but_a_date_and_time_is_refused(value: Any) -> None:
         decode_timestamp(value)
 
 
-@settings(deadline=None)
 @given(st.text() | st.text("0123456789-:.+TtZz W", max_size=30))
 def test_any_other_string_is_a_decode_error(text: str) -> None:
     """Any string ends in an aware datetime or in a decode error."""
@@ -129,14 +128,12 @@ def test_any_other_string_is_a_decode_error(text: str) -> None:
 # Writing
 
 
-@settings(deadline=None)
 @given(MOMENTS)
 def test_every_instant_survives_the_wire(moment: datetime) -> None:
     """A datetime in any time zone is read back as the same instant, to the microsecond."""
     assert decode_timestamp(encode_timestamp(moment)) == moment
 
 
-@settings(deadline=None)
 @given(TO_ISO_STRING)
 def test_what_javascript_writes_comes_back_byte_for_byte(text: str) -> None:
     """A timestamp that JavaScript's `toISOString` wrote is sent back unchanged."""

@@ -227,7 +227,6 @@ def busy() -> Iterator[Sandbox]:
 @SCHEMA.exclude(path_regex="events").parametrize()
 @settings(
     max_examples=8,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),

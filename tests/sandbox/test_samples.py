@@ -216,7 +216,7 @@ def test_usual_patterns_are_matched(pattern: str, repeats: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:Possible:FutureWarning")
 @given(st.text(alphabet=r"ab1[](){}|?*+\^$.,-:<>P=!", max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_pattern_is_too_much(pattern: str) -> None:
     """Any pattern that Python can compile results in some text."""
     try:

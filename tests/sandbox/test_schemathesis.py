@@ -46,7 +46,6 @@ def without_examples(part: Any) -> Any:
 SCHEMA = schemathesis.openapi.from_dict(document())
 EXAMPLES = settings(
     max_examples=15,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
