@@ -202,7 +202,6 @@ class Process:
         for task in self.tasks:
             task.steps.close()
         self.tasks.clear()
-        self.database.disconnect()
         self.database.close()
 
 

@@ -112,7 +112,6 @@ class Process:
 
     def die(self) -> None:
         """End, as the operating system would see it."""
-        self.database.disconnect()
         self.database.close()
 
 
@@ -796,16 +795,54 @@ def test_a_database_that_cannot_store_every_id_is_refused(
         ledger.refill(client, id="pay_1", **REFILL)
 
 
-def test_a_ledger_that_is_closed_during_a_refill_says_what_is_known(
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_refill_ends_before_its_ledger_is_closed(
+    tmp_path: Path, sandbox: Sandbox, client: Oneloop, is_first: bool
+) -> None:
+    """It is written down, and nobody takes it over, as if its process had ended."""
+    path = tmp_path / "refills.db"
+    with Ledger(path, quiet=0) as other:
+        ledger = Ledger(path)
+        if not is_first:
+            ledger.refill(client, id="pay_0", **REFILL)
+
+        def close() -> None:
+            ledger.close()
+            ledger.close()
+            assert other.settle(client, id="pay_1")[0].state is State.SENDING
+
+        closing_ = client.with_options(hooks=At(REFILLING, close))
+        assert ledger.refill(closing_, id="pay_1", **REFILL).state is State.APPLIED
+        ledger.close()  # waits for the end of the thread
+        assert len(list(tmp_path.glob("*.owner-*"))) == 1
+        with pytest.raises(LedgerError, match="the ledger is closed"):
+            ledger.refill(client, id="pay_2", **REFILL)
+        assert other.refill(client, id="pay_1", **REFILL).attempts == 1
+    assert total(sandbox) == (1500 if is_first else 2000)
+
+
+def test_an_owner_without_a_lock_sends_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+    """It would be taken for dead. The name of the lock's file is too long here."""
+    options: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    with Oneloop(**options) as client, Ledger(tmp_path / ("x" * 218)) as ledger:
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailableError, match="name too long"):
+                ledger.refill(client, id="pay_1", **REFILL)
+    assert sandbox.requests == ()
+
+
+def test_a_meter_that_is_gone_waits_for_a_person(
     tmp_path: Path, sandbox: Sandbox, client: Oneloop
 ) -> None:
-    """An application that shuts down must not be told that nothing was sent."""
-    ledger = Ledger(tmp_path / "refills.db")
-    closing_ = client.with_options(hooks=At(REFILLING, ledger.close))
-    with pytest.raises(LedgerUnavailableError, match="is applied, which could not") as caught:
-        ledger.refill(closing_, id="pay_1", **REFILL)
-    assert caught.value.outcome is Outcome.APPLIED
-    assert total(sandbox) == 1500
+    """After two readings, as for any other conclusion."""
+    sandbox.misbehave("drop-after", operation="refillBillingLimit")
+    with Ledger(tmp_path / "refills.db", quiet=0) as ledger:
+        ledger.refill(client, id="pay_1", **REFILL)
+        sandbox.misbehave("404", operation="getCustomerBilling", times=2)
+        found = ledger.settle(client, id="pay_1", wait=True)[0]
+        assert (found.state, found.needs_decision) == (State.UNKNOWN, True)
+        assert "is gone" in str(found.conclusion)
+        assert "there is no such meter" in str(ledger.history("pay_1"))
 
 
 def test_a_file_that_was_moved_is_refused(tmp_path: Path, client: Oneloop) -> None:

@@ -552,17 +552,52 @@ def test_a_ledger_that_was_copied_by_a_fork_begins_anew(tmp_path: Any, sandbox: 
     """Its lock may be held by a thread that the child does not have."""
     with _other(sandbox) as client, Ledger(tmp_path / "refills.db") as ledger:
         ledger.refill(client, id="pay_1", **REFILL)
-        writer = ledger._writer
-        assert writer is not None
-        ledger._process = "another"
-        ledger._lock.acquire()
+        (parent,) = ledger._homes.values()
+        parent._lock.acquire()
+        ledger._homes = {"another": parent}
         assert ledger.refill(client, id="pay_1", **REFILL).state is State.APPLIED
-        writer.close()
-        ledger._process = "another"
-        assert ledger._writer is not None
-        ledger._writer.close()
-        ledger._lock.acquire()
+        ledger.close()
+        ledger._homes = {"another": parent}
         ledger.close()  # does not wait for the lock
+        parent._lock.release()
+        parent.close()
+        ledger._homes = {"another": parent}
+        with pytest.raises(LedgerError, match="the ledger is closed"):
+            ledger.refill(client, id="pay_1", **REFILL)
+
+
+FORKED = """
+import os, sys, threading, warnings
+from oneloop import Oneloop
+from oneloop.ledger import Ledger
+
+path, key, url = sys.argv[1:]
+meter = {"workspace_id": "ws_1", "external_meter_id": "acme", "refill": 1}
+client, ledger = Oneloop(api_key=key, base_url=url), Ledger(path)
+ledger.refill(client, id="first", **meter)
+warnings.simplefilter("ignore")  # newer versions of Python warn of a fork beside threads
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+barrier, states = threading.Barrier(8), []
+
+def work(number):
+    barrier.wait()
+    states.append(ledger.refill(client, id=f"pay_{number}", **meter).state)
+
+threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(60)
+os._exit(states.count("applied") != 8)
+"""
+
+
+def test_threads_of_a_forked_process_can_begin_at_once(tmp_path: Any, sandbox: Sandbox) -> None:
+    """As those of a server do whose workers are forked after it has used the ledger."""
+    arguments = [str(tmp_path / "refills.db"), sandbox.api_key, sandbox.url]
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", FORKED, *arguments], check=True, timeout=120)
 
 
 def test_errors_of_any_text_are_written_down(database: str, opened: Any, sandbox: Sandbox) -> None:

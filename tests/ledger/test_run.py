@@ -12,6 +12,7 @@ import pytest
 from oneloop import ArgumentError, ArgumentValueError, RetryPolicy
 from oneloop.ledger import (
     LedgerConflictError,
+    LedgerError,
     LedgerUnavailableError,
     Progress,
     RefillOrder,
@@ -393,7 +394,7 @@ def test_an_interrupted_run_does_not_wait_for_the_api(
     sandbox.misbehave("429", operation=AIM, seconds=100)
 
     def interrupt() -> None:
-        while not books.ledger._writer or not sandbox.requests:
+        while not sandbox.requests:
             pass
         time.sleep(0.5)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -456,3 +457,100 @@ def test_an_error_ends_the_turns_of_a_run(
         books.run(given() if books._runner is None else given_async(), workers=2)
     assert time.monotonic() - begun < 60
     assert books.totals()[State.SENDING] == (0, 0)
+
+
+def test_a_run_that_was_stopped_takes_no_more(books: Books, meters: list[str]) -> None:
+    """What its workers had begun to wait for is not sent."""
+    taken: list[int] = []
+
+    def given() -> Iterator[dict[str, Any]]:
+        for number, one in enumerate(orders(60, 10)):
+            taken.append(number)
+            time.sleep(0.02)
+            yield one
+
+    stopped: list[int] = []
+
+    def stop(_: Progress) -> None:
+        stopped.append(len(taken))
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        books.run(given(), progress=stop)
+    assert len(taken) <= stopped[0] + 2
+
+
+def test_an_iterable_that_blocks_does_not_hold_up_the_others(
+    books: Books, sandbox: Sandbox, meters: list[str]
+) -> None:
+    """An unknown refill is settled meanwhile, and an end of the run does not wait for it."""
+    sandbox.misbehave("drop-after", operation=AIM)
+    settled, release = threading.Event(), threading.Event()
+
+    def given() -> Iterator[dict[str, Any]]:
+        yield orders(1)[0]
+        assert settled.wait(60)
+        sandbox.misbehave("401", times=1000)
+        yield orders(2, 10)[1]
+        release.wait(60)
+
+    async def given_async() -> AsyncIterator[dict[str, Any]]:
+        yield orders(1)[0]
+        assert await asyncio.to_thread(settled.wait, 60)
+        sandbox.misbehave("401", times=1000)
+        yield orders(2, 10)[1]
+        await asyncio.sleep(60)
+
+    def note(progress: Progress) -> None:
+        if progress.refill.state is State.APPLIED:
+            settled.set()
+
+    begun = time.monotonic()
+    source = given() if books._runner is None else given_async()
+    summary = books.run(source, progress=note, workers=1)
+    assert time.monotonic() - begun < 50
+    release.set()
+    adds_up(summary)
+    assert summary.counts[State.APPLIED] == 1
+    assert "401" in summary.problem
+
+
+@pytest.mark.parametrize("where", ["iterable", "key"])
+def test_a_cancellation_that_is_not_of_the_run_ends_it_with_an_error(
+    opened: Any, tmp_path: Any, sandbox: Sandbox, meters: list[str], where: str
+) -> None:
+    """A group of tasks takes no notice of such a task, and nobody would know what is missing."""
+    asked: list[int] = []
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    async def key() -> str:
+        asked.append(1)
+        if where == "key" and len(asked) == 20:
+            await cancelled()
+        return sandbox.api_key
+
+    async def given() -> AsyncIterator[dict[str, Any]]:
+        for number, one in enumerate(orders(40, 10)):
+            if where == "iterable" and number == 5:
+                await cancelled()
+            yield one
+
+    books = opened(str(tmp_path / "refills.db"), "async", client={"api_key": key})
+    with pytest.raises(LedgerError, match="something that it waited for was cancelled"):
+        books.run(given())
+    assert books.totals()[State.SENDING] == (0, 0)
+
+
+def test_an_order_of_a_subclass_is_like_any_other(books: Books, meters: list[str]) -> None:
+    """It does not differ from what the ledger has."""
+
+    class Payment(RefillOrder):
+        pass
+
+    one = Payment(**orders(1)[0])
+    for _ in range(2):
+        assert books.run([one]).counts[State.APPLIED] == 1

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,6 +123,17 @@ def test_use_is_never_mistaken(
     lessons = {FALLS if falls else RISES, TOUCHED} if known else set()
     found = conclude(before, after, amount, lessons=lessons, other_writers=False)
     assert found.state in (State.UNKNOWN, State.APPLIED if applied else State.NOT_APPLIED)
+
+
+@pytest.mark.parametrize("after", [None, evolve(meter(1500, 300, True), id="another")])
+def test_another_meter_says_nothing(after: CustomerBillingMeter | None) -> None:
+    """A meter that is gone, or was made anew under the same name, waits for a person."""
+    found = conclude(meter(), after, 500, lessons={RISES}, other_writers=False)
+    assert (found.state, found.needs_decision) == (State.UNKNOWN, True)
+    assert not same(meter(), after, {RISES})
+    assert same(after, after, {RISES})
+    if after is not None:
+        assert learned(meter(), after, 500) == frozenset()
 
 
 def test_a_meter_is_quiet_as_far_as_the_refill_shows() -> None:

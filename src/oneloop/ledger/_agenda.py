@@ -16,7 +16,7 @@ from ._steps import Result
 WINDOW = 10_000
 """Refills that a run keeps in memory to come back to. Until there are fewer, it takes no more."""
 
-_POLL = 0.05
+POLL = 0.05
 """Seconds after which a worker with nothing to do looks again."""
 
 _FAILURES = 3
@@ -102,13 +102,24 @@ class Agenda:
             if not self._is_exhausted and waiting + self._running < WINDOW:
                 return Next()
             if self._later:
-                return min(self._later[0][0] - now, _POLL)
-            return _POLL if self._queued or not self._is_exhausted else None
+                return min(self._later[0][0] - now, POLL)
+            return POLL if self._queued or not self._is_exhausted else None
 
-    def accept(self, order: RefillOrder) -> Job | None:
-        """Return the job for an order; `None` if its meter is busy, so that it waits its turn."""
-        job = Job(order)
+    def accept(self, order: RefillOrder | None) -> Job | None:
+        """Return the job for an order if it may be begun now.
+
+        If its meter is busy, the order waits its turn. After the end of a run, it is not made.
+
+        Args:
+            order: The next one of the iterable; `None` if there are no more.
+        """
         with self._lock:
+            if order is None:
+                self._is_exhausted = True
+                return None
+            if self._is_stopped:
+                return None
+            job = Job(order)
             self._total += 1
             self._credits += order.refill
             queue = self._queues.get(job.meter)
@@ -119,11 +130,6 @@ class Agenda:
             self._queues[job.meter] = deque()
             self._running += 1
             return job
-
-    def exhaust(self) -> None:
-        """Say that the iterable has no more orders."""
-        with self._lock:
-            self._is_exhausted = True
 
     def stop(self, error: BaseException | None = None) -> None:
         """Let no worker take anything more."""

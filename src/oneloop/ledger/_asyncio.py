@@ -5,13 +5,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from oneloop._client import AsyncOneloop
 from oneloop._errors import AuthenticationError
 from oneloop_core import encode_boolean
 
-from ._agenda import Agenda, Job, Next
+from ._agenda import POLL, Agenda, Job, Next
 from ._base import (
     AHEAD,
     SETTLERS,
@@ -39,8 +39,6 @@ from ._steps import Action, Pause, Read, Result, Send, Slot, Steps
 from ._steps import refill as _refill
 from ._steps import settle as _settle
 from ._store import Operation, Row
-
-T = TypeVar("T")
 
 
 class AsyncLedger(BaseLedger):
@@ -104,16 +102,11 @@ class AsyncLedger(BaseLedger):
             settle=checked("settle", encode_boolean, settle),
             pace=pace_of(rate),
         )
-        source, source_lock = _enumerated(refills), asyncio.Lock()
-
-        async def order() -> RefillOrder | None:
-            async with source_lock:
-                found = await anext(source, None)
-            return None if found is None else RefillOrder.of(found[1], found[0])
-
         workers = checked_workers(workers)
         agenda = self._agenda(workers, progress)
-        await self._work(agenda, order, lambda job: _refill(job.order, settings), client, workers)
+        await self._work(
+            agenda, _orders(refills), lambda job: _refill(job.order, settings), client, workers
+        )
         return agenda.summary()
 
     async def settle(
@@ -122,11 +115,6 @@ class AsyncLedger(BaseLedger):
         """Read the meters of unknown refills, and conclude what happened; see `Ledger.settle`."""
         settings = self._settings()
         found: dict[str, Result] = {}
-        source, source_lock = self._unsettled(id), asyncio.Lock()
-
-        async def order() -> RefillOrder | None:
-            async with source_lock:
-                return await anext(source, None)
 
         def steps(job: Job) -> Steps:
             result = yield from _settle(job.order.id, settings)
@@ -134,7 +122,7 @@ class AsyncLedger(BaseLedger):
             return result if wait else Result(row=result.row)
 
         agenda = self._agenda(SETTLERS)
-        await self._work(agenda, order, steps, client, SETTLERS)
+        await self._work(agenda, self._unsettled(id), steps, client, SETTLERS)
         if agenda.refusal is not None:
             raise agenda.refusal
         return [result.refill for result in found.values()]
@@ -155,7 +143,8 @@ class AsyncLedger(BaseLedger):
         """Write down what a person has found out; see `Ledger.decide`."""
         decision = decision_of(id, applied, note)
         await self.totals()  # fails if there is no ledger, which a write would make
-        row: Row = await asyncio.wrap_future(self._submit(decision, ""))
+        with self._home().working():
+            row: Row = await asyncio.wrap_future(self._submit(decision, ""))
         return row.public
 
     async def find(self, id: str) -> Refill | None:
@@ -195,16 +184,17 @@ class AsyncLedger(BaseLedger):
     async def _work(
         self,
         agenda: Agenda,
-        order: Callable[[], Any],
+        orders: AsyncIterator[RefillOrder],
         steps: Callable[[Job], Steps],
         client: AsyncOneloop,
         workers: int,
     ) -> None:
         shell = _Async(*self._parts(client, AsyncOneloop), asyncio.Semaphore(workers))
+        source = _Source(orders)
 
         async def work() -> None:
             try:
-                while (job := await self._next(agenda, order)) is not None:
+                while (job := await self._next(agenda, source)) is not None:
                     try:
                         result = await self._drive(steps(job), shell)
                     except AuthenticationError as error:
@@ -215,18 +205,27 @@ class AsyncLedger(BaseLedger):
                         agenda.done(job, result)
             except Exception as error:  # noqa: BLE001 - the caller's task raises it
                 agenda.stop(error)
+            except asyncio.CancelledError as error:
+                agenda.stop(error)
+                raise
             finally:
                 if agenda.problem is not None:
                     shell.stop()
+                    source.stop()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(AHEAD * workers):
                 group.create_task(work())
+        if isinstance(agenda.error, asyncio.CancelledError):  # of the run, there would be no here
+            raise LedgerError(
+                "the run was stopped, because something that it waited for was cancelled: in the "
+                "iterable of its refills, or in the client's hooks or key function"
+            ) from agenda.error
         if agenda.error is not None:
             raise agenda.error
 
     @staticmethod
-    async def _next(agenda: Agenda, order: Callable[[], Any]) -> Job | None:
+    async def _next(agenda: Agenda, source: "_Source") -> Job | None:
         while True:
             found = agenda.take()
             if found is None or isinstance(found, Job):
@@ -234,16 +233,16 @@ class AsyncLedger(BaseLedger):
             if not isinstance(found, Next):
                 await asyncio.sleep(found)
                 continue
-            new = await order()
-            if new is None:
-                agenda.exhaust()
-                continue
-            job = agenda.accept(new)
+            job = await source.job(agenda)
             if job is not None:
                 return job
 
+    async def _drive(self, steps: Steps, shell: "_Async") -> Result:
+        with self._home().working():
+            return await self._driven(steps, shell)
+
     @staticmethod
-    async def _drive(steps: Steps, shell: "_Async") -> Result:
+    async def _driven(steps: Steps, shell: "_Async") -> Result:
         value: Any = None
         error: BaseException | None = None
         has_slot = False
@@ -265,6 +264,46 @@ class AsyncLedger(BaseLedger):
                     has_slot = shell.free_slot(has_slot)
         finally:
             shell.free_slot(has_slot)
+
+
+class _Source:
+    """The orders of a run. One worker at a time takes the next; the others look for other work."""
+
+    def __init__(self, orders: AsyncIterator[RefillOrder]) -> None:
+        self._orders = orders
+        self._lock = asyncio.Lock()
+        self._reader: asyncio.Task[Any] | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Cancel the worker that is taking an order: the iterable may block."""
+        self._is_stopped = True
+        if self._reader is not None:
+            self._reader.cancel()
+
+    async def job(self, agenda: Agenda) -> Job | None:
+        """Take the next order, and return its job if it may be begun now."""
+        if self._lock.locked():
+            try:
+                async with asyncio.timeout(POLL):
+                    await self._lock.acquire()
+            except TimeoutError:
+                return None
+        else:
+            await self._lock.acquire()
+        try:
+            if agenda.problem is not None:
+                return None
+            self._reader = asyncio.current_task()
+            order = await anext(self._orders, None)
+        except asyncio.CancelledError:
+            if self._is_stopped:
+                return None
+            raise
+        finally:
+            self._reader = None
+            self._lock.release()
+        return agenda.accept(order)
 
 
 class _Async:
@@ -309,14 +348,15 @@ class _Async:
         return await asyncio.wrap_future(self._write(command.operation))
 
 
-async def _enumerated(
-    source: Iterable[T] | AsyncIterable[T],
-) -> AsyncIterator[tuple[int, T]]:
+async def _orders(
+    source: Iterable[RefillOrder | Mapping[str, Any]]
+    | AsyncIterable[RefillOrder | Mapping[str, Any]],
+) -> AsyncIterator[RefillOrder]:
     if isinstance(source, AsyncIterable):
         place = 0
-        async for one in source:
-            yield place, one
+        async for value in source:
+            yield RefillOrder.of(value, place)
             place += 1
         return
-    for found in enumerate(source):
-        yield found
+    for place, value in enumerate(source):
+        yield RefillOrder.of(value, place)

@@ -3,8 +3,9 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -46,8 +47,8 @@ T = TypeVar("T")
 _PAGE = 500
 """Rows that are read at once where many are returned."""
 
-_ABANDONED: list[Database] = []
-"""Databases of parent processes. Collecting them would close the parents' connections."""
+_ABANDONED: "list[_Home]" = []
+"""What parent processes have. Collecting it would close the parents' connections."""
 
 SETTLERS = 8
 """Meters that are read at once to settle refills."""
@@ -57,6 +58,67 @@ AHEAD = 3
 
 _BUDGET = 0.75
 """Part of a lease that one call may take. It begins in the first quarter, or not at all."""
+
+
+class _Home:
+    """What a ledger has in one process: its database, a thread that writes, and who is at work.
+
+    A forked process has another: connections, threads and locks of its parent stay behind.
+
+    Refills that are under way when a ledger is closed are finished and written down. Until then the
+    database is not closed, which would tell other processes that this one sends nothing any more.
+    """
+
+    def __init__(self, database: Database, *, is_closed: bool) -> None:
+        self.database = database
+        self.is_closed = is_closed
+        self._lock = threading.Lock()
+        self._writer: Writer | None = None
+        self._at_work = 0
+        self._is_ending = False
+
+    @contextmanager
+    def working(self) -> Generator[None]:
+        """Keep the database open for the length of the block.
+
+        Raises:
+            LedgerError: The ledger is closed.
+        """
+        with self._lock:
+            if self.is_closed:
+                raise LedgerError("the ledger is closed")
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work -= 1
+            self._end_if_idle()
+
+    def submit(self, operation: Operation, api: str) -> "Future[Any]":
+        """Have an operation carried out. Only for those who are at work."""
+        with self._lock:
+            if self._writer is None:
+                self._writer = Writer(self.database)
+            return self._writer.submit(operation, api)
+
+    def close(self) -> None:
+        """Refuse further work, and close the database, or let those who are at work do that."""
+        with self._lock:
+            self.is_closed = True
+        self._end_if_idle()
+        if self._is_ending and self._writer is not None:
+            self._writer.wait()
+
+    def _end_if_idle(self) -> None:
+        with self._lock:
+            if self._at_work or not self.is_closed or self._is_ending:
+                return
+            self._is_ending = True
+        if self._writer is None:
+            self.database.close()
+        else:
+            self._writer.end()
 
 
 class BaseLedger:
@@ -76,50 +138,37 @@ class BaseLedger:
         self._lease = _seconds("lease", lease, minimum=1)
         self._patience = _seconds("patience", patience, minimum=0)
         self._other_writers = checked("other_writers", encode_boolean, other_writers)
-        self._lock = threading.Lock()
-        self._process: object = None
-        self._is_closed = False
-        self._database = self._new_database()
-        self._writer: Writer | None = None
+        self._homes: dict[object, _Home] = {}
+        self._name = self._home().database.name
 
-    def _new_database(self) -> Database:
-        self._process = current_process()
-        rules = Rules(quiet=self._quiet, lease=self._lease, other_writers=self._other_writers)
-        return Database(self._url, rules, patience=self._patience)
+    def _home(self) -> _Home:
+        """Return what the ledger has in this process."""
+        process = current_process()
+        found = self._homes.get(process)
+        if found is None:
+            rules = Rules(quiet=self._quiet, lease=self._lease, other_writers=self._other_writers)
+            database = Database(self._url, rules, patience=self._patience)
+            parents = list(self._homes.values())
+            _ABANDONED.extend(parents)
+            home = _Home(database, is_closed=any(one.is_closed for one in parents))
+            # A single operation: several threads of a forked process may come here at once.
+            found = self._homes.setdefault(process, home)
+        return found
 
     @property
     def database(self) -> str:
         """The database for messages: the path, or the URL without password and parameters."""
-        return self._database.name
+        return self._name
 
     def __repr__(self) -> str:
         """Return the class and the database, without its password."""
         return f"<{type(self).__name__} in {self.database}>"
 
     def _submit(self, operation: Operation, api: str) -> "Future[Any]":
-        if self._process != current_process():  # forked: connections, threads and locks stay behind
-            _ABANDONED.append(self._database)
-            self._lock = threading.Lock()
-            self._database, self._writer = self._new_database(), None
-        with self._lock:
-            if self._is_closed:
-                raise LedgerError("the ledger is closed")
-            if self._writer is None:
-                self._writer = Writer(self._database)
-            return self._writer.submit(operation, api)
+        return self._home().submit(operation, api)
 
     def _close(self) -> None:
-        if self._process != current_process():  # a lock that was held in the parent stays so
-            self._is_closed = True
-            return
-        with self._lock:
-            writer, self._writer = self._writer, None
-            was_closed, self._is_closed = self._is_closed, True
-        if was_closed:
-            return
-        if writer is not None:
-            writer.close()
-        self._database.close()
+        self._home().close()
 
     def _settings(self, **changes: Any) -> Settings:
         return Settings(lease=self._lease, quiet=self._quiet, **changes)
@@ -152,9 +201,10 @@ class BaseLedger:
         )
 
     def _read(self, function: Callable[[Connection, float], T]) -> T:
-        if self._is_closed:
+        home = self._home()
+        if home.is_closed:
             raise LedgerError("the ledger is closed")
-        return self._database.read(function)
+        return home.database.read(function)
 
     def _found(self, id: str) -> Refill | None:
         row = self._read(lambda connection, now: _row(connection, now, id))

@@ -12,7 +12,7 @@ from oneloop._client import Oneloop
 from oneloop._errors import AuthenticationError
 from oneloop_core import encode_boolean
 
-from ._agenda import Agenda, Job, Next
+from ._agenda import POLL, Agenda, Job, Next
 from ._base import (
     AHEAD,
     SETTLERS,
@@ -169,16 +169,10 @@ class Ledger(BaseLedger):
             settle=checked("settle", encode_boolean, settle),
             pace=pace_of(rate),
         )
-        source, source_lock = enumerate(refills), threading.Lock()
-
-        def order() -> RefillOrder | None:
-            with source_lock:
-                found = next(source, None)
-            return None if found is None else RefillOrder.of(found[1], found[0])
-
+        orders = (RefillOrder.of(value, place) for place, value in enumerate(refills))
         workers = checked_workers(workers)
         agenda = self._agenda(workers, progress)
-        self._work(agenda, order, lambda job: _refill(job.order, settings), client, workers)
+        self._work(agenda, orders, lambda job: _refill(job.order, settings), client, workers)
         return agenda.summary()
 
     def settle(self, client: Oneloop, *, id: str | None = None, wait: bool = False) -> list[Refill]:
@@ -201,12 +195,6 @@ class Ledger(BaseLedger):
         """
         settings = self._settings()
         found: dict[str, Result] = {}
-        source = self._unsettled(id)
-        source_lock = threading.Lock()
-
-        def order() -> RefillOrder | None:
-            with source_lock:
-                return next(source, None)
 
         def steps(job: Job) -> Steps:
             result = yield from _settle(job.order.id, settings)
@@ -214,7 +202,7 @@ class Ledger(BaseLedger):
             return result if wait else Result(row=result.row)
 
         agenda = self._agenda(SETTLERS)
-        self._work(agenda, order, steps, client, SETTLERS)
+        self._work(agenda, self._unsettled(id), steps, client, SETTLERS)
         if agenda.refusal is not None:
             raise agenda.refusal
         return [result.refill for result in found.values()]
@@ -244,7 +232,8 @@ class Ledger(BaseLedger):
         """
         decision = decision_of(id, applied, note)
         self._totals()  # fails if there is no ledger, which a write would make
-        row: Row = self._submit(decision, "").result()
+        with self._home().working():
+            row: Row = self._submit(decision, "").result()
         return row.public
 
     def find(self, id: str) -> Refill | None:
@@ -293,16 +282,17 @@ class Ledger(BaseLedger):
     def _work(
         self,
         agenda: Agenda,
-        order: Callable[[], RefillOrder | None],
+        orders: Iterator[RefillOrder],
         steps: Callable[[Job], Steps],
         client: Oneloop,
         workers: int,
     ) -> None:
         shell = _Blocking(*self._parts(client, Oneloop), threading.Semaphore(workers))
+        source = _Source(orders)
 
         def work(ended: threading.Event) -> None:
             try:
-                while (job := self._next(agenda, order)) is not None:
+                while (job := self._next(agenda, source, ended)) is not None:
                     try:
                         result = self._drive(steps(job), shell)
                     except AuthenticationError as error:
@@ -327,19 +317,24 @@ class Ledger(BaseLedger):
                 name = f"oneloop-refill-{number}"
                 threading.Thread(target=work, args=(end,), name=name, daemon=True).start()
                 ends.append(end)
-            for end in ends:
-                end.wait()
+            self._wait(agenda, source, ends)
         except BaseException:  # Ctrl-C: what is under way is finished and written down
             agenda.stop()
             shell.stop()
-            for end in ends:
-                end.wait()
+            self._wait(agenda, source, ends)
             raise
         if agenda.error is not None:
             raise agenda.error
 
     @staticmethod
-    def _next(agenda: Agenda, order: Callable[[], RefillOrder | None]) -> Job | None:
+    def _wait(agenda: Agenda, source: "_Source", ends: list[threading.Event]) -> None:
+        for end in ends:
+            while not end.wait(POLL):
+                if agenda.problem is not None and source.reader is end:
+                    break  # the iterable blocks; what it still yields is not made any more
+
+    @staticmethod
+    def _next(agenda: Agenda, source: "_Source", ended: threading.Event) -> Job | None:
         while True:
             found = agenda.take()
             if found is None or isinstance(found, Job):
@@ -347,16 +342,16 @@ class Ledger(BaseLedger):
             if not isinstance(found, Next):
                 time.sleep(found)
                 continue
-            new = order()
-            if new is None:
-                agenda.exhaust()
-                continue
-            job = agenda.accept(new)
+            job = source.job(agenda, ended)
             if job is not None:
                 return job
 
+    def _drive(self, steps: Steps, shell: "_Blocking") -> Result:
+        with self._home().working():
+            return self._driven(steps, shell)
+
     @staticmethod
-    def _drive(steps: Steps, shell: "_Blocking") -> Result:
+    def _driven(steps: Steps, shell: "_Blocking") -> Result:
         value: Any = None
         error: BaseException | None = None
         has_slot = False
@@ -378,6 +373,33 @@ class Ledger(BaseLedger):
                     has_slot = shell.free_slot(has_slot)
         finally:
             shell.free_slot(has_slot)
+
+
+class _Source:
+    """The orders of a run. One worker at a time takes the next; the others look for other work.
+
+    Attributes:
+        reader: The event of the worker that is taking one.
+    """
+
+    def __init__(self, orders: Iterator[RefillOrder]) -> None:
+        self.reader: threading.Event | None = None
+        self._orders = orders
+        self._lock = threading.Lock()
+
+    def job(self, agenda: Agenda, ended: threading.Event) -> Job | None:
+        """Take the next order, and return its job if it may be begun now."""
+        if not self._lock.acquire(timeout=POLL):
+            return None
+        try:
+            if agenda.problem is not None:
+                return None
+            self.reader = ended
+            order = next(self._orders, None)
+        finally:
+            self.reader = None
+            self._lock.release()
+        return agenda.accept(order)
 
 
 class _Blocking:

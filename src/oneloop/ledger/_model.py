@@ -76,7 +76,12 @@ class RefillOrder:
     @classmethod
     def _of(cls, value: "RefillOrder | Mapping[str, Any]") -> "RefillOrder":
         if isinstance(value, RefillOrder):
-            order = value
+            order = cls(  # not of a subclass: it would differ from what is read from a ledger
+                id=value.id,
+                workspace_id=value.workspace_id,
+                external_meter_id=value.external_meter_id,
+                refill=value.refill,
+            )
         elif isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             names = {"id", "workspace_id", "external_meter_id", "refill"}
             if set(value) != names:

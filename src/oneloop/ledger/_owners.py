@@ -5,6 +5,7 @@ process ends, however it ends, so that nobody has to wait for a lease.
 """
 
 import time
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
 
@@ -32,18 +33,21 @@ class Owners:
             return
         now = time.time()
         for path in self._database.parent.glob(f"{escape(self._database.name)}.owner-*"):
-            if now - path.stat().st_mtime > _LEFT_OVER:
-                self._is_free(path)
-        self._own = FileLock(self._path(owner))
-        self._own.acquire()
+            with suppress(OSError):  # its owner has just removed it
+                if now - path.stat().st_mtime > _LEFT_OVER:
+                    self._is_free(path)
+        lock = FileLock(self._path(owner))
+        lock.acquire()
+        self._own = lock  # not before: an owner without a lock would be taken for dead
 
     def release(self) -> None:
         """Let others know that this process sends nothing any more."""
         if self._own is not None:
             path = Path(self._own.lock_file)
             self._own.release()
-            path.unlink(missing_ok=True)
             self._own = None
+            with suppress(OSError):  # nobody holds its lock, which says as much
+                path.unlink(missing_ok=True)
 
     def is_alive(self, owner: str) -> bool:
         """Return whether an owner's process runs. An owner that has no file has ended."""

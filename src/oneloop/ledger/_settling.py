@@ -38,6 +38,8 @@ def learned(
     Other changes at the same time can hide the effect. They are then not mistaken for it, unless
     they add up to exactly what the other effect would be.
     """
+    if after.id != before.id:
+        return frozenset()
     total = after.total_credits - before.total_credits
     used = after.used_credits - before.used_credits
     lessons: set[Lesson] = set()
@@ -66,16 +68,20 @@ class Conclusion:
     needs_decision: bool = False
 
 
-def same(one: CustomerBillingMeter, other: CustomerBillingMeter, lessons: Set[Lesson]) -> bool:
+def same(
+    one: CustomerBillingMeter | None, other: CustomerBillingMeter | None, lessons: Set[Lesson]
+) -> bool:
     """Return whether a meter stayed as it was, as far as a refill can change it."""
-    if one.total_credits != other.total_credits:
+    if one is None or other is None:
+        return one is other
+    if one.id != other.id or one.total_credits != other.total_credits:
         return False
     return one.used_credits == other.used_credits or EFFECTS & lessons == frozenset({Lesson.RISES})
 
 
 def conclude(
     before: CustomerBillingMeter,
-    after: CustomerBillingMeter,
+    after: CustomerBillingMeter | None,
     amount: int,
     *,
     lessons: Set[Lesson],
@@ -85,11 +91,15 @@ def conclude(
 
     Args:
         before: The meter before the refill was sent.
-        after: The meter when it had stopped changing.
+        after: The meter when it had stopped changing; `None` if there is no such meter any more.
         amount: Credits of the refill.
         lessons: What answered refills have shown.
         other_writers: Whether other programs refill the same meter.
     """
+    if after is None or after.id != before.id:
+        found = "is gone" if after is None else "is another one"
+        reason = f"the meter {found}, so that no reading can tell"
+        return Conclusion(state=State.UNKNOWN, reason=reason, needs_decision=True)
     total = after.total_credits - before.total_credits
     used = after.used_credits - before.used_credits
     seen = f"totalCredits {_change(total)} and usedCredits {_change(used)}"

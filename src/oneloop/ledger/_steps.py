@@ -30,7 +30,7 @@ from ._model import (
     meter_to_text,
 )
 from ._settling import learned
-from ._store import Begin, Claim, Claimed, Finish, Inspect, Observe, Operation, Release, Row
+from ._store import GONE, Begin, Claim, Claimed, Finish, Inspect, Observe, Operation, Release, Row
 
 
 @frozen
@@ -369,15 +369,15 @@ def settle(id: str, settings: Settings) -> Generator[Command, Any, Result]:
     began = settings.clocks[0]()
     try:
         reading: CustomerBillingMeter | None = yield Read(row)
-        text = None if reading is None else meter_to_text(reading)
+        text = GONE if reading is None else meter_to_text(reading)
+    except NotFoundError:
+        text = GONE
     except OneloopError as error:
         if _is_final(error):
             raise
         wait = getattr(error, "retry_after", None) or _BACKOFF
         again_in = max(quiet, wait)
         return Result(row=row, again_in=again_in, is_unreachable=error.status_code is None)
-    if text is None:
-        return Result(row=row, again_in=max(quiet, _BACKOFF))
     after: Row = yield Write(Observe(row=row, reading=text, began=began))
     if after.state is not State.UNKNOWN or after.needs_decision:
         return Result(row=after)

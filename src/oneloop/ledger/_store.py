@@ -40,6 +40,9 @@ from ._model import (
 from ._settling import EFFECTS, Lesson, conclude, same
 from ._tables import OPEN, facts, history, lessons, refills
 
+GONE = "null"
+"""The reading of a meter that does not exist, in place of its JSON."""
+
 Alive: TypeAlias = Callable[[str], bool | None]
 """Whether the owner of a claim is running; `None` if only the lease can tell."""
 
@@ -177,6 +180,7 @@ class Observe:
 
     row: Row
     reading: str
+    """The meter, or `GONE`."""
     began: float
     """When the reading began, by `Rules.steady`."""
 
@@ -509,14 +513,10 @@ class Batch:
         is_open = row.state is State.UNKNOWN and row.claim == one.row.claim
         if not is_open or row.needs_decision or row.before is None:
             return row
-        known, reading = lessons_of(self.connection), meter_from_text(one.reading)
+        known, reading = lessons_of(self.connection), _read(one.reading)
         earlier = row.reading_at or 0.0
         is_set_back = earlier > self.now  # the clock was: nobody knows how long ago that was
-        if (
-            row.reading is None
-            or is_set_back
-            or not same(meter_from_text(row.reading), reading, known)
-        ):
+        if row.reading is None or is_set_back or not same(_read(row.reading), reading, known):
             self._note(row.id, "reading", _shown(reading))
             return self._set(row, reading=one.reading, reading_at=self.now, conclusion=None)
         age = self.rules.steady() - one.began
@@ -716,7 +716,13 @@ def _sending(number: int, before: str) -> str:
     return f"sending {number}; before it: {_shown(meter_from_text(before))}"
 
 
-def _shown(meter: CustomerBillingMeter) -> str:
+def _read(reading: str) -> CustomerBillingMeter | None:
+    return None if reading == GONE else meter_from_text(reading)
+
+
+def _shown(meter: CustomerBillingMeter | None) -> str:
+    if meter is None:
+        return "there is no such meter"
     return f"totalCredits {meter.total_credits}, usedCredits {meter.used_credits}"
 
 

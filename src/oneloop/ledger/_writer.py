@@ -226,14 +226,11 @@ class Database:
             connection.rollback()
             yield connection
 
-    def disconnect(self) -> None:
-        """Close the connection that the calling thread has written through."""
+    def close(self) -> None:
+        """Let others take over at once what this process has begun. It has ended that by now."""
         connection, self._writing = self._writing, None
         if connection is not None:
             connection.close()
-
-    def close(self) -> None:
-        """Let others take over at once what this process has begun."""
         self._engine.dispose()
         if self._owners is not None:
             self._owners.release()
@@ -327,7 +324,8 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queue: SimpleQueue[tuple[Operation | None, str, Future[Any]]] = SimpleQueue()
+        self._ended = threading.Event()
+        self._queue: SimpleQueue[tuple[Operation, str, Future[Any]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="oneloop-ledger", daemon=True)
         self._thread.start()
 
@@ -338,27 +336,30 @@ class Writer:
         self._queue.put((operation, api, future))
         return future
 
-    def close(self) -> None:
-        """Carry out what was submitted, and end the thread."""
-        future: Future[Any] = Future()
-        self._queue.put((None, "", future))
-        future.result()
+    def end(self) -> None:
+        """Carry out what was submitted, then close the database and end the thread."""
+        self._queue.put(None)
+
+    def wait(self) -> None:
+        """Wait until the thread has ended."""
+        self._ended.wait()
         self._thread.join()
 
     def _run(self) -> None:
-        closing = None
-        while closing is None:
-            jobs = [self._queue.get()]
+        is_ending = False
+        while not is_ending:
+            taken = [self._queue.get()]
             with suppress(Empty):
-                while len(jobs) < _LARGEST_BATCH:
-                    jobs.append(self._queue.get_nowait())
-            closing = next((future for one, _, future in jobs if one is None), None)
-            for api in {api for one, api, _ in jobs if one is not None}:
-                self._carry_out(
-                    [(one, f) for one, a, f in jobs if one is not None and a == api], api
-                )
-        self._database.disconnect()
-        closing.set_result(None)
+                while len(taken) < _LARGEST_BATCH:
+                    taken.append(self._queue.get_nowait())
+            jobs = [job for job in taken if job is not None]
+            is_ending = len(jobs) < len(taken)
+            for api in {api for _, api, _ in jobs}:
+                self._carry_out([(one, future) for one, of, future in jobs if of == api], api)
+        try:
+            self._database.close()
+        finally:
+            self._ended.set()
 
     def _carry_out(self, jobs: list[tuple[Operation, Future[Any]]], api: str) -> None:
         futures = [future for _, future in jobs]
