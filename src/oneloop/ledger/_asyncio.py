@@ -61,7 +61,11 @@ class AsyncLedger(BaseLedger):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections to the database. What is being written is finished first."""
+        """Close the database, and refuse further calls.
+
+        Refills that other tasks have begun are finished, and the last of them closes the database.
+        To close it earlier would tell other processes that this one sends nothing any more.
+        """
         await asyncio.to_thread(self._close)
 
     async def refill(
@@ -96,7 +100,11 @@ class AsyncLedger(BaseLedger):
         retry_rejected: bool = False,
         progress: Callable[[Progress], object] | None = None,
     ) -> Summary:
-        """Make many refills, each exactly once; see `Ledger.run`."""
+        """Make many refills, each exactly once; see `Ledger.run`.
+
+        Raises:
+            LedgerError: Also if something that the run waits for was cancelled, and not the run.
+        """
         settings = self._settings(
             retry_rejected=checked("retry_rejected", encode_boolean, retry_rejected),
             settle=checked("settle", encode_boolean, settle),

@@ -85,7 +85,11 @@ class Ledger(BaseLedger):
         self.close()
 
     def close(self) -> None:
-        """Close the connections to the database. What is being written is finished first."""
+        """Close the database, and refuse further calls.
+
+        Refills that other threads have begun are finished, and the last of them closes the
+        database. To close it earlier would tell other processes that this one sends nothing more.
+        """
         self._close()
 
     def refill(
