@@ -169,28 +169,24 @@ def test_an_alarm_in_a_group_of_exceptions_is_found() -> None:
     assert raised_by_handler(ExceptionGroup("all failed", [OSError()])) is None
 
 
-def test_an_alarm_while_connecting_reaches_the_caller(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_alarm_while_connecting_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal handler's exception while connecting is not taken for an unreachable address."""
-    port = int(sandbox.url.rpartition(":")[2])
     look_up = socket.getaddrinfo
-
     looked_up: list[str] = []
 
-    def two(host: str, *more: Any, **options: Any) -> Any:
+    def twice(host: str, *more: Any, **options: Any) -> Any:
         looked_up.append(host)
-        hosts = ("127.0.0.2", "127.0.0.1") if host == "localhost" else (host,)
-        return [found for one in hosts for found in look_up(one, *more, **options)]
+        return 2 * look_up("127.0.0.1", *more, **options)
 
-    monkeypatch.setattr(socket, "getaddrinfo", two)
-    with socket.create_server(("127.0.0.2", port), backlog=0) as listener:
+    monkeypatch.setattr(socket, "getaddrinfo", twice)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         waiting = [socket.socket() for _ in range(4)]
         for connection in waiting:  # fill the backlog, so that connecting hangs
             connection.setblocking(False)
             connection.connect_ex(listener.getsockname())
+        port = listener.getsockname()[1]
         with (
-            Oneloop(api_key=sandbox.api_key, base_url=f"http://localhost:{port}") as client,
+            Oneloop(api_key="sk_test", base_url=f"http://localhost:{port}") as client,
             alarm(handlers(TimeoutError)[0], lambda: looked_up),
             pytest.raises(TimeoutError) as caught,
         ):
@@ -198,7 +194,6 @@ def test_an_alarm_while_connecting_reaches_the_caller(
         for connection in waiting:
             connection.close()
     assert caught.value.__notes__ == ["refill_billing_limit was interrupted: it may have happened"]
-    assert sandbox.requests == ()
 
 
 def test_an_alarm_in_a_hook_reaches_the_caller(sandbox: Sandbox) -> None:
