@@ -391,17 +391,17 @@ def test_a_connection_that_was_silent_once_has_its_full_time_again(
         read_request(connection)
         time.sleep(0.5)
         connection.sendall(OK)
+        answered = time.monotonic()
         read_request(connection)
         connection.sendall(head.replace("\n", "\r\n").encode())
-        started = time.monotonic()
         connection.recv(1)
-        times.append(time.monotonic() - started)
+        times.append(time.monotonic() - answered)
 
     with talking(talk) as server:
         options: dict[str, Any] = {"api_key": "sdk", "base_url": server.url, "retry": ONCE}
-        found = calls(kind, 2, **options, timeout=Timeout(connect=5, read=0.8))
+        found = calls(kind, 2, **options, timeout=Timeout(connect=5, read=2.5))
     assert found == [None, APITimeoutError]
-    assert 0.7 <= times[0] < 1.8
+    assert times[0] >= 2.4
     assert server.sends() == 1
 
 
