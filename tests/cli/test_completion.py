@@ -49,7 +49,7 @@ def test_each_shell_gets_a_script(shell: str, tmp_path: Path) -> None:
     """The script is valid where the shell is there to check it."""
     code, out, err = plain("--show-completion", shell)
     assert (code, err) == (0, "")
-    assert "_ONELOOP_COMPLETE" in out
+    assert f"complete_{shell}" in out
     if shutil.which(shell):
         (tmp_path / "script").write_text(out, "utf-8")
         checked = subprocess.run(
@@ -68,3 +68,10 @@ def test_a_word_that_is_no_command_completes_nothing(folder: Path) -> None:
     done = plain(env={**env, **given}, command=("oneloop",))
     assert (done.code, done.err) == (0, "")
     assert "--workspace-id" not in done.out
+
+
+def test_a_shell_that_is_not_known_is_an_error() -> None:
+    """The error lists those that are."""
+    code, out, err = plain("--show-completion", "csh")
+    assert (code, out) == (2, "")
+    assert "'csh' is not one of 'bash', 'zsh', 'fish', 'powershell', 'pwsh'" in err

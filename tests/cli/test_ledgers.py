@@ -64,6 +64,12 @@ def refill(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Refill]]:
         yield refill
 
 
+MISSING = (
+    "oneloop: --ledger: there is no ledger at {}. If there was one, bring it back, because a new "
+    "one would make its refills again; if not, make one: oneloop ledger create --ledger {}\n"
+)
+
+
 def without_times(text: str) -> str:
     """Return an output without what differs from run to run."""
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "YYYY-MM-DD hh:mm:ss", text)
@@ -139,7 +145,7 @@ def test_what_waits_for_a_person_is_shown(
     monkeypatch.setattr("oneloop.cli._ledgers._SHOWN", 2)
     decide_later(sandbox, refill, 3)
     done = run("show")
-    assert "3 of the unknown ones wait for a decision:\n" in done.out
+    assert "3 unknown refills wait for a decision:\n" in done.out
     assert re.search(r"\npay_0  ws_2 +customer-0 +500  totalCredits rose by 500", done.out)
     assert "pay_2" not in done.out
     assert done.out.endswith(
@@ -240,8 +246,18 @@ def test_what_is_not_there_is_named(run: Callable[..., Output], tmp_path: Path) 
     """A ledger, or a refill, that does not exist is an error that names it."""
     done = run("show")
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"oneloop: there is no ledger at {tmp_path / 'refills.db'}\n"
+    assert done.err == MISSING.format(tmp_path / "refills.db", "refills.db")
     assert not (tmp_path / "refills.db").exists()
+
+
+def test_a_ledger_is_made_once(run: Callable[..., Output], tmp_path: Path) -> None:
+    """A second time changes nothing, so that a deployment can say it each time."""
+    path = tmp_path / "refills.db"
+    assert run("create") == (0, f"a new ledger was made: {path}\n", "")
+    assert run("create") == (0, f"there is a ledger already: {path}\n", "")
+    assert run("show").code == 0
+    done = run("create", "--ledger", "no/refills.db")
+    assert (done.code, done.out) == (2, "")
 
 
 @pytest.mark.parametrize("arguments", [("show", "pay_9"), ("settle", "pay_9")])
@@ -252,14 +268,17 @@ def test_a_refill_that_is_not_there_is_named(
     refill("pay_1")
     done = run(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert done.err == "oneloop: the ledger refills.db has no refill 'pay_9'\n"
+    assert done.err == (
+        "oneloop: the ledger refills.db has no refill 'pay_9'; this lists those that it has: "
+        "oneloop ledger export --ledger refills.db\n"
+    )
 
 
 def test_settling_takes_two_readings(
     run: Callable[..., Output], refill: Callable[..., Refill]
 ) -> None:
     """Each call takes one; the exit code says what is known."""
-    assert run("settle", "--ledger", "new.db").err.startswith("oneloop: there is no ledger")
+    assert "there is no ledger at" in run("settle", "--ledger", "new.db").err
     refill("pay_1", "drop-after")
     first = run("settle", "--quiet", "0")
     assert first.code == 4
@@ -311,6 +330,10 @@ def test_a_person_decides(
     [
         (("decide", "pay_1", "--applied", "--note", " "), "--note must say how you know"),
         (("decide", "pay_1", "--note", "x"), "say --applied or --not-applied, whichever is true"),
+        (
+            ("decide", "pay_1", "--applied", "--not-applied", "--note", "x"),
+            "say --applied or --not-applied, whichever is true",
+        ),
         (("decide", "pay_1", "--applied"), "Missing option '--note'"),
         (("decide", "pay_9", "--applied", "--note", "x"), "the ledger has no refill 'pay_9'"),
         (("decide", "pay_1", "--applied", "--note", "x"), "'pay_1' is applied"),
@@ -384,7 +407,7 @@ def test_a_state_has_no_space_in_a_shell(
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
 def test_an_export_needs_a_ledger(run: Callable[..., Output], tmp_path: Path, form: str) -> None:
     """Nothing is written that could be taken for an export of nothing."""
-    message = f"oneloop: there is no ledger at {tmp_path / 'refills.db'}\n"
+    message = MISSING.format(tmp_path / "refills.db", "refills.db")
     assert run("export", "--format", form) == (2, "", message)
 
 
@@ -607,6 +630,7 @@ def test_a_ledger_in_postgresql(
     """The same commands work there."""
     monkeypatch.setenv("ONELOOP_LEDGER", postgres)
     assert run("show").code == 2
+    assert run("create").out.startswith("a new ledger was made: postgresql://")
     name = ("--workspace-id", "ws_1", "--external-meter-id", "acme")
     assert main(["refill", "--id", "pay_1", *name, "--refill", "5"]) == 0
     assert "state      applied\n" in run("show", "pay_1").out

@@ -142,3 +142,24 @@ def test_a_date_that_utc_does_not_have_is_shown_as_it_came(
     sandbox.misbehave(answering({**METER, "updatedAt": date}, applies=True),
                       operation="refill_billing_limit")  # fmt: skip
     assert run("refill-billing-limit", *meter, "--refill", "5").code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("meter", "show", "-w", "", "-m", "acme"), "--workspace-id"),
+        (("meter", "show", "-w", "ws_1", "-m", " "), "--external-meter-id"),
+        (("keys", "list", "-w", ""), "--workspace-id"),
+        (("usage", "--billing-id", ""), "--billing-id"),
+        (("usage", "-w", "ws_1", "-m", "acme", "--svg", ""), "--svg"),
+    ],
+)
+def test_an_option_that_is_empty_is_an_error(
+    command: tuple[str, ...], option: str, run: Run, sandbox: Sandbox
+) -> None:
+    """So is a variable of a shell that is not set; nothing is sent."""
+    code, out, err = run(*command)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"oneloop: Invalid value for '{option}'")
+    assert ": it must not be empty (see oneloop " in err
+    assert sandbox.requests == ()

@@ -10,6 +10,7 @@ import pytest
 
 from oneloop import Oneloop, models
 from oneloop.cli import _app, _operations
+from oneloop.cli._answers import missing_object
 from oneloop.sandbox import Sandbox
 from oneloop_core import Secret
 from oneloop_core.commands import Command, Option
@@ -196,7 +197,7 @@ CREATE = (
         ("[", "expected JSON: Expecting value: line 1 column 2 (char 1)"),
         ("[NaN]", "expected JSON: NaN is not a JSON number"),
         ("[" * 100_000, "the JSON is nested too deeply"),
-        ("5", "must be a list, got 5"),
+        ("5", "expected an array, got 5"),
         ('[{"representation": "a"}]', "[0].create: required field is missing"),
         (
             '[{"representation": "a", "create": true, "read": true, "update": true, "del": 4}]',
@@ -360,3 +361,35 @@ def test_a_stored_secret_is_masked() -> None:
     assert masked == {"apiKey": {"key": "[not shown]", "new": [1]}, "keys": None}
     assert _operations.masked([answer], [form]) == [masked]
     assert Secret("x").reveal() == "x"
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_an_object_that_is_null_is_no_success(
+    more: tuple[str, ...], run: Run, sandbox: Sandbox
+) -> None:
+    """The answer is shown. A call that reads has found nothing; another one may have done anything.
+
+    The ledger takes such an answer to a refill for unknown as well.
+    """
+    name = ("--workspace-id", "ws_1", "--external-meter-id", "nobody")
+    found = run("get-customer-billing", *name, *more)
+    assert (found.code, found.err) == (3, "oneloop: the API has found nothing: billing is null\n")
+    done = run("refill-billing-limit", *name, "--refill", "5", *more)
+    assert done.code == 4
+    assert done.err.startswith("oneloop: the API has answered that billing is null, as it does if ")
+    assert done.err.endswith("look before you repeat it\n")
+    for one in (found, done):
+        if more:
+            assert json.loads(one.out) == {"billing": None}
+        else:
+            assert one.out == "billing  -\n"
+
+
+def test_an_answer_with_more_than_an_object_is_one() -> None:
+    """Only an object that is null, and that nothing stands beside, is nothing."""
+    answer = models.RefillCustomerBillingMeterResponse
+    assert missing_object(answer(billing=None)) == "billing"
+    assert missing_object(answer.from_dict({"billing": None, "more": 1})) is None
+    scope = {"representation": "a", "create": True, "read": True, "update": True, "del": True}
+    assert missing_object(models.ApiKeyScope.from_dict(scope)) is None
+    assert missing_object([]) is None

@@ -66,6 +66,11 @@ class Office:
         """The file of refills."""
         return self.folder / "refills.csv"
 
+    @property
+    def ledger(self) -> Path:
+        """The ledger, which is there from the start."""
+        return self.folder / "refills.db"
+
     def run(self, *arguments: str) -> Output:
         """Run a command in this process, without a terminal."""
         code = main(arguments)
@@ -93,8 +98,10 @@ def office(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Office:
-    """Return an office whose folder is the current one."""
+    """Return an office whose folder is the current one, with a new ledger."""
     made = Office(tmp_path, sandbox, capsys)
+    with Ledger(made.ledger) as ledger:
+        ledger.create()
     monkeypatch.chdir(tmp_path)
     for name, value in made.env.items():
         monkeypatch.setenv(name, value)
@@ -124,7 +131,7 @@ def answer(terminal: Terminal, text: str) -> None:
 
 PLAN = """\
 refills.csv: 4 refills, 15 credits
-ledger: LEDGER; there is none yet, and a new one is made
+ledger: LEDGER
 
 workspace  refills  credits
 ws_1             3       13
@@ -145,7 +152,7 @@ all             4       15
 id     state     why
 pay_x  rejected  there is no meter 'nobody' in 'ws_1'; nothing was sent
 
-rejected: correct what the API objects to, then run again with --retry-rejected
+rejected: correct what the API objects to, then run the same command again with --retry-rejected
 """
 
 
@@ -166,7 +173,7 @@ def test_a_file_is_refilled_without_a_terminal(office: Office) -> None:
 
 SCREEN = """\
 refills.csv: 4 refills, 15 credits
-ledger: LEDGER; there is none yet, and a new one is made
+ledger: LEDGER; there is none yet
 
  workspace   refills   credits
  ─────────────────────────────
@@ -194,22 +201,21 @@ Send 4 refills of 15 credits to HOST? [y/N]: y
  pay_x   rejected   there is no meter 'nobody' in 'ws_1'; nothing
                     was sent
 
-rejected: correct what the API objects to, then run again with --r
-etry-rejected"""
+rejected: correct what the API objects to, then run the same comma
+nd again with --retry-rejected"""
 
 
 @pytest.mark.parametrize("colour", [True, False])
 def test_a_file_is_refilled_in_a_terminal(office: Office, *, colour: bool) -> None:
     """A person is asked, sees a bar and a table, in colours unless they want none."""
     office.write(3, workspaces=2, more="pay_x,ws_1,nobody,9\n")
+    office.ledger.unlink()
     env = {} if colour else {"NO_COLOR": "1"}
     with office.terminal(*COMMAND, columns=66, env=env) as terminal:
         answer(terminal, "y")
         done = terminal.finish()
     text = exact(done.text, office)
-    text = re.sub(
-        r"(?<=\bLEDGER); [\s\S]*? made\b", "; there is none yet, and a new one is made", text
-    )
+    text = re.sub(r"(?<=\bLEDGER); [\s\S]*? yet\b", "; there is none yet", text)
     text = re.sub(r"━+ 4/4 [0-9,]+/s [0-9:-]+ ", "━━ 4/4 N/s T ", text)
     assert text == SCREEN
     assert done.code == 3
@@ -259,6 +265,7 @@ def test_the_same_command_again_sends_nothing(office: Office) -> None:
 def test_a_dry_run_sends_nothing(office: Office) -> None:
     """It shows what would be refilled, needs no key, and makes no ledger."""
     office.write(25, workspaces=25)
+    office.ledger.unlink()
     done = plain(*COMMAND, "--dry-run", env=office.env | {"ONELOOP_SDK_KEY": ""}, cwd=office.folder)
     assert (done.code, done.err) == (0, "")
     assert "ws_7             1        6\n5 more           5       15\n" in done.out
@@ -342,18 +349,19 @@ def test_where_nobody_can_be_asked_yes_is_needed(office: Office) -> None:
 
 
 def test_no_is_an_answer(office: Office) -> None:
-    """Nothing is sent, and the exit code says so."""
+    """Nothing is sent, no ledger is made, and the exit code says so."""
     office.write(1)
+    office.ledger.unlink()
     with office.terminal(*COMMAND) as terminal:
         wait_for_question(
             terminal,
-            f"New ledger: {office.folder / 'refills.db'}\r\n"
-            f"Send 1 refill of 1 credit to {office.host}?",
+            f"New ledger: {office.ledger}\r\nSend 1 refill of 1 credit to {office.host}?",
         )
         answer(terminal, "n")
         done = terminal.finish()
     assert (done.code, office.refills()) == (5, 0)
     assert done.text.endswith("\noneloop: nothing was sent")
+    assert not office.ledger.exists()
 
 
 def test_a_file_that_changes_after_the_check_is_refused(office: Office) -> None:
@@ -404,7 +412,12 @@ def test_standard_input_is_a_file_too(office: Office) -> None:
         ((*ONE, "--refill", "1_0"), "--refill: '1_0' is not a whole number"),
         ((*ONE, "--refill", "9007199254740992"), "is more than the API takes, 9007199254740991"),
         ((*COMMAND[1:], "--yes", "--rate", "1e-300"), "--rate: must be "),
-        ((*ONE[:1], "", *ONE[2:], "--refill", "5"), "--id: must not be empty"),
+        ((*ONE[:1], "", *ONE[2:], "--refill", "5"), "--id: the value is empty"),
+        ((*ONE[:1], "a\u202e", *ONE[2:], "--refill", "5"), "--id: the value contains the char"),
+        ((*ONE[:3], "ws_1 ", *ONE[4:], "--refill", "5"), "--workspace-id: the value has a space"),
+        ((*ONE[:5], "'=x", "--refill", "5"), "--external-meter-id: the value begins with an ap"),
+        ((*ONE[:5], "x" * 256, "--refill", "5"), "--external-meter-id: the value has 256 char"),
+        ((*COMMAND[1:], "--ignore-column", "workspaceId"), "the column workspaceId is needed"),
         ((*COMMAND[1:], "--yes", "--rate", "0"), "--rate: must be "),
         ((*COMMAND[1:], "--yes", "--rate", "nan"), "--rate: must be "),
         ((*COMMAND[1:], "--yes", "--workers", "0"), "0 is not in the range 1<=x<=1000"),
@@ -439,6 +452,15 @@ def test_a_ledger_is_needed(office: Office, monkeypatch: pytest.MonkeyPatch) -> 
     done = office.run(*COMMAND, "--yes")
     assert done.code == 2
     assert "--ledger" in done.err
+
+
+def test_a_ledger_is_a_regular_file(office: Office) -> None:
+    """What is written to a device is lost."""
+    done = office.run("refill", *ONE, "--refill", "5", "--ledger", "/dev/null")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "oneloop: --ledger: /dev/null is no regular file; name one, such as refills.db\n"
+    )
 
 
 def test_a_row_that_the_ledger_contradicts_is_a_mistake(office: Office) -> None:
@@ -523,10 +545,34 @@ def test_another_ledger_is_named(office: Office) -> None:
     assert f"\nledger: {office.folder / 'refills.db'}\n" in again.out
     other = office.run(*COMMAND, "--ledger", "refill.db", "--dry-run")
     new = office.folder / "refill.db"
-    assert f"\nledger: {new}; there is none yet, and a new one is made\n" in other.out
-    one = office.run("refill", *ONE, "--refill", "5", "--ledger", "refill.db")
-    assert one.err == f"there was no ledger yet; a new one was made: {new}\n"
-    assert office.run("refill", *ONE, "--refill", "5", "--ledger", "refill.db").err == ""
+    assert f"\nledger: {new}; there is none yet\n" in other.out
+
+
+def test_no_ledger_is_made_unless_somebody_says_so(office: Office) -> None:
+    """It may have been lost, or its name mistyped: a new one would make all its refills again."""
+    office.write(2)
+    assert office.run(*COMMAND, "--yes").code == 0
+    lost = office.ledger.rename(office.folder / "moved.db")
+    refused = (
+        f"oneloop: --ledger: there is no ledger at {office.ledger}. If there was one, bring it "
+        "back, because a new one would make its refills again; if not, make one: oneloop ledger "
+        "create --ledger refills.db\n"
+    )
+    one = ("refill", *ONE, "--refill", "5")
+    for command in ((*COMMAND, "--yes"), COMMAND, (*one, "--yes"), one):
+        done = office.run(*command)
+        assert (done.code, done.err, office.refills()) == (2, refused, 2)
+        assert not office.ledger.exists()
+    with office.terminal(*one) as terminal:
+        question = f"New ledger: {office.ledger}\r\nSend 5 credits to {office.host}?"
+        wait_for_question(terminal, question)
+        answer(terminal, "y")
+        assert terminal.finish().code == 0
+    assert office.run(*one).code == 0
+    assert office.refills() == 3
+    lost.replace(office.ledger)
+    assert office.run(*COMMAND, "--yes").code == 0
+    assert office.refills() == 3
 
 
 def test_what_is_behind_a_decision_names_it(office: Office) -> None:
@@ -700,10 +746,33 @@ def test_a_ledger_that_is_lost_ends_the_run(
     assert document["amounts"] == document["counts"]
     assert done.err.startswith("the run stopped before its end: ")
     assert done.err.endswith(
-        f"; {total} of 40 refills had come to an end; the same command again goes on with the "
-        "others\n"
+        f"; {total} of 40 refills had come to an end; when this ledger can be used again, the same "
+        "command goes on with the others; do not run it with another ledger, which would make "
+        "these refills again\n"
     )
     assert not office.sandbox.requests
+
+
+def test_a_ledger_that_is_removed_is_not_made_anew(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command again is refused until the ledger is back."""
+
+    def move() -> None:
+        for path in office.folder.glob("refills.db*"):
+            path.rename(office.folder / path.name.replace("refills", "moved"))
+
+    done, sent = sabotaged(move, monkeypatch, capsys)
+    assert done.code == 4
+    assert "was moved, replaced or removed" in done.err
+    assert "do not run it with another ledger" in done.err
+    assert list(office.folder.glob("refills.db*")) == []
+    again = office.run(*COMMAND, "--yes", "--ignore-column", "pad")
+    assert (again.code, office.sandbox.requests) == (2, ())
+    assert "If there was one, bring it back" in again.err
+    with Ledger(office.folder / "moved.db") as ledger:
+        totals = ledger.totals()
+    assert totals[State.APPLIED][0] + totals[State.SENDING][0] >= sent
 
 
 def test_a_ledger_that_is_lost_before_anything_is_sent(
@@ -813,6 +882,8 @@ def test_a_ledger_that_fails_after_the_refill_is_an_unknown(tmp_path: Path) -> N
                 database.execute("DROP TABLE oneloop_refills")
             database.close()
 
+    with Ledger(tmp_path / "refills.db") as ledger:
+        ledger.create()
     with Sandbox(on_request=drop) as sandbox:
         done = plain(
             *("refill", *ONE, "--refill", "5", "--ledger", str(tmp_path / "refills.db")),
@@ -825,7 +896,8 @@ def test_a_ledger_that_fails_after_the_refill_is_an_unknown(tmp_path: Path) -> N
 def test_a_ledger_that_cannot_be_used_ends_the_command(office: Office) -> None:
     """Nothing is sent without it."""
     office.write(1)
-    (office.folder / "refills.db").mkdir()
+    office.ledger.unlink()
+    office.ledger.mkdir()
     done = office.run(*COMMAND, "--yes")
     assert (done.code, office.refills()) == (2, 0)
     assert "refills.db is a folder; name a file in it, such as " in done.err
@@ -834,10 +906,11 @@ def test_a_ledger_that_cannot_be_used_ends_the_command(office: Office) -> None:
 def test_the_extra_of_the_ledger_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, the error says what to install."""
     office.write(1)
-    monkeypatch.setitem(sys.modules, "oneloop.ledger", None)
+    monkeypatch.delitem(sys.modules, "oneloop.ledger")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     done = office.run(*COMMAND, "--yes")
     assert done.code == 2
-    assert "oneloop: a ledger needs an extra: pip install 'oneloop[ledger]' (" in done.err
+    assert done.err.count("pip install 'oneloop[ledger]'") == 1
 
 
 def test_an_interruption_finishes_what_is_under_way(office: Office) -> None:
@@ -914,6 +987,8 @@ def test_a_run_that_is_killed_is_started_again(tmp_path: Path) -> None:
     lines = [f"pay_{number},ws_1,{name},{number + 1}\n" for number, name in enumerate(meters)]
     (tmp_path / "refills.csv").write_text(HEADER + "".join(lines), "utf-8")
     command = (*COMMAND, "--yes", "--quiet", "0.2", "--workers", "16")
+    with Ledger(tmp_path / "refills.db") as ledger:
+        ledger.create()
     with Sandbox(log_size=1, on_request=books.note) as sandbox:
         for name in meters:
             sandbox.create_meter(workspace_id="ws_1", external_meter_id=name)

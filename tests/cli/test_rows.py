@@ -202,6 +202,14 @@ def test_names_are_spelled_with_joiners(name: str) -> None:
             "line 1: this file is UTF-16, not UTF-8; save it as CSV in UTF-8",
         ),
         (
+            HEADER.encode("utf-16-le"),
+            "line 1: this file is UTF-16, not UTF-8; save it as CSV in UTF-8",
+        ),
+        (
+            HEADER.encode("utf-16-be"),
+            "line 1: this file is UTF-16, not UTF-8; save it as CSV in UTF-8",
+        ),
+        (
             b"PK\x03\x04...",
             "line 1: this file is an Excel workbook or a ZIP archive, not a CSV file; "
             "save it as CSV in UTF-8",

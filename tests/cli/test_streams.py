@@ -19,8 +19,10 @@ FULL = "oneloop: the standard output cannot be written: No space left on device\
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be in a folder with a file of refills."""
+    """Be in a folder with a file of refills, and a ledger."""
     monkeypatch.chdir(tmp_path)
+    with Ledger("refills.db") as ledger:
+        ledger.create()
     row = "pay_1,ws_1,acme,5\n"
     Path("refills.csv").write_text(f"id,workspace_id,external_meter_id,refill\n{row}")
 
@@ -37,10 +39,6 @@ def bash(line: str, settings: dict[str, str]) -> Output:
         stdin=subprocess.DEVNULL,
     )
     return Output(done.returncode, done.stdout, done.stderr)
-
-
-NEW = "there was no ledger yet; a new one was made: {}\n"
-"""What is said where nobody was shown the ledger before."""
 
 
 @pytest.mark.parametrize("command", [ONE, MANY, f"{MANY} --json"])
@@ -61,8 +59,7 @@ def test_the_exit_code_of_a_refill_is_its_outcome(
 ) -> None:
     """Nothing is said but that the output is lost, and the ledger has the refill."""
     done = bash(f"{command} {streams}", settings)
-    err = done.err.removeprefix(NEW.format(Path("refills.db").resolve()))
-    assert (done.code, err) == (0, said)
+    assert (done.code, done.err) == (0, said)
     assert ("applied" in done.out) == (">&-" not in streams.split() and ">/dev/full" not in (
         streams.split()
     ))  # fmt: skip
@@ -123,4 +120,4 @@ def test_a_document_is_whole(settings: dict[str, str], sandbox: Sandbox) -> None
     """What is written before an output is lost does not count as more."""
     sandbox.misbehave(answering({"billing": None}))
     done = bash("get-customer-billing --workspace-id w --external-meter-id m --json", settings)
-    assert (done.code, json.loads(done.out)) == (0, {"billing": None})
+    assert (done.code, json.loads(done.out)) == (3, {"billing": None})

@@ -132,3 +132,21 @@ def test_json_becomes_dates() -> None:
     assert problem("json", '["soon"]', Sequence[date]).startswith(
         "expected JSON: Invalid isoformat"
     )
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "expected"),
+    [
+        (Mapping[str, str], "[1]", "expected an object, got [1]"),
+        (Mapping[str, str] | None, '"x"', 'expected an object, got "x"'),
+        (Sequence[str], "{}", "expected an array, got {}"),
+        (Mapping[str, str] | Sequence[str], "5", "expected an object or an array, got 5"),
+    ],
+)
+def test_json_of_another_form_is_named_as_json_is(
+    annotation: Any, given: str, expected: str
+) -> None:
+    """Not as Python names it."""
+    assert problem("json", given, annotation) == expected
+    assert read("json", "null", Mapping[str, str] | None) is None
+    assert read("json", "5", Mapping[str, str] | int) == 5

@@ -124,3 +124,12 @@ def test_a_wrong_usage_is_refused(run: Run) -> None:
     code, _, err = run("verify", "--usage", "-5", typed="k")
     assert code == 2
     assert err.startswith("oneloop: --usage: must be at least 0")
+
+
+def test_a_key_that_is_an_argument_is_not_repeated(run: Run) -> None:
+    """The error would put it into another log."""
+    code, out, err = run("verify", "sk_secret")
+    assert (code, out) == (2, "")
+    assert err.startswith("oneloop: the key is no argument, because other users")
+    assert "sk_secret" not in err
+    assert "Usage: oneloop verify [OPTIONS]\n" in run("verify", "--help").out

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from filelock import FileLock
 
 from oneloop import Oneloop, Outcome, RetryPolicy
 from oneloop.hooks import AttemptEnded, AttemptStarted, CallEnded, Hooks
-from oneloop.ledger import Ledger, LedgerError, LedgerUnavailableError, RefillOrder, State
+from oneloop.ledger import (
+    Ledger,
+    LedgerError,
+    LedgerMissingError,
+    LedgerUnavailableError,
+    RefillOrder,
+    State,
+)
 from oneloop.ledger._model import meter_to_text
 from oneloop.ledger._steps import (
     Pace,
@@ -851,11 +859,44 @@ def test_a_file_that_was_moved_is_refused(tmp_path: Path, client: Oneloop) -> No
     with Ledger(path) as ledger:
         ledger.refill(client, id="pay_1", **REFILL)
         path.rename(tmp_path / "old.db")
-        with pytest.raises(LedgerError, match="was moved, replaced or removed"):
-            ledger.refill(client, id="pay_2", **REFILL)
+        for _ in range(2):
+            with pytest.raises(LedgerError, match="was moved, replaced or removed"):
+                ledger.refill(client, id="pay_2", **REFILL)
+            assert not path.exists()
         path.touch()
+        for use in (partial(ledger.refill, client, id="pay_2", **REFILL), ledger.totals):
+            with pytest.raises(LedgerError, match="was moved, replaced or removed"):
+                use()
+        assert path.read_bytes() == b""
+
+
+def test_a_file_that_was_read_and_removed_is_not_made_anew(tmp_path: Path, client: Oneloop) -> None:
+    """A process that has only looked at a ledger notices as well that it is another one."""
+    path = tmp_path / "refills.db"
+    with Ledger(path) as ledger:
+        ledger.refill(client, id="pay_1", **REFILL)
+    with Ledger(path) as ledger:
+        ledger.totals()
+        path.unlink()
         with pytest.raises(LedgerError, match="was moved, replaced or removed"):
-            ledger.refill(client, id="pay_2", **REFILL)
+            ledger.refill(client, id="pay_1", **REFILL)
+        assert not path.exists()
+
+
+def test_reading_leaves_a_database_of_another_program_alone(
+    tmp_path: Path, client: Oneloop
+) -> None:
+    """So does a refill that may not make a ledger in it."""
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (text)")
+    before = path.read_bytes()
+    with Ledger(path, create=False) as ledger:
+        for use in (partial(ledger.refill, client, id="pay_1", **REFILL), ledger.totals):
+            with pytest.raises(LedgerMissingError, match=r"no ledger at .*other\.db; create\(\) m"):
+                use()
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["other.db"]
 
 
 def test_a_late_end_does_not_disturb_another_refill_of_the_meter(start: Any, database: str) -> None:

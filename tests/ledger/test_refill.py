@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from oneloop.ledger import (
     Ledger,
     LedgerConflictError,
     LedgerError,
+    LedgerMissingError,
     Refill,
     RefillOrder,
     State,
@@ -210,6 +212,31 @@ def test_a_meter_that_is_not_there_is_a_rejection(books: Books, sandbox: Sandbox
     assert sent(sandbox) == 0
 
 
+@pytest.mark.parametrize("status", ["400", "403"])
+def test_a_refused_reading_rejects_the_refill(books: Books, sandbox: Sandbox, status: str) -> None:
+    """As with a refused refill, repeating it would not help. Nothing was sent."""
+    sandbox.misbehave(status, operation="getCustomerBilling")
+    refill = books.refill()
+    assert (refill.state, refill.attempts) == (State.REJECTED, 0)
+    assert refill.error.startswith("the meter could not be read, so nothing was sent: ")
+    assert status in refill.error
+    assert books.refill(retry_rejected=True).state is State.APPLIED
+    assert sent(sandbox) == 1
+    with pytest.raises(ArgumentTypeError, match="retry_rejected must be True or False"):
+        books.refill(retry_rejected="no")
+
+
+def test_a_refused_reading_settles_nothing(books: Books, sandbox: Sandbox) -> None:
+    """Waiting would not help: the caller gets the reason at once."""
+    sandbox.misbehave("drop-after", operation=AIM)
+    assert books.refill().state is State.UNKNOWN
+    sandbox.misbehave("403", operation="getCustomerBilling")
+    (settled,) = books.settle(wait=True)
+    assert settled.state is State.UNKNOWN
+    assert settled.error.startswith("the meter could not be read: ")
+    assert not settled.needs_decision
+
+
 @pytest.mark.parametrize("status", ["408", "429-bare"])
 def test_a_refusal_that_passes_is_planned_again(
     books: Books, sandbox: Sandbox, status: str
@@ -358,6 +385,64 @@ def test_arguments_are_checked_before_anything_is_written(
         books.refill(**changes)
     with pytest.raises(LedgerError, match="there is no ledger at"):
         books.totals()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda books: books.find("a\ud800"),
+        lambda books: books.find_all(["b", "a\0"]),
+        lambda books: books.history(""),
+        lambda books: books.settle(id="a\0"),
+    ],
+)
+def test_ids_to_look_for_are_checked(books: Books, use: Any) -> None:
+    """A database could not take them."""
+    books.refill()
+    with pytest.raises(ArgumentValueError, match="id must not"):
+        use(books)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"create": 1}, "create must be True or False, got 1"),
+        ({"database": "a\0b"}, r"database is the path 'a\\x00b', which is none: embedded null"),
+        ({"database": "sqlite:///a\0b"}, "which is none"),
+    ],
+)
+def test_what_opens_a_ledger_is_checked(options: Any, text: str) -> None:
+    """Before any file is made."""
+    with pytest.raises(OneloopError, match=text):
+        Ledger(**{"database": "refills.db", **options})
+
+
+def test_a_path_that_cannot_be_looked_up_is_an_error(tmp_path: Any, sandbox: Sandbox) -> None:
+    """The system's own words say why."""
+    (tmp_path / "loop").symlink_to("loop")
+    for name, why in {
+        "x" * 300: "too long",
+        "loop/refills.db": "Symlink loop|symbolic links",
+    }.items():
+        with pytest.raises(OneloopError, match=why):
+            Ledger(tmp_path / name).totals()
+
+
+def test_a_ledger_is_made_by_create_alone_if_that_is_wanted(opened: Any, database: str) -> None:
+    """What was lost is not replaced by a ledger that would refill everything again."""
+    for kind in ("sync", "async"):
+        books = opened(database, kind, create=False)
+        if kind == "sync":
+            with pytest.raises(LedgerMissingError, match=r"there is no ledger .*create\(\) makes"):
+                books.refill()
+            assert not Path(database).exists()
+            with pytest.raises(LedgerMissingError):
+                books.totals()
+            assert books.find_all(["pay_1"]) == {}
+        books.create()
+        books.create()
+        assert books.totals()[State.APPLIED] == ((0, 0) if kind == "sync" else (1, 500))
+        assert books.refill().state is State.APPLIED
 
 
 def test_ids_may_be_in_any_language(books: Books) -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from oneloop import ArgumentError
 from oneloop_core import ApiModel, Unset
@@ -76,6 +76,21 @@ def _unwrapped(answer: ApiModel) -> ApiModel:
     names = [name for name in fields_of(type(answer)) if name != REST]
     inner = getattr(answer, names[0]) if len(names) == 1 else None
     return inner if isinstance(inner, ApiModel) and not getattr(answer, REST, None) else answer
+
+
+def missing_object(answer: Any) -> str | None:
+    """Return the name of the object that an answer would contain and nothing else, if it is null.
+
+    The API answers so for an object that does not exist.
+    """
+    if not isinstance(answer, ApiModel) or getattr(answer, REST, None):
+        return None
+    fields = [one for name, one in fields_of(type(answer)).items() if name != REST]
+    if len(fields) != 1 or getattr(answer, fields[0].name) is not None:
+        return None
+    kinds = get_args(fields[0].type)
+    is_object = any(isinstance(one, type) and issubclass(one, ApiModel) for one in kinds)
+    return fields[0].wire_name if is_object else None
 
 
 def _facts(model: ApiModel, prefix: str, secrets: bool) -> Iterator[Fact]:

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -46,6 +47,16 @@ COMPLETE = f"_{NAME.upper()}_COMPLETE"
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """The error of Typer for wrong arguments, which has no public name of its own."""
+
+
+class Shell(StrEnum):
+    """A shell that Typer has a script of completion for."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+    PWSH = "pwsh"
 
 
 class Entry(NamedTuple):
@@ -134,10 +145,31 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _show_completion(shell: Shell | None) -> None:
+    if shell is None:
+        return
+    # Typer's own option `--show-completion` ignores the name of a shell; this request does not.
+    os.environ[COMPLETE] = f"source_{shell}"
+    try:
+        root().main(prog_name=NAME)  # writes the script and exits
+    finally:
+        del os.environ[COMPLETE]
+
+
 def _callback(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    shell: Annotated[
+        Shell | None,
+        typer.Option(
+            "--show-completion",
+            callback=_show_completion,
+            is_eager=True,
+            show_default=False,
+            help="Show the script of completion for this shell.",
+        ),
+    ] = None,
 ) -> None:
     """Refill and read meters, manage keys, and call every operation of the Oneloop API.
 
@@ -149,7 +181,9 @@ def root() -> Any:
     """Return the command line as a command."""
     app = typer.Typer(cls=Root, rich_markup_mode=None, no_args_is_help=True)
     app.callback()(_callback)
-    return typer.main.get_command(app)
+    command = typer.main.get_command(app)
+    command.params = [one for one in command.params if one.name != "show_completion"]
+    return command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -46,7 +46,8 @@ Quiet = Annotated[
         metavar="SECONDS",
         min=0,
         help="How long a meter must stay the same until an unknown refill is settled. If refills "
-        "can take effect later than that, one of them may be made twice.",
+        "can take effect later than that, one of them may be made twice. A refill that was sent "
+        "with a longer time waits for that.",
     ),
 ]
 
@@ -63,14 +64,17 @@ def opened_ledger(database: str, **options: Any) -> Generator["Ledger"]:
         CommandError: There is no such ledger, it cannot be used, or it contradicts the command.
     """
     try:
-        from oneloop.ledger import Ledger, LedgerError, LedgerUnavailableError
+        from oneloop.ledger import (
+            Ledger,
+            LedgerError,
+            LedgerMissingError,
+            LedgerUnavailableError,
+        )
     except ImportError as error:
-        raise CommandError(
-            f"a ledger needs an extra: pip install 'oneloop[ledger]' ({error})"
-        ) from None
+        raise CommandError(str(error)) from None
 
     try:
-        opened = Ledger(database, **options)
+        opened = Ledger(database, create=False, **options)
     except ConfigurationError as error:
         words = str(error).removeprefix("database ")
         words = words.replace("Ledger('refills.db')", "--ledger refills.db")
@@ -79,12 +83,14 @@ def opened_ledger(database: str, **options: Any) -> Generator["Ledger"]:
         with opened as ledger:
             _check_file(ledger.database)
             yield ledger
+    except LedgerMissingError:
+        raise missing(ledger_name(opened, database), opened.database) from None
     except LedgerError as error:
-        missing = _NO_DATABASE.search(str(error))
-        if missing is not None:
+        absent = _NO_DATABASE.search(str(error))
+        if absent is not None:
             raise CommandError(
-                f"--ledger: the server has no database {missing[1]}; make it (createdb "
-                f"{quoted(missing[1])}), or correct the URL"
+                f"--ledger: the server has no database {absent[1]}; make it (createdb "
+                f"{quoted(absent[1])}), or correct the URL"
             ) from None
         if error.outcome is not Outcome.NOT_SENT:
             code = _exits.UNKNOWN
@@ -106,6 +112,8 @@ def _check_file(database: str) -> None:
             problem = f"is a folder; name a file in it, such as {file / 'refills.db'}"
         elif not file.parent.is_dir():
             problem = f"cannot be made, because there is no folder {file.parent}; make it first"
+        elif file.exists() and not file.is_file():
+            problem = "is no regular file; name one, such as refills.db"
         elif file.exists():
             with file.open("rb") as opened:
                 head = opened.read(len(_SQLITE))
@@ -115,6 +123,28 @@ def _check_file(database: str) -> None:
         problem = f"cannot be opened: {error.strerror}"
     if problem is not None:
         raise CommandError(f"--ledger: {database} {problem}")
+
+
+def missing(name: str, database: str) -> CommandError:
+    """Return the error that there is no ledger.
+
+    Args:
+        name: The ledger, as `ledger_name` returns it.
+        database: The same, by its full path.
+    """
+    return CommandError(
+        f"--ledger: there is no ledger at {database}. If there was one, bring it back, because a "
+        "new one would make its refills again; if not, make one: oneloop ledger create --ledger "
+        f"{quoted(name)}"
+    )
+
+
+def without(ledger: str, wanted: str) -> CommandError:
+    """Return the error that a ledger, by its name, does not have a refill."""
+    return CommandError(
+        f"the ledger {ledger} has no refill {wanted!r}; this lists those that it has: "
+        f"oneloop ledger export --ledger {quoted(ledger)}"
+    )
 
 
 def ledger_name(ledger: "Ledger", given: str) -> str:
@@ -137,10 +167,29 @@ class Repeated:
     other_writers: bool = False
     key_file: Path | None = None
     base_url: str | None = None
+    sends: bool = False
+    """Whether this command itself sends refills, so that it can be run again to send them."""
+
+    def again(self, refill: "Refill", *, is_one: bool, retry_rejected: bool = False) -> str:
+        """Return how to send a refill again, or all that are like it."""
+        if self.sends:
+            more = " with --retry-rejected" if retry_rejected else ""
+            return f"run the same command again{more}"
+        last = " --retry-rejected" if retry_rejected else ""
+        if not is_one:
+            return f"run oneloop refill{last} again with the same file or arguments"
+        options = {
+            "--id": refill.id,
+            "--workspace-id": refill.workspace_id,
+            "--external-meter-id": refill.external_meter_id,
+            "--refill": str(refill.refill),
+        }
+        return f"run: {self._command('refill', None, last, options)}"
 
     def decide(self, name: str) -> str:
         """Return the command that decides about a refill, or about `ID`."""
-        return self._command("decide", name, " --applied (or --not-applied) --note TEXT", {})
+        last = " --applied (or --not-applied) --note TEXT"
+        return self._command("ledger decide", name, last, {})
 
     def settle(self, name: str | None) -> str:
         """Return the command that settles a refill, or all."""
@@ -150,14 +199,14 @@ class Repeated:
             "--base-url": self.base_url,
         }
         last = f"{' --other-writers' if self.other_writers else ''} --wait"
-        return self._command("settle", name, last, options)
+        return self._command("ledger settle", name, last, options)
 
     def _command(self, verb: str, name: str | None, last: str, options: dict[str, Any]) -> str:
         given = {"--ledger": self.ledger, **options}
         shown = "".join(
             f" {option} {quoted(value)}" for option, value in given.items() if value is not None
         )
-        command = f"oneloop ledger {verb}"
+        command = f"oneloop {verb}"
         if name is None:
             return f"{command}{shown}{last}"
         if name.startswith("-"):  # or it would be taken for an option
@@ -193,7 +242,7 @@ def code_of(state: "State") -> int:
 
 
 def is_new(ledger: "Ledger") -> bool:
-    """Return whether there is no ledger yet, so that the first refill makes one."""
+    """Return whether there is no ledger yet."""
     from oneloop.ledger import LedgerMissingError
 
     try:
@@ -245,15 +294,17 @@ def next_step(
     if blocker is not None:
         return (
             f"first the refill {blocker.id!r} of the same meter needs a decision: "
-            f"{repeated.decide(blocker.id)}; then run the same command again"
+            f"{repeated.decide(blocker.id)}; then {repeated.again(refill, is_one=is_one)}"
         )
     settle = repeated.settle(refill.id if is_one else None)
+    again = repeated.again(refill, is_one=is_one)
+    retry = repeated.again(refill, is_one=is_one, retry_rejected=True)
     return {
         State.UNKNOWN: f"the meter will tell when it has been quiet for a while: {settle}",
-        State.SENDING: "a process is sending it, or has ended while it did; run the command again",
-        State.REJECTED: "correct what the API objects to, then run again with --retry-rejected",
-        State.PLANNED: "it was not sent; run the same command again",
-        State.NOT_APPLIED: "it had no effect; run the same command again to send it once more",
+        State.SENDING: f"a process is sending it, or has ended while it did; {again}",
+        State.REJECTED: f"correct what the API objects to, then {retry}",
+        State.PLANNED: f"it was not sent; {again}",
+        State.NOT_APPLIED: f"it had no effect; to send it once more, {again}",
     }.get(refill.state)
 
 

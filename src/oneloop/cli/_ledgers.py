@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import _exits
-from ._console import grouped, is_terminal, printable, write, write_json, write_table
+from ._console import counted, is_terminal, printable, write, write_json, write_table
 from ._database import (
     QUIET,
     LedgerOption,
@@ -20,9 +20,11 @@ from ._database import (
     Repeated,
     code_of,
     coloured,
+    is_new,
     ledger_name,
     next_step,
     opened_ledger,
+    without,
     write_next_step,
     write_refill,
 )
@@ -86,6 +88,21 @@ OptionalId = Annotated[
 ]
 
 
+@app.command(epilog=examples("oneloop ledger create --ledger refills.db"))
+def create(ledger: LedgerOption) -> None:
+    """Make a new ledger, if there is none.
+
+    A new ledger knows nothing of what another one has refilled, and would make those refills again.
+    Therefore `oneloop refill` makes none, unless a person says yes to that.
+    """
+    with opened_ledger(ledger) as opened:
+        was_new = is_new(opened)
+        opened.create()
+        words = "a new ledger was made" if was_new else "there is a ledger already"
+        write(printable(f"{words}: {opened.database}"))
+    raise typer.Exit(_exits.DONE)
+
+
 @app.command(
     epilog=examples(
         "oneloop ledger show --ledger refills.db", "oneloop ledger show pay_1 --ledger refills.db"
@@ -136,7 +153,8 @@ def _show_all(ledger: "Ledger", name: str, *, is_json: bool) -> None:
     if not waiting:
         return
     write()
-    write(f"{grouped(len(waiting) + more)} of the unknown ones wait for a decision:")
+    are = "waits" if len(waiting) + more == 1 else "wait"
+    write(f"{counted(len(waiting) + more, 'unknown refill')} {are} for a decision:")
     write()
     write_table(
         ("id", "workspace", "meter", "credits", "why"),
@@ -154,7 +172,7 @@ def _show_all(ledger: "Ledger", name: str, *, is_json: bool) -> None:
 def _show_one(ledger: "Ledger", wanted: str, name: str, *, is_json: bool) -> None:
     refill = ledger.find(wanted)
     if refill is None:
-        raise CommandError(f"the ledger {name} has no refill {wanted!r}")
+        raise without(name, wanted)
     history = ledger.history(wanted)
     if is_json:
         entries = [
@@ -201,7 +219,7 @@ def settle(
     with opened_ledger(ledger, **settings) as opened, open_client(key_file, base_url) as client:
         name = ledger_name(opened, ledger)
         if id is not None and opened.find(id) is None:
-            raise CommandError(f"the ledger {name} has no refill {id!r}")
+            raise without(name, id)
         opened.totals()  # fails if there is no such ledger, which `settle` would find quiet
         settled = opened.settle(client, id=id, wait=wait)
     if json:
@@ -237,14 +255,11 @@ def decide(
             "--note", metavar="TEXT", show_default=False, help="How you know. It is written down."
         ),
     ],
-    applied: Annotated[
-        bool | None,
-        typer.Option(
-            "--applied/--not-applied",
-            show_default=False,
-            help="Whether the meter was refilled. If it was not, it can be sent again.",
-        ),
-    ] = None,
+    applied: Annotated[bool, typer.Option("--applied", help="The meter was refilled.")] = False,
+    not_applied: Annotated[
+        bool,
+        typer.Option("--not-applied", help="The meter was not refilled; it can be sent again."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write down what you know about an unknown refill.
@@ -252,7 +267,7 @@ def decide(
     Look at its meter first. A decision, and a conclusion from readings, can be corrected by another
     decision; an answer of the API cannot.
     """
-    if applied is None:  # not a required option: an error would ask for the first of the two
+    if applied is not_applied:
         raise CommandError("say --applied or --not-applied, whichever is true")
     if not note.strip():
         raise CommandError("--note must say how you know")

@@ -14,7 +14,7 @@ from oneloop_core import ApiModel, Secret
 from oneloop_core.commands import Command, Option
 
 from . import _exits
-from ._answers import masked, text_of, write_answer
+from ._answers import masked, missing_object, text_of, write_answer
 from ._console import hide, say, write_json
 from ._exits import CommandError, naming
 from ._options import BaseUrl, Json, KeyFile, examples, new_app
@@ -149,6 +149,15 @@ def _run(
         write_json(masked(answer, form) if command.reads else form)
     else:
         write_json(text_of(answer))
+    absent = missing_object(answer)
+    if absent is not None and command.reads:
+        raise CommandError(f"the API has found nothing: {absent} is null", _exits.REJECTED)
+    if absent is not None:
+        raise CommandError(
+            f"the API has answered that {absent} is null, as it does if there is nothing of this "
+            "name; that does not show whether anything was changed: look before you repeat it",
+            _exits.UNKNOWN,
+        )
     if not command.reads:
         raise typer.Exit(_exits.DONE)
 

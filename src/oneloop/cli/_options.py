@@ -24,13 +24,27 @@ BaseUrl = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
+
+
+def filled(value: str | None) -> str | None:
+    """Return the value of an option, which must not be empty, as an unset variable makes it."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("it must not be empty")
+    return value
+
+
 WorkspaceId = Annotated[
-    str, typer.Option("--workspace-id", "-w", metavar="TEXT", help="The workspace id.")
+    str,
+    typer.Option("--workspace-id", "-w", metavar="TEXT", callback=filled, help="The workspace id."),
 ]
 MeterId = Annotated[
     str,
     typer.Option(
-        "--external-meter-id", "-m", metavar="TEXT", help="Your own name for the customer's meter."
+        "--external-meter-id",
+        "-m",
+        metavar="TEXT",
+        callback=filled,
+        help="Your own name for the customer's meter.",
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]

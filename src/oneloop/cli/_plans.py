@@ -21,7 +21,7 @@ from ._console import (
     write_json,
     write_table,
 )
-from ._database import is_new
+from ._database import is_new, missing
 from ._exits import CommandError
 from ._input import ChangedError, Input
 from ._rows import MAX_MISTAKES, Mistake, Report, Row, check, parse
@@ -235,7 +235,7 @@ def show_plan(
     write(
         printable(f"{name}: {counted(report.rows, 'refill')}, {counted(report.credits, 'credit')}")
     )
-    new = "; there is none yet, and a new one is made" if plan.is_new else ""
+    new = "; there is none yet" if plan.is_new else ""
     write(printable(f"ledger: {plan.database}{new}"))
     if not report.rows:
         return
@@ -254,13 +254,31 @@ def show_plan(
     write()
 
 
-def ask(question: str, plan: Plan) -> None:
-    """End the command unless a person says yes, and sees which ledger this is about."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+def agree(question: str, ledger: "Ledger", name: str, *, yes: bool) -> None:
+    """End the command unless a person, who sees which ledger this is about, or `--yes` agrees.
+
+    A new ledger is made if a person wants it. `--yes` is no such wish: the ledger may have been
+    lost, and a new one would make its refills again.
+
+    Args:
+        question: What to ask.
+        ledger: The ledger, which may not be there yet.
+        name: The ledger, as `ledger_name` returns it.
+        yes: Whether the command was told not to ask.
+    """
+    can_ask = sys.stdin.isatty() and sys.stderr.isatty()
+    is_missing = is_new(ledger)
+    if is_missing and (yes or not can_ask):
+        raise missing(name, ledger.database)
+    if yes:
+        return
+    if not can_ask:
         raise CommandError(
             "there is no terminal to ask on: pass --yes to refill, or --dry-run to see what would "
             "be done"
         )
-    say(f"{'New ledger' if plan.is_new else 'Ledger'}: {plan.database}")
+    say(f"{'New ledger' if is_missing else 'Ledger'}: {ledger.database}")
     if not typer.confirm(printable(question), err=True):
         raise CommandError("nothing was sent", _exits.NOT_SENT)
+    if is_missing:
+        ledger.create()

@@ -10,7 +10,7 @@ import typer
 from oneloop import ArgumentError
 from oneloop_core import encode_number
 
-from ._console import say, write_json
+from ._console import counted, write_json
 from ._database import (
     QUIET,
     LedgerOption,
@@ -26,8 +26,8 @@ from ._database import (
 )
 from ._exits import CommandError
 from ._options import BaseUrl, Json, KeyFile, Yes, examples, new_app
-from ._plans import FileRows, ask, checked, opened_file, planned, show_plan
-from ._rows import amount_fault
+from ._plans import FileRows, agree, checked, opened_file, planned, show_plan
+from ._rows import SPELLINGS, amount_fault, value_fault
 from ._runs import exit_code_of, run, show_end
 from ._session import open_client
 
@@ -151,7 +151,8 @@ def refill(
     """Refill meters, each exactly once, whatever happens to this process or to the network.
 
     The ledger is written before anything is sent. The same command again goes on where this one
-    stopped, and sends nothing that was applied.
+    stopped, and sends nothing that was applied. It never makes a ledger without being asked to: see
+    oneloop ledger create.
 
     The file has a header with the columns id, workspace_id, external_meter_id and refill, in any
     order. All of it is checked first; then the command shows what would be refilled, and asks.
@@ -171,28 +172,35 @@ def refill(
         if missing:
             raise CommandError(f"one refill needs {', '.join(missing)} too")
         _end_with_options_of_files(context)
-        fault = amount_fault(amount or "")
-        if fault is not None:
-            raise CommandError(f"--refill: {fault}")
+        for name, value in one.items():
+            fault = (amount_fault if name == "--refill" else value_fault)(value or "")
+            if fault is not None:
+                raise CommandError(f"{name}: {fault}")
         with opened_ledger(ledger, **settings) as opened, open_client(key_file, base_url) as client:
-            was_new = is_new(opened)
-            done = opened.refill(
-                client,
-                id=id or "",
-                workspace_id=workspace_id or "",
-                external_meter_id=external_meter_id or "",
-                refill=int(amount or 0),
-                retry_rejected=retry_rejected,
-            )
             name = ledger_name(opened, ledger)
+            if is_new(opened):
+                host = urlsplit(client.base_url).netloc
+                agree(
+                    f"Send {counted(int(amount or 0), 'credit')} to {host}?", opened, name, yes=yes
+                )
+            try:
+                done = opened.refill(
+                    client,
+                    id=id or "",
+                    workspace_id=workspace_id or "",
+                    external_meter_id=external_meter_id or "",
+                    refill=int(amount or 0),
+                    retry_rejected=retry_rejected,
+                )
+            except KeyboardInterrupt as interruption:
+                interruption.add_note("the same command again goes on, and sends nothing twice")
+                raise
             blocker = blocker_of(done, opened)
-            if was_new:
-                say(f"there was no ledger yet; a new one was made: {opened.database}")
         if json:
             write_json(done.to_dict())
         else:
             write_refill(done)
-            repeated = Repeated(name, quiet, other_writers, key_file, base_url)
+            repeated = Repeated(name, quiet, other_writers, key_file, base_url, sends=True)
             write_next_step(done, repeated, blocker)
         raise typer.Exit(code_of(done.state))
     if given:
@@ -204,6 +212,8 @@ def refill(
             raise CommandError(f"--rate: {error.problem}") from None
     if not source:
         raise CommandError("--from: name a file, or - for the standard input")
+    for name in {*(ignored or ())} & {*SPELLINGS}:
+        raise CommandError(f"--ignore-column: the column {name} is needed")
     if source == "-" and key_file == Path("-"):
         raise CommandError("--from and --key-file cannot both be the standard input")
     options = {
@@ -226,12 +236,12 @@ def refill(
         if client is None:
             return
         question = plan.question(retry_rejected, urlsplit(client.base_url).netloc)
-        if question is not None and not yes:
-            ask(question, plan)
+        name = ledger_name(opened, ledger)
+        if question is not None:
+            agree(question, opened, name, yes=yes)
         rows.verify()
         ended = run(rows, report, opened, client, options, quiet)
-        name = ledger_name(opened, ledger)
-        repeated = Repeated(name, quiet, other_writers, key_file, base_url)
+        repeated = Repeated(name, quiet, other_writers, key_file, base_url, sends=True)
         show_end(ended, report, opened, repeated, is_json=json)
     raise typer.Exit(exit_code_of(ended))
 

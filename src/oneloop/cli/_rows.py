@@ -214,6 +214,8 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         first = next(self._blocks, b"")
+        if b"\0" in first[:2]:  # without the mark that says so
+            raise _UnreadableError("this file is UTF-16, not UTF-8; save it as CSV in UTF-8")
         for signature, name in _OTHER_FILES.items():
             if first.startswith(signature):
                 raise _UnreadableError(f"this file is {name}; save it as CSV in UTF-8")
@@ -372,7 +374,7 @@ def _row(
         return
     is_valid = True
     for index, column in sorted(zip(indices, COLUMNS, strict=True)):
-        fault = (amount_fault if column == "refill" else _value_fault)(fields[index])
+        fault = (amount_fault if column == "refill" else value_fault)(fields[index])
         if fault is not None:
             yield Mistake(line + _line_breaks(fields[:index]), fault, column)
             is_valid = False
@@ -422,7 +424,7 @@ def _fault(text: str) -> str | None:
     return None
 
 
-def _value_fault(text: str) -> str | None:
+def value_fault(text: str) -> str | None:
     """Return what is wrong with the value of an id, None if nothing is."""
     fault = _fault(text)
     return None if fault is None else f"the value {fault}"
@@ -431,7 +433,7 @@ def _value_fault(text: str) -> str | None:
 def amount_fault(text: str) -> str | None:
     """Return what is wrong with an amount, None if nothing is."""
     if not _DIGITS.fullmatch(text):
-        return _value_fault(text) or (
+        return value_fault(text) or (
             f"{_quoted(text)} is not a whole number; write it with the digits 0 to 9 alone, such "
             "as 1000"
         )

@@ -137,8 +137,9 @@ def run(
         OneloopError: The run has failed, before anything was sent.
     """
     from oneloop.hooks import CallEnded, Hooks
-    from oneloop.ledger import RefillOrder
+    from oneloop.ledger import LedgerError, RefillOrder
 
+    going_on = "the same command again goes on with the others"
     unfinished, tally = _Unfinished(), _Tally()
     problems: list[CommandError] = []
     has_sent, is_refused = threading.Event(), threading.Event()
@@ -162,11 +163,8 @@ def run(
         except CommandError as error:  # the file has changed: what is under way is finished
             problems.append(error)
 
-    def going_on() -> str:
-        return (
-            f"{grouped(tally.done)} of {counted(report.rows, 'refill')} had come to an end; the "
-            "same command again goes on with the others"
-        )
+    def ended() -> str:
+        return f"{grouped(tally.done)} of {counted(report.rows, 'refill')} had come to an end"
 
     with _bar(report.rows) as show:
 
@@ -181,12 +179,19 @@ def run(
                 watched = client.with_options(hooks=Watch())
                 summary = ledger.run(orders(), watched, progress=note, **options)
         except KeyboardInterrupt as interruption:
-            interruption.add_note(f"interrupted when {going_on()}")
+            interruption.add_note(f"interrupted when {ended()}; {going_on}")
             raise
         except OneloopError as error:
             if not has_sent.is_set():
                 raise
-            summary = tally.summary(f"{error}; {going_on()}")
+            if isinstance(error, LedgerError):
+                next_ = (
+                    "when this ledger can be used again, the same command goes on with the others; "
+                    "do not run it with another ledger, which would make these refills again"
+                )
+            else:
+                next_ = going_on
+            summary = tally.summary(f"{error}; {ended()}; {next_}")
             return End(summary, unfinished, is_broken_off=True, is_counted=False)
     if not problems:
         untouched = report.rows - tally.done if is_refused.is_set() else 0

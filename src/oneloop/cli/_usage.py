@@ -11,7 +11,7 @@ from . import _exits
 from ._charts import svg
 from ._console import bar, grouped, rich_console, say, write, write_json, write_table
 from ._exits import CommandError
-from ._options import BaseUrl, Json, KeyFile, examples, new_app
+from ._options import BaseUrl, Json, KeyFile, examples, filled, new_app
 from ._session import open_client
 
 if TYPE_CHECKING:
@@ -32,23 +32,37 @@ OTHERS = 22
 )
 def usage(
     billing_id: Annotated[
-        str | None, typer.Option("--billing-id", metavar="TEXT", help="The id of the meter.")
+        str | None,
+        typer.Option("--billing-id", metavar="TEXT", callback=filled, help="The id of the meter."),
     ] = None,
     workspace_id: Annotated[
         str | None,
         typer.Option(
-            "--workspace-id", "-w", metavar="TEXT", help="The workspace, to find the meter by name."
+            "--workspace-id",
+            "-w",
+            metavar="TEXT",
+            callback=filled,
+            help="The workspace, to find the meter by name.",
         ),
     ] = None,
     external_meter_id: Annotated[
         str | None,
         typer.Option(
-            "--external-meter-id", "-m", metavar="TEXT", help="The name of the meter in it."
+            "--external-meter-id",
+            "-m",
+            metavar="TEXT",
+            callback=filled,
+            help="The name of the meter in it.",
         ),
     ] = None,
     svg_file: Annotated[
-        Path | None,
-        typer.Option("--svg", metavar="FILE", help="Write the chart to this file as well."),
+        str | None,
+        typer.Option(
+            "--svg",
+            metavar="FILE",
+            callback=filled,
+            help="Write the chart to this file as well.",
+        ),
     ] = None,
     key_file: KeyFile = None,
     base_url: BaseUrl = None,
@@ -69,7 +83,7 @@ def usage(
     days = by_day(rows)
     name = external_meter_id or wanted
     if svg_file is not None:
-        write_file(svg_file, svg(f"Credits used of {name}", days))
+        write_file(Path(svg_file), svg(f"Credits used of {name}", days))
     if json:
         write_json(response.json())
     elif rows:

@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, NoReturn, Union, get_args, get_origin
 
 from oneloop import DecodeError, File
-from oneloop_core import ApiModel
+from oneloop_core import ApiModel, Unset
 from oneloop_core.commands import Option
 
 from ._exits import CommandError
@@ -96,7 +96,12 @@ def _file(option: Option, given: str) -> File:
 def _from_json(option: Option, given: str, annotation: Any) -> Any:
     """Return the argument for JSON that is written as the API takes it."""
     try:
-        return _converted(json.loads(given, parse_constant=_no_constant), annotation)
+        value = json.loads(given, parse_constant=_no_constant)
+        wanted = _forms(annotation)
+        if wanted and not isinstance(value, tuple(wanted)):
+            names = " or ".join(filter(None, wanted.values()))
+            raise CommandError(f"{option.flag}: expected {names}, got {given.strip()[:40]}")
+        return _converted(value, annotation)
     except DecodeError as error:
         where = ": ".join(filter(None, [option.flag, error.path, error.problem]))
         raise CommandError(where) from None
@@ -104,6 +109,24 @@ def _from_json(option: Option, given: str, annotation: Any) -> Any:
         raise CommandError(f"{option.flag}: the JSON is nested too deeply") from None
     except ValueError as error:
         raise CommandError(f"{option.flag}: expected JSON: {error}") from None
+
+
+def _forms(annotation: Any) -> dict[type, str]:
+    """Return the types that parsed JSON must have and their names; none if it may have others.
+
+    `null` has no name: it stands for leaving the option out.
+    """
+    found: dict[type, str] = {}
+    for one in _alternatives(annotation):
+        if get_origin(one) is Mapping or (isinstance(one, type) and issubclass(one, ApiModel)):
+            found[dict] = "an object"
+        elif get_origin(one) is Sequence:
+            found[list] = "an array"
+        elif one is type(None):
+            found[type(None)] = ""
+        elif one is not Unset:
+            return {}
+    return found
 
 
 def _no_constant(name: str) -> NoReturn:

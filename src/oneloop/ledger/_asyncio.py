@@ -68,6 +68,10 @@ class AsyncLedger(BaseLedger):
         """
         await asyncio.to_thread(self._close)
 
+    async def create(self) -> None:
+        """Make the ledger if there is none; see `Ledger.create`."""
+        await asyncio.wrap_future(self._created())
+
     async def refill(
         self,
         client: AsyncOneloop,
@@ -83,7 +87,10 @@ class AsyncLedger(BaseLedger):
             id=id, workspace_id=workspace_id, external_meter_id=external_meter_id, refill=refill
         )
         order.check()
-        settings = self._settings(patience=self._patience, retry_rejected=retry_rejected)
+        settings = self._settings(
+            patience=self._patience,
+            retry_rejected=checked("retry_rejected", encode_boolean, retry_rejected),
+        )
         return (
             await self._drive(_refill(order, settings), _Async(*self._parts(client, AsyncOneloop)))
         ).refill

@@ -29,6 +29,7 @@ from ._model import (
 )
 from ._steps import Pace, Settings
 from ._store import (
+    Create,
     Decide,
     Operation,
     Row,
@@ -132,12 +133,14 @@ class BaseLedger:
         lease: float = 80.0,
         patience: float = 30.0,
         other_writers: bool = False,
+        create: bool = True,
     ) -> None:
         self._url = checked_url(database)
         self._quiet = _seconds("quiet", quiet, minimum=0)
         self._lease = _seconds("lease", lease, minimum=1)
         self._patience = _seconds("patience", patience, minimum=0)
         self._other_writers = checked("other_writers", encode_boolean, other_writers)
+        self._creates = checked("create", encode_boolean, create)
         self._homes: dict[object, _Home] = {}
         self._name = self._home().database.name
 
@@ -146,7 +149,12 @@ class BaseLedger:
         process = current_process()
         found = self._homes.get(process)
         if found is None:
-            rules = Rules(quiet=self._quiet, lease=self._lease, other_writers=self._other_writers)
+            rules = Rules(
+                quiet=self._quiet,
+                lease=self._lease,
+                other_writers=self._other_writers,
+                create=self._creates,
+            )
             database = Database(self._url, rules, patience=self._patience)
             parents = list(self._homes.values())
             _ABANDONED.extend(parents)
@@ -169,6 +177,10 @@ class BaseLedger:
 
     def _close(self) -> None:
         self._home().close()
+
+    def _created(self) -> "Future[Any]":
+        with self._home().working():
+            return self._submit(Create(), "")
 
     def _settings(self, **changes: Any) -> Settings:
         return Settings(lease=self._lease, quiet=self._quiet, **changes)
@@ -207,11 +219,14 @@ class BaseLedger:
         return home.database.read(function)
 
     def _found(self, id: str) -> Refill | None:
+        check_text("id", id)
         row = self._read(lambda connection, now: _row(connection, now, id))
         return None if row is None else row.public
 
     def _found_all(self, ids: Iterable[str]) -> dict[str, Refill]:
         wanted = list(ids)
+        for one in wanted:
+            check_text("id", one)
         found: dict[str, Refill] = {}
         for start in range(0, len(wanted), _PAGE):
             chosen = select(refills).where(refills.c.id.in_(wanted[start : start + _PAGE]))
@@ -228,6 +243,8 @@ class BaseLedger:
         return self._read(partial(_rows, chosen=ordered))
 
     def _history(self, id: str) -> list[HistoryEntry]:
+        check_text("id", id)
+
         def read(connection: Connection, now: float) -> list[HistoryEntry]:
             row = _row(connection, now, id)
             if row is None:

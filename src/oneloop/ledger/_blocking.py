@@ -54,7 +54,7 @@ class Ledger(BaseLedger):
     and so can processes share a database.
 
     Args:
-        database: Path of a SQLite file, which is made if need be, or a URL: `sqlite:///path` or
+        database: Path of a SQLite file, or a URL: `sqlite:///path` or
             `postgresql://user@host/name`.
         quiet: Seconds that a meter must have stayed the same until its readings are trusted. This
             must be longer than a refill can take to come into effect after the client has given it
@@ -66,6 +66,9 @@ class Ledger(BaseLedger):
             of the same meter that is being sent. Default 30.
         other_writers: Whether other programs refill the same meters. If so, a reading that shows a
             rise by exactly the amount proves nothing, and the refill waits for `decide`.
+        create: Whether the first refill makes the ledger where there is none. If not, it raises
+            `LedgerMissingError`: a ledger that was lost is not replaced by a new one, which would
+            make refills of the lost one again.
 
     Raises:
         ConfigurationError: An argument is not valid.
@@ -91,6 +94,16 @@ class Ledger(BaseLedger):
         database. To close it earlier would tell other processes that this one sends nothing more.
         """
         self._close()
+
+    def create(self) -> None:
+        """Make the ledger if there is none: the file of SQLite, and the tables.
+
+        With `create=False`, this is the only way to make one.
+
+        Raises:
+            LedgerError: The database cannot be used.
+        """
+        self._created().result()
 
     def refill(
         self,
@@ -128,7 +141,10 @@ class Ledger(BaseLedger):
             id=id, workspace_id=workspace_id, external_meter_id=external_meter_id, refill=refill
         )
         order.check()
-        settings = self._settings(patience=self._patience, retry_rejected=retry_rejected)
+        settings = self._settings(
+            patience=self._patience,
+            retry_rejected=checked("retry_rejected", encode_boolean, retry_rejected),
+        )
         return self._drive(
             _refill(order, settings), _Blocking(*self._parts(client, Oneloop))
         ).refill

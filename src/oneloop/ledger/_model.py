@@ -316,7 +316,11 @@ class LedgerConflictError(LedgerError, ValueError):
 
 
 class LedgerMissingError(LedgerError):
-    """The database has no ledger yet. It gets one when the first refill is written to it."""
+    """The database has no ledger.
+
+    It gets one when the first refill is written to it, unless the ledger was opened with
+    `create=False`; then by `create()` alone.
+    """
 
     __module__ = "oneloop.ledger"
 

@@ -247,10 +247,10 @@ def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, An
         yield Slot()
     except _UNSENT:
         raise
-    except NotFoundError as error:
-        return (yield from _finish(row, State.REJECTED, str(error)))
     except OneloopError as error:
         problem = f"the meter could not be read, so nothing was sent: {error}"
+        if _is_rejection(error):
+            return (yield from _finish(row, State.REJECTED, problem))
         return (yield from _not_done(row, error, problem, settings))
     except BaseException as interruption:
         yield from _interrupted(interruption, Release(id=row.id, claim=row.claim or ""))
@@ -272,10 +272,9 @@ def _sent(
             return (yield from _finish(row, State.UNKNOWN, str(error), settings.look_in))
         if error.outcome is Outcome.APPLIED:
             return (yield from _finish(row, State.APPLIED, str(error)))
-        passes = error.status_code in (401, 408, 429)
-        if error.outcome is Outcome.NOT_SENT or passes:
-            return (yield from _not_done(row, error, str(error), settings))
-        return (yield from _finish(row, State.REJECTED, str(error)))
+        if _is_rejection(error):
+            return (yield from _finish(row, State.REJECTED, str(error)))
+        return (yield from _not_done(row, error, str(error), settings))
     except GeneratorExit:
         raise
     except BaseException as interruption:
@@ -348,6 +347,11 @@ def _not_done(
     return evolve(result, is_unreachable=True)
 
 
+def _is_rejection(error: OneloopError) -> bool:
+    """Return whether the API has refused this one refill, or the reading for it."""
+    return error.outcome is Outcome.REJECTED and error.status_code not in (401, 408, 429)
+
+
 def _is_final(error: OneloopError) -> bool:
     """Return whether an error is one of the key, the settings or the test suite."""
     refused = isinstance(error, AuthenticationError | RefusedInTestsError)
@@ -375,6 +379,8 @@ def settle(id: str, settings: Settings) -> Generator[Command, Any, Result]:
     except OneloopError as error:
         if _is_final(error):
             raise
+        if _is_rejection(error):
+            return Result(row=row, problem=f"the meter could not be read: {error}")
         wait = getattr(error, "retry_after", None) or _BACKOFF
         again_in = max(quiet, wait)
         return Result(row=row, again_in=again_in, is_unreachable=error.status_code is None)

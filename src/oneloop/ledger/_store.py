@@ -107,6 +107,11 @@ class Row:
         )
 
 
+@frozen
+class Create:
+    """Make the ledger unless it is there: it is by the time this is carried out. Result: `None`."""
+
+
 @frozen(kw_only=True)
 class Claim:
     """Write an order down unless it is there, and take its meter if it may be sent now.
@@ -194,7 +199,7 @@ class Decide:
     note: str
 
 
-Operation: TypeAlias = Claim | Begin | Finish | Release | Inspect | Observe | Decide
+Operation: TypeAlias = Create | Claim | Begin | Finish | Release | Inspect | Observe | Decide
 
 
 @frozen(kw_only=True)
@@ -205,6 +210,7 @@ class Rules:
         quiet: Seconds between two equal readings.
         lease: Seconds after which a claim no longer holds.
         other_writers: Whether other programs refill the same meters.
+        create: Whether any operation makes the ledger where there is none, not only `Create`.
         owner: Name of this process, unique; the database gives it.
         alive: Tells whether an owner runs; by default, only the lease can tell.
         steady: Seconds by a clock of this process that is never set.
@@ -213,6 +219,7 @@ class Rules:
     quiet: float
     lease: float
     other_writers: bool
+    create: bool = True
     owner: str = ""
     alive: Alive = lambda _: None
     steady: Callable[[], float] = monotonic
@@ -260,6 +267,7 @@ class Batch:
 
         A meter that becomes free can thus be taken in the same transaction.
         """
+        yield Create, lambda many: [None] * len(many)
         yield Finish, self._finish
         yield Begin, self._begin
         yield Inspect, lambda many: map(self._inspect, many)

@@ -27,7 +27,7 @@ from oneloop._errors import ConfigurationError
 from ._model import LedgerError, LedgerMissingError, LedgerUnavailableError
 from ._owners import Owners
 from ._settling import Lesson
-from ._store import Batch, LostRaceError, Operation, Rules, fact
+from ._store import Batch, Create, LostRaceError, Operation, Rules, fact
 from ._tables import VERSION, facts, metadata
 
 T = TypeVar("T")
@@ -44,6 +44,9 @@ _PAUSE = 0.1
 _SCHEMA_LOCK = 7_116_540_226_011
 """PostgreSQL makes a table twice if two sessions ask at once. Whoever has this lock makes it."""
 
+
+_AT_ONCE = "BEGIN IMMEDIATE"
+"""Takes the lock of SQLite before reading: a transaction that takes it later can fail then."""
 
 _POSTGRESQL_NOW = text(
     "SELECT extract(epoch FROM clock_timestamp()), "
@@ -76,7 +79,7 @@ def checked_url(database: str | os.PathLike[str]) -> URL:
     if name == ":memory:":
         name = "sqlite://"
     if "://" not in name:
-        return URL.create("sqlite", database=str(Path(name).resolve()))
+        return URL.create("sqlite", database=_resolved(name))
     try:
         url = make_url(name)
     except (UrlError, ValueError):
@@ -93,7 +96,15 @@ def checked_url(database: str | os.PathLike[str]) -> URL:
         raise ConfigurationError(
             "a ledger must outlive its process: name a file, as in Ledger('refills.db')"
         )
-    return url.set(database=str(Path(str(url.database)).resolve()))
+    return url.set(database=_resolved(str(url.database)))
+
+
+def _resolved(path: str) -> str:
+    try:
+        return str(Path(path).resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a NUL, or links that lead to each other
+        said = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"database is the path {path!r}, which is none: {said}") from None
 
 
 class Database:
@@ -173,11 +184,12 @@ class Database:
         return results
 
     def _write(self, operations: list[Operation], api: str) -> list[Any]:
+        may_create = self._rules.create or any(isinstance(one, Create) for one in operations)
         if self._writing is None:
-            self._writing = self._engine.connect()
+            self._writing = self._connected(may_create=may_create)
         self._was_reached, connection = True, self._writing
         try:
-            self._check_file()
+            self._check_file(may_create=False)
             with connection.begin():
                 self._prepare(connection)
                 self._check_api(connection, api)
@@ -194,6 +206,29 @@ class Database:
         self._api = api or self._api
         self._known = known
         return results
+
+    def _connected(self, *, may_create: bool) -> Connection:
+        """Return a connection to write with. Only if that is allowed, it makes the database.
+
+        Raises:
+            LedgerMissingError: There is no ledger, and none may be made.
+        """
+        self._check_file(may_create=may_create)
+        connection = self._engine.connect()
+        try:
+            if not may_create and not inspect(connection).has_table(facts.name):
+                raise self._missing()
+            connection.rollback()
+            if self._is_file:
+                connection.execution_options(begin="")  # no transaction: it could not be set in one
+                # Readers do not wait for a writer then. The file keeps it.
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                connection.rollback()
+                connection.execution_options(begin=_AT_ONCE)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def read(self, function: Callable[[Connection, float], T]) -> T:
         """Return what a function reads, in a transaction of its own.
@@ -215,13 +250,12 @@ class Database:
     @contextmanager
     def reading(self) -> Generator[Connection]:
         """Yield a connection that reads what there is at one moment."""
-        if self._is_file and not Path(str(self._url.database)).exists():
-            raise LedgerMissingError(f"there is no ledger at {self.name}")
-        with self._engine.connect().execution_options(is_reading=True) as connection:
+        self._check_file(may_create=False)
+        with self._engine.connect().execution_options(begin="BEGIN") as connection:
             self._was_reached = True
             if not self._is_prepared:
                 if not inspect(connection).has_table(facts.name):
-                    raise LedgerMissingError(f"there is no ledger in the database {self.name}")
+                    raise self._missing()
                 self._check_version(connection)
             connection.rollback()
             yield connection
@@ -250,6 +284,13 @@ class Database:
             else:
                 return result
 
+    def _missing(self) -> LedgerMissingError:
+        place = "at" if self._is_file else "in the database"
+        return LedgerMissingError(
+            f"there is no ledger {place} {self.name}; create() makes one, which knows nothing of "
+            "what another one has refilled"
+        )
+
     def _unavailable(self, error: Exception) -> str:
         # The driver's own words: SQLAlchemy would add the statement with its values.
         said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
@@ -271,21 +312,31 @@ class Database:
         if self._owners is not None:
             self._owners.register(self._rules.owner)
 
-    def _check_file(self) -> None:
+    def _check_file(self, *, may_create: bool) -> None:
         """Refuse to go on with a file that has another name now: others would not see it."""
         if not self._is_file:
             return
-        try:
-            found = Path(str(self._url.database)).stat()
-        except OSError:
-            found = None
-        identity = None if found is None else (found.st_dev, found.st_ino)
+        identity = self._found()
         self._identity = self._identity or identity
-        if identity is None or identity != self._identity:
+        if self._identity is None and may_create:
+            return
+        if self._identity is None:
+            raise self._missing()
+        if identity != self._identity:
             raise LedgerError(
                 f"the file {self.name} was moved, replaced or removed while the ledger was open; "
                 "put it back, or open the ledger where it is now"
             )
+
+    def _found(self) -> tuple[int, int] | None:
+        """Return what identifies the file; `None` if there is none."""
+        try:
+            found = Path(str(self._url.database)).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise LedgerUnavailableError(self._unavailable(error)) from None
+        return found.st_dev, found.st_ino
 
     def _check_encoding(self, connection: Connection) -> None:
         """Refuse a database that cannot store every id."""
@@ -388,7 +439,7 @@ def _engine(url: URL, patience: float) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": patience})
         event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_at_once)
+        event.listen(engine, "begin", _begin)
         return engine
     limits = {
         "connect_timeout": 10,
@@ -406,12 +457,12 @@ def _engine(url: URL, patience: float) -> Engine:
 def _set_up_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
     cursor.execute("PRAGMA synchronous = FULL")  # a commit is on disk before anything is sent
     cursor.close()
 
 
-def _begin_at_once(connection: Connection) -> None:
-    """Take the lock before reading: a transaction that takes it later can fail then."""
-    is_reading = connection.get_execution_options().get("is_reading", False)
-    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+def _begin(connection: Connection) -> None:
+    """Begin a transaction as the option `begin` of the connection says; none if it is empty."""
+    statement = connection.get_execution_options().get("begin", _AT_ONCE)
+    if statement:
+        connection.exec_driver_sql(statement)
