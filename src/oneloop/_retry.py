@@ -54,7 +54,8 @@ def _checked(encode: Callable[..., object], **bounds: float) -> Callable[[Any, A
     return validate
 
 
-def _check_callable(value: object) -> None:
+def check_callable(value: object) -> None:
+    """Raise an `ArgumentTypeError` unless a value can be called, and is not async."""
     if not callable(value):
         raise wrong_type("callable", value)
     if is_async(value):
@@ -73,7 +74,7 @@ def is_async(function: Any) -> bool:
 
 
 _duration = _checked(encode_number, minimum=0, maximum=MAX_SECONDS)
-_hook: Any = optional(_checked(_check_callable))
+_hook: Any = optional(_checked(check_callable))
 _amount = _checked(encode_number, above=0, maximum=MAX_SECONDS)
 
 

@@ -21,7 +21,14 @@ import httpx
 import pytest
 
 from oneloop import Oneloop, RetryPolicy
-from oneloop.ledger import Ledger, LedgerConflictError, LedgerError, Refill, State
+from oneloop.ledger import (
+    Ledger,
+    LedgerConflictError,
+    LedgerError,
+    LedgerMissingError,
+    Refill,
+    State,
+)
 from oneloop.sandbox import Sandbox
 from tests import ROOT
 
@@ -829,6 +836,31 @@ def test_kept_rows_broken(folder: Path, ledger: Ledger, client: Oneloop, sandbox
     assert total(sandbox) == 2000
 
 
+# kept-ledger
+
+
+def test_kept_ledger_holds(folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
+    """A ledger that was lost, and that may not be made anew, refills nothing."""
+    first = opened(create=False)
+    first.create()
+    refilled(first, client)
+    first.close()
+    lost = (folder / "refills.db").rename(folder / "lost.db")
+    with pytest.raises(LedgerMissingError):
+        opened(create=False).refill(client, **ORDER)
+    lost.rename(folder / "refills.db")
+    refilled(opened(create=False), client)
+    assert total(sandbox) == 1500
+
+
+def test_kept_ledger_broken(folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
+    """A new ledger knows of no refill."""
+    refilled(opened(), client)
+    (folder / "refills.db").unlink()
+    refilled(opened(), client)
+    assert total(sandbox) == 2000
+
+
 # unique-ids
 
 
@@ -864,6 +896,42 @@ def test_local_disk_broken(folder: Path, opened: Open, client: Oneloop, sandbox:
     refilled(opened(), client)
     os.link(folder / "refills.db", folder / "elsewhere.db")
     assert printed(child(sandbox, folder / "elsewhere.db")) == "applied"
+    assert total(sandbox) == 2000
+
+
+# lock-files
+
+
+def beside(opened: Open, client: Oneloop, sandbox: Sandbox, meanwhile: Callable[[], None]) -> None:
+    """Make a refill with one ledger while another one is about to send it."""
+    keys = Keys(sandbox.api_key)
+    first, second = opened(), opened(patience=0)
+    with Oneloop(api_key=keys, base_url=sandbox.url) as slow:
+        thread = threading.Thread(target=first.refill, args=(slow,), kwargs=ORDER)
+        thread.start()
+        assert keys.held.wait(PATIENCE)
+        meanwhile()
+        for _ in range(3):
+            second.settle(client, wait=True)
+            second.refill(client, **ORDER)
+        keys.release.set()
+        thread.join()
+
+
+def test_lock_files_holds(opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
+    """A process that is sending is left alone, however long that takes."""
+    beside(opened, client, sandbox, lambda: None)
+    assert total(sandbox) == 1500
+
+
+def test_lock_files_broken(folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
+    """Without its file, it is taken for dead, and its refill is repeated."""
+
+    def remove() -> None:
+        for path in folder.glob("*.owner-*"):
+            path.unlink()
+
+    beside(opened, client, sandbox, remove)
     assert total(sandbox) == 2000
 
 

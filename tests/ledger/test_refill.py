@@ -417,6 +417,17 @@ def test_what_opens_a_ledger_is_checked(options: Any, text: str) -> None:
         Ledger(**{"database": "refills.db", **options})
 
 
+def test_a_progress_that_nobody_could_call_is_refused(books: Books, sandbox: Sandbox) -> None:
+    """Before anything is sent; a coroutine function would never be awaited."""
+
+    async def awaited(_: object) -> None: ...
+
+    for progress, text in ((5, "progress must be callable"), (awaited, "must not be async")):
+        with pytest.raises(ArgumentTypeError, match=text):
+            books.run([{"id": "pay_1", **REFILL}], progress=progress)
+    assert sandbox.requests == ()
+
+
 def test_a_path_that_cannot_be_looked_up_is_an_error(tmp_path: Any, sandbox: Sandbox) -> None:
     """The system's own words say why."""
     (tmp_path / "loop").symlink_to("loop")

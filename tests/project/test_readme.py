@@ -124,14 +124,14 @@ def test_a_ledger_answers_the_same_id_again(sandbox: Sandbox, tmp_path: Path) ->
 
 
 def test_the_page_on_the_ledger(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Its snippets share a ledger, and refill four times."""
+    """Its snippets share a ledger, and refill five times."""
     printed = [run(code, sandbox, tmp_path) for code in snippets(LEDGER)]
     assert printed[0].startswith("applied CustomerBillingMeter(")
     assert printed[1] == "pay_123 500\npay_124 500\n"
     assert "sending 1" in printed[2]
     assert printed[3] == ""  # nothing is unknown
     assert printed[4] == "2 of 2 applied; None\n"
-    assert sandbox.meter(workspace_id="ws_1", external_meter_id="acme").total_credits == 2800
+    assert sandbox.meter(workspace_id="ws_1", external_meter_id="acme").total_credits == 3300
 
 
 def test_a_failed_refill_says_where_to_look(sandbox: Sandbox) -> None:

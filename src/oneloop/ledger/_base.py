@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, select
 from oneloop._environment import authority, is_loopback
 from oneloop._errors import ConfigurationError
 from oneloop._http._pool import process as current_process
-from oneloop._retry import RetryPolicy
+from oneloop._retry import RetryPolicy, check_callable
 from oneloop_core import ArgumentError, encode_boolean, encode_integer, encode_number
 
 from ._agenda import Agenda
@@ -205,6 +205,8 @@ class BaseLedger:
         return client.with_options(retry=policy), lambda operation: self._submit(operation, api)
 
     def _agenda(self, workers: int, progress: Callable[[Progress], object] | None = None) -> Agenda:
+        if progress is not None:
+            checked("progress", check_callable, progress)
         return Agenda(
             limit=2 * self._lease + 5 * self._quiet,
             failures=max(20, 2 * workers),
