@@ -1,6 +1,7 @@
 """`oneloop refill`: one refill, or a file of them, each exactly once."""
 
 import json
+import os
 import random
 import re
 import signal
@@ -949,6 +950,30 @@ def test_an_interruption_waits_for_an_answer(office: Office) -> None:
         found = ledger.find("pay_1")
     assert found is not None
     assert found.state is State.APPLIED
+
+
+def test_an_interruption_of_one_refill_says_how_to_go_on(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command finds out what became of it, and sends nothing twice."""
+
+    def interrupt(request: ReceivedRequest) -> None:
+        if request.operation == "refillBillingLimit" and not request.applied:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with Sandbox(on_request=interrupt) as sandbox:
+        sandbox.misbehave("late-apply", operation="refill_billing_limit")
+        monkeypatch.setenv("ONELOOP_BASE_URL", sandbox.url)
+        command = ("refill", *ONE, "--refill", "5", "--quiet", "0")
+        done = office.run(*command)
+        assert done.code == 130
+        assert done.err.endswith("; the same command again goes on, and sends nothing twice\n")
+        wait_for(sandbox.apply_late)
+        while (code := office.run(*command).code) == 4:
+            pass
+        assert code == 0
+        meter = sandbox.meter(workspace_id="ws_1", external_meter_id="acme")
+        assert meter.total_credits == 1005
 
 
 def test_a_second_interruption_leaves_at_once(office: Office) -> None:
