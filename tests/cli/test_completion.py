@@ -70,6 +70,15 @@ def test_a_word_that_is_no_command_completes_nothing(folder: Path) -> None:
     assert "--workspace-id" not in done.out
 
 
+@pytest.mark.parametrize("before", ["--version", "--show-completion zsh"])
+def test_completion_behind_an_option_that_ends_the_command(before: str) -> None:
+    """The option is not carried out while a shell asks."""
+    words = f"oneloop {before} refi"
+    env = {"_ONELOOP_COMPLETE": "complete_bash", "COMP_WORDS": words}
+    done = plain(env={**env, "COMP_CWORD": str(words.count(" "))})
+    assert done == (0, "refill\nrefill-billing-limit\n", "")
+
+
 def test_a_shell_that_is_not_known_is_an_error() -> None:
     """The error lists those that are."""
     code, out, err = plain("--show-completion", "csh")

@@ -111,7 +111,7 @@ class Root(typer.core.TyperGroup):
         name = args[0]
         if name in COMMANDS or name in OPERATIONS:
             return name, load(name), args[1:]
-        if not ctx.resilient_parsing:  # that is, unless a shell asks for completion
+        if not ctx.resilient_parsing:
             near = difflib.get_close_matches(name, self.list_commands(ctx))
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             ctx.fail(f"there is no command {name!r}{hint}")
@@ -137,16 +137,16 @@ def load(name: str) -> Any:
     return command
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:  # that is, unless a shell asks for completion
         from oneloop import SPEC, __version__
 
         write(f"oneloop {__version__} (document {SPEC.sha256[:8]})")
         raise typer.Exit
 
 
-def _show_completion(shell: Shell | None) -> None:
-    if shell is None:
+def _show_completion(context: typer.Context, shell: Shell | None) -> None:
+    if shell is None or context.resilient_parsing:
         return
     # Typer's own option `--show-completion` ignores the name of a shell; this request does not.
     os.environ[COMPLETE] = f"source_{shell}"
