@@ -23,6 +23,27 @@ def test_the_key_comes_from_a_file(
     assert run(*SHOW, "--key-file", "-", typed=f"{sandbox.api_key}\n").code == 0
 
 
+def test_a_key_that_the_api_refuses_is_traced_to_its_origin(
+    run: Run, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be several keys, and the error says which of them it was, without showing it."""
+    sandbox.misbehave("401", times=4)
+    file = tmp_path / "key"
+    file.write_text("sdk_wrong", "utf-8")
+    monkeypatch.setenv("ONELOOP_SDK_KEY", "sdk_wrong")
+    for more, origin in (
+        (("--key-file", str(file)), str(file)),
+        (("--key-file", "-"), "the standard input"),
+        ((), "ONELOOP_SDK_KEY"),
+    ):
+        code, _, err = run(*SHOW, *more, typed="sdk_wrong")
+        assert (code, "sdk_wrong" in err) == (3, False)
+        assert err.endswith(f"; the SDK key came from {origin}\n")
+    monkeypatch.delenv("ONELOOP_SDK_KEY")
+    monkeypatch.setenv("ONELOOP_KEY", "sdk_wrong")
+    assert run(*SHOW).err.endswith("; the SDK key came from ONELOOP_KEY\n")
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

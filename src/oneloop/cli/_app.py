@@ -212,7 +212,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _failed(str(error), error.code)
     except OneloopError as error:
-        return _failed(str(error), _exits.code_of(error))
+        message = "; ".join([str(error), *getattr(error, "__notes__", [])])
+        return _failed(message, _exits.code_of(error))
     except (KeyboardInterrupt, typer.Abort) as stopped:
         if is_terminal(sys.stderr):
             sys.stderr.write("\n")  # behind the ^C

@@ -7,10 +7,12 @@ them down.
 import getpass
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oneloop import ConfigurationError
+from oneloop import AuthenticationError, ConfigurationError
 from oneloop._environment import BASE_URL_VARIABLE, KEY_VARIABLES, key_from_environment
 from oneloop_core import Secret
 
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
     from oneloop import Oneloop
 
 
-def open_client(key_file: Path | None, base_url: str | None, **options: Any) -> "Oneloop":
-    """Return a client with the key of the file, the environment or a prompt; close it after use.
+@contextmanager
+def open_client(
+    key_file: Path | None, base_url: str | None, **options: Any
+) -> "Generator[Oneloop]":
+    """Yield a client with the key of the file, the environment or a prompt.
+
+    If the API refuses the key, the error gets a note that says where the key came from.
 
     Args:
         key_file: The file, as the option `--key-file` gives it.
@@ -36,16 +43,17 @@ def open_client(key_file: Path | None, base_url: str | None, **options: Any) -> 
 
     if key_file is not None:
         key: Secret | None = read_secret(key_file, "--key-file")
-        origin = "--key-file: the SDK key"
+        origin, source = "--key-file: the SDK key", _named(key_file)
     else:
         key = key_from_environment()
-        origin = next((one for one in KEY_VARIABLES if os.environ.get(one)), "the SDK key")
+        variable = next((one for one in KEY_VARIABLES if os.environ.get(one)), None)
+        origin, source = variable or "the SDK key", variable or "what was typed"
         key = key or ask_secret("SDK key")
     if key is None:
         raise CommandError("there is no SDK key: set ONELOOP_SDK_KEY, or use --key-file FILE")
     hide(key)
     try:
-        return Oneloop(api_key=key.reveal(), base_url=base_url, **options)
+        client = Oneloop(api_key=key.reveal(), base_url=base_url, **options)
     except ConfigurationError as error:
         words = str(error).replace(" or pass allow_http=True", "")
         url = BASE_URL_VARIABLE if base_url is None else "--base-url"
@@ -53,6 +61,12 @@ def open_client(key_file: Path | None, base_url: str | None, **options: Any) -> 
             if words.startswith(f"{argument} "):
                 words = name + words.removeprefix(argument)
         raise CommandError(words) from None
+    try:
+        with client:
+            yield client
+    except AuthenticationError as error:
+        error.add_note(f"the SDK key came from {source}")
+        raise
 
 
 def read_secret(file: Path, option: str) -> Secret:
@@ -63,7 +77,7 @@ def read_secret(file: Path, option: str) -> Secret:
     Raises:
         CommandError: It cannot be read, is empty, or has several lines.
     """
-    name = "the standard input" if str(file) == "-" else str(file)
+    name = _named(file)
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     except UnicodeDecodeError:
@@ -77,6 +91,10 @@ def read_secret(file: Path, option: str) -> Secret:
     if len(secret.reveal().splitlines()) > 1:
         raise CommandError(f"{option}: {name} has several lines; it must have the secret alone")
     return secret
+
+
+def _named(file: Path) -> str:
+    return "the standard input" if str(file) == "-" else str(file)
 
 
 def ask_secret(what: str) -> Secret | None:
