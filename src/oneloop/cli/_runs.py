@@ -137,9 +137,8 @@ def run(
         OneloopError: The run has failed, before anything was sent.
     """
     from oneloop.hooks import CallEnded, Hooks
-    from oneloop.ledger import LedgerError, RefillOrder
+    from oneloop.ledger import RefillOrder
 
-    going_on = "the same command again goes on with the others"
     unfinished, tally = _Unfinished(), _Tally()
     problems: list[CommandError] = []
     has_sent, is_refused = threading.Event(), threading.Event()
@@ -179,19 +178,18 @@ def run(
                 watched = client.with_options(hooks=Watch())
                 summary = ledger.run(orders(), watched, progress=note, **options)
         except KeyboardInterrupt as interruption:
-            interruption.add_note(f"interrupted when {ended()}; {going_on}")
+            interruption.add_note(
+                f"interrupted when {ended()}; the same command again goes on with the others"
+            )
             raise
         except OneloopError as error:
             if not has_sent.is_set():
                 raise
-            if isinstance(error, LedgerError):
-                next_ = (
-                    "when this ledger can be used again, the same command goes on with the others; "
-                    "do not run it with another ledger, which would make these refills again"
-                )
-            else:
-                next_ = going_on
-            summary = tally.summary(f"{error}; {ended()}; {next_}")
+            summary = tally.summary(
+                f"{error}; {ended()}; when this ledger can be used again, the same command goes on "
+                "with the others; do not run it with another ledger, which would make these "
+                "refills again"
+            )
             return End(summary, unfinished, is_broken_off=True, is_counted=False)
     if not problems:
         untouched = report.rows - tally.done if is_refused.is_set() else 0

@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, NoReturn, Union, get_args, get_origin
 
 from oneloop import DecodeError, File
-from oneloop_core import ApiModel, Unset
+from oneloop_core import ApiModel
 from oneloop_core.commands import Option
 
 from ._exits import CommandError
@@ -124,7 +124,7 @@ def _forms(annotation: Any) -> dict[type, str]:
             found[list] = "an array"
         elif one is type(None):
             found[type(None)] = ""
-        elif one is not Unset:
+        else:
             return {}
     return found
 
