@@ -78,7 +78,10 @@ def test_the_version_says_which_document_it_was_made_from(run: Run) -> None:
         (["spec", "--jsn"], "No such option: --jsn"),
         (["meter", "show", "-w", "ws_1"], "Missing option '--external-meter-id'"),
         (["meter", "show", "-w"], "Option '-w' requires an argument"),
-        (["spec", "x\x1b[31m"], "Got unexpected extra argument(s) (x\\x1b[31m)"),
+        (
+            ["spec", "x\x1b[31m"],
+            "there are more arguments than it takes (not shown, as ",
+        ),
         (["meter", "hide"], "No such command 'hide'"),
     ],
 )

@@ -150,6 +150,7 @@ def test_a_date_that_utc_does_not_have_is_shown_as_it_came(
         (("meter", "show", "-w", "", "-m", "acme"), "--workspace-id"),
         (("meter", "show", "-w", "ws_1", "-m", " "), "--external-meter-id"),
         (("keys", "list", "-w", ""), "--workspace-id"),
+        (("keys", "rotate", "", "-w", "ws_1", "--yes"), "KEY_ID"),
         (("usage", "--billing-id", ""), "--billing-id"),
         (("usage", "-w", "ws_1", "-m", "acme", "--svg", ""), "--svg"),
     ],

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from oneloop.cli._rows import (
+    _BLANK,
     COLUMNS,
     MAX_MISTAKES,
     MAX_REFILL,
@@ -158,6 +159,11 @@ def test_amounts_are_whole_numbers(amount: str, fault: str) -> None:
         ("\u0645\u200c".encode(), "contains the character U+200C; remove it"),
         ("\u0645\u200c\u200c\u062e".encode(), "contains the character U+200C; remove it"),
         ("a\u2029b".encode(), "contains the character U+2029; remove it"),
+        ("a\u3164".encode(), "contains the character U+3164; remove it"),
+        ("\u2800".encode(), "contains the character U+2800; remove it"),
+        ("a\ufe0f".encode(), "contains the character U+FE0F; remove it"),
+        ("\u2764\ufe0f\ufe0f".encode(), "contains the character U+FE0F; remove it"),
+        ("x\U000e0100".encode(), "contains the character U+E0100; remove it"),
         (b"\xe9t\xe9", "contains the byte 0xE9, which is not UTF-8; save the file as CSV in UTF-8"),
         (
             b"'=1",
@@ -178,9 +184,18 @@ def test_ids_have_no_invisible_characters(name: bytes, fault: str, column: str) 
     assert mistakes(text) == [f"line 2, column {column}: the value {fault}"]
 
 
-@pytest.mark.parametrize("name", ["\u0645\u06cc\u200c\u062e\u0648", "\u0d28\u0d4d\u200d\u0d31"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648",
+        "\u0d28\u0d4d\u200d\u0d31",
+        "\u2764\ufe0f",
+        "\u2764\ufe0f\u200d\U0001f525",
+        "\u845b\U000e0100",
+    ],
+)
 def test_names_are_spelled_with_joiners(name: str) -> None:
-    """Words of Persian and Malayalam need them between letters."""
+    """Words of Persian and Malayalam need them between letters, and emoji and kanji selectors."""
     assert mistakes(f"{HEADER}pay_1,ws_1,{name},5\n".encode()) == []
 
 
@@ -375,7 +390,10 @@ def test_a_report_adds_up() -> None:
     assert report.other_workspaces is None
 
 
-IDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=40)
+VISIBLE = st.characters(codec="utf-8", exclude_categories=["C", "Z"]).filter(
+    lambda one: not _BLANK.match(one)
+)
+IDS = st.text(VISIBLE, min_size=1, max_size=40)
 
 
 @given(

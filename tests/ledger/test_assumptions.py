@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -855,7 +856,9 @@ def test_kept_ledger_holds(folder: Path, opened: Open, client: Oneloop, sandbox:
 
 def test_kept_ledger_broken(folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
     """A new ledger knows of no refill."""
-    refilled(opened(), client)
+    first = opened()
+    refilled(first, client)
+    first.close()
     (folder / "refills.db").unlink()
     refilled(opened(), client)
     assert total(sandbox) == 2000
@@ -893,8 +896,12 @@ def test_local_disk_holds(folder: Path, opened: Open, client: Oneloop, sandbox: 
 
 def test_local_disk_broken(folder: Path, opened: Open, client: Oneloop, sandbox: Sandbox) -> None:
     """Machines on a network drive do not see each other's journal, as with two hard links."""
-    refilled(opened(), client)
+    opened().create()
     os.link(folder / "refills.db", folder / "elsewhere.db")
+    with closing(sqlite3.connect(folder / "refills.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM oneloop_facts").fetchall()
+        refilled(opened(), client)  # stays in the journal, as somebody still reads what was before
     assert printed(child(sandbox, folder / "elsewhere.db")) == "applied"
     assert total(sandbox) == 2000
 

@@ -1,6 +1,7 @@
 """Processes that die, sleep, race each other or lose their database, at each step of a refill."""
 
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -167,6 +168,17 @@ def expire(database: str) -> None:
     with closing(sqlite3.connect(database)) as file:
         file.execute(statement)
         file.commit()
+
+
+def execute(database: str, statement: str) -> None:
+    """Carry a statement out in a database, as somebody else."""
+    if "://" in database:
+        with psycopg.connect(database) as connection:
+            connection.execute(statement.encode())
+        return
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(statement)
+        connection.commit()
 
 
 def total(sandbox: Sandbox) -> int:
@@ -881,6 +893,116 @@ def test_a_file_that_was_read_and_removed_is_not_made_anew(tmp_path: Path, clien
         with pytest.raises(LedgerError, match="was moved, replaced or removed"):
             ledger.refill(client, id="pay_1", **REFILL)
         assert not path.exists()
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("lost", ["oneloop_refills", "oneloop_facts"])
+def test_a_ledger_that_has_lost_a_table_is_refused(
+    database: str, client: Oneloop, sandbox: Sandbox, lost: str, *, create: bool
+) -> None:
+    """To make it anew would be to forget what was refilled."""
+    with Ledger(database) as ledger:
+        ledger.refill(client, id="pay_1", **REFILL)
+    execute(database, f"DROP TABLE {lost}")
+    for _ in range(2):
+        with Ledger(database, create=create) as ledger:
+            for use in (
+                partial(ledger.refill, client, id="pay_1", **REFILL),
+                partial(ledger.find, "pay_1"),
+                ledger.create,
+            ):
+                with pytest.raises(LedgerError, match=f"has lost {lost}; restore the tables"):
+                    use()
+    assert total(sandbox) == 1500
+
+
+def test_tables_that_are_lost_while_the_ledger_is_open(
+    database: str, client: Oneloop, sandbox: Sandbox
+) -> None:
+    """No refill makes them anew, also after the connection was lost; `create` does."""
+    with Ledger(database, patience=0) as ledger:
+        ledger.refill(client, id="pay_1", **REFILL)
+        tables = "oneloop_refills, oneloop_facts, oneloop_history, oneloop_lessons"
+        for table in tables.split(", "):
+            execute(database, f"DROP TABLE {table}")
+        with pytest.raises(LedgerUnavailableError):  # the connection is another one after this
+            ledger.refill(client, id="pay_1", **REFILL)
+        with pytest.raises(LedgerMissingError):
+            ledger.refill(client, id="pay_1", **REFILL)
+        assert total(sandbox) == 1500
+        ledger.create()
+        assert ledger.find("pay_1") is None
+
+
+def test_what_is_left_of_a_ledger_keeps_a_new_one_from_being_made(
+    tmp_path: Path, client: Oneloop
+) -> None:
+    """SQLite would remove a journal that belongs to another file; it has a part of the refills."""
+    path = tmp_path / "refills.db"
+    journal = tmp_path / "refills.db-wal"
+    journal.write_bytes(b"x")
+    with Ledger(path) as ledger:
+        for use in (partial(ledger.refill, client, id="pay_1", **REFILL), ledger.create):
+            with pytest.raises(
+                LedgerError, match=r"but there is refills\.db-wal, which belongs to"
+            ):
+                use()
+    assert not path.exists()
+    assert journal.read_bytes() == b"x"
+
+
+def test_what_is_committed_is_in_the_file_itself(tmp_path: Path, client: Oneloop) -> None:
+    """Whoever moves the file after a crash, and not the ones beside it, loses nothing."""
+    with Ledger(tmp_path / "refills.db") as ledger:
+        for number in range(20):
+            ledger.refill(client, id=f"pay_{number}", **REFILL)
+        shutil.copy(tmp_path / "refills.db", tmp_path / "moved.db")
+    with Ledger(tmp_path / "moved.db") as ledger:
+        assert ledger.totals()[State.APPLIED] == (20, 10_000)
+
+
+def test_another_ledger_in_the_same_place_is_refused(
+    tmp_path: Path, client: Oneloop, sandbox: Sandbox
+) -> None:
+    """Also if it is the same file for the system."""
+    for name in ("refills.db", "other.db"):
+        with Ledger(tmp_path / name) as ledger:
+            ledger.create()
+    with Ledger(tmp_path / "refills.db") as ledger:
+        assert ledger.find("pay_1") is None
+        (tmp_path / "refills.db").write_bytes((tmp_path / "other.db").read_bytes())
+        for use in (partial(ledger.refill, client, id="pay_1", **REFILL), ledger.totals):
+            with pytest.raises(LedgerError, match=r"there is another ledger in .* than before"):
+                use()
+    assert total(sandbox) == 1000
+
+
+def test_a_ledger_without_an_id_gets_one(database: str, client: Oneloop) -> None:
+    """It was made by an earlier version; reading it needs none."""
+    with Ledger(database) as ledger:
+        ledger.create()
+    execute(database, "DELETE FROM oneloop_facts WHERE name = 'ledger'")
+    with Ledger(database) as ledger:
+        assert ledger.find("pay_1") is None
+        assert ledger.refill(client, id="pay_1", **REFILL).state is State.APPLIED
+        assert ledger.totals()[State.APPLIED] == (1, 500)
+
+
+def test_a_file_that_another_thread_finds_first_was_not_moved(
+    tmp_path: Path, client: Oneloop
+) -> None:
+    """A reader looks while the first refill makes the file."""
+    database: Any = Process(str(tmp_path / "refills.db"), client).database
+    find = database._found
+
+    def found_meanwhile() -> None:
+        database._found = find
+        (tmp_path / "refills.db").touch()
+        database._check_file(may_create=False)
+
+    database._found = found_meanwhile
+    database._check_file(may_create=True)
+    assert database._identity is not None
 
 
 def test_reading_leaves_a_database_of_another_program_alone(

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from oneloop import (
     ConfigurationError,
     OneloopError,
     Outcome,
+    PermissionDeniedError,
     RetryPolicy,
 )
 from oneloop.ledger import (
@@ -212,7 +214,7 @@ def test_a_meter_that_is_not_there_is_a_rejection(books: Books, sandbox: Sandbox
     assert sent(sandbox) == 0
 
 
-@pytest.mark.parametrize("status", ["400", "403"])
+@pytest.mark.parametrize("status", ["400", "422"])
 def test_a_refused_reading_rejects_the_refill(books: Books, sandbox: Sandbox, status: str) -> None:
     """As with a refused refill, repeating it would not help. Nothing was sent."""
     sandbox.misbehave(status, operation="getCustomerBilling")
@@ -230,11 +232,31 @@ def test_a_refused_reading_settles_nothing(books: Books, sandbox: Sandbox) -> No
     """Waiting would not help: the caller gets the reason at once."""
     sandbox.misbehave("drop-after", operation=AIM)
     assert books.refill().state is State.UNKNOWN
-    sandbox.misbehave("403", operation="getCustomerBilling")
+    sandbox.misbehave("422", operation="getCustomerBilling")
     (settled,) = books.settle(wait=True)
     assert settled.state is State.UNKNOWN
     assert settled.error.startswith("the meter could not be read: ")
     assert not settled.needs_decision
+
+
+@pytest.mark.parametrize("status", ["302", "409", "423"])
+def test_a_reading_that_fails_is_not_the_refill_s_fault(
+    books: Books, sandbox: Sandbox, status: str
+) -> None:
+    """The API, or something before it, is not ready: the refill is planned, and repeated later."""
+    sandbox.misbehave(status, operation="getCustomerBilling", times=100)
+    assert books.refill("pay_x").state is State.PLANNED
+    rows = [
+        {"id": f"pay_{number}", **REFILL, "external_meter_id": f"customer-{number}"}
+        for number in range(60)
+    ]
+    for row in rows:
+        sandbox.create_meter(workspace_id="ws_1", external_meter_id=row["external_meter_id"])
+    summary = books.run(rows, workers=2)
+    assert summary.counts[State.PLANNED] == summary.total
+    assert "20 attempts in a row had no effect: " in summary.problem
+    sandbox.clear_faults()
+    assert books.run(rows).counts[State.APPLIED] == 60
 
 
 @pytest.mark.parametrize("status", ["408", "429-bare"])
@@ -261,12 +283,17 @@ def test_a_meter_that_cannot_be_read_is_not_refilled(books: Books, sandbox: Sand
     assert books.refill().state is State.APPLIED
 
 
-def test_a_refused_key_is_raised(opened: Any, sandbox: Sandbox, tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    ("status", "error"), [("401", AuthenticationError), ("403", PermissionDeniedError)]
+)
+def test_a_refused_key_is_raised(
+    opened: Any, sandbox: Sandbox, tmp_path: Any, status: str, error: type[OneloopError]
+) -> None:
     """No repetition changes that, and the refill is not to blame: it is planned again."""
     books = opened(str(tmp_path / "refills.db"))
     for operation, attempts in (("getCustomerBilling", 0), (AIM, 1)):
-        sandbox.misbehave("401", operation=operation)
-        with pytest.raises(AuthenticationError):
+        sandbox.misbehave(status, operation=operation)
+        with pytest.raises(error):
             books.refill()
         refill = books.find("pay_1")
         assert refill.state is State.PLANNED
@@ -449,7 +476,9 @@ def test_a_ledger_is_made_by_create_alone_if_that_is_wanted(opened: Any, databas
             assert not Path(database).exists()
             with pytest.raises(LedgerMissingError):
                 books.totals()
-            assert books.find_all(["pay_1"]) == {}
+            for use in (books.settle, partial(books.find_all, ["pay_1"])):
+                with pytest.raises(LedgerMissingError):
+                    use()
         books.create()
         books.create()
         assert books.totals()[State.APPLIED] == ((0, 0) if kind == "sync" else (1, 500))

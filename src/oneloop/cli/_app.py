@@ -253,6 +253,8 @@ def _misused(error: Any) -> int:
         for line in message.split("\n"):
             say(line)
         return _exits.USAGE
+    if message.startswith("Got unexpected extra argument"):
+        message = "there are more arguments than it takes (not shown, as one may be a secret)"
     path = error.ctx.command_path if error.ctx else NAME
     return _failed(f"{message.rstrip('.')} (see {path} --help)", _exits.USAGE)
 

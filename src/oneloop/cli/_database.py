@@ -29,6 +29,11 @@ _SQLITE = b"SQLite format 3\0"
 
 _NO_DATABASE = re.compile(r'FATAL: +database "(.+)" does not exist')
 
+_LASTING = re.compile(
+    "readonly|malformed|not a database|no such table|unable to open|Permission denied"
+)
+"""What SQLite and the system say of a file that will not be of any use later either."""
+
 LedgerOption = Annotated[
     str,
     typer.Option(
@@ -94,7 +99,7 @@ def opened_ledger(database: str, **options: Any) -> Generator["Ledger"]:
             ) from None
         if error.outcome is not Outcome.NOT_SENT:
             code = _exits.UNKNOWN
-        elif isinstance(error, LedgerUnavailableError):
+        elif isinstance(error, LedgerUnavailableError) and not _LASTING.search(str(error)):
             code = _exits.NOT_SENT
         else:
             code = _exits.USAGE

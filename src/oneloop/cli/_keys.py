@@ -9,14 +9,17 @@ from . import _exits
 from ._answers import text_of
 from ._console import is_terminal, printable, say, write, write_facts, write_json, write_table
 from ._exits import CommandError
-from ._options import BaseUrl, Json, KeyFile, WorkspaceId, Yes, examples, new_app
+from ._options import BaseUrl, Json, KeyFile, WorkspaceId, Yes, examples, filled, new_app
 from ._session import open_client
 
 if TYPE_CHECKING:
     from oneloop import Oneloop, models
 
 app = new_app(no_args_is_help=True)
-KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The id of the key, not its value.")]
+KeyId = Annotated[
+    str,
+    typer.Argument(metavar="KEY_ID", callback=filled, help="The id of the key, not its value."),
+]
 
 
 @app.callback()

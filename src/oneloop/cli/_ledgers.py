@@ -18,6 +18,7 @@ from ._database import (
     LedgerOption,
     Quiet,
     Repeated,
+    blocker_of,
     code_of,
     coloured,
     is_new,
@@ -187,7 +188,7 @@ def _show_one(ledger: "Ledger", wanted: str, name: str, *, is_json: bool) -> Non
         [(f"{one.at:%Y-%m-%d %H:%M:%S}", one.what, one.text) for one in history],
         wraps=True,
     )
-    write_next_step(refill, Repeated(name))
+    write_next_step(refill, Repeated(name), blocker_of(refill, ledger))
 
 
 @app.command(
@@ -274,11 +275,12 @@ def decide(
     with opened_ledger(ledger) as opened:
         decided = opened.decide(id, applied=applied, note=note)
         name = ledger_name(opened, ledger)
+        blocker = blocker_of(decided, opened)
     if json:
         write_json(decided.to_dict())
     else:
         write_refill(decided)
-        write_next_step(decided, Repeated(name))
+        write_next_step(decided, Repeated(name), blocker)
     raise typer.Exit(_exits.DONE)
 
 

@@ -140,10 +140,15 @@ class Plan:
     is_new: bool
     """Whether there is no ledger yet."""
 
-    def question(self, retry_rejected: bool, host: str) -> str | None:
-        """Return what to ask before anything is sent; `None` if nothing will be."""
+    def to_send(self, retry_rejected: bool) -> tuple[int, int]:
+        """Return how many refills are sent, and their credits."""
         kinds = (_NEW, "planned", "not applied", *(("rejected",) if retry_rejected else ()))
         number, amount = (sum(both) for both in zip((0, 0), *map(self._both, kinds), strict=True))
+        return number, amount
+
+    def question(self, retry_rejected: bool, host: str) -> str | None:
+        """Return what to ask before anything is sent; `None` if nothing will be."""
+        number, amount = self.to_send(retry_rejected)
         open_ = sum(self._both(kind)[0] for kind in ("sending", "unknown"))
         settle = f"ettle {counted(open_, 'open refill')}, which may be sent again"
         if number:
@@ -161,9 +166,10 @@ def planned(rows: FileRows, ledger: "Ledger") -> Plan:
     sums = {kind: [0, 0] for kind in _meanings(False)}
     conflicts: list[Mistake] = []
     more = done = 0
+    is_missing = is_new(ledger)
     with _status(f"Comparing {rows.file.name} with the ledger") as show:
         for batch in _batches(rows.checked()):
-            known = ledger.find_all([row.id for row in batch])
+            known = {} if is_missing else ledger.find_all([row.id for row in batch])
             for row in batch:
                 found = known.get(row.id)
                 both = sums[kind_of(found)]
@@ -178,7 +184,7 @@ def planned(rows: FileRows, ledger: "Ledger") -> Plan:
             show(done)
     _end_with(rows.file.name, conflicts, more)
     kinds = {kind: (both[0], both[1]) for kind, both in sums.items() if both[0]}
-    return Plan(kinds, ledger.database, is_new(ledger))
+    return Plan(kinds, ledger.database, is_missing)
 
 
 def kind_of(known: "Refill | None") -> str:

@@ -175,6 +175,8 @@ def refill(
         for name, value in one.items():
             fault = (amount_fault if name == "--refill" else value_fault)(value or "")
             if fault is not None:
+                for of_files in ("; save the file as CSV in UTF-8", ", or export with --raw"):
+                    fault = fault.removesuffix(of_files)
                 raise CommandError(f"{name}: {fault}")
         with opened_ledger(ledger, **settings) as opened, open_client(key_file, base_url) as client:
             name = ledger_name(opened, ledger)
@@ -239,7 +241,13 @@ def refill(
         name = ledger_name(opened, ledger)
         if question is not None:
             agree(question, opened, name, yes=yes)
-        rows.verify()
+            if not yes and planned(rows, opened).to_send(retry_rejected) > plan.to_send(
+                retry_rejected
+            ):
+                raise CommandError(
+                    "the ledger has changed since it was shown, so that more would be sent; start "
+                    "again, to see what would be done now"
+                )
         ended = run(rows, report, opened, client, options, quiet)
         repeated = Repeated(name, quiet, other_writers, key_file, base_url, sends=True)
         show_end(ended, report, opened, repeated, is_json=json)

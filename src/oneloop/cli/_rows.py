@@ -68,9 +68,18 @@ _INVISIBLE_NAMES = {
 }
 _INVISIBLE = ("Cc", "Cf", "Zl", "Zp")
 """Unicode's categories of characters that are not shown: two ids that differ would look alike."""
-_JOINERS = re.compile("(?<=[^\0-\x7f\u200c\u200d])[\u200c\u200d](?=[^\0-\x7f\u200c\u200d])")
-"""Words of Persian and of languages of India, and emoji, are spelled with joiners between letters.
-They change how these look, so that names of customers may have them there, and nowhere else."""
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Further ones of other categories: fillers, selectors of variants, the empty Braille pattern."""
+_JOINERS = re.compile(
+    "(?<=[^\0-\x7f\u200c\u200d])[\u200c\u200d](?=[^\0-\x7f\u200c\u200d])"
+    "|(?<=[^\0-\x7f\u200c\u200d\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef])"
+    "[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+"""Words of Persian and of languages of India, and emoji, are spelled with joiners between letters;
+emoji, and names in Japan and Mongolia, with a selector behind a character. They change how these
+look, so that names of customers may have them there, and nowhere else."""
 _NOT_UTF_8 = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of such a byte
 _LINE_BREAK = re.compile(r"\r\n?|\n")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,15}")
@@ -408,7 +417,7 @@ def _fault(text: str) -> str | None:
             f"contains the byte 0x{ord(wrong_byte[0]) - 0xDC00:02X}, which is not UTF-8; save the "
             "file as CSV in UTF-8"
         )
-    invisible = next((one for one in _JOINERS.sub("", text) if category(one) in _INVISIBLE), None)
+    invisible = next(filter(_is_invisible, _JOINERS.sub("", text)), None)
     if invisible is not None:
         name = _INVISIBLE_NAMES.get(invisible, f"the character U+{ord(invisible):04X}")
         return f"contains {name}; remove it"
@@ -422,6 +431,10 @@ def _fault(text: str) -> str | None:
     if len(text) > MAX_ID:
         return f"has {len(text):,} characters, and at most {MAX_ID} are allowed: {_quoted(text)}"
     return None
+
+
+def _is_invisible(one: str) -> bool:
+    return category(one) in _INVISIBLE or _BLANK.match(one) is not None
 
 
 def value_fault(text: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
 
-from oneloop import AuthenticationError, OneloopError, Outcome
+from oneloop import AuthenticationError, OneloopError, Outcome, PermissionDeniedError
 
 from . import _exits
 from ._console import (
@@ -145,7 +145,7 @@ def run(
 
     class Watch(Hooks):
         def call_ended(self, event: CallEnded) -> None:
-            if isinstance(event.error, AuthenticationError):
+            if isinstance(event.error, AuthenticationError | PermissionDeniedError):
                 is_refused.set()
             if event.call.operation == _REFILL and event.outcome is not Outcome.NOT_SENT:
                 has_sent.set()

@@ -21,14 +21,12 @@ RIGHTS = ("create", "read", "update", "delete")
 
 
 @app.command(
-    context_settings={"allow_extra_args": True},  # to refuse a key without repeating it
     epilog=examples(
         "oneloop verify --scope invoices:read --usage 5 < key.txt",
         "oneloop verify --key-from key.txt",
     ),
 )
 def verify(
-    context: typer.Context,
     key_from: Annotated[
         Path | None,
         typer.Option(
@@ -60,23 +58,18 @@ def verify(
     The exit code is 0 if the key may be used, and 3 if not. A verification is never sent
     again if it may have counted.
     """
-    if context.args:
-        raise CommandError(
-            "the key is no argument, because other users of the machine can see those, and the "
-            "shell writes them down: name a file by --key-from, or type it when you are asked"
-        )
     scopes = [scope_of(one) for one in scope or ()]
     charged = None if usage is None else integer_of("--usage", usage)
     if key_from is None and not sys.stdin.isatty():
         key_from = Path("-")
-    secret = read_secret(key_from, "--key-from") if key_from else ask_secret("Customer's key")
-    if secret is None:
+    key = read_secret(key_from, "--key-from") if key_from else ask_secret("Customer's key")
+    if key is None:
         raise CommandError("there is no key to verify: name a file by --key-from")
-    hide(secret)
+    hide(key)
     flags = {"billing_usage": "--usage", "requested_scopes": "--scope", "key": "--key-from"}
     with open_client(key_file, base_url) as client, naming(flags):
         response = client.with_response.verify_api_key(
-            key=secret.reveal(), requested_scopes=scopes, billing_usage=charged
+            key=key.reveal(), requested_scopes=scopes, billing_usage=charged
         )
     answer = response.parsed
     if json:

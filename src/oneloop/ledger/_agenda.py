@@ -8,7 +8,7 @@ from threading import Lock
 
 from attrs import define, field
 
-from oneloop._errors import AuthenticationError
+from oneloop._errors import APIStatusError
 
 from ._model import Progress, RefillOrder, State, Summary
 from ._steps import Result
@@ -64,7 +64,7 @@ class Agenda:
     clock: Callable[[], float]
     problem: str | None = None
     error: BaseException | None = None
-    refusal: AuthenticationError | None = None
+    refusal: APIStatusError | None = None
     _started: float = 0.0
     _is_exhausted: bool = False
     _running: int = 0
@@ -138,7 +138,7 @@ class Agenda:
             self.error = self.error or error
             self.problem = self.problem or "it was stopped"
 
-    def refused(self, job: Job, error: AuthenticationError) -> None:
+    def refused(self, job: Job, error: APIStatusError) -> None:
         """Stop the run because the API refuses the key. The job at hand was not sent."""
         with self._lock:
             self.refusal = self.refusal or error
@@ -192,7 +192,7 @@ class Agenda:
         if result.is_unreachable:
             self._in_a_row += 1
             if self._in_a_row >= self.failures and self.problem is None:
-                attempts = f"{self._in_a_row} attempts in a row did not reach the API"
+                attempts = f"{self._in_a_row} attempts in a row had no effect"
                 self.problem = f"{attempts}: {result.refill.error}"
         elif result.waits_for is None:
             self._in_a_row = 0

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from oneloop._client import AsyncOneloop
-from oneloop._errors import AuthenticationError
 from oneloop_core import encode_boolean
 
 from ._agenda import POLL, Agenda, Job, Next
@@ -35,7 +34,7 @@ from ._model import (
     State,
     Summary,
 )
-from ._steps import Action, Pause, Read, Result, Send, Slot, Steps
+from ._steps import REFUSALS, Action, Pause, Read, Result, Send, Slot, Steps
 from ._steps import refill as _refill
 from ._steps import settle as _settle
 from ._store import Operation, Row
@@ -149,7 +148,7 @@ class AsyncLedger(BaseLedger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        with suppress(LedgerMissingError):
+        with suppress(LedgerMissingError) if self._creates else nullcontext():
             for state in (State.SENDING, State.UNKNOWN):
                 async for one in self.refills(state=state):
                     yield one.order
@@ -212,7 +211,7 @@ class AsyncLedger(BaseLedger):
                 while (job := await self._next(agenda, source)) is not None:
                     try:
                         result = await self._drive(steps(job), shell)
-                    except AuthenticationError as error:
+                    except REFUSALS as error:
                         agenda.refused(job, error)
                     except StoppedError:
                         agenda.left(job)

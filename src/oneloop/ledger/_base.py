@@ -235,6 +235,8 @@ class BaseLedger:
             try:
                 rows = self._read(partial(_rows, chosen=chosen))
             except LedgerMissingError:
+                if not self._creates:
+                    raise
                 return {}
             found.update((row.id, row.public) for row in rows)
         return found

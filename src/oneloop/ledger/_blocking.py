@@ -4,12 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from oneloop._client import Oneloop
-from oneloop._errors import AuthenticationError
 from oneloop_core import encode_boolean
 
 from ._agenda import POLL, Agenda, Job, Next
@@ -36,7 +35,7 @@ from ._model import (
     State,
     Summary,
 )
-from ._steps import Action, Pause, Read, Result, Send, Slot, Steps
+from ._steps import REFUSALS, Action, Pause, Read, Result, Send, Slot, Steps
 from ._steps import refill as _refill
 from ._steps import settle as _settle
 from ._store import Operation, Row
@@ -135,7 +134,7 @@ class Ledger(BaseLedger):
             ArgumentError: An argument may not be sent.
             LedgerConflictError: The ledger has a refill of this id with other arguments.
             LedgerError: The database cannot be used. The `outcome` says what is known.
-            AuthenticationError: The API refuses the key. Nothing was sent.
+            AuthenticationError, PermissionDeniedError: The API refuses the key. Nothing happened.
         """
         order = RefillOrder(
             id=id, workspace_id=workspace_id, external_meter_id=external_meter_id, refill=refill
@@ -234,7 +233,8 @@ class Ledger(BaseLedger):
                 raise LedgerError(f"the ledger has no refill {id!r}")
             yield refill.order
             return
-        with suppress(LedgerMissingError):  # nothing was written yet, so there is nothing to settle
+        # Where nothing was written yet, there is nothing to settle.
+        with suppress(LedgerMissingError) if self._creates else nullcontext():
             for state in (State.SENDING, State.UNKNOWN):
                 yield from (one.order for one in self.refills(state=state))
 
@@ -263,7 +263,8 @@ class Ledger(BaseLedger):
     def find_all(self, ids: Iterable[str]) -> dict[str, Refill]:
         """Return the refills that there are of these ids, as they are now, by their ids.
 
-        There are none in a database that has no ledger yet.
+        There are none in a database that has no ledger yet, unless `create=False` says that it
+        must be there.
         """
         return self._found_all(ids)
 
@@ -315,7 +316,7 @@ class Ledger(BaseLedger):
                 while (job := self._next(agenda, source, ended)) is not None:
                     try:
                         result = self._drive(steps(job), shell)
-                    except AuthenticationError as error:
+                    except REFUSALS as error:
                         agenda.refused(job, error)
                     except StoppedError:
                         agenda.left(job)

@@ -16,6 +16,7 @@ from oneloop._errors import (
     APIError,
     AuthenticationError,
     NotFoundError,
+    PermissionDeniedError,
     RefusedInTestsError,
 )
 from oneloop_api.models import CustomerBillingMeter
@@ -171,6 +172,12 @@ _LONGEST_WAIT = 300.0
 _TURN = 0.25
 """Seconds until a refill whose meter is busy is looked at again."""
 
+_UNREADABLE = (400, 404, 422)
+"""Statuses of a reading that are about the meter, so that no repetition will change them."""
+
+REFUSALS = (AuthenticationError, PermissionDeniedError)
+"""The API refuses the key, and so it will for each refill."""
+
 _UNSENT = (GeneratorExit, LedgerError)
 """What ends the steps without another write: a crash in a test, and a database that fails."""
 
@@ -249,7 +256,7 @@ def _send(row: Row, settings: Settings, has_turn: bool) -> Generator[Command, An
         raise
     except OneloopError as error:
         problem = f"the meter could not be read, so nothing was sent: {error}"
-        if _is_rejection(error):
+        if error.status_code in _UNREADABLE:
             return (yield from _finish(row, State.REJECTED, problem))
         return (yield from _not_done(row, error, problem, settings))
     except BaseException as interruption:
@@ -272,9 +279,10 @@ def _sent(
             return (yield from _finish(row, State.UNKNOWN, str(error), settings.look_in))
         if error.outcome is Outcome.APPLIED:
             return (yield from _finish(row, State.APPLIED, str(error)))
-        if _is_rejection(error):
-            return (yield from _finish(row, State.REJECTED, str(error)))
-        return (yield from _not_done(row, error, str(error), settings))
+        passes = error.status_code in (401, 403, 408, 429)
+        if error.outcome is Outcome.NOT_SENT or passes:
+            return (yield from _not_done(row, error, str(error), settings))
+        return (yield from _finish(row, State.REJECTED, str(error)))
     except GeneratorExit:
         raise
     except BaseException as interruption:
@@ -347,14 +355,9 @@ def _not_done(
     return evolve(result, is_unreachable=True)
 
 
-def _is_rejection(error: OneloopError) -> bool:
-    """Return whether the API has refused this one refill, or the reading for it."""
-    return error.outcome is Outcome.REJECTED and error.status_code not in (401, 408, 429)
-
-
 def _is_final(error: OneloopError) -> bool:
     """Return whether an error is one of the key, the settings or the test suite."""
-    refused = isinstance(error, AuthenticationError | RefusedInTestsError)
+    refused = isinstance(error, (*REFUSALS, RefusedInTestsError))
     return refused or not isinstance(error, APIError | DecodeError)
 
 
@@ -379,7 +382,7 @@ def settle(id: str, settings: Settings) -> Generator[Command, Any, Result]:
     except OneloopError as error:
         if _is_final(error):
             raise
-        if _is_rejection(error):
+        if error.status_code in _UNREADABLE:
             return Result(row=row, problem=f"the meter could not be read: {error}")
         wait = getattr(error, "retry_after", None) or _BACKOFF
         again_in = max(quiet, wait)

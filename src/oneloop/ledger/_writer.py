@@ -129,11 +129,13 @@ class Database:
         self._rules = evolve(rules, owner=uuid4().hex, alive=alive)
         self._engine = _engine(url, patience)
         self._is_prepared = False
+        self._was_used = False
         self._was_reached = False
         self._api: str | None = None
         self._known: frozenset[Lesson] = frozenset()
         self._writing: Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._ledger_id: str | None = None
 
     @property
     def name(self) -> str:
@@ -184,14 +186,17 @@ class Database:
         return results
 
     def _write(self, operations: list[Operation], api: str) -> list[Any]:
-        may_create = self._rules.create or any(isinstance(one, Create) for one in operations)
+        is_creating = any(isinstance(one, Create) for one in operations)
+        # A ledger that was there is lost: only somebody who knows that may make another one.
+        may_create = is_creating or (self._rules.create and not self._was_used)
+        self._is_prepared = self._is_prepared and not is_creating
         if self._writing is None:
             self._writing = self._connected(may_create=may_create)
-        self._was_reached, connection = True, self._writing
+        connection = self._writing
         try:
             self._check_file(may_create=False)
             with connection.begin():
-                self._prepare(connection)
+                ledger_id = self._prepare(connection, may_create=may_create)
                 self._check_api(connection, api)
                 batch = Batch(connection, self._rules, self.now(connection), self._known)
                 results = batch.perform(operations)
@@ -202,7 +207,8 @@ class Database:
                 connection.invalidate()
                 connection.close()
             raise
-        self._is_prepared = True
+        self._is_prepared = self._was_used = True
+        self._ledger_id = ledger_id
         self._api = api or self._api
         self._known = known
         return results
@@ -214,9 +220,12 @@ class Database:
             LedgerMissingError: There is no ledger, and none may be made.
         """
         self._check_file(may_create=may_create)
+        self._is_prepared = False
         connection = self._engine.connect()
+        self._was_reached = True
         try:
-            if not may_create and not inspect(connection).has_table(facts.name):
+            self._check_file(may_create=False)
+            if not (may_create or self._has_tables(connection)):
                 raise self._missing()
             connection.rollback()
             if self._is_file:
@@ -254,9 +263,10 @@ class Database:
         with self._engine.connect().execution_options(begin="BEGIN") as connection:
             self._was_reached = True
             if not self._is_prepared:
-                if not inspect(connection).has_table(facts.name):
+                if not self._has_tables(connection):
                     raise self._missing()
                 self._check_version(connection)
+                self._ledger_id = self._checked_id(connection)
             connection.rollback()
             yield connection
 
@@ -299,33 +309,55 @@ class Database:
         lines = " ".join(said.split())[:500]
         return f"the ledger in {self.name} cannot be used: {lines}"
 
-    def _prepare(self, connection: Connection) -> None:
-        """Make the tables, once per process, and begin to be a living owner."""
+    def _prepare(self, connection: Connection, *, may_create: bool) -> str | None:
+        """Look at the tables, once per connection, or make them; begin to be a living owner.
+
+        Returns the ledger's id, which counts when the transaction is committed.
+        """
         if self._is_prepared:
-            return
+            return self._ledger_id
         self._check_encoding(connection)
         if not self._is_file:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"))
-        metadata.create_all(connection)
-        fact(connection, "version", VERSION)
+        if not self._has_tables(connection):
+            if not may_create:
+                raise self._missing()
+            metadata.create_all(connection)
+            fact(connection, "version", VERSION)
+            self._ledger_id = None
         self._check_version(connection)
+        fact(connection, "ledger", uuid4().hex)
+        ledger_id = self._checked_id(connection)
         if self._owners is not None:
             self._owners.register(self._rules.owner)
+        return ledger_id
 
     def _check_file(self, *, may_create: bool) -> None:
         """Refuse to go on with a file that has another name now: others would not see it."""
         if not self._is_file:
             return
-        identity = self._found()
-        self._identity = self._identity or identity
-        if self._identity is None and may_create:
-            return
-        if self._identity is None:
+        known = self._identity  # before looking: other threads may note it meanwhile
+        found = self._found()
+        if known is None and found is not None:
+            self._identity = found
+        elif known is None and not may_create:
             raise self._missing()
-        if identity != self._identity:
+        elif known is None:
+            self._check_journal()
+        elif found != known:
             raise LedgerError(
                 f"the file {self.name} was moved, replaced or removed while the ledger was open; "
-                "put it back, or open the ledger where it is now"
+                "put it back with the files beside it whose names begin with its own, as they have "
+                "a part of what it knows"
+            )
+
+    def _check_journal(self) -> None:
+        """Refuse to make a ledger where there was one: SQLite would remove what is left of it."""
+        journal = Path(f"{self._url.database}-wal")
+        if journal.exists():
+            raise LedgerError(
+                f"there is no ledger at {self.name}, but there is {journal.name}, which belongs to "
+                "one: bring back the file from beside which it was left"
             )
 
     def _found(self) -> tuple[int, int] | None:
@@ -347,6 +379,38 @@ class Database:
             raise LedgerError(
                 f"the database {self.name} has the encoding {found}; a ledger needs one with UTF8"
             )
+
+    def _has_tables(self, connection: Connection) -> bool:
+        """Return whether there is a ledger.
+
+        Raises:
+            LedgerError: Some of its tables are there and others not. They are made together.
+        """
+        lost: list[str] = []
+        for _ in range(2):  # whoever makes them may have committed while we looked
+            inspector = inspect(connection)
+            lost = [name for name in metadata.tables if not inspector.has_table(name)]
+            if len(lost) in (0, len(metadata.tables)):
+                return not lost
+        raise LedgerError(
+            f"the ledger in {self.name} has lost {' and '.join(sorted(lost))}; restore the tables, "
+            "as without them it would make refills again"
+        )
+
+    def _checked_id(self, connection: Connection) -> str | None:
+        """Return the id of the ledger, `None` for one that was made before ledgers had ids.
+
+        Raises:
+            LedgerError: It is another ledger than before, with the same name.
+        """
+        chosen = facts.select().with_only_columns(facts.c.value).where(facts.c.name == "ledger")
+        found: str | None = connection.scalar(chosen)
+        if self._ledger_id not in (None, found):
+            raise LedgerError(
+                f"there is another ledger in {self.name} than before; bring the former one back, "
+                "or open this one anew if you are sure"
+            )
+        return found
 
     def _check_version(self, connection: Connection) -> None:
         found = connection.scalar(
@@ -458,6 +522,8 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous = FULL")  # a commit is on disk before anything is sent
+    # Each commit is copied into the file at once, so that it is not lost with the one beside it.
+    cursor.execute("PRAGMA wal_autocheckpoint = 1")
     cursor.close()
 
 
