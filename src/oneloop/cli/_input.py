@@ -81,16 +81,6 @@ class Input:
                 yield block
         self._digests = digests
 
-    def verify(self) -> None:
-        """Read the whole file, and compare it with what was read first.
-
-        Raises:
-            ChangedError: it is not what was read first.
-            OSError: the file cannot be read.
-        """
-        for _ in self.blocks():
-            pass
-
     def _opened(self) -> AbstractContextManager[BinaryIO]:
         if self._copy is None:
             return self._path.open("rb")

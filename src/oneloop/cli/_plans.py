@@ -68,11 +68,6 @@ class FileRows:
         """Yield rows and mistakes, from the start."""
         return parse(self._blocks(), ignored=self.ignored)
 
-    def verify(self) -> None:
-        """Read the whole file, to see that it has not changed."""
-        for _ in self._blocks():
-            pass
-
     def _blocks(self) -> Iterator[bytes]:
         with _reading(self.source):
             yield from self.file.blocks()

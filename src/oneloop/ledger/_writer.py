@@ -225,10 +225,11 @@ class Database:
         self._was_reached = True
         try:
             self._check_file(may_create=False)
-            if not (may_create or self._has_tables(connection)):
-                raise self._missing()
-            connection.rollback()
             if self._is_file:
+                # Before the file is touched: it may be a database of another program.
+                if not (may_create or self._has_tables(connection)):
+                    raise self._missing()
+                connection.rollback()
                 connection.execution_options(begin="")  # no transaction: it could not be set in one
                 # Readers do not wait for a writer then. The file keeps it.
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
