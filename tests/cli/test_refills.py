@@ -968,8 +968,8 @@ def test_an_interruption_finishes_what_is_under_way(office: Office) -> None:
         done = terminal.finish()
     assert done.code == 130
     assert re.search(
-        "oneloop: interrupted when [0-9]+ of 400 refills had come to an end; the same command again "
-        "goes on with the others",
+        "oneloop: interrupted when [0-9]+ of 400 refills had come to an end; the same command "
+        "again goes on with the others",
         done.text,
     )
     with Ledger(office.folder / "refills.db") as ledger:
