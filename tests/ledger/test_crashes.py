@@ -155,21 +155,6 @@ def start(database: str, client: Oneloop) -> Iterator[Callable[[], Process]]:
         one.die()
 
 
-def expire(database: str) -> None:
-    """Let all leases end and all readings be old, by the clock of the database."""
-    statement = (
-        "UPDATE oneloop_refills "
-        "SET lease_until = lease_until - 1000, reading_at = reading_at - 1000"
-    )
-    if database.startswith("postgresql"):
-        with psycopg.connect(database) as connection:
-            connection.execute(statement.encode())
-        return
-    with closing(sqlite3.connect(database)) as file:
-        file.execute(statement)
-        file.commit()
-
-
 def execute(database: str, statement: str) -> None:
     """Carry a statement out in a database, as somebody else."""
     if "://" in database:
@@ -179,6 +164,15 @@ def execute(database: str, statement: str) -> None:
     with closing(sqlite3.connect(database)) as connection:
         connection.execute(statement)
         connection.commit()
+
+
+def expire(database: str) -> None:
+    """Let all leases end and all readings be old, by the clock of the database."""
+    execute(
+        database,
+        "UPDATE oneloop_refills "
+        "SET lease_until = lease_until - 1000, reading_at = reading_at - 1000",
+    )
 
 
 def total(sandbox: Sandbox) -> int:
