@@ -190,12 +190,21 @@ class Terminal:
         """Send a signal to the command and the processes that it started."""
         os.killpg(self.process.pid, number)
 
-    def finish(self) -> Shown:
-        """Wait until the command has ended, and return what is shown then."""
+    def finish(self, *, again: str = "") -> Shown:
+        """Wait until the command has ended, and return what is shown then.
+
+        Args:
+            again: What to type every 5 seconds, as a person does with Ctrl-C: Python does not
+                notice it just before it begins to wait for a line.
+        """
         end = time.monotonic() + PATIENCE
+        typed = time.monotonic()
         while self._is_open:
             assert time.monotonic() < end, f"the command does not end:\n{self.text}"
             self.read(0.5)
+            if again and self._is_open and time.monotonic() - typed > 5:
+                self.type(again)
+                typed = time.monotonic()
         code = self.process.wait(PATIENCE)
         colours: dict[str, set[str]] = {}
         bold: set[str] = set()

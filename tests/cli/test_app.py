@@ -151,7 +151,7 @@ def test_interrupting_a_question_ends_the_command() -> None:
     with Terminal("get-workspace") as terminal:
         terminal.wait_for("SDK key:")
         terminal.type("\x03")
-        done = terminal.finish()
+        done = terminal.finish(again="\x03")
     assert done.code == 130
     assert done.text.endswith("oneloop: interrupted")
 

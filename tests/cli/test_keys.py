@@ -96,7 +96,7 @@ def test_a_key_is_rotated_after_a_question(
         terminal.wait_for("of acme? [y/N]:")
         assert f"Rotate the key '[b]x\\x1b[2J' ({issued.masked_key}) of acme?" in terminal.text
         terminal.type(answer)
-        done = terminal.finish()
+        done = terminal.finish(again=answer if answer == "\x03" else "")
     rotated = [one for one in sandbox.requests if one.path.endswith("/rotate")]
     if answer == "y\n":
         assert (done.code, len(rotated)) == (0, 1)
