@@ -18,6 +18,7 @@ import pytest
 from attrs import frozen
 
 from oneloop.cli._app import main
+from oneloop.cli._plans import Plan
 from oneloop.ledger import Ledger, State
 from oneloop.sandbox import ReceivedRequest, Sandbox
 from tests.cli.terminal import PATIENCE, Output, Terminal, environment, plain
@@ -396,6 +397,13 @@ def test_a_ledger_that_changes_while_the_question_is_read(office: Office, amount
     assert "the ledger has changed since it was shown, so that more would be sent" in " ".join(
         done.text.split()
     )
+
+
+def test_fewer_refills_of_more_credits_are_more() -> None:
+    """Neither number may be larger than what a person has agreed to."""
+    agreed = Plan({"new": (2, 3), "applied": (1, 9)}, "refills.db", is_new=False)
+    for now, exceeds in (((2, 3), False), ((1, 3), False), ((1, 9), True), ((3, 3), True)):
+        assert Plan({"new": now}, "refills.db", is_new=False).exceeds(agreed, False) is exceeds
 
 
 def test_a_refill_behind_a_decision_is_shown_with_it(office: Office) -> None:

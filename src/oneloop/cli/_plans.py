@@ -141,6 +141,11 @@ class Plan:
         number, amount = (sum(both) for both in zip((0, 0), *map(self._both, kinds), strict=True))
         return number, amount
 
+    def exceeds(self, agreed: "Plan", retry_rejected: bool) -> bool:
+        """Return whether this sends more refills, or more credits, than what was agreed to."""
+        both = zip(self.to_send(retry_rejected), agreed.to_send(retry_rejected), strict=True)
+        return any(now > then for now, then in both)
+
     def question(self, retry_rejected: bool, host: str) -> str | None:
         """Return what to ask before anything is sent; `None` if nothing will be."""
         number, amount = self.to_send(retry_rejected)

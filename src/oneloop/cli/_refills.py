@@ -241,9 +241,7 @@ def refill(
         name = ledger_name(opened, ledger)
         if question is not None:
             agree(question, opened, name, yes=yes)
-            if not yes and planned(rows, opened).to_send(retry_rejected) > plan.to_send(
-                retry_rejected
-            ):
+            if not yes and planned(rows, opened).exceeds(plan, retry_rejected):
                 raise CommandError(
                     "the ledger has changed since it was shown, so that more would be sent; start "
                     "again, to see what would be done now"
